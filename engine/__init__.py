@@ -1,0 +1,1 @@
+"""The Seqway engine: model, training, export and the runtime that serves inside Triton."""

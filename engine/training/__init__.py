@@ -1,0 +1,1 @@
+"""Corpora, the mixed-precision trainer and its evaluation."""

@@ -1,0 +1,73 @@
+"""The settings of one training run, read from a TOML file and validated."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from engine.model.config import ModelConfig
+
+
+class ConfigError(ValueError):
+    """A training configuration that can't be used; the message names the field."""
+
+
+class TrainingConfig(BaseModel):
+    """What to train, on what, and how.
+
+    `model` holds the fields of `ModelConfig`.  `precision` is the type of the forward and backward
+    pass; weights, their moments and the sum of the loss stay in FP32 ("master weights",
+    Micikevicius et al. 2018, arXiv:1710.03740), and "fp16" adds loss scaling.  The learning rate
+    rises linearly for `warmup_steps` to `peak_learning_rate` and falls linearly to 0 at `steps`.
+    `batch_tokens` bounds rows times padded length, on the longer of both sides.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train: Path
+    dev: Path
+    test: Path
+    output: Path
+    source_language: str
+    target_language: str
+    model: dict[str, Any]
+    precision: Literal["fp32", "bf16", "fp16"] = "bf16"
+    steps: int = Field(gt=0)
+    warmup_steps: int = Field(ge=0, default=1000)
+    peak_learning_rate: float = Field(gt=0, default=2e-3)
+    weight_decay: float = Field(ge=0, default=0.01)
+    label_smoothing: float = Field(ge=0, lt=1, default=0.1)
+    clip_norm: float = Field(gt=0, default=1.0)
+    batch_tokens: int = Field(ge=64, default=2048)
+    max_length: int = Field(ge=8, default=160)
+    ema_decay: float = Field(ge=0, lt=1, default=0.999)
+    evaluate_every: int = Field(gt=0, default=500)
+    seed: int = 1
+
+    @model_validator(mode="after")
+    def _check_model(self) -> Self:
+        transformer = self.transformer
+        if self.max_length > transformer.max_positions:
+            raise ValueError(f"max_length is over model.max_positions ({transformer.max_positions})")
+        return self
+
+    @property
+    def transformer(self) -> ModelConfig:
+        """The model's own configuration."""
+        try:
+            return ModelConfig(**self.model)
+        except TypeError as error:
+            raise ValueError(f"model: {error}") from error
+
+
+def load_config(path: Path) -> TrainingConfig:
+    """Reads a TOML file; paths in it are relative to the working directory.
+
+    Raises:
+        ConfigError: it can't be read, or a field is wrong.
+    """
+    try:
+        return TrainingConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from error

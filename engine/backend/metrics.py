@@ -1,0 +1,55 @@
+"""The engine's own metrics among Triton's, at its `/metrics`."""
+
+from typing import Any
+
+import triton_python_backend_utils as pb_utils
+
+from engine.runtime.engine import Gauges
+
+UPDATE_SECONDS = 0.02
+
+
+class EngineMetrics:
+    """Gauges and counters of one instance of a variant.
+
+    Triton registers a family once in a process and gives the same one to every later caller.
+    """
+
+    def __init__(self, model: str, instance: str) -> None:
+        labels = {"model": model, "instance": instance}
+        gauge, counter = pb_utils.MetricFamily.GAUGE, pb_utils.MetricFamily.COUNTER
+        self._running = _metric("seqway_rows_running", "Rows in the running batch", gauge, labels)
+        self._waiting = _metric("seqway_rows_waiting", "Rows waiting for a slot", gauge, labels)
+        self._steps = _metric("seqway_decoder_steps", "Decoder steps made", counter, labels)
+        self._tokens = _metric("seqway_tokens_generated", "Tokens generated", counter, labels)
+        first = "Seconds from arrival to the first token"
+        self._first_sum = _metric("seqway_first_token_seconds_sum", f"{first}, summed", counter, labels)
+        self._first_count = _metric("seqway_first_token_seconds_count", f"{first}, count", counter, labels)
+        self._steps_told = 0
+        self._tokens_told = 0
+        self._last = (-1, -1)
+        self._next = 0.0
+
+    def update(self, gauges: Gauges, now: float) -> None:
+        """Tells Triton what has changed, at most every `UPDATE_SECONDS`."""
+        if now < self._next:
+            return
+        self._next = now + UPDATE_SECONDS
+        levels = (gauges.running, gauges.waiting)
+        if levels != self._last:
+            self._last = levels
+            self._running.set(levels[0])
+            self._waiting.set(levels[1])
+        steps, tokens = gauges.steps, gauges.tokens
+        if steps != self._steps_told:
+            self._steps.increment(steps - self._steps_told)
+            self._tokens.increment(tokens - self._tokens_told)
+            self._steps_told, self._tokens_told = steps, tokens
+        while gauges.first_token_seconds:
+            self._first_sum.increment(gauges.first_token_seconds.pop())
+            self._first_count.increment(1)
+
+
+def _metric(name: str, description: str, kind: Any, labels: dict[str, str]) -> Any:
+    family = pb_utils.MetricFamily(name=name, description=description, kind=kind)
+    return family.Metric(labels=labels)

@@ -1,0 +1,1 @@
+"""From a checkpoint to a folder of the model repository: graphs, quantization, configuration."""

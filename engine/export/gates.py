@@ -1,0 +1,76 @@
+"""What a variant has to pass before it is written: finite, and in agreement with the checkpoint.
+
+The oracle is the PyTorch model, teacher-forced with the tokens that the variant chose: at each position the
+variant's log-probability is compared with the oracle's.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from engine.export.graph import Array
+from engine.model.checkpoint import Checkpoint
+from engine.runtime.manifest import Manifest, read_manifest
+from engine.runtime.session import OnnxSession
+from engine.runtime.slots import Slots, padded
+from engine.runtime.vocabulary import load_vocabulary
+
+TEXTS = 8
+STEPS = 24
+TOLERANCE = {"fp32": 1e-3, "int8": 1.0}
+"""Largest mean difference of log-probabilities, in nats: rounding noise, and gross damage."""
+
+
+class GateError(RuntimeError):
+    """A variant failed its gate and was not written."""
+
+
+def check_variant(folder: Path, checkpoint: Checkpoint, texts: Sequence[str]) -> None:
+    """Decodes a few texts and compares with the oracle.
+
+    Raises:
+        GateError: a log-probability is not finite, or the mean difference is over `TOLERANCE`.
+    """
+    manifest = read_manifest(folder)
+    vocabulary = load_vocabulary(folder, manifest.vocab_size)
+    sources = [s for s in vocabulary.encode(texts) if len(s) <= manifest.max_source_tokens][:TEXTS]
+    tokens, log_probs = _decode(folder, manifest, sources)
+    if not np.isfinite(log_probs).all():
+        raise GateError(f"{manifest.name}: the graph makes values that are not finite.")
+    difference = float(np.abs(log_probs - _oracle(checkpoint, sources, tokens)).mean())
+    if difference > TOLERANCE[manifest.precision]:
+        raise GateError(
+            f"{manifest.name}: log-probabilities differ from the checkpoint's by {difference:.4f} on "
+            f"average; at most {TOLERANCE[manifest.precision]} is allowed."
+        )
+
+
+def _decode(folder: Path, manifest: Manifest, sources: list[list[int]]) -> tuple[Array, Array]:
+    """Greedy tokens and their log-probabilities, `[B, STEPS]`; rows go on after their end."""
+    session = OnnxSession(folder, manifest, threads=0)
+    slots = Slots(manifest, len(sources))
+    lengths = [len(source) for source in sources]
+    steps = min(STEPS, manifest.max_target_tokens)
+    slots.admit(session.encode(sources, padded(max(lengths))), lengths, [steps] * len(sources))
+    log_probs = []
+    for _ in range(steps):
+        session.step(slots)
+        log_probs.append(slots.log_probs.copy())
+        slots.advance()
+    return slots.tokens[:, :steps].copy(), np.stack(log_probs, axis=1)
+
+
+@torch.no_grad()
+def _oracle(checkpoint: Checkpoint, sources: list[list[int]], tokens: Array) -> Array:
+    config = checkpoint.config
+    width = max(map(len, sources))
+    ids = torch.tensor([s + [config.pad_id] * (width - len(s)) for s in sources])
+    mask = torch.arange(width)[None] < torch.tensor([[len(s)] for s in sources])
+    chosen = torch.from_numpy(tokens)
+    start = torch.full((len(sources), 1), config.decoder_start_id)
+    logits = checkpoint.model(ids, mask, torch.cat([start, chosen[:, :-1]], dim=1))
+    logits[..., list(checkpoint.suppressed_ids)] = -torch.inf
+    picked = torch.log_softmax(logits, dim=-1).gather(2, chosen[..., None]).squeeze(2)
+    return picked.numpy()

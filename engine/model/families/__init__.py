@@ -1,0 +1,1 @@
+"""One file per checkpoint family: how its Hugging Face format maps onto `engine.model`."""

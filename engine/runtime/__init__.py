@@ -1,0 +1,4 @@
+"""Serving without Triton: sessions, slots, the continuous-batching scheduler, decoding, detokenizing.
+
+Imports neither torch nor Triton.
+"""

@@ -1,0 +1,122 @@
+"""Which rows run: policy only, no tensors.
+
+Continuous batching (Orca: Yu et al., OSDI 2022): rows are admitted and retired at every step.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from engine.runtime.detokenizer import Detokenizer
+from engine.runtime.request import Priority, Request
+
+
+class QueueFullError(Exception):
+    """The waiting line has no room for all rows of a request."""
+
+
+@dataclass(eq=False)
+class Row:
+    """One text of a request on its way; times are of the monotonic clock, in seconds."""
+
+    request: Request
+    index: int
+    source: list[int]
+    max_new_tokens: int
+    detokenizer: Detokenizer
+    arrived: float
+    deadline: float
+    admitted: float = 0.0
+    first_token: float = 0.0
+    flushed: int = 0
+    cancelled: bool = False
+
+    @property
+    def cost(self) -> int:
+        """Tokens that the row is expected to hold: its source and a target of about its length."""
+        return len(self.source) + min(self.max_new_tokens, 2 * len(self.source) + 16)
+
+
+@dataclass
+class Limits:
+    """How much runs and waits at once.
+
+    `token_budget` bounds the sum of the running rows' costs; a row that alone is over it runs alone.
+    `encoder_tokens` bounds the source tokens admitted in one step, so that running rows wait little.
+    """
+
+    max_rows: int = 64
+    token_budget: int = 16384
+    max_waiting: int = 4096
+    encoder_tokens: int = 2048
+
+
+@dataclass
+class Scheduler:
+    """The waiting lines, one a priority, and the sum of what runs."""
+
+    limits: Limits
+    running_rows: int = 0
+    running_cost: int = 0
+    _lines: dict[Priority, deque[Row]] = field(
+        default_factory=lambda: {priority: deque() for priority in Priority}
+    )
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows that wait."""
+        return sum(len(line) for line in self._lines.values())
+
+    def submit(self, rows: list[Row]) -> None:
+        """Appends the rows of one request to the line of their priority, all or none.
+
+        Raises:
+            QueueFullError: they do not all fit.
+        """
+        if self.waiting_rows + len(rows) > self.limits.max_waiting:
+            raise QueueFullError(
+                f"{self.waiting_rows} texts are waiting and at most {self.limits.max_waiting} may"
+            )
+        for row in rows:
+            self._lines[row.request.options.priority].append(row)
+
+    def admit(self) -> list[Row]:
+        """Takes the rows that start now: interactive before bulk, first come first served."""
+        admitted: list[Row] = []
+        source_tokens = 0
+        for priority in Priority:
+            line = self._lines[priority]
+            while line and self._fits(line[0], source_tokens):
+                row = line.popleft()
+                source_tokens += len(row.source)
+                self.running_rows += 1
+                self.running_cost += row.cost
+                admitted.append(row)
+        return admitted
+
+    def _fits(self, row: Row, source_tokens: int) -> bool:
+        if self.running_rows == 0:
+            return True
+        return (
+            self.running_rows < self.limits.max_rows
+            and self.running_cost + row.cost <= self.limits.token_budget
+            and (
+                source_tokens == 0
+                or source_tokens + len(row.source) <= self.limits.encoder_tokens
+            )
+        )
+
+    def retire(self, row: Row) -> None:
+        """A running row has ended."""
+        self.running_rows -= 1
+        self.running_cost -= row.cost
+
+    def drop_waiting(self, unwanted: Callable[[Row], bool]) -> list[Row]:
+        """Takes the rows out of the line for which `unwanted` holds."""
+        dropped: list[Row] = []
+        for priority, line in self._lines.items():
+            kept: deque[Row] = deque()
+            for row in line:
+                (dropped if unwanted(row) else kept).append(row)
+            self._lines[priority] = kept
+        return dropped

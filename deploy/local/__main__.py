@@ -1,0 +1,64 @@
+"""`python -m deploy.local up | down | status | demo`."""
+
+import argparse
+import sys
+
+from rich.console import Console
+
+from deploy.local.demo import demo
+from deploy.local.errors import StackError
+from deploy.local.interrupts import exit_on_sigterm
+from deploy.local.ports import HOST
+from deploy.local.report import status_table
+from deploy.local.running import full_stack
+from deploy.local.settings import StackSettings, settings_from_environment
+
+_COMMANDS = {
+    "up": "start Triton and the gateway and leave them running",
+    "down": "stop them",
+    "status": "show what runs; exit code 1 unless everything is ready",
+    "demo": "start a stack of its own, translate, stop it",
+}
+
+
+def main() -> int:
+    """Runs one command; a failure is one line on stderr and exit code 1."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.local", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, summary in _COMMANDS.items():
+        commands.add_parser(name, help=summary)
+    command = parser.parse_args().command
+    exit_on_sigterm()
+    try:
+        return _run(command, settings_from_environment(), Console())
+    except StackError as error:
+        print(f"seqway: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    except KeyboardInterrupt:
+        print("seqway: interrupted", file=sys.stderr)  # noqa: T201
+        return 130
+
+
+def _run(command: str, settings: StackSettings, console: Console) -> int:
+    stack = full_stack(settings)
+    match command:
+        case "up":
+            console.print("Starting ...")
+            stack.up()
+            console.print(status_table(stack.status()))
+            address = f"{HOST}:{settings.ports.gateway.number}"
+            console.print(f'Try: .venv/bin/seqway translate --address {address} "A text editor."')
+        case "down":
+            stopped = stack.down()
+            console.print(f"Stopped {', '.join(stopped)}." if stopped else "Nothing was running.")
+        case "status":
+            statuses = stack.status()
+            console.print(status_table(statuses))
+            return 0 if all(status.ready for status in statuses) else 1
+        case "demo":
+            demo(settings, console)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""The gateway as a service of the stack."""
+
+import os
+import sys
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
+
+from deploy.local.ports import HOST
+from deploy.local.services import Check, Launch, Service
+from deploy.local.settings import ROOT, StackSettings
+
+_SECONDS = 3.0
+_SERVICES = ("seqway.v1.TranslationService", "seqway.v1.ModelService")
+
+
+def gateway_service(settings: StackSettings) -> Service:
+    """The gateway in front of the stack's Triton."""
+    ports = settings.ports
+    return Service(
+        name="gateway",
+        ports=(ports.gateway, ports.gateway_metrics),
+        launch=lambda: Launch(
+            command=(str(Path(sys.executable).with_name("seqway-gateway")),),
+            environment={
+                "SEQWAY_DRAIN_GRACE": "5",  # less than `stop_seconds`
+                **os.environ,
+                "SEQWAY_GATEWAY_HOST": HOST,
+                "SEQWAY_GATEWAY_PORT": str(ports.gateway.number),
+                "SEQWAY_METRICS_PORT": str(ports.gateway_metrics.number),
+                "SEQWAY_TRITON_URL": f"{HOST}:{ports.triton_grpc.number}",
+            },
+            directory=ROOT,
+        ),
+        check=lambda: check_gateway(ports.gateway.number),
+    )
+
+
+def check_gateway(port: int) -> list[Check]:
+    """Asks `grpc.health.v1` for each service."""
+    with grpc.insecure_channel(f"{HOST}:{port}") as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        return [_check_service(health, name) for name in _SERVICES]
+
+
+def _check_service(health: health_pb2_grpc.HealthStub, name: str) -> Check:
+    subject = name.rpartition(".")[2]
+    try:
+        answer = health.Check(health_pb2.HealthCheckRequest(service=name), timeout=_SECONDS)
+    except grpc.RpcError as error:
+        code = error.code()
+        return Check(subject, ok=False, detail=f"doesn't answer ({code.name})")
+    state = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+    return Check(subject, ok=state == "SERVING", detail="" if state == "SERVING" else state)

@@ -1,0 +1,87 @@
+"""Where things lie and which ports they take, from SEQWAY_* variables."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.errors import StackError
+from deploy.local.ports import Port, free_ports
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class StackPorts:
+    """The ports of the stack."""
+
+    gateway: Port
+    gateway_metrics: Port
+    triton_http: Port
+    triton_grpc: Port
+    triton_metrics: Port
+
+
+DEFAULT_PORTS = StackPorts(
+    gateway=Port("the gateway", 50051, "SEQWAY_GATEWAY_PORT"),
+    gateway_metrics=Port("the gateway's metrics", 9464, "SEQWAY_METRICS_PORT"),
+    triton_http=Port("Triton's HTTP", 8000, "SEQWAY_TRITON_HTTP_PORT"),
+    triton_grpc=Port("Triton's gRPC", 8001, "SEQWAY_TRITON_GRPC_PORT"),
+    triton_metrics=Port("Triton's metrics", 8002, "SEQWAY_TRITON_METRICS_PORT"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StackSettings:
+    """The settings of one stack.
+
+    `backends` maps the name of each Python-based backend to the folder with its `model.py`.
+    """
+
+    run_directory: Path = ROOT / ".run"
+    model_repository: Path = ROOT / "model_repository"
+    triton_environment: Path = ROOT / ".triton"
+    backends: Mapping[str, Path] = dataclasses.field(
+        default_factory=lambda: {"seqway": ROOT / "engine" / "backend"}
+    )
+    ports: StackPorts = DEFAULT_PORTS
+
+
+def settings_from_environment(environment: Mapping[str, str] = os.environ) -> StackSettings:
+    """The settings that the variables give; `StackError` names one that can't be used."""
+    ports = {
+        field.name: _port(getattr(DEFAULT_PORTS, field.name), environment)
+        for field in dataclasses.fields(StackPorts)
+    }
+    defaults = StackSettings()
+    return StackSettings(
+        run_directory=_path("SEQWAY_RUN_DIRECTORY", defaults.run_directory, environment),
+        model_repository=_path("SEQWAY_MODEL_REPOSITORY", defaults.model_repository, environment),
+        ports=StackPorts(**ports),
+    )
+
+
+def on_free_ports(settings: StackSettings, run_directory: Path) -> StackSettings:
+    """The same stack on ports of its own, with a run directory of its own."""
+    fields = dataclasses.fields(StackPorts)
+    numbers = free_ports(len(fields))
+    ports = {
+        field.name: dataclasses.replace(getattr(settings.ports, field.name), number=number)
+        for field, number in zip(fields, numbers, strict=True)
+    }
+    return dataclasses.replace(settings, run_directory=run_directory, ports=StackPorts(**ports))
+
+
+def _path(variable: str, default: Path, environment: Mapping[str, str]) -> Path:
+    value = environment.get(variable)
+    return Path(value).resolve() if value else default
+
+
+def _port(default: Port, environment: Mapping[str, str]) -> Port:
+    value = environment.get(default.variable)
+    if not value:
+        return default
+    if not value.isdecimal() or not 0 < int(value) < 65536:
+        raise StackError(f"{default.variable} is {value!r}: give a port between 1 and 65535.")
+    return dataclasses.replace(default, number=int(value))

@@ -1,0 +1,70 @@
+"""Triton as a service of the stack."""
+
+import re
+import zlib
+from pathlib import Path
+
+from deploy.local.errors import StackError
+from deploy.local.ports import HOST
+from deploy.local.services import Launch, Service
+from deploy.local.settings import ROOT, StackSettings
+from deploy.local.triton_files import TritonFiles
+from deploy.local.triton_probe import check_triton
+
+# Tables, what went well, and the complaints about a GPU that isn't there.
+_LOG_NOISE = re.compile(r"\s*$|[|+]|I\d{4} |W\d{4} .*(NVML|DCGM|CUDA|GPU|gpu|pinned)")
+
+
+def triton_service(settings: StackSettings) -> Service:
+    """Triton with every model of the repository."""
+    ports = settings.ports
+    return Service(
+        name="triton",
+        ports=(ports.triton_grpc, ports.triton_http, ports.triton_metrics),
+        launch=lambda: _launch(settings),
+        check=lambda: check_triton(
+            ports.triton_http.number, ports.triton_grpc.number, settings.model_repository
+        ),
+        clean=lambda: _remove_shared_memory(settings),
+        log_noise=_LOG_NOISE,
+    )
+
+
+def _launch(settings: StackSettings) -> Launch:
+    files = TritonFiles.find(settings.triton_environment)
+    if not any(settings.model_repository.glob("*/config.pbtxt")):
+        raise StackError(f"{settings.model_repository} holds no model: run `make models`.")
+    backends = settings.run_directory / "backends"
+    files.assemble_backends(backends, settings.backends)
+    ports = settings.ports
+    return Launch(
+        command=(
+            str(files.server),
+            f"--model-repository={settings.model_repository}",
+            f"--backend-directory={backends}",
+            # Loads all there is, and lets tests unload a model.
+            "--model-control-mode=explicit",
+            "--load-model=*",
+            f"--http-address={HOST}",
+            f"--http-port={ports.triton_http.number}",
+            f"--grpc-address={HOST}",
+            f"--grpc-port={ports.triton_grpc.number}",
+            f"--metrics-address={HOST}",
+            f"--metrics-port={ports.triton_metrics.number}",
+            "--exit-timeout-secs=10",
+            f"--backend-config=python,shm-region-prefix-name={_shared_memory_prefix(settings)}",
+        ),
+        environment=files.variables(ROOT),
+        directory=ROOT,
+    )
+
+
+def _shared_memory_prefix(settings: StackSettings) -> str:
+    """Names the regions of this run directory's Triton."""
+    return f"seqway_{zlib.crc32(bytes(settings.run_directory)):08x}_"
+
+
+def _remove_shared_memory(settings: StackSettings) -> None:
+    """Regions that stay when Triton, or a process of a model, was killed."""
+    for region in Path("/dev/shm").glob(f"{_shared_memory_prefix(settings)}*"):
+        region.unlink(missing_ok=True)

@@ -1,0 +1,114 @@
+"""The client for asyncio."""
+
+from collections.abc import Sequence
+from typing import Self
+
+import grpc
+import grpc.aio
+
+from seqway import messages
+from seqway.channel import CHANNEL_OPTIONS, resolve_address, resolve_credentials
+from seqway.results import Model, TranslateResult
+from seqway.status import error_of
+from seqway.streams import AsyncTranslationStream
+from seqway.v1.model_pb2 import GetModelRequest, ListModelsRequest
+from seqway.v1.model_pb2_grpc import ModelServiceStub
+from seqway.v1.translation_pb2_grpc import TranslationServiceStub
+
+
+class AsyncClient:
+    """`Client` for asyncio, with the same arguments, results and exceptions.
+
+    Build it inside the event loop that uses it.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        tls: bool | grpc.ChannelCredentials = False,
+        timeout: float = 60.0,
+    ) -> None:
+        self.address = resolve_address(address)
+        self._timeout = timeout
+        credentials = resolve_credentials(tls)
+        self._channel = (
+            grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
+            if credentials is None
+            else grpc.aio.secure_channel(self.address, credentials, options=CHANNEL_OPTIONS)
+        )
+        self._translation = TranslationServiceStub(self._channel)
+        self._models = ModelServiceStub(self._channel)
+
+    async def translate(
+        self,
+        text: str | Sequence[str],
+        *,
+        source: str,
+        target: str,
+        model: str = "",
+        max_new_tokens: int = 0,
+        timeout: float | None = None,  # noqa: ASYNC109 - a deadline of the call, sent to the server
+    ) -> TranslateResult:
+        """Translates one text or several and waits for all of them; see `Client.translate`."""
+        request = messages.translate_request(text, source, target, model, max_new_tokens)
+        try:
+            response = await self._translation.Translate(request, timeout=self._deadline(timeout))
+        except grpc.RpcError as failure:
+            raise error_of(failure) from None
+        return messages.translate_result(response)
+
+    def stream_translate(
+        self,
+        text: str | Sequence[str],
+        *,
+        source: str,
+        target: str,
+        model: str = "",
+        max_new_tokens: int = 0,
+        timeout: float | None = None,
+    ) -> AsyncTranslationStream:
+        """Starts a translation whose text comes as it is made; arguments as in `translate`.
+
+        A failure is raised by the iteration.
+        """
+        request = messages.stream_translate_request(text, source, target, model, max_new_tokens)
+        call = self._translation.StreamTranslate(request, timeout=self._deadline(timeout))
+        return AsyncTranslationStream(call)
+
+    async def list_models(self) -> list[Model]:
+        """All variants, by name."""
+        models: list[Model] = []
+        request = ListModelsRequest()
+        while True:
+            try:
+                page = await self._models.ListModels(request, timeout=self._timeout)
+            except grpc.RpcError as failure:
+                raise error_of(failure) from None
+            models.extend(messages.model_of(one) for one in page.models)
+            if not page.next_page_token:
+                return models
+            request = ListModelsRequest(page_token=page.next_page_token)
+
+    async def get_model(self, name: str) -> Model:
+        """One variant; `NotFoundError` when there is none of that name."""
+        try:
+            response = await self._models.GetModel(
+                GetModelRequest(name=name), timeout=self._timeout
+            )
+        except grpc.RpcError as failure:
+            raise error_of(failure) from None
+        return messages.model_of(response.model)
+
+    def _deadline(self, timeout: float | None) -> float:
+        return self._timeout if timeout is None else timeout
+
+    async def close(self) -> None:
+        """Ends all calls and frees the connection."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()

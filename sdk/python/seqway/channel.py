@@ -1,0 +1,58 @@
+"""Where the server is, and how a channel to it behaves."""
+
+import json
+import os
+
+import grpc
+
+from seqway.messages import MAX_MESSAGE_BYTES
+
+ADDRESS_VARIABLE = "SEQWAY_ADDRESS"
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+
+# Both services only read: a call that is made twice does no harm.
+_IDEMPOTENT_SERVICES = ("seqway.v1.TranslationService", "seqway.v1.ModelService")
+
+_SERVICE_CONFIG = {
+    "loadBalancingConfig": [{"round_robin": {}}],
+    "methodConfig": [
+        {
+            "name": [{"service": service} for service in _IDEMPOTENT_SERVICES],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.2s",
+                "maxBackoff": "2s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+    # When most calls fail, retries stop rather than double the load (gRFC A6).
+    "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
+}
+
+# Pings keep long quiet calls alive through NAT boxes.  A server must allow them: by default gRPC
+# answers pings closer than 5 minutes with GOAWAY.
+_KEEPALIVE_MS = 60_000
+_KEEPALIVE_TIMEOUT_MS = 20_000
+
+CHANNEL_OPTIONS: list[tuple[str, str | int]] = [
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    ("grpc.enable_retries", 1),
+    ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+    ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+]
+
+
+def resolve_address(address: str | None) -> str:
+    """The argument, else SEQWAY_ADDRESS, else the local stack's address."""
+    return address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
+
+
+def resolve_credentials(tls: bool | grpc.ChannelCredentials) -> grpc.ChannelCredentials | None:
+    """None for a plain connection; True means the machine's certificate authorities."""
+    if isinstance(tls, bool):
+        return grpc.ssl_channel_credentials() if tls else None
+    return tls

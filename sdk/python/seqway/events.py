@@ -1,0 +1,38 @@
+"""What a stream brings."""
+
+from dataclasses import dataclass
+
+from seqway.results import FinishReason, Timings, TokenCounts, Translation
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """Append `text` to the translation of text `content_index`."""
+
+    content_index: int
+    segment_index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextEnd:
+    """Text `content_index` is complete.
+
+    `translation` is what `translate` returns, with an empty `text`: the deltas were the text.
+    """
+
+    content_index: int
+    translation: Translation
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSummary:
+    """The last event, sent once: the worst finish reason and the token counts of all texts."""
+
+    finish_reason: FinishReason
+    token_counts: TokenCounts
+    timings: Timings
+    model: str
+
+
+StreamEvent = TextDelta | TextEnd | StreamSummary

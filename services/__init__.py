@@ -1,0 +1,1 @@
+"""What runs outside Triton: the gRPC gateway, inference over Triton, offline batches."""

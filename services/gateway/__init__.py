@@ -1,0 +1,1 @@
+"""The gRPC front door: servicers that validate, convert and call `services.inference`."""

@@ -1,0 +1,31 @@
+"""Prometheus metrics of the gateway."""
+
+import time
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+CALLS = Counter("seqway_gateway_calls", "Calls that have ended.", ["method", "code"])
+LATENCY = Histogram(
+    "seqway_gateway_call_seconds", "From a call's arrival to its end.", ["method"], buckets=_SECONDS
+)
+IN_FLIGHT = Gauge("seqway_gateway_calls_in_flight", "Calls that have not ended.")
+FIRST_DELTA = Histogram(
+    "seqway_gateway_first_delta_seconds",
+    "From a stream's arrival to its first message.",
+    buckets=_SECONDS,
+)
+
+
+class FirstDelta:
+    """Observes the time to the first `note`; later ones are free."""
+
+    def __init__(self) -> None:
+        self._started: float | None = time.perf_counter()
+
+    def note(self) -> None:
+        """Notes that a message has gone out."""
+        if self._started is not None:
+            FIRST_DELTA.observe(time.perf_counter() - self._started)
+            self._started = None

@@ -1,0 +1,106 @@
+"""The gateway, wired."""
+
+import asyncio
+import logging
+
+import grpc
+from grpc_health.v1 import health, health_pb2_grpc  # type: ignore[import-untyped]
+from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
+from seqway.v1 import model_pb2_grpc, translation_pb2_grpc
+
+from services.gateway.admission import Admission
+from services.gateway.calls import CallInterceptor
+from services.gateway.health import MODELS, TRANSLATION, Health
+from services.gateway.model_service import ModelServicer
+from services.gateway.settings import GatewaySettings
+from services.gateway.translation_service import TranslationServicer
+from services.inference.catalogue import Catalogue
+from services.inference.translator import Translator
+from services.inference.triton.engine import TritonEngine
+from services.inference.watch import Watch
+
+logger = logging.getLogger(__name__)
+
+
+class PortInUseError(Exception):
+    """The gateway cannot listen where it should."""
+
+
+class Gateway:
+    """A gateway process without the process: start it, drain it.
+
+    To be built inside a running event loop.
+    """
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._settings = settings
+        self._engine = TritonEngine(settings.triton_url, settings.triton_streams)
+        self._catalogue = Catalogue(settings.preferred_precisions)
+        self._health = Health(self._catalogue)
+        self._watch = Watch(
+            self._engine, self._engine.repository, self._catalogue, settings, self._health.update
+        )
+        self._server = self._build()
+        self._watching: asyncio.Task[None] | None = None
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listens, and looks at Triton for the first time; PortInUseError."""
+        address = f"{self._settings.gateway_host}:{self._settings.gateway_port}"
+        try:
+            self.port = self._server.add_insecure_port(address)
+        except RuntimeError:
+            raise PortInUseError(f"cannot listen on {address}: is it in use?") from None
+        await self._health.update()
+        await self._server.start()
+        self._watching = asyncio.create_task(self._watch.run(), name="watch")
+        logger.info("listening on %s:%d", self._settings.gateway_host, self.port)
+
+    async def drain(self) -> None:
+        """Turns NOT_SERVING, waits for callers to see it, lets calls finish, and stops."""
+        logger.info("draining")
+        await self._health.drain()
+        await asyncio.sleep(self._settings.drain_wait)
+        await self._server.stop(self._settings.drain_grace)
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
+        await self._engine.close()
+        logger.info("stopped")
+
+    def _build(self) -> grpc.aio.Server:
+        settings = self._settings
+        admission = Admission(settings.max_calls, settings.overload_retry_delay)
+        server = grpc.aio.server(
+            interceptors=[CallInterceptor(admission)], options=_channel_options(settings)
+        )
+        translator = Translator(self._engine, self._catalogue, settings)
+        translation_pb2_grpc.add_TranslationServiceServicer_to_server(
+            TranslationServicer(translator, settings), server
+        )
+        model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(self._catalogue), server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
+        names = (TRANSLATION, MODELS, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+        return server
+
+
+def _channel_options(settings: GatewaySettings) -> list[tuple[str, int]]:
+    options = [
+        ("grpc.so_reuseport", int(settings.reuse_port)),
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.keepalive_time_ms", int(settings.keepalive_time * 1000)),
+        ("grpc.keepalive_timeout_ms", int(settings.keepalive_timeout * 1000)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        (
+            "grpc.http2.min_ping_interval_without_data_ms",
+            int(settings.client_ping_interval * 1000),
+        ),
+        (
+            "grpc.http2.min_recv_ping_interval_without_data_ms",
+            int(settings.client_ping_interval * 1000),
+        ),
+    ]
+    if settings.max_connection_age:
+        options.append(("grpc.max_connection_age_ms", int(settings.max_connection_age * 1000)))
+    return options

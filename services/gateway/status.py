@@ -1,0 +1,79 @@
+"""The one table from errors to gRPC status codes, and the details that go with them."""
+
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf import any_pb2
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2  # type: ignore[import-untyped]
+
+from services.inference.errors import (
+    DeadlineError,
+    InvalidRequestError,
+    ModelFailedError,
+    OverloadedError,
+    SeqwayError,
+    UnavailableError,
+    UnknownModelError,
+)
+
+DOMAIN = "seqway"
+
+_CODES: tuple[tuple[type[SeqwayError], grpc.StatusCode], ...] = (
+    (InvalidRequestError, grpc.StatusCode.INVALID_ARGUMENT),
+    (UnknownModelError, grpc.StatusCode.NOT_FOUND),
+    (DeadlineError, grpc.StatusCode.DEADLINE_EXCEEDED),
+    (OverloadedError, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (UnavailableError, grpc.StatusCode.UNAVAILABLE),
+    (ModelFailedError, grpc.StatusCode.INTERNAL),
+    (SeqwayError, grpc.StatusCode.INTERNAL),
+)
+
+
+def code_of(error: SeqwayError) -> grpc.StatusCode:
+    """The gRPC status code of an error."""
+    return next(code for kind, code in _CODES if isinstance(error, kind))
+
+
+async def abort(
+    context: "grpc.aio.ServicerContext[Any, Any]", error: SeqwayError, request_id: str
+) -> NoReturn:
+    """Ends the call with the status of `error` and its details."""
+    code = code_of(error)
+    status = status_pb2.Status(
+        code=_number(code), message=str(error), details=_details(error, request_id)
+    )
+    trailers: list[tuple[str, str | bytes]] = [
+        ("grpc-status-details-bin", status.SerializeToString())
+    ]
+    if error.retry_delay is not None:
+        trailers.append(("grpc-retry-pushback-ms", str(int(error.retry_delay * 1000))))
+    await context.abort(code, str(error), tuple(trailers))
+
+
+def _number(code: grpc.StatusCode) -> int:
+    return int(code_pb2.Code.Value(code.name))
+
+
+def _details(error: SeqwayError, request_id: str) -> list[any_pb2.Any]:
+    details: list[Message] = [
+        error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN),
+        error_details_pb2.RequestInfo(request_id=request_id),
+    ]
+    if error.field is not None:
+        violation = error_details_pb2.BadRequest.FieldViolation(
+            field=error.field, description=str(error), reason=error.reason
+        )
+        details.append(error_details_pb2.BadRequest(field_violations=[violation]))
+    if error.retry_delay is not None:
+        delay = Duration()
+        delay.FromMilliseconds(int(error.retry_delay * 1000))
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+    return [_pack(detail) for detail in details]
+
+
+def _pack(message: Message) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message)
+    return packed

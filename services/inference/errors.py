@@ -1,0 +1,140 @@
+"""What can go wrong with a call.
+
+    SeqwayError
+    ├── InvalidRequestError        the caller must change the request
+    │   ├── MalformedMessageError
+    │   ├── MissingFieldError
+    │   ├── EmptyTextError
+    │   ├── TooManyContentsError
+    │   ├── TextTooLongError
+    │   ├── CallTooLongError
+    │   ├── InvalidOptionError
+    │   ├── InvalidPageTokenError
+    │   └── UnknownLanguagePairError
+    ├── UnknownModelError
+    ├── DeadlineError
+    ├── OverloadedError            the same call may succeed later
+    ├── UnavailableError           the same call may succeed later
+    │   ├── TritonUnavailableError
+    │   └── ModelNotReadyError
+    └── ModelFailedError
+
+The text of an error is shown to the caller: it never quotes what the caller sent to be translated.
+"""
+
+from typing import ClassVar
+
+
+class SeqwayError(Exception):
+    """A call failed; `reason` tells programs why, the text tells people."""
+
+    reason: ClassVar[str] = "INTERNAL"
+
+    def __init__(
+        self, message: str, *, field: str | None = None, retry_delay: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.field = field
+        self.retry_delay = retry_delay
+
+
+class InvalidRequestError(SeqwayError):
+    """The request breaks a rule."""
+
+    reason = "INVALID_REQUEST"
+
+
+class MalformedMessageError(InvalidRequestError):
+    """The bytes of the request are not the message that the method takes."""
+
+    reason = "MALFORMED_MESSAGE"
+
+
+class MissingFieldError(InvalidRequestError):
+    """A required field is empty."""
+
+    reason = "FIELD_REQUIRED"
+
+
+class EmptyTextError(InvalidRequestError):
+    """One of the texts is the empty string."""
+
+    reason = "EMPTY_TEXT"
+
+
+class TooManyContentsError(InvalidRequestError):
+    """The call carries more texts than the server takes."""
+
+    reason = "TOO_MANY_CONTENTS"
+
+
+class TextTooLongError(InvalidRequestError):
+    """One text has more characters than the server takes, or a part no model can take."""
+
+    reason = "TEXT_TOO_LONG"
+
+
+class CallTooLongError(InvalidRequestError):
+    """All texts of the call have more characters than the server takes."""
+
+    reason = "CALL_TOO_LONG"
+
+
+class InvalidOptionError(InvalidRequestError):
+    """An option is out of its range."""
+
+    reason = "INVALID_OPTION"
+
+
+class InvalidPageTokenError(InvalidRequestError):
+    """The page token is not one that this server gave."""
+
+    reason = "INVALID_PAGE_TOKEN"
+
+
+class UnknownLanguagePairError(InvalidRequestError):
+    """No model translates from the one language to the other."""
+
+    reason = "UNKNOWN_LANGUAGE_PAIR"
+
+
+class UnknownModelError(SeqwayError):
+    """There is no model or variant of that name."""
+
+    reason = "UNKNOWN_MODEL"
+
+
+class DeadlineError(SeqwayError):
+    """The deadline passed, or leaves no time to begin."""
+
+    reason = "DEADLINE_PASSED"
+
+
+class OverloadedError(SeqwayError):
+    """There is no room for the call now."""
+
+    reason = "OVERLOADED"
+
+
+class UnavailableError(SeqwayError):
+    """What the call needs is not there now."""
+
+    reason = "UNAVAILABLE"
+
+
+class TritonUnavailableError(UnavailableError):
+    """Triton does not answer."""
+
+    reason = "TRITON_UNAVAILABLE"
+
+
+class ModelNotReadyError(UnavailableError):
+    """The model exists and does not answer now."""
+
+    reason = "MODEL_NOT_READY"
+
+
+class ModelFailedError(SeqwayError):
+    """The model failed on the call."""
+
+    reason = "MODEL_FAILED"

@@ -1,0 +1,93 @@
+"""Splits a text into sentences and the white space around them, and loses nothing.
+
+`gap + text` of every segment in order, then the tail, is the text again.  Line breaks never fall
+inside a segment, so paragraphs survive whatever a model does with them.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import sentencex  # type: ignore[import-untyped]
+
+_LINE_BREAKS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
+_SPACE = re.compile(r"\s+")
+
+# The splitter takes quadratic time on a text full of quotes and brackets: 33 s for 100,000.
+_WINDOW = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A sentence at `[start, start + len(text))`, in code points, and the white space before it."""
+
+    start: int
+    gap: str
+    text: str
+
+    @property
+    def end(self) -> int:
+        """Where the sentence ends in the text, in code points."""
+        return self.start + len(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """The sentences of a text, and the white space behind the last of them."""
+
+    segments: list[Segment]
+    tail: str
+
+
+def segment(text: str, language: str) -> Segmentation:
+    """The sentences of `text`, in the BCP-47 language; a text of white space has none."""
+    segments: list[Segment] = []
+    end = 0
+    for start, piece in _pieces(text, language):
+        core = piece.strip()
+        if core:
+            start += len(piece) - len(piece.lstrip())
+            segments.append(Segment(start, text[end:start], core))
+            end = start + len(core)
+    return Segmentation(segments, text[end:])
+
+
+def _pieces(text: str, language: str) -> Iterator[tuple[int, str]]:
+    """Sentences within lines, with their offsets; the pieces need not cover the line breaks."""
+    for start, end in _lines(text):
+        position = start
+        while position < end:
+            for sentence in _sentences(
+                text[position : min(end, position + _WINDOW)], language, end - position
+            ):
+                yield position, sentence
+                position += len(sentence)
+
+
+def _sentences(window: str, language: str, remaining: int) -> list[str]:
+    """The sentences at the start of what remains of a line; `window` is the first part of that.
+
+    The last one of a window is left for the next look, which sees its end; a sentence that fills a
+    window is cut at its last white space.
+    """
+    sentences: list[str] = sentencex.segment(language, window)
+    assert "".join(sentences) == window, "the sentence splitter changed the text"
+    if len(window) == remaining:
+        return sentences
+    return sentences[:-1] or [window[: _last_space(window)]]
+
+
+def _last_space(window: str) -> int:
+    """Behind the last white space of the second half of the window, else its end."""
+    spaces = [found.end() for found in _SPACE.finditer(window, len(window) // 2)]
+    return spaces[-1] if spaces else len(window)
+
+
+def _lines(text: str) -> Iterator[tuple[int, int]]:
+    start = 0
+    for line_break in _LINE_BREAKS.finditer(text):
+        if line_break.start() > start:
+            yield start, line_break.start()
+        start = line_break.end()
+    if start < len(text):
+        yield start, len(text)

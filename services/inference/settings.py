@@ -1,0 +1,52 @@
+"""Settings of inference, read from `SEQWAY_*` environment variables."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class InferenceSettings(BaseSettings):
+    """How texts are limited, cut and sent to Triton."""
+
+    model_config = SettingsConfigDict(env_prefix="SEQWAY_", frozen=True, extra="ignore")
+
+    triton_url: str = Field(
+        default="localhost:8001", description="host:port of Triton's gRPC endpoint"
+    )
+    triton_streams: int = Field(
+        default=4, ge=1, le=64, description="long-lived Triton streams that all calls share"
+    )
+    preferred_precisions: tuple[str, ...] = Field(
+        default=("int8", "bf16", "fp16", "fp32"),
+        description="precisions in order of preference when a call leaves the choice (JSON array)",
+    )
+    max_contents: int = Field(default=1024, ge=1, description="the most texts in one call")
+    max_text_characters: int = Field(
+        default=100_000, ge=1, description="the most characters (code points) in one text"
+    )
+    max_call_characters: int = Field(
+        default=1_000_000, ge=1, description="the most characters (code points) in one call"
+    )
+    max_segments_in_flight: int = Field(
+        default=64, ge=1, description="the most segments that one call has at Triton at a time"
+    )
+    default_deadline: float = Field(
+        default=600.0,
+        gt=0,
+        description="seconds that a call may take when its caller sets no deadline",
+    )
+    deadline_margin: float = Field(
+        default=0.01,
+        ge=0,
+        description="seconds kept back from a call's deadline for its answer's way home",
+    )
+    overload_retry_delay: float = Field(
+        default=0.5, gt=0, description="seconds after which a refused caller is told to try again"
+    )
+    health_interval: float = Field(
+        default=1.0, gt=0, description="seconds between two looks at Triton and its models"
+    )
+    probe_timeout: float = Field(
+        default=3.0,
+        gt=0,
+        description="seconds after which a model that does not answer counts as dead",
+    )

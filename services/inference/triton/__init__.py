@@ -1,0 +1,1 @@
+"""The adapter to NVIDIA Triton, over its generated gRPC stubs."""

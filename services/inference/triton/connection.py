@@ -1,0 +1,130 @@
+"""One life of a `ModelStreamInfer` stream, shared by many requests.
+
+A task reads and a task writes, so that nobody who submits can ever be cancelled inside a gRPC write
+(which would cancel the whole stream) and submitting needs no await.
+"""
+
+import asyncio
+import logging
+from typing import Any, Protocol
+
+import grpc
+
+from services.inference.errors import (
+    ModelFailedError,
+    ModelNotReadyError,
+    SeqwayError,
+    TritonUnavailableError,
+)
+from services.inference.triton import wire
+
+logger = logging.getLogger(__name__)
+
+# Triton reports these in band, as text only.
+_NOT_READY_SIGNS = ("unknown model", "not ready", "is not found", "not healthy", "unloaded")
+
+
+class Receiver(Protocol):
+    """Takes what comes back on a request."""
+
+    def deliver(self, request_id: str, payload: bytes | None, final: bool) -> None:
+        """A response: the JSON of its events, if it has some."""
+        ...
+
+    def fail(self, request_id: str, error: SeqwayError) -> None:
+        """Nothing more will come, because of `error`."""
+        ...
+
+
+class Connection:
+    """Multiplexes requests by id over one stream; when that breaks, all its requests fail."""
+
+    def __init__(self, stub: Any) -> None:
+        self._stub = stub
+        self._receivers: dict[str, Receiver] = {}
+        self._outbox: asyncio.Queue[Any] = asyncio.Queue()
+        self._closed = False
+        self._task = asyncio.create_task(self._run(), name="triton-stream")
+
+    @property
+    def closed(self) -> bool:
+        """Whether the stream has ended; a closed connection takes no requests."""
+        return self._closed
+
+    @property
+    def load(self) -> int:
+        """Requests that are not answered in full."""
+        return len(self._receivers)
+
+    def send(self, request: Any, receiver: Receiver | None = None) -> None:
+        """Sends a request; without a receiver what comes back is dropped."""
+        if receiver is not None:
+            self._receivers[request.id] = receiver
+        self._outbox.put_nowait(request)
+
+    def forget(self, request_id: str) -> None:
+        """Drops what still comes back on a request."""
+        self._receivers.pop(request_id, None)
+
+    async def close(self) -> None:
+        """Ends the stream; requests that are open fail."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        error = TritonUnavailableError("Triton closed the stream")
+        call = self._stub.ModelStreamInfer()
+        writer = asyncio.create_task(self._write(call), name="triton-stream-writer")
+        try:
+            while (response := await call.read()) is not grpc.aio.EOF:
+                self._dispatch(response)
+        except grpc.aio.AioRpcError as broken:
+            error = TritonUnavailableError(f"Triton is not reachable: {broken.details()}")
+        except asyncio.CancelledError:
+            error = TritonUnavailableError("the connection to Triton is closed")
+            raise
+        finally:
+            self._closed = True
+            writer.cancel()
+            await asyncio.wait([writer])
+            call.cancel()
+            self._fail_all(error)
+
+    async def _write(self, call: Any) -> None:
+        try:
+            while True:
+                await call.write(await self._outbox.get())
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            logger.debug("the stream broke while a request was written")
+
+    def _dispatch(self, message: Any) -> None:
+        response = message.infer_response
+        request_id = response.id
+        if message.error_message:
+            self._refuse(request_id, message.error_message)
+            return
+        final = wire.is_final(response)
+        receivers = self._receivers
+        receiver = receivers.pop(request_id, None) if final else receivers.get(request_id)
+        if receiver is not None:
+            receiver.deliver(request_id, wire.events_payload(response), final)
+
+    def _refuse(self, request_id: str, message: str) -> None:
+        """Fails the request that an in-band error names, or all when it names none."""
+        error = _error_of(message)
+        if not request_id:
+            self._fail_all(error)
+        elif receiver := self._receivers.pop(request_id, None):
+            receiver.fail(request_id, error)
+
+    def _fail_all(self, error: SeqwayError) -> None:
+        receivers, self._receivers = self._receivers, {}
+        for request_id, receiver in receivers.items():
+            receiver.fail(request_id, error)
+
+
+def _error_of(message: str) -> SeqwayError:
+    logger.warning("Triton answered with an error: %s", message)
+    if any(sign in message.lower() for sign in _NOT_READY_SIGNS):
+        return ModelNotReadyError("the model does not answer now")
+    return ModelFailedError("the model failed on the request")

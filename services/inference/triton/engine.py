@@ -1,0 +1,68 @@
+"""Triton as the engine: a few streams that all calls share."""
+
+import asyncio
+from typing import Any
+
+import grpc
+from tritonclient.grpc import service_pb2_grpc  # type: ignore[import-untyped]
+
+from services.inference.engine import Engine, Generation
+from services.inference.errors import DeadlineError, ModelNotReadyError
+from services.inference.events import Ready
+from services.inference.triton.connection import Connection
+from services.inference.triton.repository import TritonRepository
+from services.inference.triton.session import TritonSession
+
+# Reconnect soon after a restart of Triton: the default backoff grows to two minutes.
+_CHANNEL_OPTIONS = (
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+class TritonEngine(Engine):
+    """Owns the channel to Triton and its shared streams, which reopen on demand.
+
+    To be built inside a running event loop.
+    """
+
+    def __init__(self, url: str, streams: int) -> None:
+        self._channel = grpc.aio.insecure_channel(url, options=_CHANNEL_OPTIONS)
+        self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._connections: list[Connection] = []
+        self._streams = streams
+        self.repository = TritonRepository(self._stub)
+
+    def open(self, model: str, generation: Generation) -> TritonSession:
+        """A session for one call."""
+        return TritonSession(model, generation, self._connection)
+
+    async def probe(self, model: str, within: float) -> None:
+        """Asks the engine thread of the model for a sign of life."""
+        deadline = asyncio.get_running_loop().time() + within
+        with self.open(model, Generation(stream=False, deadline=deadline)) as session:
+            request_id = session.submit(())
+            try:
+                replies = await session.receive()
+                session.release(request_id)
+            except DeadlineError:
+                raise ModelNotReadyError(f"{model} did not answer within {within:g} s") from None
+        if not any(isinstance(event, Ready) for reply in replies for event in reply.events):
+            raise ModelNotReadyError(f"{model} did not answer the probe as it should")
+
+    async def close(self) -> None:
+        """Ends the streams, then the channel; calls that are open fail."""
+        await asyncio.gather(*(connection.close() for connection in self._connections))
+        await self._channel.close()
+
+    def _connection(self) -> Connection:
+        """The stream with the fewest requests; a new one while there are fewer than there may."""
+        self._connections = [each for each in self._connections if not each.closed]
+        if len(self._connections) < self._streams:
+            self._connections.append(Connection(self._stub))
+            return self._connections[-1]
+        return min(self._connections, key=lambda connection: connection.load)

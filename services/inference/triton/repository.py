@@ -1,0 +1,45 @@
+"""What Triton has loaded."""
+
+import json
+from typing import Any
+
+import grpc
+from pydantic import ValidationError
+from tritonclient.grpc import service_pb2 as triton  # type: ignore[import-untyped]
+
+from services.inference.errors import TritonUnavailableError
+from services.inference.manifest import Manifest
+
+
+class TritonRepository:
+    """Reads the index and the manifests; every call raises TritonUnavailableError."""
+
+    def __init__(self, stub: Any) -> None:
+        self._stub = stub
+
+    async def index(self, within: float) -> dict[str, bool]:
+        """Every model by name, and whether Triton calls it ready."""
+        response = await _answer(
+            self._stub.RepositoryIndex(triton.RepositoryIndexRequest(), timeout=within)
+        )
+        return {model.name: model.state == "READY" for model in response.models}
+
+    async def manifest(self, model: str, within: float) -> Manifest | None:
+        """The manifest in the model's configuration; None when the model is not one of ours."""
+        response = await _answer(
+            self._stub.ModelConfig(triton.ModelConfigRequest(name=model), timeout=within)
+        )
+        parameters = response.config.parameters
+        if "manifest" not in parameters:
+            return None
+        try:
+            return Manifest.model_validate(json.loads(parameters["manifest"].string_value))
+        except (json.JSONDecodeError, ValidationError):
+            return None
+
+
+async def _answer(call: Any) -> Any:
+    try:
+        return await call
+    except grpc.aio.AioRpcError as error:
+        raise TritonUnavailableError(f"Triton does not answer: {error.details()}") from None

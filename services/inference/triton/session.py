@@ -1,0 +1,89 @@
+"""The requests of one call to Triton."""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any
+
+from services.inference.engine import Generation, Reply, Session
+from services.inference.errors import DeadlineError, SeqwayError
+from services.inference.events import parse_events
+from services.inference.triton import wire
+from services.inference.triton.connection import Connection
+from services.inference.triton.mailbox import Mailbox
+
+
+class TritonSession(Session):
+    """Keeps its requests together: one mailbox, one deadline, one end."""
+
+    def __init__(
+        self, model: str, generation: Generation, connect: Callable[[], Connection]
+    ) -> None:
+        self._model = model
+        self._generation = generation
+        self._connect = connect
+        self._open: dict[str, Connection] = {}
+        self._mailbox: Mailbox[tuple[str, bytes | None, bool]] = Mailbox()
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_at(generation.deadline, self._expire)
+
+    def submit(self, texts: Sequence[str]) -> str:
+        """Puts a request on the stream with the fewest."""
+        request_id = uuid.uuid4().hex
+        connection = self._connect()
+        self._open[request_id] = connection
+        connection.send(wire.infer_request(self._model, request_id, texts, self._options()), self)
+        return request_id
+
+    def release(self, request_id: str) -> None:
+        """Stops listening to a request that needs no cancelling."""
+        connection = self._open.pop(request_id, None)
+        if connection is not None:
+            connection.forget(request_id)
+
+    async def receive(self) -> Sequence[Reply]:
+        """All that has arrived; see `Session.receive`."""
+        return [
+            Reply(request_id, parse_events(payload) if payload else (), final)
+            for request_id, payload, final in await self._mailbox.take()
+        ]
+
+    def deliver(self, request_id: str, payload: bytes | None, final: bool) -> None:
+        """Takes a response from a connection."""
+        if final:
+            self._open.pop(request_id, None)
+        self._mailbox.put((request_id, payload, final))
+
+    def fail(self, request_id: str, error: SeqwayError) -> None:
+        """Takes the failure of a request: the whole call fails with it."""
+        self._open.pop(request_id, None)
+        self._mailbox.fail(error)
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        """Cancels upstream what is still open."""
+        self._timer.cancel()
+        for connection in set(self._open.values()):
+            ids = [each for each, its_own in self._open.items() if its_own is connection]
+            for request_id in ids:
+                connection.forget(request_id)
+            if not connection.closed:
+                connection.send(wire.cancel_request(self._model, uuid.uuid4().hex, ids))
+        self._open.clear()
+
+    def _options(self) -> dict[str, Any]:
+        remaining = self._generation.deadline - self._loop.time()
+        return {
+            "max_new_tokens": self._generation.max_new_tokens,
+            "priority": self._generation.priority,
+            "stream": self._generation.stream,
+            "deadline_ms": max(1, int(remaining * 1000)),
+        }
+
+    def _expire(self) -> None:
+        self._mailbox.fail(DeadlineError("the deadline passed before the translation was done"))

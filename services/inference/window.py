@@ -1,0 +1,80 @@
+"""The rows of one call that wait for the engine, and those that are with it."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from services.inference.document import Row
+from services.inference.engine import Session
+from services.inference.errors import ModelFailedError, OverloadedError
+
+
+@dataclass(slots=True)
+class _Request:
+    """The rows by index, None where one is settled, and how many are not."""
+
+    rows: list[Row | None]
+    open: int
+
+
+class Window:
+    """Bounds how many rows of one call are with the engine, so no document floods its queue."""
+
+    def __init__(self, session: Session, rows: Iterable[Row], size: int) -> None:
+        self._session = session
+        self._waiting = deque(rows)
+        self._requests: dict[str, _Request] = {}
+        self._in_flight = 0
+        self._size = size
+
+    def fill(self) -> None:
+        """Sends waiting rows, in requests of a quarter of the window or more."""
+        while self._waiting:
+            room = self._size - self._in_flight
+            if room < min(len(self._waiting), max(1, self._size // 4)):
+                return
+            rows = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
+            request_id = self._session.submit([row.segment.text for row in rows])
+            self._requests[request_id] = _Request(list(rows), len(rows))
+            self._in_flight += len(rows)
+
+    def row(self, request_id: str, index: int) -> Row:
+        """The row that the engine speaks of; ModelFailedError when there is none."""
+        request = self._requests.get(request_id)
+        row = request.rows[index] if request and 0 <= index < len(request.rows) else None
+        if row is None:
+            raise ModelFailedError("the engine spoke of a text that it does not have")
+        return row
+
+    def settle(self, request_id: str, index: int) -> None:
+        """Notes that a row is done with."""
+        request = self._requests[request_id]
+        request.rows[index] = None
+        request.open -= 1
+        self._in_flight -= 1
+        if not request.open:
+            del self._requests[request_id]
+            self._session.release(request_id)
+
+    def put_first(self, rows: Sequence[Row]) -> None:
+        """Adds rows that go before those that wait."""
+        self._waiting.extendleft(reversed(rows))
+
+    def refuse(self, request_id: str, message: str, retry_delay: float) -> None:
+        """Takes back the rows of a refused request, and sends no more than the engine has now.
+
+        OverloadedError when it has none.
+        """
+        request = self._requests.pop(request_id)
+        self._session.release(request_id)
+        rows = [row for row in request.rows if row is not None]
+        self._in_flight -= len(rows)
+        if not self._in_flight:
+            raise OverloadedError(message, retry_delay=retry_delay)
+        self._size = self._in_flight
+        self.put_first(rows)
+
+    def close(self, request_id: str) -> None:
+        """Notes the final response; ModelFailedError when a row of the request has no end."""
+        if self._requests.pop(request_id, None) is not None:
+            raise ModelFailedError("the engine closed a request before its texts were done")

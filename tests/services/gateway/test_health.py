@@ -1,0 +1,106 @@
+import asyncio
+import os
+import signal
+import sys
+
+import grpc
+import pytest
+from gateway_stack import MakeStack, Stack, wait_until
+from grpc_health.v1 import health_pb2
+from seqway.v1 import translation_pb2 as pb
+
+from services.gateway.server import Gateway, PortInUseError
+from services.gateway.settings import GatewaySettings
+
+TRANSLATION = "seqway.v1.TranslationService"
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def test_a_dead_model_is_noticed_and_so_is_its_return(make_stack: MakeStack) -> None:
+    stack = await make_stack(probe_timeout=0.2)
+    watch = stack.health.Watch(health_pb2.HealthCheckRequest(service=TRANSLATION))
+    assert (await watch.read()).status == SERVING
+    stack.twin.dead = {"en-fr_int8", "en-fr_fp32"}
+    assert (await asyncio.wait_for(watch.read(), 5)).status == NOT_SERVING
+    assert await stack.serves("seqway.v1.ModelService")
+    stack.twin.dead = set()
+    assert (await asyncio.wait_for(watch.read(), 5)).status == SERVING
+    watch.cancel()
+
+
+async def test_one_dead_variant_is_replaced_by_the_other(make_stack: MakeStack) -> None:
+    stack = await make_stack(probe_timeout=0.2)
+    stack.twin.dead = {"en-fr_int8"}
+    request = pb.TranslateRequest(
+        contents=["a"], source_language_code="en", target_language_code="fr"
+    )
+
+    async def moved() -> bool:
+        try:
+            answer = await stack.translation.Translate(request, timeout=0.3)
+        except grpc.aio.AioRpcError:
+            return False
+        return answer.model == "en-fr_fp32"
+
+    await wait_until(moved)
+    assert await stack.serves()
+
+
+async def test_an_unloaded_model_is_known_and_not_ready(stack: Stack) -> None:
+    stack.twin.unloaded = {"en-fr_int8", "en-fr_fp32"}
+    await wait_until(stack.does_not_serve)
+    stack.twin.unloaded = set()
+    await wait_until(stack.serves)
+
+
+async def test_drain_lets_calls_finish(make_stack: MakeStack) -> None:
+    stack = await make_stack(drain_wait=0.2, drain_grace=10)
+    stack.twin.gate.clear()
+    call = stack.translation.StreamTranslate(
+        pb.StreamTranslateRequest(
+            contents=["one two"], source_language_code="en", target_language_code="fr"
+        )
+    )
+    await call.read()
+    drain = asyncio.create_task(stack.gateway.drain())
+    await wait_until(stack.does_not_serve)
+    stack.twin.gate.set()
+    message = await call.read()
+    while not message.HasField("summary"):
+        message = await call.read()
+    assert message.summary.model == "en-fr_int8"
+    await asyncio.wait_for(drain, 10)
+
+
+async def test_a_port_in_use_is_one_sentence(stack: Stack) -> None:
+    settings = GatewaySettings(gateway_port=stack.gateway.port, triton_url=stack.twin.url)
+    other = Gateway(settings)
+    with pytest.raises(PortInUseError, match="in use"):
+        await other.start()
+    await other.drain()
+    process = await _process(stack.gateway.port)
+    _, error = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 1
+    assert error.decode().strip().splitlines()[-1].startswith("seqway-gateway: cannot listen")
+
+
+async def test_sigterm_ends_the_process(unused_tcp_port: int) -> None:
+    process = await _process(unused_tcp_port)
+    async with asyncio.timeout(30):
+        assert process.stderr is not None
+        while b"listening" not in await process.stderr.readline():
+            pass
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
+async def _process(port: int) -> asyncio.subprocess.Process:
+    settings = {"SEQWAY_GATEWAY_PORT": str(port), "SEQWAY_TRITON_URL": "127.0.0.1:1"}
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "services.gateway.main",
+        env=os.environ | settings,
+        stderr=asyncio.subprocess.PIPE,
+    )

@@ -1,0 +1,79 @@
+"""`python -m deploy.local` with the exported models, through to a translation."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.local.ports import HOST
+from deploy.local.records import StackRecord
+from deploy.local.settings import ROOT, StackSettings, on_free_ports
+from tests.stack.test_stack import wait_until_gone
+
+
+@pytest.fixture
+def environment(models_exported: None, tmp_path: Path) -> dict[str, str]:
+    """The settings of a stack that disturbs no other one."""
+    settings = on_free_ports(StackSettings(), tmp_path / "run")
+    ports = settings.ports
+    return {
+        **os.environ,
+        "SEQWAY_RUN_DIRECTORY": str(settings.run_directory),
+        "SEQWAY_ADDRESS": f"{HOST}:{ports.gateway.number}",
+        "COLUMNS": "160",
+        **{
+            port.variable: str(port.number)
+            for port in (
+                ports.gateway,
+                ports.gateway_metrics,
+                ports.triton_http,
+                ports.triton_grpc,
+                ports.triton_metrics,
+            )
+        },
+    }
+
+
+def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+
+
+def test_up_translate_status_down(environment: dict[str, str]) -> None:
+    assert run(environment, "deploy.local", "status").returncode == 1
+    try:
+        started = run(environment, "deploy.local", "up")
+        assert started.returncode == 0, started.stderr
+        again = run(environment, "deploy.local", "up")
+        assert again.returncode == 0, again.stderr
+        assert run(environment, "deploy.local", "status").returncode == 0
+        answer = run(environment, "seqway", "translate", "A text editor.", "--stream")
+        assert answer.returncode == 0, answer.stderr
+        assert answer.stdout.strip()
+
+        record = StackRecord.load(Path(environment["SEQWAY_RUN_DIRECTORY"]))
+        os.kill(record.processes["triton"].pid, signal.SIGKILL)
+        wait_until_gone(record.processes["triton"].pid)
+        status = run(environment, "deploy.local", "status")
+        assert status.returncode == 1
+        assert "dead" in status.stdout
+    finally:
+        stopped = run(environment, "deploy.local", "down")
+    assert stopped.returncode == 0, stopped.stderr
+    assert run(environment, "deploy.local", "down").stdout == "Nothing was running.\n"
+
+
+def test_the_demonstration_translates_and_leaves_nothing(environment: dict[str, str]) -> None:
+    shown = run(environment, "deploy.local", "demo")
+    assert shown.returncode == 0, shown.stderr
+    assert "stopped again" in shown.stdout
+    assert '"timings"' in shown.stdout

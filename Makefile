@@ -134,7 +134,6 @@ $(EXPORTED) &: $(wildcard $(CHECKPOINT)/*) $(wildcard engine/export/*.py) \
 		$(CALIBRATION) $(TEST_SET) | .venv/.installed
 	@[[ -e $(CHECKPOINT)/config.json ]] || { echo >&2 \
 		"$(CHECKPOINT) holds no checkpoint: get it from git, or make one with \`make train\`."; exit 1; }
-	rm -rf $(VARIANTS)
 	$(BIN)/seqway-models export $(CHECKPOINT) --model-repository model_repository \
 		--calibration $(CALIBRATION) --test $(TEST_SET)
 	@touch $(EXPORTED)

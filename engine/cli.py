@@ -26,9 +26,7 @@ from engine.training.trainer import Trainer
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 console = Console()
 
-Repository = Annotated[
-    Path, typer.Option("--model-repository", help="Triton's model repository.")
-]
+Repository = Annotated[Path, typer.Option("--model-repository", help="Triton's model repository.")]
 REPOSITORY = Path("model_repository")
 
 
@@ -74,8 +72,9 @@ def train(config: Annotated[Path, typer.Argument(help="TOML file; see examples/c
     plot_loss(settings.output / "metrics.jsonl", settings.output / "loss.png")
     checkpoint = settings.output / "checkpoint"
     languages = (settings.source_language, settings.target_language)
-    model = trainer.average.module.to("cpu")
-    pegasus.save(model, settings.output / "tokenizer.json", checkpoint, languages)
+    pegasus.save(
+        trainer.averaged_model(), settings.output / "tokenizer.json", checkpoint, languages
+    )
     test = load_pairs(settings.test)
     job = ExportJob(
         load_checkpoint(checkpoint),
@@ -96,7 +95,9 @@ def export_command(
     name: Annotated[str, typer.Option(help="The model's name (default: the folder's).")] = "",
     source: Annotated[str, typer.Option(help="Source language (default: config.json's).")] = "",
     target: Annotated[str, typer.Option(help="Target language (default: config.json's).")] = "",
-    precision: Annotated[list[str], typer.Option(help="fp32, int8; repeatable.")] = list(PRECISIONS),  # noqa: B006
+    precision: Annotated[
+        list[str] | None, typer.Option(help="fp32, int8; repeatable (default: all).")
+    ] = None,
     calibration: Annotated[
         Path | None, typer.Option(help="Source texts for INT8: JSON Lines or one text a line.")
     ] = None,
@@ -105,10 +106,10 @@ def export_command(
     threads: Annotated[int, typer.Option(min=0, help="Threads of each; 0: share all cores.")] = 0,
 ) -> None:
     """Turn a checkpoint into variants of the model repository."""
-    unknown = sorted(set(precision) - set(PRECISIONS))
+    unknown = sorted(set(precision or ()) - set(PRECISIONS))
     if unknown:
         raise _failure(f"--precision {unknown[0]} is not one of {', '.join(PRECISIONS)}.")
-    wanted: list[Precision] = [p for p in PRECISIONS if p in precision]
+    wanted: list[Precision] = [p for p in PRECISIONS if not precision or p in precision]
     try:
         loaded = load_checkpoint(checkpoint)
         languages = (source, target) if source and target else loaded.languages
@@ -136,7 +137,9 @@ def report(
     checkpoint: Annotated[
         Path | None, typer.Option(help="Default: examples/checkpoints/MODEL.")
     ] = None,
-    test: Annotated[Path | None, typer.Option(help="Default: examples/data/MODEL.test.jsonl.")] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="Default: examples/data/MODEL.test.jsonl.")
+    ] = None,
     compare: Annotated[int, typer.Option(help="Texts to compare with transformers.")] = 200,
 ) -> None:
     """Print quality, parity with transformers and independence of the batch, of every variant."""
@@ -169,7 +172,8 @@ def list_command(repository: Repository = REPOSITORY) -> None:
             ", ".join("-".join(pair) for pair in manifest.language_pairs),
             manifest.family,
             f"{manifest.max_source_tokens} in, {manifest.max_target_tokens} out",
-            ", ".join(f"{key} {value}" for key, value in manifest.quality.items()) or "not measured",
+            ", ".join(f"{key} {value}" for key, value in manifest.quality.items())
+            or "not measured",
         )
     console.print(table if table.row_count else f"{repository} holds no variant.")
 

@@ -1,8 +1,9 @@
 """Triton's Python-based backend `seqway`: a shim between Triton's requests and `engine.runtime`.
 
-Triton loads this file for every variant whose configuration says `backend: "seqway"`; docs/triton-protocol.md is the
-contract.  Three threads: Triton's calls `execute`, which only hands over; the engine's runs the model; the outbox
-sends answers, so that serialising never delays a step.  A fourth looks for callers who left.
+Triton loads this file for every variant whose configuration says `backend: "seqway"`;
+docs/triton-protocol.md is the contract.  Three threads: Triton's calls `execute`, which only hands
+over; the engine's runs the model; the outbox sends answers, so that serialising never delays a
+step.  A fourth looks for callers who left.
 """
 
 import json
@@ -52,6 +53,7 @@ class TritonPythonModel:
         self._engine = Engine(folder, _settings(config))
         self._metrics = EngineMetrics(args["model_name"], args["model_instance_name"])
         self._senders: dict[str, Any] = {}
+        self._asking = threading.Lock()
         self._outbox: queue.SimpleQueue[_Message | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._threads = [
@@ -95,7 +97,8 @@ class TritonPythonModel:
     def _send(self) -> None:
         while (message := self._outbox.get()) is not None:
             if message.last:
-                self._senders.pop(message.key, None)
+                with self._asking:
+                    self._senders.pop(message.key, None)
             text = json.dumps([event.as_dict() for event in message.events], ensure_ascii=False)
             flags = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL if message.last else 0
             try:
@@ -109,10 +112,16 @@ class TritonPythonModel:
         while not self._stopping.wait(WATCH_SECONDS if self._senders else IDLE_WATCH_SECONDS):
             if self._engine.gauges.steps != steps:
                 steps = self._engine.gauges.steps
-                for key, sender in list(self._senders.items()):
-                    if sender.is_cancelled():
+                for key in list(self._senders):
+                    if self._has_left(key):
                         self._engine.cancel(key)
             self._metrics.update(self._engine.gauges, time.monotonic())
+
+    def _has_left(self, key: str) -> bool:
+        """Asks under the lock: Triton crashes when it is asked about a request that was closed."""
+        with self._asking:
+            sender = self._senders.get(key)
+            return sender is not None and bool(sender.is_cancelled())
 
 
 def _settings(config: dict[str, Any]) -> Settings:

@@ -47,7 +47,7 @@ class Observer:
         self._random = np.random.default_rng(seed)
 
     def run(self, inputs: dict[str, Array], rows: Array | None = None) -> dict[str, Array]:
-        """Runs the graph; of the watched tensors only `rows` (a boolean mask over the leading axes) count."""
+        """Runs the graph; of the watched tensors only `rows` (a mask of the leading axes) count."""
         values = self.session.run([*self.outputs, *self.tensors], inputs)
         for name, value in zip(self.tensors, values[len(self.outputs) :], strict=True):
             seen = np.abs(value if rows is None else value[rows]).ravel()
@@ -69,7 +69,7 @@ def observe(
     manifest: Manifest,
     sources: Iterable[list[list[int]]],
 ) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Decodes batches of token ids greedily; returns the magnitudes in the encoder and in the step."""
+    """Decodes batches of ids greedily; returns the magnitudes in the encoder and in the step."""
     watchers = Observer(encoder), Observer(step)
     for batch in sources:
         _decode(*watchers, manifest, batch)

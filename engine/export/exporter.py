@@ -1,8 +1,8 @@
-"""Checkpoint to variants: build the graphs, calibrate, quantize, check against the oracle, measure, write."""
+"""Checkpoint to variants: build the graphs, calibrate, quantize, check, measure, write."""
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -35,8 +35,8 @@ CALIBRATION_BATCH = 16
 class ExportJob:
     """What to export, and where to.
 
-    `calibration` are source texts that INT8's ranges are taken from; `test`, when given, is what quality is
-    measured on.
+    `calibration` are source texts that INT8's ranges are taken from; `test`, when given, is what
+    quality is measured on.
     """
 
     checkpoint: Checkpoint
@@ -45,7 +45,7 @@ class ExportJob:
     repository: Path
     calibration: Sequence[str]
     test: Sequence[Pair] = ()
-    serving: Serving = Serving()
+    serving: Serving = field(default_factory=Serving)
 
 
 def export(job: ExportJob, precisions: Sequence[Precision]) -> list[Path]:
@@ -54,6 +54,7 @@ def export(job: ExportJob, precisions: Sequence[Precision]) -> list[Path]:
     Raises:
         CheckpointError: the checkpoint has no tokenizer that we know.
         GateError: a graph does not agree with the checkpoint.
+
     """
     checkpoint = job.checkpoint
     logger.info("%s: building the graphs", job.name)
@@ -116,7 +117,9 @@ def _encode(job: ExportJob) -> list[list[int]]:
     try:
         vocabulary = load_vocabulary(checkpoint.folder, checkpoint.config.vocab_size)
     except (FileNotFoundError, KeyError) as error:
-        raise CheckpointError(f"{checkpoint.folder} has no tokenizer that we know: {error}") from error
+        raise CheckpointError(
+            f"{checkpoint.folder} has no tokenizer that we know: {error}"
+        ) from error
     sources = vocabulary.encode(job.calibration)
     return sorted((s for s in sources if len(s) <= checkpoint.max_source_tokens), key=len)
 

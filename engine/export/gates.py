@@ -1,7 +1,7 @@
 """What a variant has to pass before it is written: finite, and in agreement with the checkpoint.
 
-The oracle is the PyTorch model, teacher-forced with the tokens that the variant chose: at each position the
-variant's log-probability is compared with the oracle's.
+The oracle is the PyTorch model, teacher-forced with the tokens that the variant chose: at each
+position the variant's log-probability is compared with the oracle's.
 """
 
 from collections.abc import Sequence
@@ -32,6 +32,7 @@ def check_variant(folder: Path, checkpoint: Checkpoint, texts: Sequence[str]) ->
 
     Raises:
         GateError: a log-probability is not finite, or the mean difference is over `TOLERANCE`.
+
     """
     manifest = read_manifest(folder)
     vocabulary = load_vocabulary(folder, manifest.vocab_size)
@@ -44,8 +45,8 @@ def check_variant(folder: Path, checkpoint: Checkpoint, texts: Sequence[str]) ->
     difference = float(np.abs(log_probs - _oracle(checkpoint, sources, tokens))[counted].mean())
     if difference > TOLERANCE[manifest.precision]:
         raise GateError(
-            f"{manifest.name}: log-probabilities differ from the checkpoint's by {difference:.4f} on "
-            f"average; at most {TOLERANCE[manifest.precision]} is allowed."
+            f"{manifest.name}: log-probabilities differ from the checkpoint's by {difference:.4f} "
+            f"on average; at most {TOLERANCE[manifest.precision]} is allowed."
         )
 
 

@@ -1,8 +1,8 @@
 """Static symmetric INT8: Q/DQ nodes around every product with a constant matrix.
 
-Weights have one scale per output channel, activations one per tensor, both with zero point 0, the form that
-ONNX Runtime and TensorRT share.  The activation scale is a constant, so no row's result depends
-on its neighbours in the batch (dynamic quantization takes one scale for the whole batch).
+Weights have one scale per output channel, activations one per tensor, both with zero point 0, the
+form that ONNX Runtime and TensorRT share.  The activation scale is a constant, so no row's result
+depends on its neighbours in the batch (dynamic quantization takes one scale for the whole batch).
 Jacob et al. 2018 (arXiv:1712.05877); the clipping range minimises the squared error of the sample.
 """
 
@@ -17,13 +17,13 @@ QMAX = 127
 
 
 def activation_scale(magnitudes: Array) -> float:
-    """The scale with the least mean squared error over absolute values: rounding against clipping."""
+    """The scale with the least mean squared error: rounding weighed against clipping."""
     largest = float(magnitudes.max())
     if largest == 0.0:
         return 1.0 / QMAX
     candidates = [largest * share for share in np.linspace(0.3, 1.0, 29)]
     errors = [_squared_error(magnitudes, limit / QMAX) for limit in candidates]
-    return candidates[int(np.argmin(errors))] / QMAX
+    return float(candidates[int(np.argmin(errors))] / QMAX)
 
 
 def _squared_error(values: Array, scale: float) -> float:
@@ -64,8 +64,8 @@ def quantize(
 
 def _round(graph: onnx.GraphProto, source: str, scale: float) -> onnx.NodeProto:
     names = [f"{source}.scale", f"{source}.zero"]
-    graph.initializer.append(numpy_helper.from_array(np.float32(scale), names[0]))
-    graph.initializer.append(numpy_helper.from_array(np.int8(0), names[1]))
+    graph.initializer.append(numpy_helper.from_array(np.array(scale, np.float32), names[0]))
+    graph.initializer.append(numpy_helper.from_array(np.array(0, np.int8), names[1]))
     rounded = f"{source}.q"
     return helper.make_node("QuantizeLinear", [source, *names], [rounded], name=rounded)
 

@@ -21,7 +21,9 @@ ORACLE_BATCH = 8
 
 @dataclass(frozen=True)
 class VariantReport:
-    """One variant. `equal` of `compared` texts have the very tokens of `transformers`' greedy generate;
+    """One variant.
+
+    `equal` of `compared` texts have the very tokens of `transformers`' greedy generate;
     `changed_by_batching` of the test texts were answered otherwise alone than among 64.
     """
 
@@ -94,7 +96,14 @@ def _until_end(ids: list[int], eos_id: int) -> list[int]:
 def as_table(model: str, reports: Sequence[VariantReport]) -> Table:
     """The reports as a table for a terminal."""
     table = Table(title=f"{model}: variants on {reports[0].texts} test texts, greedy")
-    for heading in ("variant", "BLEU", "chrF", "equal to transformers", "changed by batching", "MB"):
+    for heading in (
+        "variant",
+        "BLEU",
+        "chrF",
+        "equal to transformers",
+        "changed by batching",
+        "MB",
+    ):
         table.add_column(heading, justify="left" if heading == "variant" else "right")
     for report in reports:
         table.add_row(

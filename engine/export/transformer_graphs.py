@@ -4,13 +4,16 @@ B rows, S source positions, L cache positions, H heads, K head width, D model wi
 
 Encoder: `input_ids [B,S]` INT64, `mask [B,1,1,S]` (0 on tokens, very negative on padding)
   -> per decoder layer i `cross_key_i [B,H,S,K]`, `cross_value_i [B,H,S,K]`.
-Decoder step: `ids [B]`, `positions [B]` INT64, `self_mask [B,1,1,L]`, `cross_mask [B,1,1,S]`, per layer the caches
+Decoder step: `ids [B]`, `positions [B]` INT64, `self_mask [B,1,1,L]`, `cross_mask [B,1,1,S]`, per
+layer the caches
   `past_key_i`, `past_value_i [B,H,L,K]` and the encoder's `cross_key_i`, `cross_value_i`
-  -> `next_ids [B]` INT64, `log_probs [B]`, and `present_key_i`, `present_value_i`, which are the past caches with
-  this step's row written at `positions` (bind them to the same memory: the write is in place).
+  -> `next_ids [B]` INT64, `log_probs [B]`, and `present_key_i`, `present_value_i`, which are the
+  past caches with this step's row written at `positions` (bind them to the same memory: the write
+  is in place).
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -52,7 +55,9 @@ class TransformerGraphs:
         for layer in range(config.encoder_layers):
             prefix = f"encoder.{layer}"
             x = graph.residual(
-                x, f"{prefix}.attention", lambda h, p=f"{prefix}.attention.sublayer": graph.self_attention(h, p, mask)
+                x,
+                f"{prefix}.attention",
+                partial(graph.self_attention, prefix=f"{prefix}.attention.sublayer", mask=mask),
             )
             x = graph.feed_forward(x, f"{prefix}.ffn")
         if config.norm == "pre":
@@ -77,9 +82,13 @@ class TransformerGraphs:
         for layer in range(config.decoder_layers):
             prefix = f"decoder.{layer}"
             past = [graph.input(f"past_{p}_{layer}", FLOAT, ["B", heads, "L", width]) for p in _KV]
-            cross = [graph.input(f"cross_{p}_{layer}", FLOAT, ["B", heads, "S", width]) for p in _KV]
+            cross = [
+                graph.input(f"cross_{p}_{layer}", FLOAT, ["B", heads, "S", width]) for p in _KV
+            ]
 
-            def cached(h: str, prefix: str = prefix, layer: int = layer, past: list[str] = past) -> str:
+            def cached(
+                h: str, prefix: str = prefix, layer: int = layer, past: list[str] = past
+            ) -> str:
                 attention = f"{prefix}.attention.sublayer"
                 query, key, value = graph.query_key_value(h, attention)
                 present = [f"present_{part}_{layer}" for part in _KV]
@@ -87,7 +96,7 @@ class TransformerGraphs:
                     row = graph.one_position(update)
                     graph.call("TensorScatter", cache, row, positions, axis=-2, to=name)
                     graph.output(name, FLOAT, ["B", heads, "L", width])
-                context = graph.attend(graph.one_position(query), *present, self_mask)
+                context = graph.attend(graph.one_position(query), present[0], present[1], self_mask)
                 return graph.linear(graph.join_position(context), f"{attention}.output")
 
             def crossed(h: str, prefix: str = prefix, cross: list[str] = cross) -> str:
@@ -134,7 +143,7 @@ class _TransformerBuilder(GraphBuilder):
     def embed(self, ids: str) -> str:
         """Scaled token embeddings."""
         table = self.constant("embedding", self.graphs.weights["embedding.weight"])
-        scale = self.constant("embedding_scale", np.float32(self.config.embedding_scale))
+        scale = self.constant("embedding_scale", np.array(self.config.embedding_scale, np.float32))
         return self.call("Mul", self.call("Gather", table, ids, axis=0), scale)
 
     def layer_norm(self, x: str, prefix: str) -> str:
@@ -163,7 +172,9 @@ class _TransformerBuilder(GraphBuilder):
 
     def query_key_value(self, x: str, prefix: str) -> list[str]:
         """The three projections of self-attention."""
-        return self._joined(x, f"{prefix}.qkv", [f"{prefix}.{p}" for p in ("query", "key", "value")])
+        return self._joined(
+            x, f"{prefix}.qkv", [f"{prefix}.{p}" for p in ("query", "key", "value")]
+        )
 
     def cross_projections(self, x: str) -> dict[str, str]:
         """The cross keys and values of every decoder layer, by the names of the graph's outputs."""
@@ -233,4 +244,6 @@ class _TransformerBuilder(GraphBuilder):
 
     def head(self, x: str) -> str:
         """Logits `[B,V]`."""
-        return self._matmul(x, "head", self.graphs.weights["embedding.weight"], self.graphs.output_bias)
+        return self._matmul(
+            x, "head", self.graphs.weights["embedding.weight"], self.graphs.output_bias
+        )

@@ -1,11 +1,10 @@
 """Writes one variant as a folder of Triton's model repository.
 
-    <repository>/<model>_<precision>/config.pbtxt
-                                    /1/encoder.onnx, decoder_step.onnx, manifest.json, tokenizer files
+<repository>/<model>_<precision>/config.pbtxt
+                                /1/encoder.onnx, decoder_step.onnx, manifest.json, tokenizer files
 """
 
 import hashlib
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -70,9 +69,7 @@ class VariantWriter:
         """Writes the manifest and Triton's configuration, which carries it too."""
         text = manifest.to_json()
         (self.files / MANIFEST_FILE).write_text(text, encoding="utf-8")
-        config = CONFIG.format(
-            name=_quoted(manifest.name), manifest=_quoted(text), **vars(serving)
-        )
+        config = CONFIG.format(name=_quoted(manifest.name), manifest=_quoted(text), **vars(serving))
         (self._staging / "config.pbtxt").write_text(config, encoding="utf-8")
 
     def commit(self) -> Path:
@@ -80,7 +77,7 @@ class VariantWriter:
         if self.target.exists():
             shutil.rmtree(self.target)
         self._staging.chmod(0o755)
-        os.replace(self._staging, self.target)
+        self._staging.replace(self.target)
         return self.target
 
     def discard(self) -> None:

@@ -62,6 +62,7 @@ def load_checkpoint(folder_or_id: str | Path) -> Checkpoint:
     Raises:
         CheckpointError: it is missing, incomplete, of a family that is not supported, or holds
             values that are not finite.
+
     """
     folder = _locate(folder_or_id)
     hf = _read_json(folder / "config.json")
@@ -123,7 +124,7 @@ def _read_weights(folder: Path) -> tuple[dict[str, Tensor], str]:
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise CheckpointError(
-            f"{folder} has no .safetensors file. Pickled weights can run code when they are loaded: "
+            f"{folder} has no .safetensors file. Pickled weights can run code when loaded: "
             "convert them with transformers' save_pretrained first."
         )
     state: dict[str, Tensor] = {}

@@ -18,6 +18,7 @@ class ModelConfig:
 
     Raises:
         ValueError: a size is not positive, or `heads` does not divide `d_model`.
+
     """
 
     vocab_size: int

@@ -2,11 +2,13 @@
 
 Shapes: B rows, S source positions, T target positions, D = `d_model`, V = `vocab_size`.
 Attention is two matrix products and a softmax: PyTorch's fused kernel has a backward pass that
-takes 40 % of a training step on a CPU.  Dropout stands where the article has it, on the embeddings and on
-each sub-layer's output: PyTorch draws random numbers on one core, and more of it took 27 % of a step.
+takes 40 % of a training step on a CPU.  Dropout stands where the article has it, on the embeddings
+and on each sub-layer's output: PyTorch draws random numbers on one core, and more of it took 27 %
+of a step.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +16,11 @@ from torch.nn import functional as F
 
 from engine.model.config import ModelConfig
 
-_ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu, "silu": F.silu}
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "silu": F.silu,
+}
 
 
 def sinusoidal_positions(length: int, width: int) -> Tensor:
@@ -44,10 +50,11 @@ class Attention(nn.Module):
         query = self._split(self.query(x)) / math.sqrt(x.shape[-1] // self.heads)
         key, value = self._split(self.key(memory)), self._split(self.value(memory))
         weights = torch.softmax((query @ key.transpose(2, 3)).float() + mask, dim=-1)
-        return self.output((weights.to(value.dtype) @ value).transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        context = (weights.to(value.dtype) @ value).transpose(1, 2).flatten(2)
+        return self.output(context)  # type: ignore[no-any-return]
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class FeedForward(nn.Module):
@@ -57,7 +64,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.up = nn.Linear(width, hidden)
         self.down = nn.Linear(hidden, width)
-        self.activation = _ACTIVATIONS[config.activation]
+        self.activation: Callable[[Tensor], Tensor] = _ACTIVATIONS[config.activation]
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps `[B,T,D]` to `[B,T,D]`."""

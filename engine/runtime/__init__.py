@@ -1,4 +1,4 @@
-"""Serving without Triton: sessions, slots, the continuous-batching scheduler, decoding, detokenizing.
+"""Serving without Triton: sessions, slots, continuous batching, decoding, detokenizing.
 
 Imports neither torch nor Triton.
 """

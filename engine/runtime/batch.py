@@ -27,6 +27,7 @@ def run_texts(
 
     Raises:
         EngineError: a text was refused or failed.
+
     """
     answers: dict[int, Answer] = {}
     inbox: queue.SimpleQueue[tuple[int, list[Event]]] = queue.SimpleQueue()

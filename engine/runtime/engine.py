@@ -44,8 +44,8 @@ SWEEP_SECONDS = 0.02
 class Settings:
     """How a variant is run.
 
-    `stream_rate` bounds the messages a second that all streams together send, so that many streams do not
-    take the processor from the model; each stream's first text is sent at once.
+    `stream_rate` bounds the messages a second that all streams together send, so that many streams
+    do not take the processor from the model; each stream's first text is sent at once.
     """
 
     threads: int = 2
@@ -117,7 +117,7 @@ class Engine:
         self._inbox.put(_Submission(request, rows, early))
 
     def cancel(self, request_id: str) -> None:
-        """Ends the rows of a request before the next step; an unknown id is none of its business."""
+        """Ends the rows of a request before the next step; an unknown id is ignored."""
         self._inbox.put(_Cancellation(request_id))
 
     def _row(self, request: Request, index: int, source: list[int], now: float) -> Row:
@@ -277,9 +277,7 @@ class Engine:
         self._running[slot] = self._running[last]
         self._running.pop()
         self._scheduler.retire(row)
-        self._end(
-            row, reason, message, text=text, tokens=length, score=score, token_ids=token_ids
-        )
+        self._end(row, reason, message, text=text, tokens=length, score=score, token_ids=token_ids)
 
     def _end(
         self,

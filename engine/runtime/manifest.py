@@ -44,5 +44,6 @@ def read_manifest(folder: Path) -> Manifest:
 
     Raises:
         FileNotFoundError: `folder` is not a variant's.
+
     """
     return Manifest(**json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8")))

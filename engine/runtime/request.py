@@ -48,6 +48,7 @@ def parse_options(raw: Mapping[str, Any]) -> Options:
 
     Raises:
         InvalidOptionsError: an option is unknown, of the wrong type, or negative.
+
     """
     unknown = set(raw) - {field.name for field in fields(Options)}
     if unknown:
@@ -140,7 +141,7 @@ Sink = Callable[[list[Event], bool], None]
 
 @dataclass(eq=False)
 class Request:
-    """Some texts to run, one row each. `sink` is called from the engine's thread and must be quick."""
+    """Some texts, one row each. `sink` is called from the engine's thread and must be quick."""
 
     id: str
     texts: Sequence[str]

@@ -41,8 +41,10 @@ class Row:
 class Limits:
     """How much runs and waits at once.
 
-    `token_budget` bounds the sum of the running rows' costs; a row that alone is over it runs alone.
-    `encoder_tokens` bounds the source tokens admitted in one step, so that running rows wait little.
+    `token_budget` bounds the sum of the running rows' costs; a row that alone is over it runs
+    alone.
+    `encoder_tokens` bounds the source tokens admitted in one step, so that running rows wait
+    little.
     """
 
     max_rows: int = 64
@@ -72,6 +74,7 @@ class Scheduler:
 
         Raises:
             QueueFullError: they do not all fit.
+
         """
         if self.waiting_rows + len(rows) > self.limits.max_waiting:
             raise QueueFullError(
@@ -101,8 +104,7 @@ class Scheduler:
             self.running_rows < self.limits.max_rows
             and self.running_cost + row.cost <= self.limits.token_budget
             and (
-                source_tokens == 0
-                or source_tokens + len(row.source) <= self.limits.encoder_tokens
+                source_tokens == 0 or source_tokens + len(row.source) <= self.limits.encoder_tokens
             )
         )
 

@@ -1,4 +1,4 @@
-"""Runs the two graphs of a variant with ONNX Runtime; the step's buffers are bound, nothing is copied."""
+"""Runs the two graphs of a variant with ONNX Runtime, the step with bound buffers."""
 
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from engine.runtime.manifest import Manifest
 from engine.runtime.slots import MASKED, Floats, Slots
-
-
 
 
 class OnnxSession:
@@ -26,7 +24,7 @@ class OnnxSession:
         self._bound: tuple[int, int] | None = None
 
     def encode(self, sources: list[list[int]], width: int) -> list[Floats]:
-        """Encodes rows padded to `width`: `cross_key_0 [B,H,width,K]`, `cross_value_0`, `cross_key_1`, ..."""
+        """Encodes rows padded to `width`; returns `cross_key_0 [B,H,width,K]` and so on."""
         ids = np.full((len(sources), width), self.manifest.pad_id, dtype=np.int64)
         mask = np.full((len(sources), 1, 1, width), MASKED, dtype=np.float32)
         for row, source in enumerate(sources):
@@ -36,7 +34,7 @@ class OnnxSession:
         return outputs
 
     def step(self, slots: Slots) -> None:
-        """One decoder step of the rows 0..`slots.rows`-1: fills their `next_ids` and `log_probs`."""
+        """One decoder step of the live rows: fills their `next_ids` and `log_probs`."""
         if self._bound != (slots.rows, slots.geometry):
             self._bind(slots)
         self._step.run_with_iobinding(self._binding)

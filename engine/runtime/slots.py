@@ -1,9 +1,9 @@
 """The state of the running rows, as the arrays that the decoder step is bound to.
 
-Live rows stand in slots 0..rows-1, so that one base pointer serves every batch size; a hole is filled
-with the last row.  N slots, H heads, K head width, L cache positions, S source positions; L and S
-follow the longest live row in steps of `LENGTH_STEP`, so that short rows pay no attention over an
-empty cache.
+Live rows stand in slots 0..rows-1, so that one base pointer serves every batch size; a hole is
+filled with the last row.  N slots, H heads, K head width, L cache positions, S source positions; L
+and S follow the longest live row in steps of `LENGTH_STEP`, so that short rows pay no attention
+over an empty cache.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from engine.runtime.manifest import Manifest
 LENGTH_STEP = 16
 
 MASKED = np.float32(-1e9)
-"""What an additive mask holds where nothing may be attended to; finite, so that no row is all NaN."""
+"""What an additive mask holds where nothing is attended to; finite, so that no row is all NaN."""
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -28,9 +28,9 @@ def padded(length: int) -> int:
 class Caches:
     """Keys and values of every decoder layer, `[N,H,length,K]` each: key 0, value 0, key 1, ...
 
-    The arrays are views of memory that is kept: a new length moves the rows within it, since fresh memory
-    for every length costs more in page faults than the step itself.  It holds zeros or old values, never
-    NaN: a masked position is still multiplied.
+    The arrays are views of memory that is kept: a new length moves the rows within it, since fresh
+    memory for every length costs more in page faults than the step itself.  It holds zeros or old
+    values, never NaN: a masked position is still multiplied.
     """
 
     def __init__(self, manifest: Manifest, capacity: int) -> None:
@@ -107,7 +107,7 @@ class Slots:
         return outputs | _named("present_{}_{}", self._caches.arrays)
 
     def admit(self, cross: list[Floats], lengths: list[int], limits: list[int]) -> None:
-        """Appends rows: their cross keys and values `[B,H,S,K]`, source lengths and token limits."""
+        """Appends rows: their cross keys and values `[B,H,S,K]`, source lengths, token limits."""
         first, last = self.rows, self.rows + len(lengths)
         assert last <= self.capacity
         self.rows = last
@@ -127,7 +127,7 @@ class Slots:
         self._self_mask[first:last, ..., 0] = 0
 
     def advance(self) -> Ints:
-        """Takes the step's tokens as the next inputs. Returns the slots that are done, descending."""
+        """Takes the step's tokens as next inputs; returns the slots that are done, descending."""
         rows = self.rows
         live = np.arange(rows)
         tokens, positions = self.next_ids[:rows], self.positions[:rows]
@@ -147,7 +147,14 @@ class Slots:
         """Frees a slot by moving the last row into it. Returns the slot that was moved."""
         last = self.rows - 1
         if slot != last:
-            per_row = (self.ids, self.positions, self.limits, self.source_lengths, self.scores, self.tokens)
+            per_row = (
+                self.ids,
+                self.positions,
+                self.limits,
+                self.source_lengths,
+                self.scores,
+                self.tokens,
+            )
             masks = (self._self_mask, self._cross_mask)
             for array in (*per_row, *masks):
                 array[slot] = array[last]

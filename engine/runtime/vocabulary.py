@@ -1,6 +1,7 @@
 """Text to token ids, and token ids to the bytes that they stand for.
 
-A checkpoint brings either a `tokenizer.json` (Hugging Face tokenizers) or Marian's `source.spm` and `vocab.json`.
+A checkpoint brings either a `tokenizer.json` (Hugging Face tokenizers) or Marian's `source.spm` and
+`vocab.json`.
 """
 
 import json
@@ -36,7 +37,8 @@ class HuggingFaceVocabulary:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         special = self._tokenizer.get_added_tokens_decoder()
-        pieces = (self._tokenizer.id_to_token(i) for i in range(self._tokenizer.get_vocab_size()))
+        size = self._tokenizer.get_vocab_size()
+        pieces = (self._tokenizer.id_to_token(index) or "" for index in range(size))
         self.token_bytes = [
             b"" if index in special else piece_bytes(piece) for index, piece in enumerate(pieces)
         ]
@@ -73,6 +75,7 @@ def load_vocabulary(folder: Path, size: int) -> Vocabulary:
 
     Raises:
         FileNotFoundError: there is none.
+
     """
     vocabulary: Vocabulary
     if (folder / "tokenizer.json").exists():

@@ -32,7 +32,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Batch:
-    """`source [B,S]`, its boolean `mask`, decoder `inputs [B,T]` and `labels [B,T]` (-100: none)."""
+    """`source [B,S]`, its boolean `mask`, `inputs [B,T]` and `labels [B,T]` (-100: none)."""
 
     source: Tensor
     mask: Tensor

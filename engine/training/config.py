@@ -49,7 +49,9 @@ class TrainingConfig(BaseModel):
     def _check_model(self) -> Self:
         transformer = self.transformer
         if self.max_length > transformer.max_positions:
-            raise ValueError(f"max_length is over model.max_positions ({transformer.max_positions})")
+            raise ValueError(
+                f"max_length is over model.max_positions ({transformer.max_positions})"
+            )
         return self
 
     @property
@@ -66,6 +68,7 @@ def load_config(path: Path) -> TrainingConfig:
 
     Raises:
         ConfigError: it can't be read, or a field is wrong.
+
     """
     try:
         return TrainingConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))

@@ -36,7 +36,7 @@ class Pair:
 
 
 def build_translation_corpus(folder: Path, target: str = "fr") -> dict[str, int]:
-    """Writes `train`, `dev` and `test.jsonl` under `folder`; returns the number of pairs of each."""
+    """Writes `train`, `dev` and `test.jsonl` under `folder`; returns the size of each."""
     indices = folder / "indices"
     fetch_indices(indices, ["en", target])
     pairs = list(read_pairs(indices, target))

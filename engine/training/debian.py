@@ -40,6 +40,7 @@ def fetch_indices(folder: Path, languages: list[str]) -> None:
 
     Raises:
         CorpusError: APT is not on this machine, or could not reach its archive.
+
     """
     apt = shutil.which("apt-get")
     if apt is None:
@@ -65,10 +66,13 @@ def read_descriptions(folder: Path, language: str) -> Iterator[Description]:
 
     Raises:
         CorpusError: the indices of that language are not in `folder`.
+
     """
     translations = sorted(folder.glob(f"*_Translation-{language}"))
     if not translations:
-        raise CorpusError(f"No Translation-{language} index in {folder}: does your archive have it?")
+        raise CorpusError(
+            f"No Translation-{language} index in {folder}: does your archive have it?"
+        )
     origins = _read_origins(folder)
     for path in translations:
         with path.open(encoding="utf-8") as lines:

@@ -1,12 +1,12 @@
 """Mixed-precision training of an encoder-decoder, resumable at any step.
 
-A run's folder holds `tokenizer.json`, `metrics.jsonl`, `state.pt` (what a resume needs) and, at the end,
+A run's folder holds `tokenizer.json`, `metrics.jsonl`, `state.pt` (what a resume needs) and, at the
+end,
 `loss.png`, `quality.json` and `checkpoint/` in a Hugging Face format.
 """
 
 import json
 import logging
-import os
 import random
 import signal
 import time
@@ -45,7 +45,8 @@ class Trainer:
         self.model.initialise()
         self.model.to(self.device)
         self.average = AveragedModel(
-            self.model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay)
+            self.model,
+            multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay),
         )
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), betas=(0.9, 0.98), weight_decay=config.weight_decay
@@ -65,6 +66,12 @@ class Trainer:
             self._train(train, dev)
         self._save()
         return self.step >= self.config.steps
+
+    def averaged_model(self) -> Transformer:
+        """The average of the weights over the last steps: it translates better."""
+        model = Transformer(self.config.transformer)
+        model.load_state_dict(self.average.module.state_dict())
+        return model.eval()
 
     def _train(self, train: list[Example], dev: list[Example]) -> None:
         columns = (
@@ -137,8 +144,10 @@ class Trainer:
         return config.peak_learning_rate * min(warmup, decay)
 
     def _report(self, loss: float, speed: float, dev: list[Example]) -> None:
-        """Logs a row of metrics. With shuffled sources the dev loss must be far higher: a model
-        for which it is not ignores its source."""
+        """Logs a row of metrics.
+
+        With shuffled sources the dev loss must be far higher: else the model ignores its source.
+        """
         row = {
             "step": self.step,
             "train_loss": round(loss, 4),
@@ -159,7 +168,9 @@ class Trainer:
         for host_batch in batches:
             batch = host_batch.to(self.device)
             if shuffle:
-                batch = Batch(batch.source.roll(1, 0), batch.mask.roll(1, 0), batch.inputs, batch.labels)
+                batch = Batch(
+                    batch.source.roll(1, 0), batch.mask.roll(1, 0), batch.inputs, batch.labels
+                )
             loss += self._loss(self.average, batch).item()
             tokens += batch.target_tokens
         return loss / tokens
@@ -189,7 +200,7 @@ class Trainer:
     def _save(self) -> None:
         partial = self.folder / "state.pt.partial"
         torch.save(self._state(), partial)
-        os.replace(partial, self.folder / "state.pt")
+        partial.replace(self.folder / "state.pt")
 
     def _restore(self) -> None:
         path = self.folder / "state.pt"

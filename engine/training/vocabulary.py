@@ -8,7 +8,6 @@ import io
 from collections.abc import Iterable
 
 import sentencepiece
-
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers.utils import sentencepiece_model_pb2_new as sentencepiece_model_pb2
 
@@ -37,7 +36,7 @@ def train_vocabulary(texts: Iterable[str], size: int) -> Tokenizer:
 
 def convert_sentencepiece(model: bytes) -> Tokenizer:
     """The same segmentation as a Hugging Face tokenizer that appends the end of sequence."""
-    proto = sentencepiece_model_pb2.ModelProto.FromString(model)
+    proto = sentencepiece_model_pb2.ModelProto.FromString(model)  # type: ignore[attr-defined]
     unigram = models.Unigram([(p.piece, p.score) for p in proto.pieces], 2, byte_fallback=True)
     tokenizer = Tokenizer(unigram)
     tokenizer.normalizer = normalizers.Sequence(

@@ -17,7 +17,7 @@ def parameter_names(config: ModelConfig) -> dict[str, str]:
         blocks = [("attention", "self_attn")]
         if stack == "decoder":
             blocks.append(("cross_attention", "encoder_attn"))
-        modules = {}
+        modules: dict[str, str] = {}
         for ours, theirs in blocks:
             modules |= {f"{ours}.sublayer.{_ATTENTION[p]}": f"{theirs}.{p}" for p in _ATTENTION}
             modules[f"{ours}.norm"] = f"{theirs}_layer_norm"
@@ -25,7 +25,9 @@ def parameter_names(config: ModelConfig) -> dict[str, str]:
         modules["ffn.norm"] = "final_layer_norm"
         for layer in range(layers):
             for ours, theirs in modules.items():
-                names |= _with_bias(f"{stack}.{layer}.{ours}", f"model.{stack}.layers.{layer}.{theirs}")
+                names |= _with_bias(
+                    f"{stack}.{layer}.{ours}", f"model.{stack}.layers.{layer}.{theirs}"
+                )
         if config.norm == "pre":
             names |= _with_bias(f"{stack}_norm", f"model.{stack}.layer_norm")
     return names
@@ -42,6 +44,7 @@ def map_weights(state: dict[str, Tensor], config: ModelConfig) -> dict[str, Tens
 
     Raises:
         KeyError: a parameter is missing; the name is the one in the checkpoint.
+
     """
     weights = {}
     for ours, theirs in parameter_names(config).items():

@@ -4,10 +4,15 @@ from typing import Any
 
 from torch import Tensor
 
-from engine.model.config import ModelConfig
+from engine.model.config import Activation, ModelConfig
 from engine.model.families import bart_layout
 
-ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "swish": "silu", "silu": "silu"}
+ACTIVATIONS: dict[str, Activation] = {
+    "relu": "relu",
+    "gelu": "gelu",
+    "swish": "silu",
+    "silu": "silu",
+}
 
 
 def read_config(hf: dict[str, Any]) -> ModelConfig:
@@ -20,6 +25,7 @@ def bart_sizes(hf: dict[str, Any], **choices: Any) -> ModelConfig:
 
     Raises:
         ValueError: the activation is one that we do not have.
+
     """
     activation = hf.get("activation_function", "gelu")
     if activation not in ACTIVATIONS:

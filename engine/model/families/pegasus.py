@@ -1,13 +1,12 @@
 """Pegasus (https://huggingface.co/docs/transformers/model_doc/pegasus): pre-norm.
 
-Also the format that our own trained checkpoints are saved in: the family of `transformers` that has a
-pre-norm encoder-decoder with sinusoidal positions and no language codes.
+Also the format that our own trained checkpoints are saved in: the family of `transformers` that has
+a pre-norm encoder-decoder with sinusoidal positions and no language codes.
 """
 
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 from transformers import (
     GenerationConfig,
@@ -32,13 +31,16 @@ def map_weights(state: dict[str, Tensor], config: ModelConfig) -> dict[str, Tens
     return bart_layout.map_weights(state, config)
 
 
-def save(model: Transformer, tokenizer_file: Path, folder: Path, languages: tuple[str, str]) -> None:
+def save(
+    model: Transformer, tokenizer_file: Path, folder: Path, languages: tuple[str, str]
+) -> None:
     """Writes a pre-norm `model` as a float16 Pegasus checkpoint with its tokenizer.
 
     `languages` (source, target) go into `config.json` as `source_language` and `target_language`.
 
     Raises:
         ValueError: the model is post-norm, which Pegasus can't hold.
+
     """
     config = model.config
     if config.norm != "pre":
@@ -59,7 +61,7 @@ def save(model: Transformer, tokenizer_file: Path, folder: Path, languages: tupl
         eos_token_id=config.eos_id,
         decoder_start_token_id=config.decoder_start_id,
     )
-    hf_model.to(torch.float16).save_pretrained(folder)
+    hf_model.half().save_pretrained(folder)
     PreTrainedTokenizerFast(
         tokenizer_file=str(tokenizer_file),
         pad_token="<pad>",
@@ -74,7 +76,7 @@ _DERIVED = {"final_logits_bias", "lm_head.weight"}
 
 
 def _hf_config(config: ModelConfig, languages: tuple[str, str]) -> PegasusConfig:
-    return PegasusConfig(
+    hf_config = PegasusConfig(
         vocab_size=config.vocab_size,
         d_model=config.d_model,
         encoder_layers=config.encoder_layers,
@@ -83,7 +85,7 @@ def _hf_config(config: ModelConfig, languages: tuple[str, str]) -> PegasusConfig
         decoder_attention_heads=config.decoder_heads,
         encoder_ffn_dim=config.encoder_ffn,
         decoder_ffn_dim=config.decoder_ffn,
-        activation_function="silu" if config.activation == "silu" else config.activation,
+        activation_function=config.activation,
         max_position_embeddings=config.max_positions,
         scale_embedding=config.scale_embedding,
         dropout=config.dropout,
@@ -91,6 +93,6 @@ def _hf_config(config: ModelConfig, languages: tuple[str, str]) -> PegasusConfig
         eos_token_id=config.eos_id,
         decoder_start_token_id=config.decoder_start_id,
         forced_eos_token_id=None,
-        source_language=languages[0],
-        target_language=languages[1],
     )
+    hf_config.source_language, hf_config.target_language = languages
+    return hf_config

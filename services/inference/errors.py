@@ -17,6 +17,7 @@
     ├── UnavailableError           the same call may succeed later
     │   ├── TritonUnavailableError
     │   └── ModelNotReadyError
+    │       └── ModelDeadError
     └── ModelFailedError
 
 The text of an error is shown to the caller: it never quotes what the caller sent to be translated.
@@ -132,6 +133,10 @@ class ModelNotReadyError(UnavailableError):
     """The model exists and does not answer now."""
 
     reason = "MODEL_NOT_READY"
+
+
+class ModelDeadError(ModelNotReadyError):
+    """The process that ran the model has ended: nothing more comes on what it was asked."""
 
 
 class ModelFailedError(SeqwayError):

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import grpc
 
 from services.inference.errors import (
+    ModelDeadError,
     ModelFailedError,
     ModelNotReadyError,
     SeqwayError,
@@ -21,7 +22,8 @@ from services.inference.triton import wire
 logger = logging.getLogger(__name__)
 
 # Triton reports these in band, as text only.
-_NOT_READY_SIGNS = ("unknown model", "not ready", "is not found", "not healthy", "unloaded")
+_NOT_READY_SIGNS = ("unknown model", "not ready", "is not found", "unloaded")
+_DEAD_SIGN = "not healthy"
 
 
 class Receiver(Protocol):
@@ -125,6 +127,8 @@ class Connection:
 
 def _error_of(message: str) -> SeqwayError:
     logger.warning("Triton answered with an error: %s", message)
+    if _DEAD_SIGN in message.lower():
+        return ModelDeadError("the model has stopped")
     if any(sign in message.lower() for sign in _NOT_READY_SIGNS):
         return ModelNotReadyError("the model does not answer now")
     return ModelFailedError("the model failed on the request")

@@ -2,12 +2,13 @@
 
 import asyncio
 from typing import Any
+from weakref import WeakSet
 
 import grpc
 from tritonclient.grpc import service_pb2_grpc  # type: ignore[import-untyped]
 
 from services.inference.engine import Engine, Generation
-from services.inference.errors import DeadlineError, ModelNotReadyError
+from services.inference.errors import DeadlineError, ModelDeadError, ModelNotReadyError
 from services.inference.events import Ready
 from services.inference.triton.connection import Connection
 from services.inference.triton.repository import TritonRepository
@@ -34,15 +35,22 @@ class TritonEngine(Engine):
         self._channel = grpc.aio.insecure_channel(url, options=_CHANNEL_OPTIONS)
         self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._connections: list[Connection] = []
+        self._sessions: WeakSet[TritonSession] = WeakSet()
         self._streams = streams
         self.repository = TritonRepository(self._stub)
 
     def open(self, model: str, generation: Generation) -> TritonSession:
         """A session for one call."""
-        return TritonSession(model, generation, self._connection)
+        session = TritonSession(model, generation, self._connection)
+        self._sessions.add(session)
+        return session
 
     async def probe(self, model: str, within: float) -> None:
-        """Asks the engine thread of the model for a sign of life."""
+        """Asks the engine thread of the model for a sign of life.
+
+        When its process is found dead, the calls that wait for it fail: of these Triton says no
+        more.
+        """
         deadline = asyncio.get_running_loop().time() + within
         with self.open(model, Generation(stream=False, deadline=deadline)) as session:
             request_id = session.submit(())
@@ -51,6 +59,9 @@ class TritonEngine(Engine):
                 session.release(request_id)
             except DeadlineError:
                 raise ModelNotReadyError(f"{model} did not answer within {within:g} s") from None
+            except ModelDeadError as error:
+                self._abandon(model, error)
+                raise
         if not any(isinstance(event, Ready) for reply in replies for event in reply.events):
             raise ModelNotReadyError(f"{model} did not answer the probe as it should")
 
@@ -58,6 +69,11 @@ class TritonEngine(Engine):
         """Ends the streams, then the channel; calls that are open fail."""
         await asyncio.gather(*(connection.close() for connection in self._connections))
         await self._channel.close()
+
+    def _abandon(self, model: str, error: ModelDeadError) -> None:
+        for session in self._sessions:
+            if session.model == model:
+                session.abandon(error)
 
     def _connection(self) -> Connection:
         """The stream with the fewest requests; a new one while there are fewer than there may."""

@@ -20,7 +20,7 @@ class TritonSession(Session):
     def __init__(
         self, model: str, generation: Generation, connect: Callable[[], Connection]
     ) -> None:
-        self._model = model
+        self.model = model
         self._generation = generation
         self._connect = connect
         self._open: dict[str, Connection] = {}
@@ -33,7 +33,7 @@ class TritonSession(Session):
         request_id = uuid.uuid4().hex
         connection = self._connect()
         self._open[request_id] = connection
-        connection.send(wire.infer_request(self._model, request_id, texts, self._options()), self)
+        connection.send(wire.infer_request(self.model, request_id, texts, self._options()), self)
         return request_id
 
     def release(self, request_id: str) -> None:
@@ -48,6 +48,10 @@ class TritonSession(Session):
             Reply(request_id, parse_events(payload) if payload else (), final)
             for request_id, payload, final in await self._mailbox.take()
         ]
+
+    def abandon(self, error: SeqwayError) -> None:
+        """Fails the whole call."""
+        self._mailbox.fail(error)
 
     def deliver(self, request_id: str, payload: bytes | None, final: bool) -> None:
         """Takes a response from a connection."""
@@ -73,7 +77,7 @@ class TritonSession(Session):
             for request_id in ids:
                 connection.forget(request_id)
             if not connection.closed:
-                connection.send(wire.cancel_request(self._model, uuid.uuid4().hex, ids))
+                connection.send(wire.cancel_request(self.model, uuid.uuid4().hex, ids))
         self._open.clear()
 
     def _options(self) -> dict[str, Any]:

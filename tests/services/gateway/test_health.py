@@ -47,6 +47,21 @@ async def test_one_dead_variant_is_replaced_by_the_other(make_stack: MakeStack) 
     assert await stack.serves()
 
 
+async def test_a_call_fails_when_the_process_of_its_model_dies(stack: Stack) -> None:
+    stack.twin.gate.clear()
+    call = stack.translation.StreamTranslate(
+        pb.StreamTranslateRequest(
+            contents=["one two"], source_language_code="en", target_language_code="fr"
+        )
+    )
+    await call.read()
+    stack.twin.error = "Stub process 'en-fr_int8_0_0' is not healthy."
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await asyncio.wait_for(call.read(), 5)
+    assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert failed.value.details() == "the model has stopped"
+
+
 async def test_an_unloaded_model_is_known_and_not_ready(stack: Stack) -> None:
     stack.twin.unloaded = {"en-fr_int8", "en-fr_fp32"}
     await wait_until(stack.does_not_serve)

@@ -1,0 +1,181 @@
+import os
+import shutil
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+import transformers
+
+from engine.export.exporter import ExportJob, export
+from engine.export.gates import GateError, check_variant
+from engine.export.report import transformers_greedy
+from engine.model.checkpoint import Checkpoint, load_checkpoint
+from engine.runtime.batch import run_texts
+from engine.runtime.engine import Engine
+from engine.runtime.manifest import read_manifest
+from engine.runtime.request import Options
+from engine.runtime.session import OnnxSession
+from engine.runtime.slots import Slots
+from tests.engine.conftest import read_sources
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "checkpoints" / "en-fr"
+EXAMPLE_REPOSITORY = Path(__file__).parents[3] / "model_repository"
+
+
+def _tokens(folder: Path, texts: list[str]) -> list[list[int]]:
+    engine = Engine(folder)
+    engine.start()
+    try:
+        answers = run_texts(engine, texts, Options(stream=False, token_ids=True))
+    finally:
+        engine.stop()
+    return [list(answer.end.token_ids) for answer in answers]
+
+
+def test_fp32_equals_transformers_token_for_token(
+    repository: Path, checkpoints: dict[str, Path], family: str
+) -> None:
+    folder = repository / f"{family}_fp32" / "1"
+    limit = read_manifest(folder).max_source_tokens
+    engine_limit_texts = [text for text in read_sources(120) if len(text) < limit]
+    assert len(engine_limit_texts) > 30
+    expected = transformers_greedy(checkpoints[family], engine_limit_texts, folder)
+    assert _tokens(folder, engine_limit_texts) == expected
+    assert len({len(ids) for ids in expected}) > 1 or len(expected[0]) == 40
+
+
+def test_the_example_equals_transformers_token_for_token() -> None:
+    folder = EXAMPLE_REPOSITORY / "en-fr_fp32" / "1"
+    if not folder.is_dir():
+        if os.environ.get("CI"):
+            pytest.fail("model_repository/en-fr_fp32 is not there: `make models` writes it")
+        pytest.skip("`make models` writes the variant that this test needs")
+    texts = read_sources(24)
+    assert _tokens(folder, texts) == transformers_greedy(EXAMPLE, texts, folder)
+
+
+def test_transformers_tokenizes_as_we_do(repository: Path, checkpoints: dict[str, Path]) -> None:
+    from engine.runtime.vocabulary import load_vocabulary
+
+    for family, folder in checkpoints.items():
+        theirs = transformers.AutoTokenizer.from_pretrained(folder)
+        ours = load_vocabulary(folder, 0)
+        texts = [*read_sources(50), "emoji 😀", "  spaces   inside ", "tab\tand\nline"]
+        assert ours.encode(texts) == [theirs(text)["input_ids"] for text in texts], family
+
+
+def test_every_constant_product_is_int8(repository: Path, family: str) -> None:
+    for graph in ("encoder.onnx", "decoder_step.onnx"):
+        path = repository / f"{family}_int8" / "1" / graph
+        model = onnx.load(path)
+        constants = {constant.name for constant in model.graph.initializer}
+        restored = {n.output[0] for n in model.graph.node if n.op_type == "DequantizeLinear"}
+        products = [node for node in model.graph.node if node.op_type == "MatMul"]
+        assert not [node.name for node in products if node.input[1] in constants]
+        quantized = [node for node in products if node.input[1] in restored]
+        assert len(quantized) == _kernels(path, "MatMulIntegerToFloat")
+
+
+def _kernels(path: Path, op_type: str) -> int:
+    """How many nodes of a kind are left when ONNX Runtime has optimised the graph as we open it."""
+    options = ort.SessionOptions()
+    optimised = path.parent.parent / "optimised.onnx"
+    options.optimized_model_filepath = str(optimised)
+    options.log_severity_level = 3
+    ort.InferenceSession(str(path), options, disabled_optimizers=["MatMulAddFusion"])
+    try:
+        return sum(node.op_type == op_type for node in onnx.load(optimised).graph.node)
+    finally:
+        optimised.unlink()
+
+
+def test_the_cache_is_written_in_place(variant: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    manifest = read_manifest(variant)
+    session = OnnxSession(variant, manifest, threads=1)
+    slots = Slots(manifest, 4)
+    slots.admit(session.encode([[5, 6, 7], [8, 9, 10]], 16), [3, 3], [8, 8])
+    cache = slots.step_inputs["past_key_0"]
+    assert not cache.any()
+    session.step(slots)
+    assert cache[:2, :, 0].any()
+    assert not cache[:2, :, 1:].any()
+    assert not cache[2:].any()
+
+
+def test_a_variant_that_differs_from_its_checkpoint_is_refused(
+    tmp_path: Path, checkpoints: dict[str, Path]
+) -> None:
+    checkpoint = load_checkpoint(checkpoints["pegasus"])
+    job = ExportJob(checkpoint, "bad", ("en", "fr"), tmp_path, read_sources(8))
+    folder = export(job, ["fp32"])[0] / "1"
+    with torch.no_grad():
+        checkpoint.model.decoder[0].ffn.sublayer.down.weight.mul_(1.5)
+    with pytest.raises(GateError, match="differ from the checkpoint's"):
+        check_variant(folder, checkpoint, read_sources(8))
+
+
+def test_a_failed_gate_writes_nothing(
+    tmp_path: Path, checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise GateError("no")
+
+    monkeypatch.setattr("engine.export.exporter.check_variant", refuse)
+    job = ExportJob(
+        load_checkpoint(checkpoints["pegasus"]), "bad", ("en", "fr"), tmp_path, read_sources(4)
+    )
+    with pytest.raises(GateError):
+        export(job, ["fp32"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_exporting_again_replaces_the_variant(tmp_path: Path, checkpoints: dict[str, Path]) -> None:
+    checkpoint = load_checkpoint(checkpoints["pegasus"])
+    job = ExportJob(checkpoint, "twice", ("en", "fr"), tmp_path, read_sources(4))
+    (first,) = export(job, ["fp32"])
+    (first / "1" / "left-over").touch()
+    (second,) = export(job, ["fp32"])
+    assert first == second
+    assert not (second / "1" / "left-over").exists()
+
+
+def test_suppressed_tokens_are_never_made(tmp_path: Path, checkpoints: dict[str, Path]) -> None:
+    checkpoint = load_checkpoint(checkpoints["marian"])
+    texts = [text for text in read_sources(60) if len(text) < 100][:6]
+    assert checkpoint.suppressed_ids == (checkpoint.config.pad_id,)
+    favourites = _favourites(checkpoint, tmp_path / "free", texts)
+    banned = replace(checkpoint, suppressed_ids=favourites)
+    assert not set(_favourites(banned, tmp_path / "banned", texts)) & set(favourites)
+
+
+def _favourites(checkpoint: Checkpoint, repository: Path, texts: list[str]) -> tuple[int, ...]:
+    """The three tokens that the checkpoint makes most, but for the end of sequence."""
+    job = ExportJob(checkpoint, "favourites", ("en", "fr"), repository, texts)
+    made = Counter(i for ids in _tokens(export(job, ["fp32"])[0] / "1", texts) for i in ids)
+    made.pop(checkpoint.config.eos_id, None)
+    return tuple(token for token, _ in made.most_common(3))
+
+
+def test_a_checkpoint_without_tokenizer_is_refused(
+    tmp_path: Path, checkpoints: dict[str, Path]
+) -> None:
+    folder = Path(shutil.copytree(checkpoints["pegasus"], tmp_path / "copy"))
+    (folder / "tokenizer.json").unlink()
+    job = ExportJob(load_checkpoint(folder), "x", ("en", "fr"), tmp_path / "out", ["text"])
+    with pytest.raises(ValueError, match="no tokenizer that we know"):
+        export(job, ["fp32"])
+
+
+def test_activation_scales_are_constants(repository: Path) -> None:
+    model = onnx.load(repository / "pegasus_int8" / "1" / "decoder_step.onnx")
+    constants = {c.name: onnx.numpy_helper.to_array(c) for c in model.graph.initializer}
+    for node in model.graph.node:
+        assert node.op_type != "DynamicQuantizeLinear"
+        if node.op_type == "QuantizeLinear":
+            assert constants[node.input[1]] > 0
+            assert constants[node.input[2]] == np.int8(0)

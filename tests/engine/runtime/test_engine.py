@@ -1,0 +1,231 @@
+import queue
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.runtime.batch import run_texts
+from engine.runtime.engine import Engine, Settings
+from engine.runtime.request import (
+    Delta,
+    End,
+    Event,
+    FinishReason,
+    InvalidOptionsError,
+    Options,
+    Priority,
+    Ready,
+    Refused,
+    Request,
+    TooLong,
+    parse_options,
+)
+from engine.runtime.scheduler import Limits
+from tests.engine.conftest import read_sources
+
+SECONDS = 60.0
+
+
+class Caller:
+    """Sends requests and collects what comes back."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.inbox: queue.SimpleQueue[tuple[list[Event], bool]] = queue.SimpleQueue()
+        self.events: list[Event] = []
+
+    def send(self, texts: list[str], name: str = "call", **options: object) -> "Caller":
+        sink = lambda events, last: self.inbox.put((events, last))  # noqa: E731
+        self.engine.submit(Request(name, texts, Options(**options), sink))
+        return self
+
+    def next(self) -> list[Event]:
+        events, _ = self.inbox.get(timeout=SECONDS)
+        self.events += events
+        return events
+
+    def finish(self) -> list[Event]:
+        while True:
+            events, last = self.inbox.get(timeout=SECONDS)
+            self.events += events
+            if last:
+                return self.events
+
+
+@pytest.fixture(scope="module")
+def folder(repository: Path) -> Path:
+    return repository / "pegasus_fp32" / "1"
+
+
+@pytest.fixture
+def engine(folder: Path) -> Iterator[Engine]:
+    running = Engine(folder, Settings(limits=Limits(max_rows=4, max_waiting=50), stream_rate=1e6))
+    running.start()
+    yield running
+    running.stop()
+
+
+def _texts(count: int) -> list[str]:
+    return [text for text in read_sources(400) if len(text) < 100][:count]
+
+
+def _ends(events: list[Event]) -> list[End]:
+    return sorted((e for e in events if isinstance(e, End)), key=lambda end: end.i)
+
+
+def test_an_answer_does_not_depend_on_its_neighbours(variant: Path) -> None:
+    texts = [text for text in read_sources(200) if len(text) < 120][:60]
+    engine = Engine(variant, Settings(limits=Limits(max_rows=16)))
+    engine.start()
+    options = Options(stream=False, token_ids=True)
+    try:
+        alone = run_texts(engine, texts, options, in_flight=1)
+        order = list(range(len(texts)))
+        random.Random(3).shuffle(order)
+        crowd = run_texts(engine, [texts[index] for index in order], options, in_flight=60)
+    finally:
+        engine.stop()
+    tokens = {index: answer.end.token_ids for index, answer in zip(order, crowd, strict=True)}
+    assert [tokens[index] for index in range(len(texts))] == [a.end.token_ids for a in alone]
+
+
+def test_deltas_and_the_end_concatenate_to_the_whole_text(engine: Engine) -> None:
+    texts = _texts(9)
+    whole = [end.text for end in _ends(Caller(engine).send(texts, stream=False).finish())]
+    events = Caller(engine).send(texts, stream=True).finish()
+    assert sum(isinstance(event, Delta) for event in events) > len(texts)
+    assert whole == [
+        "".join(e.text for e in events if isinstance(e, Delta | End) and e.i == index)
+        for index in range(len(texts))
+    ]
+
+
+def test_the_limit_of_tokens_ends_an_answer_with_length(engine: Engine) -> None:
+    (end,) = _ends(Caller(engine).send(_texts(1), max_new_tokens=3).finish())
+    assert (end.finish_reason, end.output_tokens) == (FinishReason.LENGTH, 3)
+
+
+def test_more_texts_than_slots_are_all_answered(engine: Engine) -> None:
+    ends = _ends(Caller(engine).send(_texts(30), stream=False).finish())
+    assert [end.i for end in ends] == list(range(30))
+    assert {end.finish_reason for end in ends} <= {FinishReason.EOS, FinishReason.LENGTH}
+
+
+def test_a_text_that_is_too_long_is_refused_and_its_neighbours_run(engine: Engine) -> None:
+    events = Caller(engine).send(["short text", "word " * 200], stream=False).finish()
+    (refused,) = [event for event in events if isinstance(event, TooLong)]
+    assert (refused.i, refused.limit) == (1, 128)
+    assert refused.input_tokens > 128
+    assert [end.i for end in _ends(events)] == [0]
+
+
+def test_only_too_long_texts_close_the_request(engine: Engine) -> None:
+    events = Caller(engine).send(["word " * 200]).finish()
+    assert [type(event) for event in events] == [TooLong]
+
+
+def test_a_probe_is_answered(engine: Engine) -> None:
+    assert Caller(engine).send([]).finish() == [Ready()]
+
+
+def test_a_full_line_refuses_the_request_and_the_engine_goes_on(engine: Engine) -> None:
+    (refused,) = Caller(engine).send(_texts(51)).finish()
+    assert isinstance(refused, Refused)
+    assert refused.reason == "QUEUE_FULL"
+    assert _ends(Caller(engine).send(_texts(1)).finish())
+
+
+def test_cancelling_frees_the_slots_and_leaves_the_others(engine: Engine) -> None:
+    keep = _texts(3)
+    expected = [end.text for end in _ends(Caller(engine).send(keep, stream=False).finish())]
+    leaver = Caller(engine).send(_texts(40), name="leaver")
+    stayer = Caller(engine).send(keep, name="stayer", stream=False)
+    while not any(isinstance(event, Delta) for event in leaver.events):
+        leaver.next()
+    engine.cancel("leaver")
+    cancelled = _ends(leaver.finish())
+    assert len(cancelled) == 40
+    assert cancelled[-1].finish_reason is FinishReason.CANCELLED
+    assert [end.text for end in _ends(stayer.finish())] == expected
+    assert engine.gauges.waiting == 0
+
+
+def test_a_passed_deadline_cancels_running_and_waiting_rows(engine: Engine) -> None:
+    ends = _ends(Caller(engine).send(_texts(40), deadline_ms=1).finish())
+    assert len(ends) == 40
+    assert {end.finish_reason for end in ends[10:]} == {FinishReason.CANCELLED}
+
+
+def test_bulk_waits_for_interactive(engine: Engine) -> None:
+    bulk = Caller(engine).send(_texts(40), name="bulk", priority=Priority.BULK)
+    interactive = Caller(engine).send(_texts(1), name="now")
+    interactive.finish()
+    done = 0
+    while not bulk.inbox.empty():
+        done += sum(isinstance(event, End) for event in bulk.next())
+    assert done < 40
+    assert len(_ends(bulk.finish())) == 40
+
+
+def test_a_failing_step_ends_its_rows_with_error_and_the_engine_lives_on(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("out of luck")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine._session, "step", fail)
+        (end,) = _ends(Caller(engine).send(_texts(1)).finish())
+    assert end.finish_reason is FinishReason.ERROR
+    assert "out of luck" in end.message
+    (end,) = _ends(Caller(engine).send(_texts(1)).finish())
+    assert end.finish_reason in (FinishReason.EOS, FinishReason.LENGTH)
+
+
+def test_a_failing_encoder_ends_its_rows_with_error(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine._session, "encode", fail)
+        ends = _ends(Caller(engine).send(_texts(6)).finish())
+    assert {end.finish_reason for end in ends} == {FinishReason.ERROR}
+    assert _ends(Caller(engine).send(_texts(1)).finish())[0].message == ""
+
+
+def test_stopping_ends_what_runs(folder: Path) -> None:
+    engine = Engine(folder, Settings(limits=Limits(max_rows=2)))
+    engine.start()
+    caller = Caller(engine).send(_texts(30), stream=False)
+    engine.stop()
+    ends = _ends(caller.finish())
+    assert len(ends) == 30
+    assert ends[-1].finish_reason is FinishReason.CANCELLED
+
+
+def test_times_are_in_order(engine: Engine) -> None:
+    began = time.monotonic()
+    (end,) = _ends(Caller(engine).send(_texts(1)).finish())
+    assert 0 <= end.queue_ms <= end.first_token_ms <= end.total_ms
+    assert end.total_ms <= 1000 * (time.monotonic() - began) + 1
+    assert end.score < 0
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"beam": 4}, "unknown option 'beam'"),
+        ({"max_new_tokens": -1}, "max_new_tokens must be a whole number"),
+        ({"max_new_tokens": True}, "max_new_tokens must be a whole number"),
+        ({"deadline_ms": "1"}, "deadline_ms must be a whole number"),
+        ({"priority": "urgent"}, "priority must be"),
+        ({"stream": 1}, "stream must be true or false"),
+    ],
+)
+def test_wrong_options_are_named(raw: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidOptionsError, match=message):
+        parse_options(raw)

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+
+from engine.runtime.detokenizer import Detokenizer
+from engine.runtime.request import Options, Priority, Request
+from engine.runtime.scheduler import Limits, QueueFullError, Row, Scheduler
+
+
+def _row(length: int = 10, priority: Priority = Priority.INTERACTIVE) -> Row:
+    request = Request("id", ["text"], Options(priority=priority), lambda events, last: None)
+    return Row(request, 0, [5] * length, 10, Detokenizer([]), arrived=0.0, deadline=np.inf)
+
+
+def test_rows_are_admitted_up_to_the_limit_and_again_when_one_retires() -> None:
+    scheduler = Scheduler(Limits(max_rows=2))
+    rows = [_row() for _ in range(3)]
+    scheduler.submit(rows)
+    assert scheduler.admit() == rows[:2]
+    assert scheduler.admit() == []
+    scheduler.retire(rows[0])
+    assert scheduler.admit() == rows[2:]
+    assert scheduler.waiting_rows == 0
+
+
+def test_interactive_rows_go_before_bulk_rows() -> None:
+    scheduler = Scheduler(Limits(max_rows=2))
+    bulk, interactive = _row(priority=Priority.BULK), _row()
+    scheduler.submit([bulk])
+    scheduler.submit([interactive])
+    assert scheduler.admit() == [interactive, bulk]
+
+
+def test_the_token_budget_bounds_what_runs() -> None:
+    scheduler = Scheduler(Limits(token_budget=60))
+    rows = [_row(10) for _ in range(4)]
+    scheduler.submit(rows)
+    assert rows[0].cost == 20
+    assert len(scheduler.admit()) == 3
+
+
+def test_a_row_over_the_budget_runs_alone() -> None:
+    scheduler = Scheduler(Limits(token_budget=60))
+    huge, small = _row(500), _row()
+    scheduler.submit([huge, small])
+    assert scheduler.admit() == [huge]
+    assert scheduler.admit() == []
+    scheduler.retire(huge)
+    assert scheduler.admit() == [small]
+
+
+def test_one_step_encodes_a_bounded_number_of_tokens() -> None:
+    scheduler = Scheduler(Limits(encoder_tokens=25))
+    scheduler.submit([_row(10) for _ in range(5)])
+    assert [len(scheduler.admit()) for _ in range(3)] == [2, 2, 1]
+
+
+def test_a_full_line_refuses_all_rows_of_a_request() -> None:
+    scheduler = Scheduler(Limits(max_waiting=3))
+    scheduler.submit([_row(), _row()])
+    with pytest.raises(QueueFullError, match="2 texts are waiting and at most 3 may"):
+        scheduler.submit([_row(), _row()])
+    assert scheduler.waiting_rows == 2
+
+
+def test_dropped_rows_leave_the_line_in_order() -> None:
+    scheduler = Scheduler(Limits())
+    rows = [_row(), _row(), _row()]
+    scheduler.submit(rows)
+    assert scheduler.drop_waiting(lambda row: row is rows[1]) == [rows[1]]
+    assert scheduler.admit() == [rows[0], rows[2]]

@@ -1,0 +1,67 @@
+"""Slots against a plain model of them: whatever is admitted, moved and resized, no row mixes."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+
+from engine.runtime.manifest import read_manifest
+from engine.runtime.slots import MASKED, Slots, padded
+
+
+def test_rows_keep_their_own_state_through_admissions_and_retirements(repository: Path) -> None:
+    manifest = read_manifest(repository / "pegasus_fp32" / "1")
+    slots = Slots(manifest, 6)
+    heads, width = manifest.decoder_heads, manifest.head_width
+    chance = random.Random(4)
+    tags: list[tuple[float, int, int]] = []  # per live slot: its mark, source length, position
+    for mark in range(1, 400):
+        if slots.rows < 6 and chance.random() < 0.6:
+            length = chance.choice([1, 7, 16, 17, 40])
+            shape = (1, heads, padded(length), width)
+            cross = [np.full(shape, mark, np.float32) for _ in range(2 * manifest.decoder_layers)]
+            slots.admit(cross, [length], [39])
+            tags.append((mark, length, 0))
+        if slots.rows:
+            _write_marks(slots, tags)
+            slots.next_ids[: slots.rows] = 7
+            done = set(slots.advance().tolist())
+            tags = [(mark, length, position + 1) for mark, length, position in tags]
+            leavers = done | {s for s in range(slots.rows) if chance.random() < 0.1}
+            for slot in sorted(leavers, reverse=True):
+                last = slots.retire(slot)
+                tags[slot] = tags[last]
+                tags.pop()
+            slots.shrink()
+        _check(slots, tags)
+
+
+def _write_marks(slots: Slots, tags: list[tuple[float, int, int]]) -> None:
+    """What the decoder step does: a row's own mark at its position of each cache."""
+    for slot, (mark, _, position) in enumerate(tags):
+        for name, cache in slots.step_outputs.items():
+            if name.startswith("present_"):
+                cache[slot, :, position] = mark
+
+
+def _check(slots: Slots, tags: list[tuple[float, int, int]]) -> None:
+    inputs = slots.step_inputs
+    assert slots.rows == len(tags)
+    for slot, (mark, length, position) in enumerate(tags):
+        for name, array in inputs.items():
+            if name.startswith("cross_key") or name.startswith("cross_value"):
+                assert (array[slot, :, :length] == mark).all()
+            elif name.startswith("past_"):
+                assert (array[slot, :, :position] == mark).all()
+                assert np.isfinite(array).all()
+        assert (
+            (inputs["cross_mask"][slot, 0, 0] == MASKED) == _hidden(inputs["cross_mask"], length)
+        ).all()
+        visible = position + 1
+        assert (
+            (inputs["self_mask"][slot, 0, 0] == MASKED) == _hidden(inputs["self_mask"], visible)
+        ).all()
+
+
+def _hidden(mask: np.ndarray, visible: int) -> np.ndarray:
+    return np.arange(mask.shape[3]) >= visible

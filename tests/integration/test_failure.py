@@ -1,0 +1,141 @@
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from seqway import Client, UnavailableError
+
+from deploy.local import processes
+from deploy.local.ports import HOST
+from deploy.local.records import StackRecord
+from deploy.local.running import full_stack, running_stack
+from deploy.local.settings import StackSettings
+from tests.integration import texts
+from tests.integration.conftest import FP32, INT8
+
+SERVICE = "seqway.v1.TranslationService"
+NOTICED_SECONDS = 15.0  # the gateway looks every second and gives a model three to answer
+ANSWERED_SECONDS = 10.0
+
+
+class Breakable:
+    """A stack of its own, with what breaks it."""
+
+    def __init__(self, settings: StackSettings, client: Client, channel: grpc.Channel) -> None:
+        self.client = client
+        self._settings = settings
+        self._health = health_pb2_grpc.HealthStub(channel)
+
+    def kill_triton(self) -> None:
+        triton = StackRecord.load(self._settings.run_directory).processes["triton"]
+        if processes.is_alive(triton):
+            os.kill(triton.pid, signal.SIGKILL)
+        wait_until(lambda: not processes.is_alive(triton))
+
+    def kill_model(self, variant: str) -> None:
+        """Kills the process that Triton's Python backend runs the variant in."""
+        [pid] = [
+            int(entry.parent.name)
+            for entry in Path("/proc").glob("[0-9]*/cmdline")
+            if self._serves(entry, variant)
+        ]
+        os.kill(pid, signal.SIGKILL)
+
+    def repair(self) -> None:
+        """Starts Triton anew on the same ports; the gateway is left alone."""
+        self.kill_triton()
+        full_stack(self._settings).up()
+        wait_until(self.serves)
+        wait_until(lambda: all(model.ready for model in self.client.list_models()))
+
+    def serves(self) -> bool:
+        answer = self._health.Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=5)
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def translate(self, variant: str) -> str:
+        answer = self.client.translate("A text editor.", source="en", target="fr", model=variant)
+        return answer.translations[0].text
+
+    def refuses(self, variant: str) -> str:
+        """The reason of a refusal that comes in time."""
+        began = time.monotonic()
+        with pytest.raises(UnavailableError) as refused:
+            self.translate(variant)
+        assert time.monotonic() - began < ANSWERED_SECONDS
+        return refused.value.reason
+
+    def _serves(self, command: Path, variant: str) -> bool:
+        try:
+            words = command.read_text().split("\0")
+        except OSError:
+            return False
+        mine = words[0].startswith(str(self._settings.run_directory))
+        return mine and f"{variant}_0_0" in words
+
+
+def wait_until(probe: Callable[[], bool], seconds: float = NOTICED_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not probe():
+        assert time.monotonic() < deadline, f"not so after {seconds} s"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def shared(settings: StackSettings) -> Iterator[Breakable]:
+    with running_stack(settings) as running:
+        address = f"{HOST}:{running.ports.gateway.number}"
+        with Client(address, timeout=30) as client, grpc.insecure_channel(address) as channel:
+            yield Breakable(running, client, channel)
+
+
+@pytest.fixture
+def stack(shared: Breakable) -> Iterator[Breakable]:
+    """Whole before the test, and after it again."""
+    assert shared.serves() and shared.translate(FP32) and shared.translate(INT8)
+    yield shared
+    shared.repair()
+    assert shared.translate(FP32) and shared.translate(INT8)
+
+
+def test_the_other_model_serves_on_when_one_dies(stack: Breakable) -> None:
+    before = stack.translate(INT8)
+    stack.kill_model(FP32)
+    assert stack.refuses(FP32) == "MODEL_NOT_READY"
+    assert stack.translate(INT8) == before
+    wait_until(lambda: not stack.client.get_model(FP32).ready)
+    assert stack.serves()
+    assert stack.refuses(FP32) == "MODEL_NOT_READY"
+    assert stack.translate("en-fr") == before
+
+
+def test_health_tells_that_all_models_are_dead(stack: Breakable) -> None:
+    stack.kill_model(FP32)
+    stack.kill_model(INT8)
+    wait_until(lambda: not stack.serves())
+    assert stack.refuses("en-fr") == "MODEL_NOT_READY"
+    assert stack.refuses("") == "MODEL_NOT_READY"
+
+
+@pytest.mark.parametrize("victim", ["model", "triton"])
+def test_a_call_under_way_fails_when_its_engine_dies(stack: Breakable, victim: str) -> None:
+    document = "\n".join(texts.long_sentences(64))
+    pieces = stack.client.stream_translate(document, source="en", target="fr", model=FP32).text()
+    assert next(pieces)
+    stack.kill_model(FP32) if victim == "model" else stack.kill_triton()
+    began = time.monotonic()
+    with pytest.raises(UnavailableError) as failed:
+        list(pieces)
+    assert time.monotonic() - began < ANSWERED_SECONDS
+    assert failed.value.reason in ("MODEL_NOT_READY", "TRITON_UNAVAILABLE")
+
+
+def test_health_tells_that_triton_is_dead(stack: Breakable) -> None:
+    stack.kill_triton()
+    assert stack.refuses(INT8) == "TRITON_UNAVAILABLE"
+    wait_until(lambda: not stack.serves())
+    assert stack.refuses(INT8) == "TRITON_UNAVAILABLE"
+    assert [model.ready for model in stack.client.list_models()] == [False, False]

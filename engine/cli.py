@@ -73,7 +73,7 @@ def train(config: Annotated[Path, typer.Argument(help="TOML file; see examples/c
     checkpoint = settings.output / "checkpoint"
     languages = (settings.source_language, settings.target_language)
     pegasus.save(
-        trainer.averaged_model(), settings.output / "tokenizer.json", checkpoint, languages
+        trainer.best_model(), settings.output / "tokenizer.json", checkpoint, languages
     )
     test = load_pairs(settings.test)
     job = ExportJob(

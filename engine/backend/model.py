@@ -57,8 +57,8 @@ class TritonPythonModel:
         self._outbox: queue.SimpleQueue[_Message | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._threads = [
-            threading.Thread(target=target, daemon=True, name=f"seqway-{target.__name__}")
-            for target in (self._send, self._watch)
+            threading.Thread(target=target, daemon=True, name=name)
+            for name, target in (("seqway-outbox", self._send), ("seqway-watcher", self._watch))
         ]
         self._engine.start()
         for thread in self._threads:

@@ -37,6 +37,8 @@ def check_variant(folder: Path, checkpoint: Checkpoint, texts: Sequence[str]) ->
     manifest = read_manifest(folder)
     vocabulary = load_vocabulary(folder, manifest.vocab_size)
     sources = [s for s in vocabulary.encode(texts) if len(s) <= manifest.max_source_tokens][:TEXTS]
+    if not sources:
+        raise GateError(f"{manifest.name}: no calibration text is short enough for the model.")
     tokens, log_probs = _decode(folder, manifest, sources)
     ended = np.cumsum(tokens == manifest.eos_id, axis=1) - (tokens == manifest.eos_id)
     counted = ended == 0

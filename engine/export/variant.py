@@ -74,10 +74,12 @@ class VariantWriter:
 
     def commit(self) -> Path:
         """Puts the variant in its place, instead of what stood there."""
-        if self.target.exists():
-            shutil.rmtree(self.target)
         self._staging.chmod(0o755)
+        old = self._staging.with_name(f"{self._staging.name}.old")
+        if self.target.exists():
+            self.target.replace(old)
         self._staging.replace(self.target)
+        shutil.rmtree(old, ignore_errors=True)
         return self.target
 
     def discard(self) -> None:

@@ -95,6 +95,8 @@ class Scheduler:
                 self.running_rows += 1
                 self.running_cost += row.cost
                 admitted.append(row)
+            if line:
+                break  # nothing may pass a row that waits for room: small bulk rows would starve it
         return admitted
 
     def _fits(self, row: Row, source_tokens: int) -> bool:

@@ -32,7 +32,7 @@ class Pair:
 
     source: str
     target: str
-    package: str
+    package: str = ""
 
 
 def build_translation_corpus(folder: Path, target: str = "fr") -> dict[str, int]:

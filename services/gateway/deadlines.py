@@ -19,7 +19,7 @@ def deadline_of(
     remaining = context.time_remaining()
     allowed = settings.default_deadline
     if remaining is not None:
-        allowed = min(allowed, remaining - settings.deadline_margin)
+        allowed = remaining - settings.deadline_margin
     if allowed <= 0:
         raise DeadlineError("the deadline leaves no time to begin")
     return asyncio.get_running_loop().time() + allowed

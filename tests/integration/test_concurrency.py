@@ -1,7 +1,7 @@
 import asyncio
 
 import grpc
-from seqway import AsyncClient, Client, FinishReason
+from seqway import AsyncClient, Client, FinishReason, TextDelta
 from seqway.v1 import generation_pb2, translation_pb2, translation_pb2_grpc
 
 from tests.integration import texts
@@ -42,7 +42,7 @@ def test_each_text_of_a_call_has_its_own_stream(client: Client, alone: Alone) ->
     pieces = [""] * len(contents)
     with client.stream_translate(contents, source="en", target="fr", model=INT8) as stream:
         for event in stream:
-            if hasattr(event, "text"):
+            if isinstance(event, TextDelta):
                 pieces[event.content_index] += event.text
     assert pieces == [alone(INT8, text).text for text in contents]
     assert stream.summary is not None

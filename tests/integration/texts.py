@@ -34,6 +34,8 @@ def long_sentences(count: int) -> list[str]:
 
 
 def documents(count: int, sentences: int) -> list[str]:
-    """Documents of some long sentences, one a line."""
-    lines = long_sentences(count * sentences)
+    """Documents of some very long sentences, one a line: a row runs for 100 steps or so."""
+    halves = long_sentences(2 * count * sentences)
+    pairs = zip(halves[::2], halves[1::2], strict=True)
+    lines = [f"{left.rstrip('.')}, and {right}" for left, right in pairs]
     return ["\n".join(lines[number::count]) for number in range(count)]

@@ -59,7 +59,7 @@ class InvalidRequestError(SeqwayError):
 
 
 class NotFoundError(SeqwayError):
-    """No such model, or no model for the language pair."""
+    """No such model."""
 
 
 class AuthenticationError(SeqwayError):

@@ -9,11 +9,12 @@ from seqway.events import StreamEvent, TextDelta, TextEnd
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """More of text `content_index`; `last` closes that text and holds no text itself."""
+    """More of text `content_index`; `last` closes that text: no text itself, but its warnings."""
 
     content_index: int
     text: str
     last: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 def in_order(events: Iterable[StreamEvent]) -> Iterator[Piece]:
@@ -24,8 +25,9 @@ def in_order(events: Iterable[StreamEvent]) -> Iterator[Piece]:
         match event:
             case TextDelta(content_index=index, text=text):
                 held[index].append(Piece(index, text))
-            case TextEnd(content_index=index):
-                held[index].append(Piece(index, "", last=True))
+            case TextEnd(content_index=index, translation=translation):
+                closing = Piece(index, "", last=True, warnings=tuple(translation.warnings))
+                held[index].append(closing)
         while held[current]:
             piece = held[current].popleft()
             yield piece

@@ -71,8 +71,8 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     assert first.step == 6
     second = Trainer(config)
     assert second.run()
-    for name, weight in whole.averaged_model().state_dict().items():
-        torch.testing.assert_close(second.averaged_model().state_dict()[name], weight)
+    for name, weight in whole.average.state_dict().items():
+        torch.testing.assert_close(second.average.state_dict()[name], weight)
 
 
 def test_the_learning_rate_warms_up_and_decays_to_zero(config: TrainingConfig) -> None:

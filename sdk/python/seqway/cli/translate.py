@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from seqway.cli.texts import read_texts
 from seqway.client import Client
 from seqway.events import StreamEvent, StreamSummary, TextDelta
 from seqway.ordering import in_order
-from seqway.results import TranslateResult, Translation
+from seqway.results import TranslateResult
 from seqway.streams import TranslationStream
 
 
@@ -85,7 +86,7 @@ def _print_result(result: TranslateResult, as_json: bool) -> None:
         return
     for translation in result.translations:
         _write_line_end(_write(translation.text))
-        _warn(translation)
+        _warn(translation.warnings)
 
 
 def _print_stream(events: TranslationStream) -> None:
@@ -94,6 +95,7 @@ def _print_stream(events: TranslationStream) -> None:
     for piece in in_order(events):
         if piece.last:
             _write_line_end(last)
+            _warn(piece.warnings)
             last = ""
         else:
             last = _write(piece.text) or last
@@ -117,8 +119,8 @@ def _write_line_end(text: str) -> None:
         _write("\n")
 
 
-def _warn(translation: Translation) -> None:
-    for warning in translation.warnings:
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
         typer.echo(f"seqway: warning: {warning}", err=True)
 
 

@@ -1,0 +1,59 @@
+"""The two checkpoints that are timed: the example, and a random one of Marian's base size."""
+
+import json
+from pathlib import Path
+
+import torch
+from transformers import MarianConfig, MarianMTModel, PreTrainedTokenizerFast
+
+MARIAN_VOCABULARY = 32001
+
+
+def write_marian_base(example: Path, folder: Path) -> None:
+    """A random Marian checkpoint (6+6 layers, d 512, 61 M parameters) with the example's pieces.
+
+    Its vocabulary is filled up with pieces that no text has. It never ends an answer, so every
+    answer has the longest length.
+    """
+    torch.manual_seed(0)
+    tokenizer = json.loads((example / "tokenizer.json").read_text(encoding="utf-8"))
+    special = {"</s>": 0, "<unk>": 1, "<pad>": MARIAN_VOCABULARY - 1}
+    pieces = [entry for entry in tokenizer["model"]["vocab"] if entry[0] not in special]
+    filler = [[f"<filler{index}>", -100.0] for index in range(MARIAN_VOCABULARY - len(pieces) - 3)]
+    tokenizer["model"] |= {
+        "vocab": [["</s>", 0.0], ["<unk>", 0.0], *pieces, *filler, ["<pad>", 0.0]],
+        "unk_id": 1,
+    }
+    for added in tokenizer["added_tokens"]:
+        added["id"] = special[added["content"]]
+    tokenizer["post_processor"]["special_tokens"]["</s>"]["ids"] = [special["</s>"]]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "tokenizer.json"
+    path.write_text(json.dumps(tokenizer), encoding="utf-8")
+    PreTrainedTokenizerFast(
+        tokenizer_file=str(path), pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    ).save_pretrained(folder)
+    config = MarianConfig(
+        vocab_size=MARIAN_VOCABULARY,
+        d_model=512,
+        encoder_layers=6,
+        decoder_layers=6,
+        encoder_attention_heads=8,
+        decoder_attention_heads=8,
+        encoder_ffn_dim=2048,
+        decoder_ffn_dim=2048,
+        activation_function="relu",
+        scale_embedding=True,
+        max_position_embeddings=512,
+        pad_token_id=special["<pad>"],
+        eos_token_id=special["</s>"],
+        decoder_start_token_id=special["<pad>"],
+        forced_eos_token_id=None,
+        bad_words_ids=None,
+    )
+    model = MarianMTModel(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_(std=0.02)
+    model.save_pretrained(folder)

@@ -72,9 +72,7 @@ def train(config: Annotated[Path, typer.Argument(help="TOML file; see examples/c
     plot_loss(settings.output / "metrics.jsonl", settings.output / "loss.png")
     checkpoint = settings.output / "checkpoint"
     languages = (settings.source_language, settings.target_language)
-    pegasus.save(
-        trainer.best_model(), settings.output / "tokenizer.json", checkpoint, languages
-    )
+    pegasus.save(trainer.best_model(), settings.output / "tokenizer.json", checkpoint, languages)
     test = load_pairs(settings.test)
     job = ExportJob(
         load_checkpoint(checkpoint),
@@ -102,8 +100,9 @@ def export_command(
         Path | None, typer.Option(help="Source texts for INT8: JSON Lines or one text a line.")
     ] = None,
     test: Annotated[Path | None, typer.Option(help="JSON Lines of pairs to measure on.")] = None,
-    instances: Annotated[int, typer.Option(min=1, help="Engines side by side.")] = 1,
-    threads: Annotated[int, typer.Option(min=0, help="Threads of each; 0: share all cores.")] = 0,
+    instances: Annotated[int, typer.Option(min=1, help="Processes of Triton's.")] = 1,
+    lanes: Annotated[int, typer.Option(min=0, help="Batches of each; 0: one a core.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each lane.")] = 1,
 ) -> None:
     """Turn a checkpoint into variants of the model repository."""
     unknown = sorted(set(precision or ()) - set(PRECISIONS))
@@ -122,7 +121,7 @@ def export_command(
             repository=repository,
             calibration=_calibration(calibration, wanted),
             test=_pairs(test) if test else (),
-            serving=Serving(instances=instances, threads=threads),
+            serving=Serving(instances=instances, lanes=lanes, threads=threads),
         )
         for folder in export(job, wanted):
             console.print(f"wrote {folder}")

@@ -4,7 +4,7 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
-from engine.runtime.engine import Gauges
+from engine.runtime.engine import Engine
 
 UPDATE_SECONDS = 0.02
 
@@ -32,11 +32,12 @@ class EngineMetrics:
         self._last = (-1, -1)
         self._next = 0.0
 
-    def update(self, gauges: Gauges, now: float) -> None:
+    def update(self, engine: Engine, now: float) -> None:
         """Tells Triton what has changed, at most every `UPDATE_SECONDS`."""
         if now < self._next:
             return
         self._next = now + UPDATE_SECONDS
+        gauges = engine.gauges
         levels = (gauges.running, gauges.waiting)
         if levels != self._last:
             self._last = levels
@@ -47,8 +48,8 @@ class EngineMetrics:
             self._steps.increment(steps - self._steps_told)
             self._tokens.increment(tokens - self._tokens_told)
             self._steps_told, self._tokens_told = steps, tokens
-        while gauges.first_token_seconds:
-            self._first_sum.increment(gauges.first_token_seconds.pop())
+        for seconds in engine.take_first_token_seconds():
+            self._first_sum.increment(seconds)
             self._first_count.increment(1)
 
     def _metric(self, name: str, description: str, kind: Any) -> Any:

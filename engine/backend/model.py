@@ -1,9 +1,9 @@
 """Triton's Python-based backend `seqway`: a shim between Triton's requests and `engine.runtime`.
 
 Triton loads this file for every variant whose configuration says `backend: "seqway"`;
-docs/triton-protocol.md is the contract.  Three threads: Triton's calls `execute`, which only hands
-over; the engine's runs the model; the outbox sends answers, so that serialising never delays a
-step.  A fourth looks for callers who left.
+docs/triton-protocol.md is the contract.  Triton's own thread calls `execute`, which only hands over
+to the engine's lanes; the outbox sends answers, so that serialising never delays a step; the
+watcher looks for callers who left.
 """
 
 import json
@@ -115,7 +115,7 @@ class TritonPythonModel:
                 for key in list(self._senders):
                     if self._has_left(key):
                         self._engine.cancel(key)
-            self._metrics.update(self._engine.gauges, time.monotonic())
+            self._metrics.update(self._engine, time.monotonic())
 
     def _has_left(self, key: str) -> bool:
         """Asks under the lock: Triton crashes when it is asked about a request that was closed."""
@@ -133,8 +133,8 @@ def _settings(config: dict[str, Any]) -> Settings:
         max_rows=int(values.get("max_rows", Limits.max_rows)),
         max_waiting=int(values.get("max_waiting", Limits.max_waiting)),
     )
-    threads = int(values.get("threads", 0)) or max(1, cores // instances)
-    return Settings(threads=threads, limits=limits)
+    lanes = int(values.get("lanes", 0)) or max(1, cores // instances)
+    return Settings(lanes=lanes, threads=int(values.get("threads", 1)), limits=limits)
 
 
 def _read(request: Any) -> tuple[list[str], Options, list[str]]:

@@ -17,7 +17,7 @@ from engine.export.transformer_graphs import TransformerGraphs
 from engine.export.variant import Serving, VariantWriter, tokenizer_sha256
 from engine.model.checkpoint import Checkpoint, CheckpointError
 from engine.runtime.batch import run_texts
-from engine.runtime.engine import Engine, Settings
+from engine.runtime.engine import Engine
 from engine.runtime.manifest import Manifest
 from engine.runtime.request import Options
 from engine.runtime.vocabulary import load_vocabulary
@@ -104,7 +104,7 @@ def measure_variant(folder: Path, test: Sequence[Pair]) -> Quality:
 
 def translate(folder: Path, texts: Sequence[str]) -> list[str]:
     """Greedy translations by the variant whose files are in `folder`."""
-    engine = Engine(folder, Settings(threads=0))
+    engine = Engine(folder)
     engine.start()
     try:
         return [answer.text for answer in run_texts(engine, texts, Options(stream=False))]

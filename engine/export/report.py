@@ -10,7 +10,7 @@ from transformers import AutoModelForSeq2SeqLM
 
 from engine.export.quality import measure
 from engine.runtime.batch import Answer, run_texts
-from engine.runtime.engine import Engine, Settings
+from engine.runtime.engine import Engine
 from engine.runtime.manifest import Manifest, read_manifest
 from engine.runtime.request import Options
 from engine.runtime.vocabulary import load_vocabulary
@@ -41,7 +41,7 @@ def report_variant(
 ) -> VariantReport:
     """Runs the test set through the variant whose files are in `folder`, batched and one by one."""
     texts = [pair.source for pair in test]
-    engine = Engine(folder, Settings(threads=0))
+    engine = Engine(folder)
     engine.start()
     try:
         batched = run_texts(engine, texts, Options(stream=False, token_ids=True))

@@ -18,10 +18,11 @@ from engine.runtime.vocabulary import TOKENIZER_FILES
 
 @dataclass(frozen=True)
 class Serving:
-    """How Triton runs a variant: engines side by side, and threads of each (0: all cores)."""
+    """How Triton runs a variant: processes, lanes of each (0: share the cores), threads."""
 
     instances: int = 1
-    threads: int = 0
+    lanes: int = 0
+    threads: int = 1
     max_rows: int = 64
     max_waiting: int = 4096
 
@@ -38,6 +39,7 @@ input [
 ]
 output [ {{ name: "EVENTS", data_type: TYPE_STRING, dims: [ 1 ] }} ]
 parameters {{ key: "manifest", value: {{ string_value: {manifest} }} }}
+parameters {{ key: "lanes", value: {{ string_value: "{lanes}" }} }}
 parameters {{ key: "threads", value: {{ string_value: "{threads}" }} }}
 parameters {{ key: "max_rows", value: {{ string_value: "{max_rows}" }} }}
 parameters {{ key: "max_waiting", value: {{ string_value: "{max_waiting}" }} }}

@@ -1,79 +1,41 @@
-"""The engine of one variant: a thread that schedules, runs the decoder step, and reports.
+"""The engine of one variant: tokenizes, spreads rows over its lanes, and sums what they count.
 
-`submit` and `cancel` may be called from any thread; they tokenize and leave a note for the engine's
-thread, which alone touches scheduler, slots and sessions.
+Each lane is a thread with a running batch of its own; all lanes share the graphs and their weights.
+Several lanes of one thread each make more of a processor than one lane of several threads, which
+wait for each other after every small product; CTranslate2's `inter_threads` is the same idea.
 """
 
-import logging
-import queue
+import os
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from engine.runtime.detokenizer import Detokenizer
+from engine.runtime.lane import Gauges, Lane
 from engine.runtime.manifest import read_manifest
-from engine.runtime.request import (
-    Delta,
-    End,
-    Event,
-    FinishReason,
-    Ready,
-    Refused,
-    Request,
-    TooLong,
-)
-from engine.runtime.scheduler import Limits, QueueFullError, Row, Scheduler
+from engine.runtime.request import Event, Ready, Refused, Request, TooLong
+from engine.runtime.scheduler import Limits, Row
 from engine.runtime.session import OnnxSession
-from engine.runtime.slots import Slots, padded
 from engine.runtime.vocabulary import load_vocabulary
-
-logger = logging.getLogger(__name__)
-
-ENCODER_BUCKET_TOKENS = 32
-"""Rows encoded together differ in length by less than this, so that little padding is computed."""
-
-SWEEP_SECONDS = 0.02
-"""How often the waiting line is searched for rows whose deadline has passed."""
 
 
 @dataclass(frozen=True)
 class Settings:
     """How a variant is run.
 
-    `stream_rate` bounds the messages a second that all streams together send, so that many streams
-    do not take the processor from the model; each stream's first text is sent at once.
+    `lanes` 0 means one for each core that the process may use; `threads` and `limits.max_rows` are
+    for each lane.  `stream_rate` bounds the messages a second that all streams together send, so
+    that many streams do not take the processor from the model; each stream's first text is sent
+    at once.
     """
 
-    threads: int = 2
+    lanes: int = 0
+    threads: int = 1
     limits: Limits = field(default_factory=Limits)
     stream_rate: float = 500.0
-
-
-@dataclass
-class Gauges:
-    """What the engine counts; `steps` and `tokens` only grow."""
-
-    running: int = 0
-    waiting: int = 0
-    steps: int = 0
-    tokens: int = 0
-    first_token_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=4096))
-
-
-@dataclass(frozen=True)
-class _Submission:
-    request: Request
-    rows: list[Row]
-    early: list[Event]
-
-
-@dataclass(frozen=True)
-class _Cancellation:
-    request_id: str
 
 
 class Engine:
@@ -82,26 +44,44 @@ class Engine:
     def __init__(self, folder: Path, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
         self.manifest = read_manifest(folder)
-        self.gauges = Gauges()
         self._vocabulary = load_vocabulary(folder, self.manifest.vocab_size)
-        self._session = OnnxSession(folder, self.manifest, self.settings.threads)
-        self._slots = Slots(self.manifest, self.settings.limits.max_rows)
-        self._scheduler = Scheduler(self.settings.limits)
-        self._running: list[Row] = []
-        self._fresh: list[Row] = []
-        self._next_sweep = 0.0
-        self._inbox: queue.SimpleQueue[_Submission | _Cancellation | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="seqway-engine", daemon=True)
-        self._stopping = False
+        count = self.settings.lanes or len(os.sched_getaffinity(0))
+        session = OnnxSession(folder, self.manifest, self.settings.threads)
+        rate, limits = self.settings.stream_rate / count, self.settings.limits
+        self.lanes = [
+            Lane(session.sibling(), limits, rate, f"seqway-lane-{index}") for index in range(count)
+        ]
+        self._most_rows = count * limits.max_rows + limits.max_waiting
+        self._submitting = threading.Lock()
+
+    @property
+    def gauges(self) -> Gauges:
+        """The sums over the lanes; taking a first-token time from it takes it from its lane."""
+        total = Gauges()
+        for lane in self.lanes:
+            total.running += lane.gauges.running
+            total.waiting += lane.gauges.waiting
+            total.steps += lane.gauges.steps
+            total.tokens += lane.gauges.tokens
+        return total
+
+    def take_first_token_seconds(self) -> list[float]:
+        """Seconds from arrival to the first token, of the rows since the last call."""
+        taken = []
+        for lane in self.lanes:
+            while lane.gauges.first_token_seconds:
+                taken.append(lane.gauges.first_token_seconds.popleft())
+        return taken
 
     def start(self) -> None:
-        """Starts the engine's thread."""
-        self._thread.start()
+        """Starts the lanes."""
+        for lane in self.lanes:
+            lane.start()
 
     def stop(self) -> None:
-        """Ends what runs as CANCELLED and waits for the thread."""
-        self._inbox.put(None)
-        self._thread.join()
+        """Ends what runs as CANCELLED and waits for the lanes."""
+        for lane in self.lanes:
+            lane.stop()
 
     def submit(self, request: Request) -> None:
         """Takes a request; everything that becomes of it reaches its sink."""
@@ -114,11 +94,31 @@ class Engine:
                 early.append(TooLong(index, len(source), limit))
             else:
                 rows.append(self._row(request, index, source, now))
-        self._inbox.put(_Submission(request, rows, early))
+        with self._submitting:
+            open_rows = sum(lane.open_rows for lane in self.lanes)
+            if open_rows + len(rows) > self._most_rows:
+                reason = f"{open_rows} texts run or wait, and at most {self._most_rows} may"
+                request.emit([Refused("QUEUE_FULL", reason)])
+                return
+            request.open_rows = len(rows)
+            if early:
+                request.emit(early)
+            self._spread(rows)
 
     def cancel(self, request_id: str) -> None:
         """Ends the rows of a request before the next step; an unknown id is ignored."""
-        self._inbox.put(_Cancellation(request_id))
+        for lane in self.lanes:
+            lane.cancel(request_id)
+
+    def _spread(self, rows: list[Row]) -> None:
+        """Gives each row to the lane with the fewest open ones."""
+        shares: dict[Lane, list[Row]] = {lane: [] for lane in self.lanes}
+        for row in rows:
+            lane = min(shares, key=lambda lane: lane.open_rows + len(shares[lane]))
+            shares[lane].append(row)
+        for lane, share in shares.items():
+            if share:
+                lane.submit(share)
 
     def _row(self, request: Request, index: int, source: list[int], now: float) -> Row:
         options, longest = request.options, self.manifest.max_target_tokens
@@ -132,194 +132,3 @@ class Engine:
             arrived=now,
             deadline=deadline,
         )
-
-    # Everything below runs in the engine's thread.
-
-    def _run(self) -> None:
-        while True:
-            self._read_inbox()
-            if self._stopping:
-                break
-            try:
-                self._step()
-            except Exception as error:  # the thread must outlive a failing step
-                logger.exception("a step failed; its rows end with ERROR")
-                self._fail(error)
-        self._end_all(FinishReason.CANCELLED, "the engine was stopped")
-
-    def _read_inbox(self) -> None:
-        """Reads all notes; waits for one if there is nothing to do."""
-        idle = not self._running and not self._scheduler.waiting_rows
-        while True:
-            try:
-                note = self._inbox.get(block=idle)
-            except queue.Empty:
-                return
-            idle = False
-            if note is None:
-                self._stopping = True
-            elif isinstance(note, _Cancellation):
-                self._cancel(note.request_id)
-            else:
-                self._accept(note)
-
-    def _accept(self, note: _Submission) -> None:
-        request, rows = note.request, note.rows
-        try:
-            self._scheduler.submit(rows)
-        except QueueFullError as error:
-            request.sink([Refused("QUEUE_FULL", str(error))], True)
-            return
-        request.open_rows = len(rows)
-        if note.early or not rows:
-            request.sink(note.early, not rows)
-
-    def _cancel(self, request_id: str) -> None:
-        for row in self._running:
-            row.cancelled = row.cancelled or row.request.id == request_id
-        for row in self._scheduler.drop_waiting(lambda row: row.request.id == request_id):
-            self._end(row, FinishReason.CANCELLED)
-
-    def _step(self) -> None:
-        self._drop_late()
-        self._admit()
-        if self._running:
-            self._session.step(self._slots)
-            self._after_step()
-        self.gauges.running = len(self._running)
-        self.gauges.waiting = self._scheduler.waiting_rows
-
-    def _drop_late(self) -> None:
-        """Ends the rows that were cancelled or whose deadline has passed."""
-        now = time.monotonic()
-        if now >= self._next_sweep:
-            self._next_sweep = now + SWEEP_SECONDS
-            for row in self._scheduler.drop_waiting(lambda row: row.deadline <= now):
-                self._end(row, FinishReason.CANCELLED, "the deadline passed in the waiting line")
-        for slot in reversed(range(len(self._running))):
-            row = self._running[slot]
-            if row.cancelled or row.deadline <= now:
-                self._finish(slot, FinishReason.CANCELLED)
-
-    def _admit(self) -> None:
-        rows = sorted(self._scheduler.admit(), key=lambda row: len(row.source))
-        while rows:
-            shortest = len(rows[0].source)
-            group = [row for row in rows if len(row.source) < shortest + ENCODER_BUCKET_TOKENS]
-            rows = rows[len(group) :]
-            try:
-                self._start_rows(group)
-            except Exception as error:  # the rest of the batch must outlive it
-                logger.exception("the encoder failed; its rows end with ERROR")
-                for row in group:
-                    self._scheduler.retire(row)
-                    self._end(row, FinishReason.ERROR, f"{type(error).__name__}: {error}")
-
-    def _start_rows(self, group: list[Row]) -> None:
-        lengths = [len(row.source) for row in group]
-        now = time.monotonic()
-        cross = self._session.encode([row.source for row in group], padded(max(lengths)))
-        self._slots.admit(cross, lengths, [row.max_new_tokens for row in group])
-        for row in group:
-            row.admitted = now
-        self._running += group
-        self._fresh += group
-
-    def _after_step(self) -> None:
-        rows, now = len(self._running), time.monotonic()
-        self.gauges.steps += 1
-        self.gauges.tokens += rows
-        done = self._slots.advance()
-        for row in self._fresh:
-            row.first_token = now
-            self.gauges.first_token_seconds.append(now - row.arrived)
-        self._fresh.clear()
-        for slot in done:
-            ended = self._slots.ids[slot] == self.manifest.eos_id
-            self._finish(int(slot), FinishReason.EOS if ended else FinishReason.LENGTH)
-        self._flush(now)
-        if len(done):
-            self._slots.shrink()
-
-    def _flush(self, now: float) -> None:
-        """Sends each stream the text that is new, as often as `stream_rate` allows."""
-        streams = [row for row in self._running if row.request.options.stream]
-        if not streams:
-            return
-        interval = len({id(row.request) for row in streams}) / self.settings.stream_rate
-        events: dict[int, tuple[Request, list[Event]]] = {}
-        positions = self._slots.positions
-        for slot, row in enumerate(self._running):
-            request = row.request
-            if not request.options.stream or now - request.last_flush < interval:
-                continue
-            text = self._new_text(row, slot, int(positions[slot]))
-            if text:
-                events.setdefault(id(request), (request, []))[1].append(Delta(row.index, text))
-        for request, batch in events.values():
-            request.last_flush = now
-            request.sink(batch, False)
-
-    def _new_text(self, row: Row, slot: int, length: int, *, end: bool = False) -> str:
-        tokens = self._slots.tokens[slot, row.flushed : length].tolist()
-        row.flushed = length
-        return row.detokenizer.push(tokens, end=end)
-
-    def _finish(self, slot: int, reason: FinishReason, message: str = "") -> None:
-        """Ends a running row and frees its slot."""
-        row = self._running[slot]
-        length = int(self._slots.positions[slot])
-        text = self._new_text(row, slot, length, end=True)
-        score = float(self._slots.scores[slot])
-        wanted = length if row.request.options.token_ids else 0
-        token_ids = tuple(self._slots.tokens[slot, :wanted].tolist())
-        last = self._slots.retire(slot)
-        self._running[slot] = self._running[last]
-        self._running.pop()
-        self._scheduler.retire(row)
-        self._end(row, reason, message, text=text, tokens=length, score=score, token_ids=token_ids)
-
-    def _end(
-        self,
-        row: Row,
-        reason: FinishReason,
-        message: str = "",
-        *,
-        text: str = "",
-        tokens: int = 0,
-        score: float = 0.0,
-        token_ids: tuple[int, ...] = (),
-    ) -> None:
-        now = time.monotonic()
-        request = row.request
-        request.open_rows -= 1
-        event = End(
-            i=row.index,
-            text=text,
-            finish_reason=reason,
-            input_tokens=len(row.source),
-            output_tokens=tokens,
-            score=round(score, 4),
-            queue_ms=round(1000 * ((row.admitted or now) - row.arrived), 3),
-            first_token_ms=round(1000 * max(0.0, row.first_token - row.arrived), 3),
-            total_ms=round(1000 * (now - row.arrived), 3),
-            message=message,
-            token_ids=token_ids,
-        )
-        request.sink([event], request.open_rows == 0)
-
-    def _fail(self, error: Exception) -> None:
-        """Ends every running row; the state of the slots can't be trusted, so it is made anew."""
-        rows, self._running = self._running, []
-        self._fresh.clear()
-        self._slots = Slots(self.manifest, self.settings.limits.max_rows)
-        self._session.unbind()
-        for row in rows:
-            self._scheduler.retire(row)
-            self._end(row, FinishReason.ERROR, f"{type(error).__name__}: {error}")
-
-    def _end_all(self, reason: FinishReason, message: str) -> None:
-        for slot in reversed(range(len(self._running))):
-            self._finish(slot, reason, message)
-        for row in self._scheduler.drop_waiting(lambda _: True):
-            self._end(row, reason, message)

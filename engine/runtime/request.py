@@ -3,6 +3,7 @@
 The events' `as_dict` is the form in which they leave Triton (docs/triton-protocol.md).
 """
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from enum import IntEnum, StrEnum
@@ -141,7 +142,7 @@ Sink = Callable[[list[Event], bool], None]
 
 @dataclass(eq=False)
 class Request:
-    """Some texts, one row each. `sink` is called from the engine's thread and must be quick."""
+    """Some texts, one row each. `sink` is called from the lanes' threads, one at a time."""
 
     id: str
     texts: Sequence[str]
@@ -149,3 +150,10 @@ class Request:
     sink: Sink
     open_rows: int = field(default=0, init=False)
     last_flush: float = field(default=0.0, init=False)
+    _emitting: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def emit(self, events: list[Event], ended: int = 0) -> None:
+        """Hands events to the sink; `ended` rows end with them, and the last to end is told."""
+        with self._emitting:
+            self.open_rows -= ended
+            self.sink(events, self.open_rows == 0)

@@ -11,10 +11,6 @@ from engine.runtime.detokenizer import Detokenizer
 from engine.runtime.request import Priority, Request
 
 
-class QueueFullError(Exception):
-    """The waiting line has no room for all rows of a request."""
-
-
 @dataclass(eq=False)
 class Row:
     """One text of a request on its way; times are of the monotonic clock, in seconds."""
@@ -70,16 +66,7 @@ class Scheduler:
         return sum(len(line) for line in self._lines.values())
 
     def submit(self, rows: list[Row]) -> None:
-        """Appends the rows of one request to the line of their priority, all or none.
-
-        Raises:
-            QueueFullError: they do not all fit.
-
-        """
-        if self.waiting_rows + len(rows) > self.limits.max_waiting:
-            raise QueueFullError(
-                f"{self.waiting_rows} texts are waiting and at most {self.limits.max_waiting} may"
-            )
+        """Appends rows to the line of their priority; the engine bounds how many wait."""
         for row in rows:
             self._lines[row.request.options.priority].append(row)
 

@@ -1,5 +1,6 @@
 """Runs the two graphs of a variant with ONNX Runtime, the step with bound buffers."""
 
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,13 @@ class OnnxSession:
         self._step = _open(folder / "decoder_step.onnx", threads, quantized)
         self._binding = self._step.io_binding()
         self._bound: tuple[int, int] | None = None
+
+    def sibling(self) -> "OnnxSession":
+        """A session for another thread: the same graphs and weights, bindings of its own."""
+        twin = copy(self)
+        twin._binding = self._step.io_binding()
+        twin._bound = None
+        return twin
 
     def encode(self, sources: list[list[int]], width: int) -> list[Floats]:
         """Encodes rows padded to `width`; returns `cross_key_0 [B,H,width,K]` and so on."""
@@ -65,7 +73,7 @@ def _open(path: Path, threads: int, quantized: bool) -> ort.InferenceSession:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     # Spinning threads would take the cores from Triton and the gateway between two steps.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if threads > 1 else "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Product and bias become one Gemm before the Q/DQ nodes are looked at, and a float Gemm stays.
     disabled = ["MatMulAddFusion"] if quantized else []
     return ort.InferenceSession(

@@ -123,7 +123,7 @@ def read_texts() -> list[str]:
 
 def as_table(name: str, results: dict[str, dict[int, float]]) -> Table:
     """The speeds, and the ratios that the project aims at."""
-    hardware = f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, {THREADS} threads"
+    hardware = f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, {THREADS} used"
     date = datetime.now(tz=UTC).date()
     title = f"{name}: tokens/s, greedy, at most {MAX_NEW_TOKENS} new tokens ({hardware}, {date})"
     table = Table("in flight", *map(str, IN_FLIGHT), title=title, title_justify="left")

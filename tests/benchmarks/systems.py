@@ -43,7 +43,7 @@ class InProcess:
 
     def __init__(self, variant: Path) -> None:
         self.name = "seqway in-process"
-        self._engine = Engine(variant, Settings(threads=THREADS))
+        self._engine = Engine(variant, Settings(lanes=THREADS))
         self._engine.start()
 
     def run(self, texts: list[str], in_flight: int, max_new_tokens: int) -> int:

@@ -61,7 +61,9 @@ def folder(repository: Path) -> Path:
 
 @pytest.fixture
 def engine(folder: Path) -> Iterator[Engine]:
-    running = Engine(folder, Settings(limits=Limits(max_rows=4, max_waiting=50), stream_rate=1e6))
+    running = Engine(
+        folder, Settings(1, limits=Limits(max_rows=4, max_waiting=50), stream_rate=1e6)
+    )
     running.start()
     yield running
     running.stop()
@@ -77,7 +79,7 @@ def _ends(events: list[Event]) -> list[End]:
 
 def test_an_answer_does_not_depend_on_its_neighbours(variant: Path) -> None:
     texts = [text for text in read_sources(200) if len(text) < 120][:60]
-    engine = Engine(variant, Settings(limits=Limits(max_rows=16)))
+    engine = Engine(variant, Settings(2, limits=Limits(max_rows=8)))
     engine.start()
     options = Options(stream=False, token_ids=True)
     try:
@@ -131,7 +133,7 @@ def test_a_probe_is_answered(engine: Engine) -> None:
 
 
 def test_a_full_line_refuses_the_request_and_the_engine_goes_on(engine: Engine) -> None:
-    (refused,) = Caller(engine).send(_texts(51)).finish()
+    (refused,) = Caller(engine).send(_texts(55)).finish()
     assert isinstance(refused, Refused)
     assert refused.reason == "QUEUE_FULL"
     assert _ends(Caller(engine).send(_texts(1)).finish())
@@ -150,6 +152,47 @@ def test_cancelling_frees_the_slots_and_leaves_the_others(engine: Engine) -> Non
     assert cancelled[-1].finish_reason is FinishReason.CANCELLED
     assert [end.text for end in _ends(stayer.finish())] == expected
     assert engine.gauges.waiting == 0
+
+
+def test_cancelled_rows_get_no_step_more(engine: Engine) -> None:
+    """The slots are free before the step that follows the cancellation."""
+    lane, caller = engine.lanes[0], Caller(engine)
+    steps_at_cancellation: list[int] = []
+    step = lane._session.step
+
+    def cancel_then_step(slots: object) -> None:
+        step(slots)  # type: ignore[arg-type]
+        if lane.gauges.steps == 5 and not steps_at_cancellation:
+            engine.cancel("leaver")
+            steps_at_cancellation.append(lane.gauges.steps)
+
+    text = _longest_running(engine)
+    lane._session.step = cancel_then_step  # type: ignore[method-assign]
+    lane.gauges.steps = 0
+    caller.send([text], name="leaver", stream=False)
+    (end,) = _ends(caller.finish())
+    assert end.finish_reason is FinishReason.CANCELLED
+    assert lane.gauges.steps - steps_at_cancellation[0] <= 1
+    assert end.output_tokens <= 6
+
+
+def _longest_running(engine: Engine) -> str:
+    texts = _texts(40)
+    ends = _ends(Caller(engine).send(texts, stream=False).finish())
+    return texts[max(ends, key=lambda end: end.output_tokens).i]
+
+
+def test_rows_are_spread_over_the_lanes(folder: Path) -> None:
+    engine = Engine(folder, Settings(3, limits=Limits(max_rows=4)))
+    engine.start()
+    try:
+        ends = _ends(Caller(engine).send(_texts(12), stream=False).finish())
+    finally:
+        engine.stop()
+    assert len(ends) == 12
+    assert all(lane.gauges.tokens for lane in engine.lanes)
+    assert engine.gauges.tokens == sum(end.output_tokens for end in ends)
+    assert [lane.open_rows for lane in engine.lanes] == [0, 0, 0]
 
 
 def test_a_passed_deadline_cancels_running_and_waiting_rows(engine: Engine) -> None:
@@ -176,7 +219,7 @@ def test_a_failing_step_ends_its_rows_with_error_and_the_engine_lives_on(
         raise RuntimeError("out of luck")
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine._session, "step", fail)
+        patch.setattr(engine.lanes[0]._session, "step", fail)
         (end,) = _ends(Caller(engine).send(_texts(1)).finish())
     assert end.finish_reason is FinishReason.ERROR
     assert "out of luck" in end.message
@@ -191,14 +234,14 @@ def test_a_failing_encoder_ends_its_rows_with_error(
         raise RuntimeError("no memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine._session, "encode", fail)
+        patch.setattr(engine.lanes[0]._session, "encode", fail)
         ends = _ends(Caller(engine).send(_texts(6)).finish())
     assert {end.finish_reason for end in ends} == {FinishReason.ERROR}
     assert _ends(Caller(engine).send(_texts(1)).finish())[0].message == ""
 
 
 def test_stopping_ends_what_runs(folder: Path) -> None:
-    engine = Engine(folder, Settings(limits=Limits(max_rows=2)))
+    engine = Engine(folder, Settings(2, limits=Limits(max_rows=2)))
     engine.start()
     caller = Caller(engine).send(_texts(30), stream=False)
     engine.stop()

@@ -1,9 +1,8 @@
 import numpy as np
-import pytest
 
 from engine.runtime.detokenizer import Detokenizer
 from engine.runtime.request import Options, Priority, Request
-from engine.runtime.scheduler import Limits, QueueFullError, Row, Scheduler
+from engine.runtime.scheduler import Limits, Row, Scheduler
 
 
 def _row(length: int = 10, priority: Priority = Priority.INTERACTIVE) -> Row:
@@ -52,14 +51,6 @@ def test_one_step_encodes_a_bounded_number_of_tokens() -> None:
     scheduler = Scheduler(Limits(encoder_tokens=25))
     scheduler.submit([_row(10) for _ in range(5)])
     assert [len(scheduler.admit()) for _ in range(3)] == [2, 2, 1]
-
-
-def test_a_full_line_refuses_all_rows_of_a_request() -> None:
-    scheduler = Scheduler(Limits(max_waiting=3))
-    scheduler.submit([_row(), _row()])
-    with pytest.raises(QueueFullError, match="2 texts are waiting and at most 3 may"):
-        scheduler.submit([_row(), _row()])
-    assert scheduler.waiting_rows == 2
 
 
 def test_dropped_rows_leave_the_line_in_order() -> None:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import numpy as np
-import triton_python_backend_utils as triton  # type: ignore[import-not-found]
+import triton_python_backend_utils as triton
 
 import engine  # noqa: F401 - the root of the repository has to be importable inside Triton
 

@@ -102,7 +102,9 @@ def export_command(
     test: Annotated[Path | None, typer.Option(help="JSON Lines of pairs to measure on.")] = None,
     instances: Annotated[int, typer.Option(min=1, help="Processes of Triton's.")] = 1,
     lanes: Annotated[int, typer.Option(min=0, help="Batches of each; 0: one a core.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of each lane.")] = 1,
+    threads: Annotated[
+        int, typer.Option(min=1, help="ONNX Runtime's threads; 1: a lane works alone.")
+    ] = 1,
 ) -> None:
     """Turn a checkpoint into variants of the model repository."""
     unknown = sorted(set(precision or ()) - set(PRECISIONS))

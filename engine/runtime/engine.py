@@ -26,10 +26,10 @@ from engine.runtime.vocabulary import load_vocabulary
 class Settings:
     """How a variant is run.
 
-    `lanes` 0 means one for each core that the process may use; `threads` and `limits.max_rows` are
-    for each lane.  `stream_rate` bounds the messages a second that all streams together send, so
-    that many streams do not take the processor from the model; each stream's first text is sent
-    at once.
+    `lanes` 0 means one for each core that the process may use, and `limits.max_rows` is for each
+    lane; `threads` is the size of the thread pools that the lanes share (1: each works alone).
+    `stream_rate` bounds the messages a second that all streams together send, so that many streams
+    do not take the processor from the model; each stream's first text is sent at once.
     """
 
     lanes: int = 0
@@ -85,8 +85,11 @@ class Engine:
 
     def submit(self, request: Request) -> None:
         """Takes a request; everything that becomes of it reaches its sink."""
+        if not request.texts:
+            self._probe(request)
+            return
         now = time.monotonic()
-        early: list[Event] = [] if request.texts else [Ready()]
+        early: list[Event] = []
         rows = []
         limit = self.manifest.max_source_tokens
         for index, source in enumerate(self._vocabulary.encode(request.texts)):
@@ -109,6 +112,18 @@ class Engine:
         """Ends the rows of a request before the next step; an unknown id is ignored."""
         for lane in self.lanes:
             lane.cancel(request_id)
+
+    def _probe(self, request: Request) -> None:
+        """Answers `Ready` once every lane has come round: a hung lane leaves the probe open."""
+
+        def sink(_: list[Event], last: bool) -> None:
+            if last:
+                request.emit([Ready()])
+
+        rounds = Request(request.id, [], request.options, sink)
+        rounds.open_rows = len(self.lanes)
+        for lane in self.lanes:
+            lane.probe(rounds)
 
     def _spread(self, rows: list[Row]) -> None:
         """Gives each row to the lane with the fewest open ones."""

@@ -41,6 +41,11 @@ class _Cancellation:
     request_id: str
 
 
+@dataclass(frozen=True)
+class _Probe:
+    request: Request
+
+
 class Lane:
     """Runs rows on a session of its own; `stream_rate` is in messages a second."""
 
@@ -57,7 +62,9 @@ class Lane:
         self._fresh: list[Row] = []
         self._next_sweep = 0.0
         self._counting = threading.Lock()
-        self._inbox: queue.SimpleQueue[list[Row] | _Cancellation | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[list[Row] | _Cancellation | _Probe | None] = (
+            queue.SimpleQueue()
+        )
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._stopping = False
 
@@ -79,6 +86,10 @@ class Lane:
     def cancel(self, request_id: str) -> None:
         """Ends the rows of a request before the next step; an unknown id is ignored."""
         self._inbox.put(_Cancellation(request_id))
+
+    def probe(self, request: Request) -> None:
+        """Ends one of the request's open rows when the lane comes round to reading its notes."""
+        self._inbox.put(_Probe(request))
 
     # Everything below runs in the lane's thread.
 
@@ -107,6 +118,8 @@ class Lane:
                 self._stopping = True
             elif isinstance(note, _Cancellation):
                 self._cancel(note.request_id)
+            elif isinstance(note, _Probe):
+                note.request.emit([], ended=1)
             else:
                 self._scheduler.submit(note)
 

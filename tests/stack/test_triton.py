@@ -33,6 +33,7 @@ def children(pid: int) -> list[int]:
 def test_triton_serves_and_a_dead_model_or_server_is_told(
     tmp_path: Path, echo_repository: Path
 ) -> None:
+    others = set(Path("/dev/shm").glob("seqway_*"))  # of stacks that other tests keep
     stack = echo_stack(tmp_path, echo_repository)
     try:
         stack.up()
@@ -54,7 +55,7 @@ def test_triton_serves_and_a_dead_model_or_server_is_told(
         assert status.died
     finally:
         stack.down()
-    assert not list(Path("/dev/shm").glob("seqway_*"))
+    assert set(Path("/dev/shm").glob("seqway_*")) <= others
 
 
 def test_a_killed_triton_leaves_no_process_of_a_model(

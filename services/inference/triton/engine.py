@@ -46,7 +46,7 @@ class TritonEngine(Engine):
         return session
 
     async def probe(self, model: str, within: float) -> None:
-        """Asks the engine thread of the model for a sign of life.
+        """Asks the engine's lanes of the model for a sign of life.
 
         When its process is found dead, the calls that wait for it fail: of these Triton says no
         more.

@@ -1,5 +1,6 @@
 import queue
 import random
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,6 +131,30 @@ def test_only_too_long_texts_close_the_request(engine: Engine) -> None:
 
 def test_a_probe_is_answered(engine: Engine) -> None:
     assert Caller(engine).send([]).finish() == [Ready()]
+
+
+def test_a_probe_waits_for_a_hung_lane(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(folder, Settings(2))
+    hung, released = threading.Event(), threading.Event()
+
+    def hang(_: object) -> None:
+        hung.set()
+        released.wait(SECONDS)
+
+    monkeypatch.setattr(engine.lanes[1]._session, "step", hang)
+    engine.start()
+    try:
+        Caller(engine).send(_texts(2))
+        assert hung.wait(SECONDS)
+        probe = Caller(engine).send([], name="probe")
+        with pytest.raises(queue.Empty):
+            probe.inbox.get(timeout=0.3)
+        released.set()
+        assert probe.finish() == [Ready()]
+    finally:
+        monkeypatch.undo()
+        released.set()
+        engine.stop()
 
 
 def test_a_full_line_refuses_the_request_and_the_engine_goes_on(engine: Engine) -> None:

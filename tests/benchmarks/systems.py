@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -166,6 +165,3 @@ def convert_to_ctranslate2(checkpoint: Path, folder: Path) -> Path:
         PegasusConfig.normalize_embedding = False
     TransformersConverter(str(checkpoint)).convert(str(folder), quantization="int8", force=True)
     return folder
-
-
-Factory = Callable[[], System]

@@ -22,21 +22,32 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aseqway/v1/generation.proto\x12\tseqway.v1\"R\n\x11GenerationOptions\x12\x16\n\x0emax_new_tokens\x18\x01 \x01(\x05\x12%\n\x08priority\x18\x02 \x01(\x0e\x32\x13.seqway.v1.Priority\",\n\x0bTokenCounts\x12\r\n\x05input\x18\x01 \x01(\x05\x12\x0e\n\x06output\x18\x02 \x01(\x05*Q\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14PRIORITY_INTERACTIVE\x10\x01\x12\x11\n\rPRIORITY_BULK\x10\x02*\x94\x01\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46INISH_REASON_EOS\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x12\x1b\n\x17\x46INISH_REASON_CANCELLED\x10\x03\x12\x17\n\x13\x46INISH_REASON_ERROR\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aseqway/v1/generation.proto\x12\tseqway.v1\x1a\x1egoogle/protobuf/duration.proto\"\x9f\x04\n\x11GenerationOptions\x12\x16\n\x0emax_new_tokens\x18\x01 \x01(\x05\x12%\n\x08priority\x18\x02 \x01(\x0e\x32\x13.seqway.v1.Priority\x12\x1b\n\x0emin_new_tokens\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x16\n\tnum_beams\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x1b\n\x0elength_penalty\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x30\n\x0e\x65\x61rly_stopping\x18\x06 \x01(\x0e\x32\x18.seqway.v1.EarlyStopping\x12\x16\n\x0enum_hypotheses\x18\x07 \x01(\x05\x12%\n\x08sampling\x18\x08 \x01(\x0b\x32\x13.seqway.v1.Sampling\x12!\n\x14no_repeat_ngram_size\x18\t \x01(\x05H\x03\x88\x01\x01\x12\x1f\n\x12repetition_penalty\x18\n \x01(\x01H\x04\x88\x01\x01\x12\x15\n\rtarget_prefix\x18\x0b \x01(\t\x12\x17\n\x0ftoken_log_probs\x18\x0c \x01(\x08\x12\x1c\n\x0fstop_repetition\x18\r \x01(\x08H\x05\x88\x01\x01\x42\x11\n\x0f_min_new_tokensB\x0c\n\n_num_beamsB\x11\n\x0f_length_penaltyB\x17\n\x15_no_repeat_ngram_sizeB\x15\n\x13_repetition_penaltyB\x12\n\x10_stop_repetition\"\x8c\x01\n\x08Sampling\x12\x18\n\x0btemperature\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05top_k\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x12\n\x05top_p\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x11\n\x04seed\x18\x04 \x01(\x04H\x03\x88\x01\x01\x42\x0e\n\x0c_temperatureB\x08\n\x06_top_kB\x08\n\x06_top_pB\x07\n\x05_seed\"d\n\nHypothesis\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x10\n\x08log_prob\x18\x03 \x01(\x01\x12\'\n\x06tokens\x18\x04 \x03(\x0b\x32\x17.seqway.v1.TokenLogProb\":\n\x0cTokenLogProb\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\x05\x12\x10\n\x08log_prob\x18\x03 \x01(\x01\",\n\x0bTokenCounts\x12\r\n\x05input\x18\x01 \x01(\x05\x12\x0e\n\x06output\x18\x02 \x01(\x05\"\x8d\x01\n\x07Timings\x12(\n\x05queue\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0b\x66irst_token\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05total\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration*|\n\rEarlyStopping\x12\x1e\n\x1a\x45\x41RLY_STOPPING_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45\x41RLY_STOPPING_TRUE\x10\x01\x12\x18\n\x14\x45\x41RLY_STOPPING_FALSE\x10\x02\x12\x18\n\x14\x45\x41RLY_STOPPING_NEVER\x10\x03*Q\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x18\n\x14PRIORITY_INTERACTIVE\x10\x01\x12\x11\n\rPRIORITY_BULK\x10\x02*\xb2\x01\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46INISH_REASON_EOS\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x12\x1b\n\x17\x46INISH_REASON_CANCELLED\x10\x03\x12\x17\n\x13\x46INISH_REASON_ERROR\x10\x04\x12\x1c\n\x18\x46INISH_REASON_REPETITION\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'seqway.v1.generation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PRIORITY']._serialized_start=171
-  _globals['_PRIORITY']._serialized_end=252
-  _globals['_FINISHREASON']._serialized_start=255
-  _globals['_FINISHREASON']._serialized_end=403
-  _globals['_GENERATIONOPTIONS']._serialized_start=41
-  _globals['_GENERATIONOPTIONS']._serialized_end=123
-  _globals['_TOKENCOUNTS']._serialized_start=125
-  _globals['_TOKENCOUNTS']._serialized_end=169
+  _globals['_EARLYSTOPPING']._serialized_start=1114
+  _globals['_EARLYSTOPPING']._serialized_end=1238
+  _globals['_PRIORITY']._serialized_start=1240
+  _globals['_PRIORITY']._serialized_end=1321
+  _globals['_FINISHREASON']._serialized_start=1324
+  _globals['_FINISHREASON']._serialized_end=1502
+  _globals['_GENERATIONOPTIONS']._serialized_start=74
+  _globals['_GENERATIONOPTIONS']._serialized_end=617
+  _globals['_SAMPLING']._serialized_start=620
+  _globals['_SAMPLING']._serialized_end=760
+  _globals['_HYPOTHESIS']._serialized_start=762
+  _globals['_HYPOTHESIS']._serialized_end=862
+  _globals['_TOKENLOGPROB']._serialized_start=864
+  _globals['_TOKENLOGPROB']._serialized_end=922
+  _globals['_TOKENCOUNTS']._serialized_start=924
+  _globals['_TOKENCOUNTS']._serialized_end=968
+  _globals['_TIMINGS']._serialized_start=971
+  _globals['_TIMINGS']._serialized_end=1112
 # @@protoc_insertion_point(module_scope)

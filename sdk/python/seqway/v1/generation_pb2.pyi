@@ -3,8 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -16,6 +19,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _EarlyStopping:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EarlyStoppingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EarlyStopping.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EARLY_STOPPING_UNSPECIFIED: _EarlyStopping.ValueType  # 0
+    """As the checkpoint's generation_config says."""
+    EARLY_STOPPING_TRUE: _EarlyStopping.ValueType  # 1
+    """As soon as num_beams answers are complete."""
+    EARLY_STOPPING_FALSE: _EarlyStopping.ValueType  # 2
+    """When no open beam is likely to become better than the complete ones."""
+    EARLY_STOPPING_NEVER: _EarlyStopping.ValueType  # 3
+    """When no open beam can become better than the complete ones."""
+
+class EarlyStopping(_EarlyStopping, metaclass=_EarlyStoppingEnumTypeWrapper):
+    """When a beam search stops; the names are those of transformers' early_stopping."""
+
+EARLY_STOPPING_UNSPECIFIED: EarlyStopping.ValueType  # 0
+"""As the checkpoint's generation_config says."""
+EARLY_STOPPING_TRUE: EarlyStopping.ValueType  # 1
+"""As soon as num_beams answers are complete."""
+EARLY_STOPPING_FALSE: EarlyStopping.ValueType  # 2
+"""When no open beam is likely to become better than the complete ones."""
+EARLY_STOPPING_NEVER: EarlyStopping.ValueType  # 3
+"""When no open beam can become better than the complete ones."""
+Global___EarlyStopping: _TypeAlias = EarlyStopping  # noqa: Y015
 
 class _Priority:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -57,9 +88,11 @@ class _FinishReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FinishRe
     """The caller left, or its deadline passed."""
     FINISH_REASON_ERROR: _FinishReason.ValueType  # 4
     """The generation failed."""
+    FINISH_REASON_REPETITION: _FinishReason.ValueType  # 5
+    """The answer ran in a loop and was stopped; it holds the loop once."""
 
 class FinishReason(_FinishReason, metaclass=_FinishReasonEnumTypeWrapper):
-    """Why a generation ended, in rising order of severity."""
+    """Why a generation ended.  In rising order of severity: EOS, LENGTH, REPETITION, CANCELLED, ERROR."""
 
 FINISH_REASON_UNSPECIFIED: FinishReason.ValueType  # 0
 """Not set."""
@@ -71,33 +104,227 @@ FINISH_REASON_CANCELLED: FinishReason.ValueType  # 3
 """The caller left, or its deadline passed."""
 FINISH_REASON_ERROR: FinishReason.ValueType  # 4
 """The generation failed."""
+FINISH_REASON_REPETITION: FinishReason.ValueType  # 5
+"""The answer ran in a loop and was stopped; it holds the loop once."""
 Global___FinishReason: _TypeAlias = FinishReason  # noqa: Y015
 
 @_typing.final
 class GenerationOptions(_message.Message):
-    """Limits of a generation."""
+    """How answers are generated.  What is not set here is as the checkpoint's generation_config says;
+    docs/decoding.md has the formulas and the ranges.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MAX_NEW_TOKENS_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
+    MIN_NEW_TOKENS_FIELD_NUMBER: _builtins.int
+    NUM_BEAMS_FIELD_NUMBER: _builtins.int
+    LENGTH_PENALTY_FIELD_NUMBER: _builtins.int
+    EARLY_STOPPING_FIELD_NUMBER: _builtins.int
+    NUM_HYPOTHESES_FIELD_NUMBER: _builtins.int
+    SAMPLING_FIELD_NUMBER: _builtins.int
+    NO_REPEAT_NGRAM_SIZE_FIELD_NUMBER: _builtins.int
+    REPETITION_PENALTY_FIELD_NUMBER: _builtins.int
+    TARGET_PREFIX_FIELD_NUMBER: _builtins.int
+    TOKEN_LOG_PROBS_FIELD_NUMBER: _builtins.int
+    STOP_REPETITION_FIELD_NUMBER: _builtins.int
     max_new_tokens: _builtins.int
     """The most tokens to make for one segment; 0 means the model's own limit."""
     priority: Global___Priority.ValueType
     """Where the call stands in the waiting line."""
+    min_new_tokens: _builtins.int
+    """The fewest tokens to make before the end of sequence is allowed."""
+    num_beams: _builtins.int
+    """Beams of the search, 1 to 8; 1 is greedy decoding.  Not to be combined with sampling."""
+    length_penalty: _builtins.float
+    """Beam search ranks by the sum of log-probabilities divided by length to this power."""
+    early_stopping: Global___EarlyStopping.ValueType
+    """When a beam search stops."""
+    num_hypotheses: _builtins.int
+    """How many answers each segment gets (n-best), 1 to num_beams; 0 means 1.  The best is the answer,
+    the others come as its alternatives.
+    """
+    no_repeat_ngram_size: _builtins.int
+    """No n-gram of this many tokens comes twice in an answer; 0 allows all."""
+    repetition_penalty: _builtins.float
+    """Tokens that the answer has already are made less likely by this factor; 1 changes nothing."""
+    target_prefix: _builtins.str
+    """The answer begins with this text; of a text of several segments, the first one does."""
+    token_log_probs: _builtins.bool
+    """Whether each token's log-probability is returned."""
+    stop_repetition: _builtins.bool
+    """Whether an answer that runs in a loop is stopped, with FINISH_REASON_REPETITION; when not set, it
+    is.
+    """
+    @_builtins.property
+    def sampling(self) -> Global___Sampling:
+        """When set, tokens are drawn and not searched for."""
+
     def __init__(
         self,
         *,
         max_new_tokens: _builtins.int = ...,
         priority: Global___Priority.ValueType = ...,
+        min_new_tokens: _builtins.int | None = ...,
+        num_beams: _builtins.int | None = ...,
+        length_penalty: _builtins.float | None = ...,
+        early_stopping: Global___EarlyStopping.ValueType = ...,
+        num_hypotheses: _builtins.int = ...,
+        sampling: Global___Sampling | None = ...,
+        no_repeat_ngram_size: _builtins.int | None = ...,
+        repetition_penalty: _builtins.float | None = ...,
+        target_prefix: _builtins.str = ...,
+        token_log_probs: _builtins.bool = ...,
+        stop_repetition: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_length_penalty", b"_length_penalty", "_min_new_tokens", b"_min_new_tokens", "_no_repeat_ngram_size", b"_no_repeat_ngram_size", "_num_beams", b"_num_beams", "_repetition_penalty", b"_repetition_penalty", "_stop_repetition", b"_stop_repetition", "length_penalty", b"length_penalty", "min_new_tokens", b"min_new_tokens", "no_repeat_ngram_size", b"no_repeat_ngram_size", "num_beams", b"num_beams", "repetition_penalty", b"repetition_penalty", "sampling", b"sampling", "stop_repetition", b"stop_repetition"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_length_penalty", b"_length_penalty", "_min_new_tokens", b"_min_new_tokens", "_no_repeat_ngram_size", b"_no_repeat_ngram_size", "_num_beams", b"_num_beams", "_repetition_penalty", b"_repetition_penalty", "_stop_repetition", b"_stop_repetition", "early_stopping", b"early_stopping", "length_penalty", b"length_penalty", "max_new_tokens", b"max_new_tokens", "min_new_tokens", b"min_new_tokens", "no_repeat_ngram_size", b"no_repeat_ngram_size", "num_beams", b"num_beams", "num_hypotheses", b"num_hypotheses", "priority", b"priority", "repetition_penalty", b"repetition_penalty", "sampling", b"sampling", "stop_repetition", b"stop_repetition", "target_prefix", b"target_prefix", "token_log_probs", b"token_log_probs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__length_penalty: _TypeAlias = _typing.Literal["length_penalty"]  # noqa: Y015
+    _WhichOneofArgType__length_penalty: _TypeAlias = _typing.Literal["_length_penalty", b"_length_penalty"]  # noqa: Y015
+    _WhichOneofReturnType__min_new_tokens: _TypeAlias = _typing.Literal["min_new_tokens"]  # noqa: Y015
+    _WhichOneofArgType__min_new_tokens: _TypeAlias = _typing.Literal["_min_new_tokens", b"_min_new_tokens"]  # noqa: Y015
+    _WhichOneofReturnType__no_repeat_ngram_size: _TypeAlias = _typing.Literal["no_repeat_ngram_size"]  # noqa: Y015
+    _WhichOneofArgType__no_repeat_ngram_size: _TypeAlias = _typing.Literal["_no_repeat_ngram_size", b"_no_repeat_ngram_size"]  # noqa: Y015
+    _WhichOneofReturnType__num_beams: _TypeAlias = _typing.Literal["num_beams"]  # noqa: Y015
+    _WhichOneofArgType__num_beams: _TypeAlias = _typing.Literal["_num_beams", b"_num_beams"]  # noqa: Y015
+    _WhichOneofReturnType__repetition_penalty: _TypeAlias = _typing.Literal["repetition_penalty"]  # noqa: Y015
+    _WhichOneofArgType__repetition_penalty: _TypeAlias = _typing.Literal["_repetition_penalty", b"_repetition_penalty"]  # noqa: Y015
+    _WhichOneofReturnType__stop_repetition: _TypeAlias = _typing.Literal["stop_repetition"]  # noqa: Y015
+    _WhichOneofArgType__stop_repetition: _TypeAlias = _typing.Literal["_stop_repetition", b"_stop_repetition"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__length_penalty) -> _WhichOneofReturnType__length_penalty | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_new_tokens) -> _WhichOneofReturnType__min_new_tokens | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__no_repeat_ngram_size) -> _WhichOneofReturnType__no_repeat_ngram_size | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__num_beams) -> _WhichOneofReturnType__num_beams | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__repetition_penalty) -> _WhichOneofReturnType__repetition_penalty | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stop_repetition) -> _WhichOneofReturnType__stop_repetition | None: ...
+
+Global___GenerationOptions: _TypeAlias = GenerationOptions  # noqa: Y015
+
+@_typing.final
+class Sampling(_message.Message):
+    """Random choice of tokens."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEMPERATURE_FIELD_NUMBER: _builtins.int
+    TOP_K_FIELD_NUMBER: _builtins.int
+    TOP_P_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    temperature: _builtins.float
+    """Divides the logits; above 0, 1 when not set."""
+    top_k: _builtins.int
+    """Only the k most probable tokens are drawn from; 0 allows all, 50 when not set."""
+    top_p: _builtins.float
+    """Only the most probable tokens that together reach this probability are drawn from; 1 when not set."""
+    seed: _builtins.int
+    """The same seed gives the same answer, whatever else the server does; random when not set."""
+    def __init__(
+        self,
+        *,
+        temperature: _builtins.float | None = ...,
+        top_k: _builtins.int | None = ...,
+        top_p: _builtins.float | None = ...,
+        seed: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_temperature", b"_temperature", "_top_k", b"_top_k", "_top_p", b"_top_p", "seed", b"seed", "temperature", b"temperature", "top_k", b"top_k", "top_p", b"top_p"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_temperature", b"_temperature", "_top_k", b"_top_k", "_top_p", b"_top_p", "seed", b"seed", "temperature", b"temperature", "top_k", b"top_k", "top_p", b"top_p"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    _WhichOneofReturnType__temperature: _TypeAlias = _typing.Literal["temperature"]  # noqa: Y015
+    _WhichOneofArgType__temperature: _TypeAlias = _typing.Literal["_temperature", b"_temperature"]  # noqa: Y015
+    _WhichOneofReturnType__top_k: _TypeAlias = _typing.Literal["top_k"]  # noqa: Y015
+    _WhichOneofArgType__top_k: _TypeAlias = _typing.Literal["_top_k", b"_top_k"]  # noqa: Y015
+    _WhichOneofReturnType__top_p: _TypeAlias = _typing.Literal["top_p"]  # noqa: Y015
+    _WhichOneofArgType__top_p: _TypeAlias = _typing.Literal["_top_p", b"_top_p"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__temperature) -> _WhichOneofReturnType__temperature | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__top_k) -> _WhichOneofReturnType__top_k | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__top_p) -> _WhichOneofReturnType__top_p | None: ...
+
+Global___Sampling: _TypeAlias = Sampling  # noqa: Y015
+
+@_typing.final
+class Hypothesis(_message.Message):
+    """One of several answers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    LOG_PROB_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """The answer."""
+    score: _builtins.float
+    """What answers are ranked by: with beams, the sum of log-probabilities over length to the power of
+    length_penalty, else the sum.
+    """
+    log_prob: _builtins.float
+    """The sum of the natural log-probabilities of its tokens, the end of sequence included."""
+    @_builtins.property
+    def tokens(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenLogProb]:
+        """Of each token, the end of sequence included, when options.token_log_probs is set."""
+
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        score: _builtins.float = ...,
+        log_prob: _builtins.float = ...,
+        tokens: _abc.Iterable[Global___TokenLogProb] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_new_tokens", b"max_new_tokens", "priority", b"priority"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["log_prob", b"log_prob", "score", b"score", "text", b"text", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___GenerationOptions: _TypeAlias = GenerationOptions  # noqa: Y015
+Global___Hypothesis: _TypeAlias = Hypothesis  # noqa: Y015
+
+@_typing.final
+class TokenLogProb(_message.Message):
+    """A token and how probable it was."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    LOG_PROB_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """Its text; empty for a special token or a part of a character."""
+    id: _builtins.int
+    """Its id in the checkpoint's vocabulary."""
+    log_prob: _builtins.float
+    """The natural logarithm of its probability."""
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        id: _builtins.int = ...,
+        log_prob: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "log_prob", b"log_prob", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TokenLogProb: _TypeAlias = TokenLogProb  # noqa: Y015
 
 @_typing.final
 class TokenCounts(_message.Message):
@@ -124,3 +351,39 @@ class TokenCounts(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TokenCounts: _TypeAlias = TokenCounts  # noqa: Y015
+
+@_typing.final
+class Timings(_message.Message):
+    """Where the time of a call went, as the gateway saw it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUEUE_FIELD_NUMBER: _builtins.int
+    FIRST_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def queue(self) -> _duration_pb2.Duration:
+        """The longest that a part of the input waited for a slot of the running batch."""
+
+    @_builtins.property
+    def first_token(self) -> _duration_pb2.Duration:
+        """From the call's arrival to the first token of any part; the total when no tokens are made."""
+
+    @_builtins.property
+    def total(self) -> _duration_pb2.Duration:
+        """From the call's arrival to its end."""
+
+    def __init__(
+        self,
+        *,
+        queue: _duration_pb2.Duration | None = ...,
+        first_token: _duration_pb2.Duration | None = ...,
+        total: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first_token", b"first_token", "queue", b"queue", "total", b"total"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_token", b"first_token", "queue", b"queue", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Timings: _TypeAlias = Timings  # noqa: Y015

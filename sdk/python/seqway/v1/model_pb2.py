@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15seqway/v1/model.proto\x12\tseqway.v1\x1a\x1fgoogle/api/field_behavior.proto\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"O\n\x12ListModelsResponse\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.seqway.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x0fGetModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"3\n\x10GetModelResponse\x12\x1f\n\x05model\x18\x01 \x01(\x0b\x32\x10.seqway.v1.Model\"\xbd\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nbase_model\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\t\x12/\n\x0elanguage_pairs\x18\x04 \x03(\x0b\x32\x17.seqway.v1.LanguagePair\x12\x11\n\tprecision\x18\x05 \x01(\t\x12&\n\x06limits\x18\x06 \x01(\x0b\x32\x16.seqway.v1.ModelLimits\x12\x0e\n\x06\x66\x61mily\x18\x07 \x01(\t\x12\x19\n\x11\x63heckpoint_sha256\x18\x08 \x01(\t\x12.\n\x07quality\x18\t \x03(\x0b\x32\x1d.seqway.v1.Model.QualityEntry\x12\r\n\x05ready\x18\n \x01(\x08\x1a.\n\x0cQualityEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"J\n\x0cLanguagePair\x12\x1c\n\x14source_language_code\x18\x01 \x01(\t\x12\x1c\n\x14target_language_code\x18\x02 \x01(\t\"C\n\x0bModelLimits\x12\x19\n\x11max_source_tokens\x18\x01 \x01(\x05\x12\x19\n\x11max_target_tokens\x18\x02 \x01(\x05\x32\x9e\x01\n\x0cModelService\x12I\n\nListModels\x12\x1c.seqway.v1.ListModelsRequest\x1a\x1d.seqway.v1.ListModelsResponse\x12\x43\n\x08GetModel\x12\x1a.seqway.v1.GetModelRequest\x1a\x1b.seqway.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15seqway/v1/model.proto\x12\tseqway.v1\x1a\x1fgoogle/api/field_behavior.proto\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"O\n\x12ListModelsResponse\x12 \n\x06models\x18\x01 \x03(\x0b\x32\x10.seqway.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x0fGetModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"3\n\x10GetModelResponse\x12\x1f\n\x05model\x18\x01 \x01(\x0b\x32\x10.seqway.v1.Model\"\xa2\x04\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nbase_model\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\t\x12/\n\x0elanguage_pairs\x18\x04 \x03(\x0b\x32\x17.seqway.v1.LanguagePair\x12\x11\n\tprecision\x18\x05 \x01(\t\x12&\n\x06limits\x18\x06 \x01(\x0b\x32\x16.seqway.v1.ModelLimits\x12\x0e\n\x06\x66\x61mily\x18\x07 \x01(\t\x12\x19\n\x11\x63heckpoint_sha256\x18\x08 \x01(\t\x12.\n\x07quality\x18\t \x03(\x0b\x32\x1d.seqway.v1.Model.QualityEntry\x12\r\n\x05ready\x18\n \x01(\x08\x12\x1d\n\x15source_language_codes\x18\x0b \x03(\t\x12\x1d\n\x15target_language_codes\x18\x0c \x03(\t\x12\x0e\n\x06labels\x18\r \x03(\t\x12\x13\n\x0bmulti_label\x18\x0e \x01(\x08\x12\x45\n\x13generation_defaults\x18\x0f \x03(\x0b\x32(.seqway.v1.Model.GenerationDefaultsEntry\x1a.\n\x0cQualityEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x39\n\x17GenerationDefaultsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"J\n\x0cLanguagePair\x12\x1c\n\x14source_language_code\x18\x01 \x01(\t\x12\x1c\n\x14target_language_code\x18\x02 \x01(\t\"C\n\x0bModelLimits\x12\x19\n\x11max_source_tokens\x18\x01 \x01(\x05\x12\x19\n\x11max_target_tokens\x18\x02 \x01(\x05\x32\x9e\x01\n\x0cModelService\x12I\n\nListModels\x12\x1c.seqway.v1.ListModelsRequest\x1a\x1d.seqway.v1.ListModelsResponse\x12\x43\n\x08GetModel\x12\x1a.seqway.v1.GetModelRequest\x1a\x1b.seqway.v1.GetModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +36,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMODELREQUEST'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_MODEL_QUALITYENTRY']._loaded_options = None
   _globals['_MODEL_QUALITYENTRY']._serialized_options = b'8\001'
+  _globals['_MODEL_GENERATIONDEFAULTSENTRY']._loaded_options = None
+  _globals['_MODEL_GENERATIONDEFAULTSENTRY']._serialized_options = b'8\001'
   _globals['_LISTMODELSREQUEST']._serialized_start=69
   _globals['_LISTMODELSREQUEST']._serialized_end=127
   _globals['_LISTMODELSRESPONSE']._serialized_start=129
@@ -45,13 +47,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMODELRESPONSE']._serialized_start=249
   _globals['_GETMODELRESPONSE']._serialized_end=300
   _globals['_MODEL']._serialized_start=303
-  _globals['_MODEL']._serialized_end=620
-  _globals['_MODEL_QUALITYENTRY']._serialized_start=574
-  _globals['_MODEL_QUALITYENTRY']._serialized_end=620
-  _globals['_LANGUAGEPAIR']._serialized_start=622
-  _globals['_LANGUAGEPAIR']._serialized_end=696
-  _globals['_MODELLIMITS']._serialized_start=698
-  _globals['_MODELLIMITS']._serialized_end=765
-  _globals['_MODELSERVICE']._serialized_start=768
-  _globals['_MODELSERVICE']._serialized_end=926
+  _globals['_MODEL']._serialized_end=849
+  _globals['_MODEL_QUALITYENTRY']._serialized_start=744
+  _globals['_MODEL_QUALITYENTRY']._serialized_end=790
+  _globals['_MODEL_GENERATIONDEFAULTSENTRY']._serialized_start=792
+  _globals['_MODEL_GENERATIONDEFAULTSENTRY']._serialized_end=849
+  _globals['_LANGUAGEPAIR']._serialized_start=851
+  _globals['_LANGUAGEPAIR']._serialized_end=925
+  _globals['_MODELLIMITS']._serialized_start=927
+  _globals['_MODELLIMITS']._serialized_end=994
+  _globals['_MODELSERVICE']._serialized_start=997
+  _globals['_MODELSERVICE']._serialized_end=1155
 # @@protoc_insertion_point(module_scope)

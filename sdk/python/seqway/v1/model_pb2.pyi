@@ -144,6 +144,26 @@ class Model(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class GenerationDefaultsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     BASE_MODEL_FIELD_NUMBER: _builtins.int
     TASK_FIELD_NUMBER: _builtins.int
@@ -154,23 +174,32 @@ class Model(_message.Message):
     CHECKPOINT_SHA256_FIELD_NUMBER: _builtins.int
     QUALITY_FIELD_NUMBER: _builtins.int
     READY_FIELD_NUMBER: _builtins.int
+    SOURCE_LANGUAGE_CODES_FIELD_NUMBER: _builtins.int
+    TARGET_LANGUAGE_CODES_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    MULTI_LABEL_FIELD_NUMBER: _builtins.int
+    GENERATION_DEFAULTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The variant's name, "<model>_<precision>"."""
     base_model: _builtins.str
     """The model's name, such as "en-fr"."""
     task: _builtins.str
-    """"translation"."""
+    """"translation", "summarization", "classification" or "question-answering"."""
     precision: _builtins.str
-    """"fp32" or "int8"."""
+    """"fp32", "fp16" or "int8"."""
     family: _builtins.str
     """The architecture of the checkpoint, such as "pegasus"."""
     checkpoint_sha256: _builtins.str
     """SHA-256 of the checkpoint's weights."""
     ready: _builtins.bool
     """Whether it answers now."""
+    multi_label: _builtins.bool
+    """Whether several of a classifier's labels can hold at once."""
     @_builtins.property
     def language_pairs(self) -> _containers.RepeatedCompositeFieldContainer[Global___LanguagePair]:
-        """The pairs that it translates."""
+        """The pairs that it translates.  Empty for a model that translates between many languages: see
+        source_language_codes.
+        """
 
     @_builtins.property
     def limits(self) -> Global___ModelLimits:
@@ -179,6 +208,24 @@ class Model(_message.Message):
     @_builtins.property
     def quality(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Measured at export on the test set, such as {"bleu": 30.1}; empty when it was not measured."""
+
+    @_builtins.property
+    def source_language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of a model that translates between many languages: BCP-47 codes of what it reads, each of which it
+        translates to each of target_language_codes.
+        """
+
+    @_builtins.property
+    def target_language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """BCP-47 codes of what it writes."""
+
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The labels of a classifier, in the order of its logits."""
+
+    @_builtins.property
+    def generation_defaults(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """What generation options are when a call does not set them, such as {"num_beams": 4}."""
 
     def __init__(
         self,
@@ -193,10 +240,15 @@ class Model(_message.Message):
         checkpoint_sha256: _builtins.str = ...,
         quality: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         ready: _builtins.bool = ...,
+        source_language_codes: _abc.Iterable[_builtins.str] | None = ...,
+        target_language_codes: _abc.Iterable[_builtins.str] | None = ...,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
+        multi_label: _builtins.bool = ...,
+        generation_defaults: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_model", b"base_model", "checkpoint_sha256", b"checkpoint_sha256", "family", b"family", "language_pairs", b"language_pairs", "limits", b"limits", "name", b"name", "precision", b"precision", "quality", b"quality", "ready", b"ready", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_model", b"base_model", "checkpoint_sha256", b"checkpoint_sha256", "family", b"family", "generation_defaults", b"generation_defaults", "labels", b"labels", "language_pairs", b"language_pairs", "limits", b"limits", "multi_label", b"multi_label", "name", b"name", "precision", b"precision", "quality", b"quality", "ready", b"ready", "source_language_codes", b"source_language_codes", "target_language_codes", b"target_language_codes", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,7 +5,6 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
-from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from seqway.v1 import generation_pb2 as _generation_pb2
@@ -31,6 +30,9 @@ class TranslateRequest(_message.Message):
     TARGET_LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
+    MIME_TYPE_FIELD_NUMBER: _builtins.int
+    DO_NOT_TRANSLATE_FIELD_NUMBER: _builtins.int
+    GLOSSARY_FIELD_NUMBER: _builtins.int
     source_language_code: _builtins.str
     """BCP-47 code of the language of the texts, such as "en"."""
     target_language_code: _builtins.str
@@ -39,13 +41,28 @@ class TranslateRequest(_message.Message):
     """A model ("en-fr"), of which the server picks a variant, or one variant ("en-fr_int8").  When
     empty, the server picks a model of the language pair.
     """
+    mime_type: _builtins.str
+    """What the texts are: "text/plain" (also when empty), "text/html", or XML ("application/xml",
+    "text/xml", "application/xhtml+xml").  Of markup only the text is translated: tags, attributes,
+    comments and entities come back in their places.
+    """
     @_builtins.property
     def contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The texts; each is answered on its own.  No text may be empty."""
 
     @_builtins.property
     def options(self) -> _generation_pb2.GenerationOptions:
-        """Limits of the generation."""
+        """How to generate."""
+
+    @_builtins.property
+    def do_not_translate(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Phrases that stay as they are wherever they stand.  Placeholders such as {name}, %s or ${x}, and
+        URLs, always stay.
+        """
+
+    @_builtins.property
+    def glossary(self) -> _containers.RepeatedCompositeFieldContainer[Global___GlossaryEntry]:
+        """How certain terms are to be translated."""
 
     def __init__(
         self,
@@ -55,10 +72,13 @@ class TranslateRequest(_message.Message):
         target_language_code: _builtins.str = ...,
         model: _builtins.str = ...,
         options: _generation_pb2.GenerationOptions | None = ...,
+        mime_type: _builtins.str = ...,
+        do_not_translate: _abc.Iterable[_builtins.str] | None = ...,
+        glossary: _abc.Iterable[Global___GlossaryEntry] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "model", b"model", "options", b"options", "source_language_code", b"source_language_code", "target_language_code", b"target_language_code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "do_not_translate", b"do_not_translate", "glossary", b"glossary", "mime_type", b"mime_type", "model", b"model", "options", b"options", "source_language_code", b"source_language_code", "target_language_code", b"target_language_code"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -80,7 +100,7 @@ class TranslateResponse(_message.Message):
         """One for each of the request's contents, in the same order."""
 
     @_builtins.property
-    def timings(self) -> Global___Timings:
+    def timings(self) -> _generation_pb2.Timings:
         """Where the time went."""
 
     def __init__(
@@ -88,7 +108,7 @@ class TranslateResponse(_message.Message):
         *,
         translations: _abc.Iterable[Global___Translation] | None = ...,
         model: _builtins.str = ...,
-        timings: Global___Timings | None = ...,
+        timings: _generation_pb2.Timings | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -109,6 +129,7 @@ class Translation(_message.Message):
     FINISH_REASON_FIELD_NUMBER: _builtins.int
     TOKEN_COUNTS_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    GLOSSARY_MATCHES_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The translation, with the line breaks and spaces of the source between its sentences."""
     finish_reason: _generation_pb2.FinishReason.ValueType
@@ -127,6 +148,10 @@ class Translation(_message.Message):
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What the caller should know about the text, such as that an over-long sentence was split."""
 
+    @_builtins.property
+    def glossary_matches(self) -> _containers.RepeatedCompositeFieldContainer[Global___GlossaryMatch]:
+        """Where terms of the glossary were applied, in the order of the source."""
+
     def __init__(
         self,
         *,
@@ -135,14 +160,81 @@ class Translation(_message.Message):
         finish_reason: _generation_pb2.FinishReason.ValueType = ...,
         token_counts: _generation_pb2.TokenCounts | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
+        glossary_matches: _abc.Iterable[Global___GlossaryMatch] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["token_counts", b"token_counts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["finish_reason", b"finish_reason", "segments", b"segments", "text", b"text", "token_counts", b"token_counts", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["finish_reason", b"finish_reason", "glossary_matches", b"glossary_matches", "segments", b"segments", "text", b"text", "token_counts", b"token_counts", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Translation: _TypeAlias = Translation  # noqa: Y015
+
+@_typing.final
+class GlossaryEntry(_message.Message):
+    """A term and what it is to become."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_TERM_FIELD_NUMBER: _builtins.int
+    TARGET_TERM_FIELD_NUMBER: _builtins.int
+    CASE_SENSITIVE_FIELD_NUMBER: _builtins.int
+    source_term: _builtins.str
+    """The term as it stands in the source, matched as whole words."""
+    target_term: _builtins.str
+    """What it is translated to."""
+    case_sensitive: _builtins.bool
+    """Whether upper and lower case must match."""
+    def __init__(
+        self,
+        *,
+        source_term: _builtins.str = ...,
+        target_term: _builtins.str = ...,
+        case_sensitive: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_sensitive", b"case_sensitive", "source_term", b"source_term", "target_term", b"target_term"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GlossaryEntry: _TypeAlias = GlossaryEntry  # noqa: Y015
+
+@_typing.final
+class GlossaryMatch(_message.Message):
+    """A place where a term of the glossary was applied."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_INDEX_FIELD_NUMBER: _builtins.int
+    SOURCE_START_FIELD_NUMBER: _builtins.int
+    SOURCE_END_FIELD_NUMBER: _builtins.int
+    TARGET_START_FIELD_NUMBER: _builtins.int
+    TARGET_END_FIELD_NUMBER: _builtins.int
+    entry_index: _builtins.int
+    """Which of the request's glossary, from 0."""
+    source_start: _builtins.int
+    """Where the term stands in the source, in Unicode code points: [source_start, source_end)."""
+    source_end: _builtins.int
+    target_start: _builtins.int
+    """Where its translation stands in Translation.text, in Unicode code points."""
+    target_end: _builtins.int
+    def __init__(
+        self,
+        *,
+        entry_index: _builtins.int = ...,
+        source_start: _builtins.int = ...,
+        source_end: _builtins.int = ...,
+        target_start: _builtins.int = ...,
+        target_end: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry_index", b"entry_index", "source_end", b"source_end", "source_start", b"source_start", "target_end", b"target_end", "target_start", b"target_start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GlossaryMatch: _TypeAlias = GlossaryMatch  # noqa: Y015
 
 @_typing.final
 class Segment(_message.Message):
@@ -156,6 +248,9 @@ class Segment(_message.Message):
     TARGET_END_FIELD_NUMBER: _builtins.int
     FINISH_REASON_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
+    LOG_PROB_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    ALTERNATIVES_FIELD_NUMBER: _builtins.int
     source_start: _builtins.int
     """Where the sentence stands in the source, in Unicode code points: [source_start, source_end)."""
     source_end: _builtins.int
@@ -165,7 +260,17 @@ class Segment(_message.Message):
     finish_reason: _generation_pb2.FinishReason.ValueType
     """Why its generation ended."""
     score: _builtins.float
+    """What answers are ranked by; see Hypothesis.score."""
+    log_prob: _builtins.float
     """The sum of the natural log-probabilities of its tokens, the end of sequence included."""
+    @_builtins.property
+    def tokens(self) -> _containers.RepeatedCompositeFieldContainer[_generation_pb2.TokenLogProb]:
+        """The tokens and their log-probabilities, when options.token_log_probs is set."""
+
+    @_builtins.property
+    def alternatives(self) -> _containers.RepeatedCompositeFieldContainer[_generation_pb2.Hypothesis]:
+        """The other answers, best first, when options.num_hypotheses is above 1."""
+
     def __init__(
         self,
         *,
@@ -175,10 +280,13 @@ class Segment(_message.Message):
         target_end: _builtins.int = ...,
         finish_reason: _generation_pb2.FinishReason.ValueType = ...,
         score: _builtins.float = ...,
+        log_prob: _builtins.float = ...,
+        tokens: _abc.Iterable[_generation_pb2.TokenLogProb] | None = ...,
+        alternatives: _abc.Iterable[_generation_pb2.Hypothesis] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["finish_reason", b"finish_reason", "score", b"score", "source_end", b"source_end", "source_start", b"source_start", "target_end", b"target_end", "target_start", b"target_start"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "finish_reason", b"finish_reason", "log_prob", b"log_prob", "score", b"score", "source_end", b"source_end", "source_start", b"source_start", "target_end", b"target_end", "target_start", b"target_start", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -195,6 +303,9 @@ class StreamTranslateRequest(_message.Message):
     TARGET_LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
+    MIME_TYPE_FIELD_NUMBER: _builtins.int
+    DO_NOT_TRANSLATE_FIELD_NUMBER: _builtins.int
+    GLOSSARY_FIELD_NUMBER: _builtins.int
     source_language_code: _builtins.str
     """BCP-47 code of the language of the texts, such as "en"."""
     target_language_code: _builtins.str
@@ -203,13 +314,28 @@ class StreamTranslateRequest(_message.Message):
     """A model ("en-fr"), of which the server picks a variant, or one variant ("en-fr_int8").  When
     empty, the server picks a model of the language pair.
     """
+    mime_type: _builtins.str
+    """What the texts are: "text/plain" (also when empty), "text/html", or XML ("application/xml",
+    "text/xml", "application/xhtml+xml").  Of markup only the text is translated: tags, attributes,
+    comments and entities come back in their places.
+    """
     @_builtins.property
     def contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The texts; each is answered on its own.  No text may be empty."""
 
     @_builtins.property
     def options(self) -> _generation_pb2.GenerationOptions:
-        """Limits of the generation."""
+        """How to generate."""
+
+    @_builtins.property
+    def do_not_translate(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Phrases that stay as they are wherever they stand.  Placeholders such as {name}, %s or ${x}, and
+        URLs, always stay.
+        """
+
+    @_builtins.property
+    def glossary(self) -> _containers.RepeatedCompositeFieldContainer[Global___GlossaryEntry]:
+        """How certain terms are to be translated."""
 
     def __init__(
         self,
@@ -219,10 +345,13 @@ class StreamTranslateRequest(_message.Message):
         target_language_code: _builtins.str = ...,
         model: _builtins.str = ...,
         options: _generation_pb2.GenerationOptions | None = ...,
+        mime_type: _builtins.str = ...,
+        do_not_translate: _abc.Iterable[_builtins.str] | None = ...,
+        glossary: _abc.Iterable[Global___GlossaryEntry] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "model", b"model", "options", b"options", "source_language_code", b"source_language_code", "target_language_code", b"target_language_code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "do_not_translate", b"do_not_translate", "glossary", b"glossary", "mime_type", b"mime_type", "model", b"model", "options", b"options", "source_language_code", b"source_language_code", "target_language_code", b"target_language_code"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -345,7 +474,7 @@ class StreamSummary(_message.Message):
         """The sums over all texts."""
 
     @_builtins.property
-    def timings(self) -> Global___Timings:
+    def timings(self) -> _generation_pb2.Timings:
         """Where the time went."""
 
     def __init__(
@@ -353,7 +482,7 @@ class StreamSummary(_message.Message):
         *,
         finish_reason: _generation_pb2.FinishReason.ValueType = ...,
         token_counts: _generation_pb2.TokenCounts | None = ...,
-        timings: Global___Timings | None = ...,
+        timings: _generation_pb2.Timings | None = ...,
         model: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["timings", b"timings", "token_counts", b"token_counts"]  # noqa: Y015
@@ -363,39 +492,3 @@ class StreamSummary(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StreamSummary: _TypeAlias = StreamSummary  # noqa: Y015
-
-@_typing.final
-class Timings(_message.Message):
-    """Where the time of a call went, as the gateway saw it."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    QUEUE_FIELD_NUMBER: _builtins.int
-    FIRST_TOKEN_FIELD_NUMBER: _builtins.int
-    TOTAL_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def queue(self) -> _duration_pb2.Duration:
-        """The longest that a segment waited for a slot of the running batch."""
-
-    @_builtins.property
-    def first_token(self) -> _duration_pb2.Duration:
-        """From the call's arrival to the first token of any segment."""
-
-    @_builtins.property
-    def total(self) -> _duration_pb2.Duration:
-        """From the call's arrival to its end."""
-
-    def __init__(
-        self,
-        *,
-        queue: _duration_pb2.Duration | None = ...,
-        first_token: _duration_pb2.Duration | None = ...,
-        total: _duration_pb2.Duration | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["first_token", b"first_token", "queue", b"queue", "total", b"total"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_token", b"first_token", "queue", b"queue", "total", b"total"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Timings: _TypeAlias = Timings  # noqa: Y015

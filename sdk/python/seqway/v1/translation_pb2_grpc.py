@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class TranslationServiceStub:
-    """Translates plain text.
+    """Translates plain text and markup.
 
     Long texts are split into sentences, translated, and joined with the white space that they had;
     nothing is cut silently.  Errors carry a google.rpc.ErrorInfo with one of the reasons listed in
@@ -52,7 +52,7 @@ class TranslationServiceStub:
 
 
 class TranslationServiceServicer:
-    """Translates plain text.
+    """Translates plain text and markup.
 
     Long texts are split into sentences, translated, and joined with the white space that they had;
     nothing is cut silently.  Errors carry a google.rpc.ErrorInfo with one of the reasons listed in
@@ -96,7 +96,7 @@ def add_TranslationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TranslationService:
-    """Translates plain text.
+    """Translates plain text and markup.
 
     Long texts are split into sentences, translated, and joined with the white space that they had;
     nothing is cut silently.  Errors carry a google.rpc.ErrorInfo with one of the reasons listed in

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TranslationServiceStub:
-    """Translates plain text.
+    """Translates plain text and markup.
 
     Long texts are split into sentences, translated, and joined with the white space that they had;
     nothing is cut silently.  Errors carry a google.rpc.ErrorInfo with one of the reasons listed in
@@ -47,7 +47,7 @@ class TranslationServiceStub:
 
 @_typing.type_check_only
 class TranslationServiceAsyncStub(TranslationServiceStub):
-    """Translates plain text.
+    """Translates plain text and markup.
 
     Long texts are split into sentences, translated, and joined with the white space that they had;
     nothing is cut silently.  Errors carry a google.rpc.ErrorInfo with one of the reasons listed in
@@ -63,7 +63,7 @@ class TranslationServiceAsyncStub(TranslationServiceStub):
     """
 
 class TranslationServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Translates plain text.
+    """Translates plain text and markup.
 
     Long texts are split into sentences, translated, and joined with the white space that they had;
     nothing is cut silently.  Errors carry a google.rpc.ErrorInfo with one of the reasons listed in

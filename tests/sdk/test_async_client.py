@@ -4,7 +4,10 @@ import grpc
 import pytest
 from seqway import AsyncClient, InvalidRequestError, NotFoundError, StreamSummary, TextDelta
 
-from tests.sdk.server import VARIANT, Failure, FakeServer, bad_request, error_info
+from tests.sdk.server import FakeServer
+from tests.sdk.servicers.models import MODELS
+from tests.sdk.servicers.translation import VARIANT
+from tests.sdk.status import Failure, bad_request, error_info
 
 
 async def test_texts_are_translated(server: FakeServer) -> None:
@@ -53,7 +56,7 @@ async def test_failures_carry_the_servers_details(server: FakeServer) -> None:
 
 async def test_models_are_listed_and_described(server: FakeServer) -> None:
     async with AsyncClient(server.address) as client:
-        assert len(await client.list_models()) == 2
+        assert [one.name for one in await client.list_models()] == list(MODELS)
         assert (await client.get_model(VARIANT)).name == VARIANT
         with pytest.raises(NotFoundError):
             await client.get_model("nope")

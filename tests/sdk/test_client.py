@@ -2,7 +2,10 @@ import pytest
 from seqway import Client, FinishReason, StreamSummary, TextDelta, TextEnd
 from seqway.v1.translation_pb2 import TranslateRequest
 
-from tests.sdk.server import VARIANT, FakeServer
+from tests.sdk.server import FakeServer
+from tests.sdk.servicers.classification import CLASSIFIER
+from tests.sdk.servicers.models import MANY, MODELS
+from tests.sdk.servicers.translation import VARIANT
 
 
 def test_one_text_is_translated(server: FakeServer) -> None:
@@ -63,9 +66,19 @@ def test_leaving_a_stream_cancels_it_at_the_server(server: FakeServer) -> None:
 def test_models_are_listed_over_all_pages(server: FakeServer) -> None:
     with Client(server.address) as client:
         models = client.list_models()
-    assert [model.name for model in models] == ["en-fr_fp32", "en-fr_int8"]
-    assert str(models[0].language_pairs[0]) == "en → fr"
-    assert models[0].quality == {"bleu": 30.1}
+    assert [model.name for model in models] == list(MODELS)
+    translator = models[1]
+    assert str(translator.language_pairs[0]) == "en → fr"
+    assert translator.quality == {"bleu": 30.1}
+    assert translator.generation_defaults == {"num_beams": 4}
+
+
+def test_a_model_tells_its_labels_or_languages(server: FakeServer) -> None:
+    with Client(server.address) as client:
+        classifier, many = client.get_model(CLASSIFIER), client.get_model(MANY)
+    assert (classifier.labels[:2], classifier.multi_label) == (("editors", "libs"), True)
+    assert (many.source_languages, many.target_languages) == (("de", "en", "fr"), ("de", "en"))
+    assert many.language_pairs == ()
 
 
 def test_one_model_is_described(server: FakeServer) -> None:

@@ -2,34 +2,17 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
-from tests.sdk.server import Failure, FakeServer, bad_request, error_info, retry_info
+from tests.sdk.command_line import COMMAND, refused, seqway
+from tests.sdk.server import FakeServer
+from tests.sdk.status import Failure, bad_request, error_info, retry_info
 
-COMMAND = [sys.executable, "-m", "seqway"]
-
-
-@pytest.fixture(autouse=True)
-def address(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEQWAY_ADDRESS", server.address)
-    monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", "160")
-
-
-def seqway(*arguments: str | Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([*COMMAND, *arguments], input=stdin, capture_output=True, timeout=60)
-
-
-def refused(*arguments: str | Path, stdin: bytes = b"", code: int = 1) -> str:
-    """Stderr of a command that has to fail."""
-    finished = seqway(*arguments, stdin=stdin)
-    assert (finished.returncode, finished.stdout) == (code, b"")
-    return finished.stderr.decode()
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 def test_arguments_are_translated_one_by_one() -> None:
@@ -84,15 +67,6 @@ def test_warnings_go_to_stderr() -> None:
     assert finished.stderr == b"seqway: warning: it was split\n"
 
 
-def test_models_are_shown() -> None:
-    shown = seqway("models").stdout.decode()
-    assert "en-fr_int8" in shown
-    assert "en → fr" in shown
-    assert "bleu 30.1" in shown
-    listed = json.loads(seqway("models", "--json").stdout)
-    assert [model["name"] for model in listed] == ["en-fr_fp32", "en-fr_int8"]
-
-
 def test_a_refusal_is_one_line_with_the_reason(server: FakeServer) -> None:
     server.translation.failure = Failure(
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -121,16 +95,6 @@ def test_a_timeout_says_what_to_do(server: FakeServer) -> None:
     finished = seqway("translate", "--stream", "--timeout", "0.3", "x")
     assert finished.returncode == 1
     assert b"--timeout" in finished.stderr
-
-
-def test_wrong_usage_is_told_apart(tmp_path: Path) -> None:
-    binary = tmp_path / "binary"
-    binary.write_bytes(b"ab\xff")
-    assert "No such file" in refused("translate", "--file", tmp_path / "none", code=2)
-    assert "not UTF-8" in refused("translate", "--file", binary, code=2)
-    assert "not UTF-8" in refused("translate", stdin=b"\xff", code=2)
-    assert "not both" in refused("translate", "text", "--file", binary, code=2)
-    assert "No such option" in refused("translate", "--nope", code=2)
 
 
 def test_an_interrupt_ends_the_command_and_the_call(server: FakeServer) -> None:

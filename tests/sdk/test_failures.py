@@ -13,7 +13,8 @@ from seqway import (
     UnavailableError,
 )
 
-from tests.sdk.server import Failure, FakeServer, bad_request, error_info, retry_info
+from tests.sdk.server import FakeServer
+from tests.sdk.status import Failure, bad_request, error_info, retry_info
 
 
 def raised_by(server: FakeServer, failure: Failure) -> SeqwayError:

@@ -15,7 +15,7 @@ def end(index: int) -> TextEnd:
 
 def test_a_single_text_passes_as_it_comes() -> None:
     arrived: list[StreamEvent] = [delta(0, "a"), delta(0, "b"), end(0)]
-    assert list(in_order(arrived)) == [Piece(0, "a"), Piece(0, "b"), Piece(0, "", last=True)]
+    assert list(in_order(arrived)) == [Piece(0, "a"), Piece(0, "b"), Piece(0, "", end(0))]
 
 
 def test_later_texts_wait_for_earlier_ones() -> None:

@@ -1,10 +1,13 @@
-"""Client of Seqway, a self-hosted translation service.
+"""Client of Seqway, a self-hosted service that translates, summarizes, classifies and answers.
 
 >>> from seqway import Client
 >>> with Client("127.0.0.1:50051") as client:
 ...     print(client.translate("A text editor.", source="en", target="fr").text)
 ...     for text in client.stream_translate("A text editor.", source="en", target="fr").text():
 ...         print(text, end="", flush=True)
+...     print(client.summarize("A long text ...", length="short").text)
+...     print(client.classify("A text editor.", top_k=3).label)
+...     print(client.ask("What edits text?", context="An editor edits text.").text)
 """
 
 from seqway.async_client import AsyncClient
@@ -21,44 +24,106 @@ from seqway.errors import (
     ServerError,
     UnavailableError,
 )
-from seqway.events import StreamEvent, StreamSummary, TextDelta, TextEnd
+from seqway.events import (
+    StreamEvent,
+    StreamSummary,
+    SummarizeEvent,
+    SummaryDelta,
+    SummaryEnd,
+    SummaryProgress,
+    TextDelta,
+    TextEnd,
+)
+from seqway.glossary import GlossaryEntry, read_glossary
+from seqway.options import GenerationOptions, Sampling
 from seqway.results import (
+    Answer,
+    AskResult,
+    Classification,
+    ClassifyResult,
+    DroppedSpan,
     FinishReason,
+    GlossaryMatch,
+    Hypothesis,
+    LabelScore,
     LanguagePair,
     Model,
     Segment,
+    SummarizeResult,
+    Summary,
+    SummaryPart,
     Timings,
     TokenCounts,
+    TokenLogProb,
     TranslateResult,
     Translation,
 )
-from seqway.streams import AsyncTranslationStream, TranslationStream
+from seqway.streams import (
+    AsyncStream,
+    AsyncSummaryStream,
+    AsyncTranslationStream,
+    Stream,
+    SummaryStream,
+    TranslationStream,
+)
+from seqway.tasks.classification import ClassifyArguments
+from seqway.tasks.question_answering import AskArguments
+from seqway.tasks.summarization import SummarizeArguments
+from seqway.tasks.translation import TranslateArguments
 
 __all__ = [
+    "Answer",
+    "AskArguments",
+    "AskResult",
     "AsyncClient",
+    "AsyncStream",
+    "AsyncSummaryStream",
     "AsyncTranslationStream",
     "AuthenticationError",
     "CancelledError",
+    "Classification",
+    "ClassifyArguments",
+    "ClassifyResult",
     "Client",
     "DeadlineError",
+    "DroppedSpan",
     "FieldViolation",
     "FinishReason",
+    "GenerationOptions",
+    "GlossaryEntry",
+    "GlossaryMatch",
+    "Hypothesis",
     "InvalidRequestError",
+    "LabelScore",
     "LanguagePair",
     "Model",
     "NotFoundError",
     "OverloadedError",
+    "Sampling",
     "Segment",
     "SeqwayError",
     "ServerError",
+    "Stream",
     "StreamEvent",
     "StreamSummary",
+    "SummarizeArguments",
+    "SummarizeEvent",
+    "SummarizeResult",
+    "Summary",
+    "SummaryDelta",
+    "SummaryEnd",
+    "SummaryPart",
+    "SummaryProgress",
+    "SummaryStream",
     "TextDelta",
     "TextEnd",
     "Timings",
     "TokenCounts",
+    "TokenLogProb",
+    "TranslateArguments",
     "TranslateResult",
     "Translation",
     "TranslationStream",
     "UnavailableError",
+    "read_glossary",
 ]

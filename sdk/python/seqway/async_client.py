@@ -1,19 +1,32 @@
 """The client for asyncio."""
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Self, Unpack
 
 import grpc
 import grpc.aio
 
-from seqway import messages
 from seqway.channel import CHANNEL_OPTIONS, resolve_address, resolve_credentials
-from seqway.results import Model, TranslateResult
+from seqway.method import CallArguments, Method, Request, Response, Result
+from seqway.results import AskResult, ClassifyResult, Model, SummarizeResult, TranslateResult
 from seqway.status import error_of
-from seqway.streams import AsyncTranslationStream
+from seqway.streams import AsyncStream, AsyncSummaryStream, AsyncTranslationStream
+from seqway.tasks.classification import CLASSIFY, ClassifyArguments, classify_request
+from seqway.tasks.models import GET_MODEL, LIST_MODELS
+from seqway.tasks.question_answering import ASK, AskArguments, ask_request
+from seqway.tasks.summarization import (
+    STREAM_SUMMARIZE,
+    SUMMARIZE,
+    SummarizeArguments,
+    summarize_request,
+)
+from seqway.tasks.translation import (
+    STREAM_TRANSLATE,
+    TRANSLATE,
+    TranslateArguments,
+    translate_request,
+)
 from seqway.v1.model_pb2 import GetModelRequest, ListModelsRequest
-from seqway.v1.model_pb2_grpc import ModelServiceStub
-from seqway.v1.translation_pb2_grpc import TranslationServiceStub
 
 
 class AsyncClient:
@@ -37,70 +50,91 @@ class AsyncClient:
             if credentials is None
             else grpc.aio.secure_channel(self.address, credentials, options=CHANNEL_OPTIONS)
         )
-        self._translation = TranslationServiceStub(self._channel)
-        self._models = ModelServiceStub(self._channel)
 
     async def translate(
-        self,
-        text: str | Sequence[str],
-        *,
-        source: str,
-        target: str,
-        model: str = "",
-        max_new_tokens: int = 0,
-        timeout: float | None = None,  # noqa: ASYNC109 - a deadline of the call, sent to the server
+        self, text: str | Sequence[str], **arguments: Unpack[TranslateArguments]
     ) -> TranslateResult:
-        """Translates one text or several and waits for all of them; see `Client.translate`."""
-        request = messages.translate_request(text, source, target, model, max_new_tokens)
-        try:
-            response = await self._translation.Translate(request, timeout=self._deadline(timeout))
-        except grpc.RpcError as failure:
-            raise error_of(failure) from None
-        return messages.translate_result(response)
+        """See `Client.translate`."""
+        return await self._call(
+            TRANSLATE, translate_request(TRANSLATE.request, text, arguments), arguments
+        )
 
     def stream_translate(
-        self,
-        text: str | Sequence[str],
-        *,
-        source: str,
-        target: str,
-        model: str = "",
-        max_new_tokens: int = 0,
-        timeout: float | None = None,
+        self, text: str | Sequence[str], **arguments: Unpack[TranslateArguments]
     ) -> AsyncTranslationStream:
-        """Starts a translation whose text comes as it is made; arguments as in `translate`.
+        """See `Client.stream_translate`."""
+        request = translate_request(STREAM_TRANSLATE.request, text, arguments)
+        return self._stream(STREAM_TRANSLATE, request, arguments)
 
-        A failure is raised by the iteration.
-        """
-        request = messages.stream_translate_request(text, source, target, model, max_new_tokens)
-        call = self._translation.StreamTranslate(request, timeout=self._deadline(timeout))
-        return AsyncTranslationStream(call)
+    async def summarize(
+        self, text: str | Sequence[str], **arguments: Unpack[SummarizeArguments]
+    ) -> SummarizeResult:
+        """See `Client.summarize`."""
+        return await self._call(
+            SUMMARIZE, summarize_request(SUMMARIZE.request, text, arguments), arguments
+        )
+
+    def stream_summarize(
+        self, text: str | Sequence[str], **arguments: Unpack[SummarizeArguments]
+    ) -> AsyncSummaryStream:
+        """See `Client.stream_summarize`."""
+        request = summarize_request(STREAM_SUMMARIZE.request, text, arguments)
+        return self._stream(STREAM_SUMMARIZE, request, arguments)
+
+    async def classify(
+        self, text: str | Sequence[str], **arguments: Unpack[ClassifyArguments]
+    ) -> ClassifyResult:
+        """See `Client.classify`."""
+        return await self._call(CLASSIFY, classify_request(text, arguments), arguments)
+
+    async def ask(self, question: str, **arguments: Unpack[AskArguments]) -> AskResult:
+        """See `Client.ask`."""
+        return await self._call(ASK, ask_request(question, arguments), arguments)
 
     async def list_models(self) -> list[Model]:
         """All variants, by name."""
         models: list[Model] = []
-        request = ListModelsRequest()
-        while True:
-            try:
-                page = await self._models.ListModels(request, timeout=self._timeout)
-            except grpc.RpcError as failure:
-                raise error_of(failure) from None
-            models.extend(messages.model_of(one) for one in page.models)
-            if not page.next_page_token:
-                return models
-            request = ListModelsRequest(page_token=page.next_page_token)
+        request: ListModelsRequest | None = ListModelsRequest()
+        while request is not None:
+            page = await self._call(LIST_MODELS, request, {})
+            models.extend(page.models)
+            request = page.following
+        return models
 
     async def get_model(self, name: str) -> Model:
         """One variant; `NotFoundError` when there is none of that name."""
+        return await self._call(GET_MODEL, GetModelRequest(name=name), {})
+
+    async def _call(
+        self,
+        method: Method[Request, Response, Result],
+        request: Request,
+        arguments: CallArguments,
+    ) -> Result:
+        call: grpc.aio.UnaryUnaryMultiCallable[bytes, Response] = self._channel.unary_unary(
+            method.path, response_deserializer=method.response.FromString
+        )
         try:
-            response = await self._models.GetModel(
-                GetModelRequest(name=name), timeout=self._timeout
+            return method.result(
+                await call(method.serialize(request), timeout=self._deadline(arguments))
             )
         except grpc.RpcError as failure:
             raise error_of(failure) from None
-        return messages.model_of(response.model)
 
-    def _deadline(self, timeout: float | None) -> float:
+    def _stream(
+        self,
+        method: Method[Request, Response, Result],
+        request: Request,
+        arguments: CallArguments,
+    ) -> AsyncStream[Result]:
+        call: grpc.aio.UnaryStreamMultiCallable[bytes, Response] = self._channel.unary_stream(
+            method.path, response_deserializer=method.response.FromString
+        )
+        responses = call(method.serialize(request), timeout=self._deadline(arguments))
+        return AsyncStream(responses, method.result)
+
+    def _deadline(self, arguments: CallArguments) -> float:
+        timeout = arguments.get("timeout")
         return self._timeout if timeout is None else timeout
 
     async def close(self) -> None:

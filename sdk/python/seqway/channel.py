@@ -5,13 +5,19 @@ import os
 
 import grpc
 
-from seqway.messages import MAX_MESSAGE_BYTES
+from seqway.method import MAX_MESSAGE_BYTES
 
 ADDRESS_VARIABLE = "SEQWAY_ADDRESS"
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 
-# Both services only read: a call that is made twice does no harm.
-_IDEMPOTENT_SERVICES = ("seqway.v1.TranslationService", "seqway.v1.ModelService")
+# These services only read: a call that is made twice does no harm.
+_IDEMPOTENT_SERVICES = (
+    "seqway.v1.TranslationService",
+    "seqway.v1.SummarizationService",
+    "seqway.v1.ClassificationService",
+    "seqway.v1.QuestionAnsweringService",
+    "seqway.v1.ModelService",
+)
 
 _SERVICE_CONFIG = {
     "loadBalancingConfig": [{"round_robin": {}}],

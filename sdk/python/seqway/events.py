@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from seqway.results import FinishReason, Timings, TokenCounts, Translation
+from seqway.results import FinishReason, Summary, Timings, TokenCounts, Translation
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,35 @@ class TextEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class SummaryDelta:
+    """Append `text` to the summary of text `content_index`."""
+
+    content_index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryProgress:
+    """So many parts of text `content_index` are summarized; level 0 is the source itself."""
+
+    content_index: int
+    level: int
+    parts_done: int
+    parts_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryEnd:
+    """Text `content_index` is complete.
+
+    `summary` is what `summarize` returns, with an empty `text`: the deltas were the text.
+    """
+
+    content_index: int
+    summary: Summary
+
+
+@dataclass(frozen=True, slots=True)
 class StreamSummary:
     """The last event, sent once: the worst finish reason and the token counts of all texts."""
 
@@ -36,3 +65,4 @@ class StreamSummary:
 
 
 StreamEvent = TextDelta | TextEnd | StreamSummary
+SummarizeEvent = SummaryDelta | SummaryProgress | SummaryEnd | StreamSummary

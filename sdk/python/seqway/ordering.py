@@ -4,20 +4,21 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from seqway.events import StreamEvent, TextDelta, TextEnd
+from seqway.events import StreamEvent, SummarizeEvent, SummaryDelta, SummaryEnd, TextDelta, TextEnd
+
+End = TextEnd | SummaryEnd
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """More of text `content_index`; `last` closes that text: no text itself, but its warnings."""
+    """More of text `content_index`; `end` closes that text and comes with no text itself."""
 
     content_index: int
     text: str
-    last: bool = False
-    warnings: tuple[str, ...] = ()
+    end: End | None = None
 
 
-def in_order(events: Iterable[StreamEvent]) -> Iterator[Piece]:
+def in_order(events: Iterable[StreamEvent | SummarizeEvent]) -> Iterator[Piece]:
     """All pieces of text 0, then of text 1, and so on; each as early as that order allows."""
     current = 0
     held: defaultdict[int, deque[Piece]] = defaultdict(deque)
@@ -25,12 +26,13 @@ def in_order(events: Iterable[StreamEvent]) -> Iterator[Piece]:
         match event:
             case TextDelta(content_index=index, text=text):
                 held[index].append(Piece(index, text))
-            case TextEnd(content_index=index, translation=translation):
-                closing = Piece(index, "", last=True, warnings=tuple(translation.warnings))
-                held[index].append(closing)
+            case SummaryDelta(content_index=index, text=text):
+                held[index].append(Piece(index, text))
+            case TextEnd(content_index=index) | SummaryEnd(content_index=index):
+                held[index].append(Piece(index, "", event))
         while held[current]:
             piece = held[current].popleft()
             yield piece
-            if piece.last:
+            if piece.end is not None:
                 del held[current]
                 current += 1

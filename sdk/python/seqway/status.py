@@ -54,6 +54,14 @@ def error_of(failure: grpc.RpcError) -> SeqwayError:
     )
 
 
+def unknown_event() -> ServerError:
+    """The exception for a message of a stream that this version doesn't know."""
+    return ServerError(
+        "the server sent an event that this client doesn't know: update the client",
+        reason="UNKNOWN_EVENT",
+    )
+
+
 class _Details:
     """The google.rpc details of a status; what the server left out is empty."""
 

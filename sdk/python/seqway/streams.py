@@ -1,48 +1,51 @@
 """A running streaming call as an iterator of events."""
 
-from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Protocol, Self
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 import grpc
 
-from seqway.events import StreamEvent, StreamSummary, TextDelta
-from seqway.messages import stream_event
+from seqway.events import StreamEvent, StreamSummary, SummarizeEvent, SummaryDelta, TextDelta
 from seqway.status import error_of
-from seqway.v1.translation_pb2 import StreamTranslateRequest, StreamTranslateResponse
 
 if TYPE_CHECKING:
     from grpc.aio import UnaryStreamCall
 
-    AsyncCall = UnaryStreamCall[StreamTranslateRequest, StreamTranslateResponse]
+Event = TypeVar("Event")
+Response = TypeVar("Response")
+Response_co = TypeVar("Response_co", covariant=True)
+
+_DELTAS = (TextDelta, SummaryDelta)
 
 
-class SyncCall(Protocol):
+class SyncCall(Protocol[Response_co]):
     """What is used of a sync streaming call of gRPC."""
 
-    def __next__(self) -> StreamTranslateResponse:
+    def __next__(self) -> Response_co:
         """The next message, as soon as it has come."""
 
     def cancel(self) -> bool:
         """Ends the call."""
 
 
-class TranslationStream:
+class Stream(Generic[Event]):
     """Iterates over the events of a call as they come; `text()` gives the text alone.
 
     `summary` is set when the stream has come to its end.  Leaving a `with` block, or `cancel()`,
     ends the call at the server too.
     """
 
-    def __init__(self, call: SyncCall) -> None:
-        self._call = call
+    def __init__(self, call: SyncCall[Response], event_of: Callable[[Response], Event]) -> None:
+        self._call: SyncCall[Any] = call
+        self._event_of: Callable[[Any], Event] = event_of
         self.summary: StreamSummary | None = None
 
-    def __iter__(self) -> Iterator[StreamEvent]:
+    def __iter__(self) -> Iterator[Event]:
         return self
 
-    def __next__(self) -> StreamEvent:
+    def __next__(self) -> Event:
         try:
-            event = stream_event(next(self._call))
+            event = self._event_of(next(self._call))
         except grpc.RpcError as failure:
             raise error_of(failure) from None
         except BaseException:
@@ -53,8 +56,8 @@ class TranslationStream:
         return event
 
     def text(self) -> Iterator[str]:
-        """The pieces of the translation, of a call that holds one text."""
-        return (event.text for event in self if isinstance(event, TextDelta))
+        """The pieces of the answer, of a call that holds one text."""
+        return (event.text for event in self if isinstance(event, _DELTAS))
 
     def cancel(self) -> None:
         """Ends the call; nothing happens when it has ended already."""
@@ -67,20 +70,23 @@ class TranslationStream:
         self.cancel()
 
 
-class AsyncTranslationStream:
-    """`TranslationStream` for asyncio."""
+class AsyncStream(Generic[Event]):
+    """`Stream` for asyncio."""
 
-    def __init__(self, call: "AsyncCall") -> None:
-        self._call = call
+    def __init__(
+        self, call: "UnaryStreamCall[bytes, Response]", event_of: Callable[[Response], Event]
+    ) -> None:
+        self._call: UnaryStreamCall[bytes, Any] = call
+        self._event_of: Callable[[Any], Event] = event_of
         self._responses = aiter(call)
         self.summary: StreamSummary | None = None
 
-    def __aiter__(self) -> AsyncIterator[StreamEvent]:
+    def __aiter__(self) -> AsyncIterator[Event]:
         return self
 
-    async def __anext__(self) -> StreamEvent:
+    async def __anext__(self) -> Event:
         try:
-            event = stream_event(await anext(self._responses))
+            event = self._event_of(await anext(self._responses))
         except grpc.RpcError as failure:
             raise error_of(failure) from None
         except BaseException:
@@ -91,9 +97,9 @@ class AsyncTranslationStream:
         return event
 
     async def text(self) -> AsyncIterator[str]:
-        """The pieces of the translation, of a call that holds one text."""
+        """The pieces of the answer, of a call that holds one text."""
         async for event in self:
-            if isinstance(event, TextDelta):
+            if isinstance(event, _DELTAS):
                 yield event.text
 
     def cancel(self) -> None:
@@ -105,3 +111,9 @@ class AsyncTranslationStream:
 
     async def __aexit__(self, *_: object) -> None:
         self.cancel()
+
+
+TranslationStream = Stream[StreamEvent]
+SummaryStream = Stream[SummarizeEvent]
+AsyncTranslationStream = AsyncStream[StreamEvent]
+AsyncSummaryStream = AsyncStream[SummarizeEvent]

@@ -2,15 +2,18 @@
 
 import typer
 
+from seqway.cli.ask import ask
+from seqway.cli.classify import classify
 from seqway.cli.models import models
+from seqway.cli.summarize import summarize
 from seqway.cli.translate import translate
 
 app = typer.Typer(
     name="seqway",
-    help="Translate text with a Seqway server.",
+    help="Translate, summarize, classify and question text with a Seqway server.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(translate)
-app.command()(models)
+for command in (translate, summarize, classify, ask, models):
+    app.command()(command)

@@ -1,33 +1,52 @@
-"""The options that every command has, and the client that they describe."""
+"""Where the server is: options that every command has."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from seqway.channel import ADDRESS_VARIABLE, DEFAULT_ADDRESS
+from seqway.cli.failures import friendly_failures
+from seqway.client import Client
 
-Address = Annotated[
-    str,
-    typer.Option(
-        "--address",
-        "-a",
-        envvar=ADDRESS_VARIABLE,
-        help="Where the server listens, host:port.",
-        rich_help_panel="Connection",
-    ),
-]
-Timeout = Annotated[
-    float,
-    typer.Option(
-        "--timeout",
-        min=0.001,
-        help="Give up after so many seconds.",
-        rich_help_panel="Connection",
-    ),
-]
-Tls = Annotated[
-    bool,
-    typer.Option("--tls", help="Encrypt the connection with TLS.", rich_help_panel="Connection"),
-]
+_PANEL = "Connection"
 
-__all__ = ["DEFAULT_ADDRESS", "Address", "Timeout", "Tls"]
+
+@dataclass(frozen=True)
+class Connection:
+    """The server, and how long to wait for it."""
+
+    address: Annotated[
+        str,
+        typer.Option(
+            "--address",
+            "-a",
+            envvar=ADDRESS_VARIABLE,
+            help="Where the server listens, host:port.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = DEFAULT_ADDRESS
+    timeout: Annotated[
+        float,
+        typer.Option(
+            "--timeout",
+            min=0.001,
+            help="Give up after so many seconds.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = 120.0
+    tls: Annotated[
+        bool,
+        typer.Option("--tls", help="Encrypt the connection with TLS.", rich_help_panel=_PANEL),
+    ] = False
+
+    @contextmanager
+    def client(self) -> Iterator[Client]:
+        """A client; failures of its calls end the command with a line on stderr."""
+        with (
+            friendly_failures(self.address),
+            Client(self.address, tls=self.tls, timeout=self.timeout) as client,
+        ):
+            yield client

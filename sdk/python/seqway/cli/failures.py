@@ -18,11 +18,19 @@ from seqway.errors import (
 
 @contextmanager
 def friendly_failures(address: str) -> Iterator[None]:
-    """Turns a `SeqwayError` of the block into a line on stderr and exit code 1."""
+    """Turns a `SeqwayError` of the block into a line on stderr and exit code 1.
+
+    Bytes of an argument that are no UTF-8 stand in it as lone surrogates (PEP 383), which no
+    message can hold: that is wrong usage, exit code 2.
+    """
     try:
         yield
     except SeqwayError as error:
         fail(describe(error, address))
+    except UnicodeEncodeError as error:
+        if error.encoding != "utf-8":  # standard output of another encoding
+            raise
+        raise typer.BadParameter("an argument is not UTF-8 text") from None
 
 
 def fail(message: str) -> None:

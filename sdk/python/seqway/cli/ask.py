@@ -1,0 +1,82 @@
+"""`seqway ask`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from seqway.cli.connection import Connection
+from seqway.cli.flag_groups import with_flag_groups
+from seqway.cli.generation import GenerationFlags
+from seqway.cli.notes import Notes
+from seqway.cli.output import AsJson, print_json
+from seqway.cli.texts import ModelName, read_texts
+from seqway.results import AskResult
+
+
+@with_flag_groups
+def ask(
+    *,
+    question: Annotated[str, typer.Argument(help="The question.")],
+    context: Annotated[
+        str | None, typer.Option("--context", "-c", help="The text that holds the answer.")
+    ] = None,
+    context_file: Annotated[
+        Path | None, typer.Option("--context-file", "-f", help="A UTF-8 file that holds it.")
+    ] = None,
+    answers: Annotated[
+        int, typer.Option("--answers", "-n", min=1, help="Show so many answers at most.")
+    ] = 1,
+    max_answer_tokens: Annotated[
+        int, typer.Option("--max-answer-tokens", min=0, help="Limit of an extracted answer; 0: 30.")
+    ] = 0,
+    model: ModelName = "",
+    as_json: AsJson = False,
+    generation: GenerationFlags,
+    connection: Connection,
+) -> None:
+    """Answer QUESTION from a context: an option, a file, or standard input.
+
+    seqway ask "Who wrote it?" --context "The editor was written by Ada."
+
+    seqway ask "Who wrote it?" --context-file article.txt --answers 3
+    """
+    texts = read_texts(
+        None if context is None else [context],
+        context_file,
+        argument_name="--context",
+        file_option="--context-file",
+    )
+    options = generation.options()
+    with connection.client() as client:
+        result = client.ask(
+            question,
+            context=texts[0],
+            top_k=answers,
+            max_answer_tokens=max_answer_tokens,
+            model=model,
+            options=options,
+        )
+    if as_json:
+        print_json(result)
+        return
+    _print_answers(result, answers)
+    Notes().of_answers(result)
+
+
+def _print_answers(result: AskResult, wanted: int) -> None:
+    """One answer as text alone, several as a table with scores and places in the context."""
+    if wanted == 1 and result.answers:
+        typer.echo(result.answers[0].text)
+    elif result.answers:
+        table = Table("Answer", box=SIMPLE)
+        table.add_column("Score", justify="right", no_wrap=True)
+        table.add_column("Characters", no_wrap=True)
+        for answer in result.answers:
+            place = f"{answer.start}-{answer.end}" if answer.extracted else ""
+            table.add_row(escape(answer.text), f"{answer.score:.3f}", place)
+        Console().print(table)

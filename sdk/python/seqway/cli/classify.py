@@ -1,0 +1,84 @@
+"""`seqway classify`."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from seqway.cli.connection import Connection
+from seqway.cli.flag_groups import with_flag_groups
+from seqway.cli.notes import Notes
+from seqway.cli.output import AsJson, print_json
+from seqway.cli.texts import File, ModelName, Texts, read_texts
+from seqway.results import Classification
+
+_EXCERPT_CHARACTERS = 40
+
+
+@with_flag_groups
+def classify(
+    *,
+    text: Texts = None,
+    file: File = None,
+    top_k: Annotated[
+        int, typer.Option("--top-k", "-k", min=0, help="The most labels of a text; 0 is all.")
+    ] = 3,
+    threshold: Annotated[
+        float | None,
+        typer.Option("--threshold", min=0.0, max=1.0, help="Only labels with at least this score."),
+    ] = None,
+    multi_label: Annotated[
+        bool | None,
+        typer.Option(
+            "--multi-label/--single-label",
+            help="Whether several labels may hold; by default as the model says.",
+        ),
+    ] = None,
+    model: ModelName = "",
+    as_json: AsJson = False,
+    connection: Connection,
+) -> None:
+    """Classify each TEXT, a file, or standard input.
+
+    seqway classify "A small text editor." --top-k 1
+
+    seqway classify --file article.txt --json
+    """
+    texts = read_texts(text, file)
+    with connection.client() as client:
+        result = client.classify(
+            texts, top_k=top_k, threshold=threshold, multi_label=multi_label, model=model
+        )
+    if as_json:
+        print_json(result)
+        return
+    if any(one.labels for one in result.classifications):
+        Console().print(_table(texts, result.classifications))
+    notes = Notes(len(texts))
+    for index, classification in enumerate(result.classifications):
+        notes.of_classification(index, classification)
+
+
+def _table(texts: Sequence[str], classifications: Sequence[Classification]) -> Table:
+    """A label a row; the text stands beside its best one."""
+    table = Table(box=SIMPLE)
+    if len(texts) > 1:
+        table.add_column("Text", no_wrap=True)
+    table.add_column("Label", overflow="fold")
+    table.add_column("Score", justify="right", no_wrap=True)
+    for text, classification in zip(texts, classifications, strict=True):
+        for rank, one in enumerate(classification.labels):
+            beside = [escape(_excerpt(text)) if rank == 0 else ""] if len(texts) > 1 else []
+            table.add_row(*beside, escape(one.label), f"{one.score:.3f}")
+    return table
+
+
+def _excerpt(text: str) -> str:
+    line = " ".join(text[: 4 * _EXCERPT_CHARACTERS].split())
+    if len(line) <= _EXCERPT_CHARACTERS:
+        return line
+    return line[: _EXCERPT_CHARACTERS - 1] + "…"

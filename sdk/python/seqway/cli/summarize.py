@@ -1,0 +1,68 @@
+"""`seqway summarize`."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Annotated
+
+import typer
+
+from seqway.cli.answers import print_answers, print_streamed
+from seqway.cli.connection import Connection
+from seqway.cli.flag_groups import with_flag_groups
+from seqway.cli.generation import GenerationFlags
+from seqway.cli.notes import Notes
+from seqway.cli.output import AsJsonOrEvents, Streamed, print_events, print_json
+from seqway.cli.texts import File, ModelName, Texts, read_texts
+from seqway.events import SummarizeEvent, SummaryProgress
+from seqway.tasks.summarization import SummarizeArguments, SummaryLength
+
+
+@with_flag_groups
+def summarize(
+    *,
+    text: Texts = None,
+    file: File = None,
+    length: Annotated[
+        SummaryLength | None,
+        typer.Option("--length", "-l", help="How long to be; by default as the model likes."),
+    ] = None,
+    language: Annotated[
+        str, typer.Option("--language", metavar="LANG", help="Language of the text.")
+    ] = "en",
+    model: ModelName = "",
+    stream: Streamed = False,
+    as_json: AsJsonOrEvents = False,
+    generation: GenerationFlags,
+    connection: Connection,
+) -> None:
+    """Summarize TEXT, a file, or standard input.
+
+    A text that is longer than the model takes is summarized in parts, and these again.
+
+        seqway summarize --file article.txt --length short
+
+        cat article.txt | seqway summarize --stream
+    """
+    texts = read_texts(text, file)
+    arguments: SummarizeArguments = {
+        "length": length,
+        "language": language,
+        "model": model,
+        "options": generation.options(),
+    }
+    notes = Notes(len(texts))
+    with connection.client() as client:
+        if stream:
+            events = client.stream_summarize(texts, **arguments)
+            print_events(events) if as_json else print_streamed(_watched(events), notes)
+        else:
+            result = client.summarize(texts, **arguments)
+            print_json(result) if as_json else print_answers(result.summaries, notes)
+
+
+def _watched(events: Iterable[SummarizeEvent]) -> Iterator[SummarizeEvent]:
+    """Tells a person who waits how many parts are done."""
+    for event in events:
+        if isinstance(event, SummaryProgress) and sys.stderr.isatty():
+            typer.echo(f"seqway: part {event.parts_done} of {event.parts_total}", err=True)
+        yield event

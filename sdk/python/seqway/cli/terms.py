@@ -1,0 +1,53 @@
+"""Terms of their own: what stays as it is, and how certain terms are translated."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seqway.glossary import GlossaryEntry, read_glossary
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Phrases to keep, and a glossary."""
+
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keep", metavar="PHRASE", help="Do not translate this; may come repeatedly."
+        ),
+    ] = None
+    glossary: Annotated[
+        Path | None,
+        typer.Option(
+            "--glossary",
+            "-g",
+            help="A UTF-8 file of terms: SOURCE<tab>TARGET a line, or with commas in a .csv file.",
+        ),
+    ] = None
+    match_case: Annotated[
+        bool,
+        typer.Option("--match-case", help="Terms of the glossary match upper and lower case."),
+    ] = False
+
+    def entries(self) -> tuple[GlossaryEntry, ...]:
+        """The glossary; `typer.BadParameter` when its file can't be read or holds no term."""
+        if self.glossary is None:
+            if self.match_case:
+                raise typer.BadParameter("it needs --glossary", param_hint="--match-case")
+            return ()
+        try:
+            entries = read_glossary(self.glossary, case_sensitive=self.match_case)
+        except OSError as error:
+            raise _refusal(f"{self.glossary}: {error.strerror}") from None
+        except ValueError as error:
+            raise _refusal(str(error)) from None
+        if not entries:
+            raise _refusal(f"{self.glossary} holds no terms")
+        return entries
+
+
+def _refusal(problem: str) -> typer.BadParameter:
+    return typer.BadParameter(problem, param_hint="--glossary")

@@ -1,0 +1,56 @@
+"""A method of the API, as data: both clients call by it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypedDict, TypeVar
+
+from google.protobuf.message import Message
+
+from seqway.errors import InvalidRequestError
+from seqway.status import MESSAGE_TOO_LARGE
+
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Message)
+Result = TypeVar("Result")
+
+
+class CallArguments(TypedDict, total=False):
+    """What every call takes.
+
+    Attributes:
+        timeout: Seconds after which the call fails with `DeadlineError`; the client's by default.
+
+    """
+
+    timeout: float | None
+
+
+@dataclass(frozen=True)
+class Method(Generic[Request, Response, Result]):
+    """Where a method is, its messages, and what one response becomes."""
+
+    path: str
+    request: type[Request]
+    response: type[Response]
+    result: Callable[[Response], Result]
+
+    def serialize(self, request: Request) -> bytes:
+        """The request as it is sent; `InvalidRequestError` when it is too large."""
+        data = request.SerializeToString()
+        if len(data) > MAX_MESSAGE_BYTES:
+            raise InvalidRequestError(
+                f"the request has {len(data):,} bytes and {MAX_MESSAGE_BYTES:,} are the most: "
+                "send the text in several calls",
+                reason=MESSAGE_TOO_LARGE,
+            )
+        return data
+
+
+def check_names(arguments: Mapping[str, object], known: type) -> None:
+    """Raises `TypeError` for an argument that `known`, a TypedDict, lacks, or that is missing."""
+    for name in sorted(arguments.keys() - known.__annotations__.keys()):
+        raise TypeError(f"unexpected argument {name!r}")
+    for name in sorted(known.__required_keys__ - arguments.keys()):  # type: ignore[attr-defined]
+        raise TypeError(f"missing argument {name!r}")

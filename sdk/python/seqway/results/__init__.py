@@ -1,0 +1,37 @@
+"""What the calls return: immutable, without protobuf types."""
+
+from seqway.results.classification import Classification, ClassifyResult, LabelScore
+from seqway.results.generation import (
+    FinishReason,
+    Hypothesis,
+    Timings,
+    TokenCounts,
+    TokenLogProb,
+)
+from seqway.results.models import LanguagePair, Model
+from seqway.results.question_answering import Answer, AskResult
+from seqway.results.summarization import DroppedSpan, SummarizeResult, Summary, SummaryPart
+from seqway.results.translation import GlossaryMatch, Segment, TranslateResult, Translation
+
+__all__ = [
+    "Answer",
+    "AskResult",
+    "Classification",
+    "ClassifyResult",
+    "DroppedSpan",
+    "FinishReason",
+    "GlossaryMatch",
+    "Hypothesis",
+    "LabelScore",
+    "LanguagePair",
+    "Model",
+    "Segment",
+    "SummarizeResult",
+    "Summary",
+    "SummaryPart",
+    "Timings",
+    "TokenCounts",
+    "TokenLogProb",
+    "TranslateResult",
+    "Translation",
+]

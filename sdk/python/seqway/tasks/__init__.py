@@ -1,0 +1,1 @@
+"""One file per task: its arguments, its methods, and what its responses become."""

@@ -1,0 +1,127 @@
+"""Summarization: `summarize` and `stream_summarize`."""
+
+from collections.abc import Sequence
+from typing import Literal, TypeVar
+
+from seqway import events, results
+from seqway.method import Method, check_names
+from seqway.status import unknown_event
+from seqway.tasks.arguments import GenerationArguments, contents_of, invalid_field, options_message
+from seqway.tasks.generation import (
+    finish_reason,
+    hypotheses,
+    stream_summary,
+    timings,
+    token_counts,
+    token_log_probs,
+)
+from seqway.v1 import summarization_pb2 as pb
+
+_Request = TypeVar("_Request", pb.SummarizeRequest, pb.StreamSummarizeRequest)
+
+SummaryLength = Literal["short", "medium", "long"]
+
+
+class SummarizeArguments(GenerationArguments, total=False):
+    """What `summarize` takes beside the text.
+
+    Attributes:
+        language: BCP-47 code of the language of the text; English by default.
+        length: How long the summary is to be; by default as the model likes.
+
+    """
+
+    language: str
+    length: SummaryLength | None
+
+
+_LENGTHS = {
+    None: pb.SUMMARY_LENGTH_UNSPECIFIED,
+    "short": pb.SUMMARY_LENGTH_SHORT,
+    "medium": pb.SUMMARY_LENGTH_MEDIUM,
+    "long": pb.SUMMARY_LENGTH_LONG,
+}
+
+
+def summarize_request(
+    kind: type[_Request], text: str | Sequence[str], arguments: SummarizeArguments
+) -> _Request:
+    """The request of the unary call, or of the stream."""
+    check_names(arguments, SummarizeArguments)
+    return kind(
+        contents=contents_of(text),
+        language_code=arguments.get("language", ""),
+        model=arguments.get("model", ""),
+        options=options_message(arguments),
+        length=_length(arguments.get("length")),
+    )
+
+
+def _length(length: SummaryLength | None) -> "pb.SummaryLength.ValueType":
+    if length not in _LENGTHS:
+        raise invalid_field("length", f'not "short", "medium" or "long" but {length!r}')
+    return _LENGTHS[length]
+
+
+def _result(response: pb.SummarizeResponse) -> results.SummarizeResult:
+    return results.SummarizeResult(
+        summaries=tuple(_summary(one) for one in response.summaries),
+        model=response.model,
+        timings=timings(response.timings),
+    )
+
+
+def _event(response: pb.StreamSummarizeResponse) -> events.SummarizeEvent:
+    match response.WhichOneof("event"):
+        case "delta":
+            return events.SummaryDelta(response.delta.content_index, response.delta.text)
+        case "end":
+            return events.SummaryEnd(response.end.content_index, _summary(response.end.summary))
+        case "progress":
+            progress = response.progress
+            return events.SummaryProgress(
+                content_index=progress.content_index,
+                level=progress.level,
+                parts_done=progress.parts_done,
+                parts_total=progress.parts_total,
+            )
+        case "summary":
+            return stream_summary(response.summary)
+        case _:
+            raise unknown_event()
+
+
+def _summary(message: pb.Summary) -> results.Summary:
+    return results.Summary(
+        text=message.text,
+        parts=tuple(
+            results.SummaryPart(part.source_start, part.source_end, part.text)
+            for part in message.parts
+        ),
+        levels=message.levels,
+        dropped=tuple(
+            results.DroppedSpan(span.source_start, span.source_end, span.reason)
+            for span in message.dropped
+        ),
+        finish_reason=finish_reason(message.finish_reason),
+        token_counts=token_counts(message.token_counts),
+        score=message.score,
+        log_prob=message.log_prob,
+        tokens=token_log_probs(message.tokens),
+        alternatives=hypotheses(message.alternatives),
+        warnings=tuple(message.warnings),
+    )
+
+
+SUMMARIZE = Method(
+    "/seqway.v1.SummarizationService/Summarize",
+    pb.SummarizeRequest,
+    pb.SummarizeResponse,
+    _result,
+)
+STREAM_SUMMARIZE = Method(
+    "/seqway.v1.SummarizationService/StreamSummarize",
+    pb.StreamSummarizeRequest,
+    pb.StreamSummarizeResponse,
+    _event,
+)

@@ -1,0 +1,140 @@
+"""Translation: `translate` and `stream_translate`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Required, TypeVar
+
+from seqway import events, results
+from seqway.glossary import GlossaryEntry
+from seqway.method import Method, check_names
+from seqway.status import unknown_event
+from seqway.tasks.arguments import GenerationArguments, contents_of, options_message
+from seqway.tasks.generation import (
+    finish_reason,
+    hypotheses,
+    stream_summary,
+    timings,
+    token_counts,
+    token_log_probs,
+)
+from seqway.v1 import translation_pb2 as pb
+
+_Request = TypeVar("_Request", pb.TranslateRequest, pb.StreamTranslateRequest)
+
+
+class TranslateArguments(GenerationArguments, total=False):
+    """What `translate` takes beside the text.
+
+    Attributes:
+        source: BCP-47 code of the language of the text.
+        target: BCP-47 code of the language to translate to.
+        mime_type: "text/plain", "text/html" or "application/xml": the tags of markup are kept.
+        do_not_translate: Phrases that stay as they are.
+        glossary: Terms and their translations.
+
+    """
+
+    source: Required[str]
+    target: Required[str]
+    mime_type: str
+    do_not_translate: Sequence[str]
+    glossary: Mapping[str, str] | Sequence[GlossaryEntry]
+
+
+def translate_request(
+    kind: type[_Request], text: str | Sequence[str], arguments: TranslateArguments
+) -> _Request:
+    """The request of the unary call, or of the stream."""
+    check_names(arguments, TranslateArguments)
+    return kind(
+        contents=contents_of(text),
+        source_language_code=arguments["source"],
+        target_language_code=arguments["target"],
+        model=arguments.get("model", ""),
+        options=options_message(arguments),
+        mime_type=arguments.get("mime_type", ""),
+        do_not_translate=contents_of(arguments.get("do_not_translate", ())),
+        glossary=_glossary(arguments.get("glossary", ())),
+    )
+
+
+def _glossary(glossary: Mapping[str, str] | Sequence[GlossaryEntry]) -> list[pb.GlossaryEntry]:
+    if isinstance(glossary, Mapping):
+        glossary = [GlossaryEntry(source, target) for source, target in glossary.items()]
+    return [
+        pb.GlossaryEntry(
+            source_term=entry.source_term,
+            target_term=entry.target_term,
+            case_sensitive=entry.case_sensitive,
+        )
+        for entry in glossary
+    ]
+
+
+def _result(response: pb.TranslateResponse) -> results.TranslateResult:
+    return results.TranslateResult(
+        translations=tuple(_translation(one) for one in response.translations),
+        model=response.model,
+        timings=timings(response.timings),
+    )
+
+
+def _event(response: pb.StreamTranslateResponse) -> events.StreamEvent:
+    match response.WhichOneof("event"):
+        case "delta":
+            delta = response.delta
+            return events.TextDelta(delta.content_index, delta.segment_index, delta.text)
+        case "end":
+            end = response.end
+            return events.TextEnd(end.content_index, _translation(end.translation))
+        case "summary":
+            return stream_summary(response.summary)
+        case _:
+            raise unknown_event()
+
+
+def _translation(message: pb.Translation) -> results.Translation:
+    return results.Translation(
+        text=message.text,
+        segments=tuple(_segment(one) for one in message.segments),
+        finish_reason=finish_reason(message.finish_reason),
+        token_counts=token_counts(message.token_counts),
+        warnings=tuple(message.warnings),
+        glossary_matches=tuple(
+            results.GlossaryMatch(
+                entry_index=match.entry_index,
+                source_start=match.source_start,
+                source_end=match.source_end,
+                target_start=match.target_start,
+                target_end=match.target_end,
+            )
+            for match in message.glossary_matches
+        ),
+    )
+
+
+def _segment(message: pb.Segment) -> results.Segment:
+    return results.Segment(
+        source_start=message.source_start,
+        source_end=message.source_end,
+        target_start=message.target_start,
+        target_end=message.target_end,
+        finish_reason=finish_reason(message.finish_reason),
+        score=message.score,
+        log_prob=message.log_prob,
+        tokens=token_log_probs(message.tokens),
+        alternatives=hypotheses(message.alternatives),
+    )
+
+
+TRANSLATE = Method(
+    "/seqway.v1.TranslationService/Translate",
+    pb.TranslateRequest,
+    pb.TranslateResponse,
+    _result,
+)
+STREAM_TRANSLATE = Method(
+    "/seqway.v1.TranslationService/StreamTranslate",
+    pb.StreamTranslateRequest,
+    pb.StreamTranslateResponse,
+    _event,
+)

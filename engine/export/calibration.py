@@ -3,14 +3,16 @@
 The decoder is observed over whole greedy decodings, so that every position is represented.
 """
 
+import tempfile
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 from onnx import helper
 
-from engine.export.graph import Array
+from engine.export.graph import Array, save_model, without_constants
 from engine.runtime.manifest import Manifest
 from engine.runtime.slots import MASKED, padded
 
@@ -33,15 +35,8 @@ class Observer:
 
     def __init__(self, model: onnx.ModelProto, seed: int = 0) -> None:
         self.tensors = sorted(set(quantizable(model).values()))
-        watched = onnx.ModelProto()
-        watched.CopyFrom(model)
-        watched.graph.output.extend(helper.make_empty_tensor_value_info(t) for t in self.tensors)
         self.outputs = [output.name for output in model.graph.output]
-        options = ort.SessionOptions()
-        options.log_severity_level = 3  # it would warn at each step that the cache is copied
-        self.session = ort.InferenceSession(
-            watched.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        self.session = _open(_watched(model, self.tensors))
         self._samples: dict[str, list[Array]] = {name: [] for name in self.tensors}
         self._maxima = dict.fromkeys(self.tensors, 0.0)
         self._random = np.random.default_rng(seed)
@@ -63,6 +58,23 @@ class Observer:
         }
 
 
+def _watched(model: onnx.ModelProto, tensors: list[str]) -> onnx.ModelProto:
+    """A copy of `model` of which `tensors` are outputs, too."""
+    watched = without_constants(model)
+    watched.graph.initializer.extend(model.graph.initializer)
+    watched.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in tensors)
+    return watched
+
+
+def _open(model: onnx.ModelProto) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3  # it would warn at each step that the cache is copied
+    with tempfile.TemporaryDirectory() as folder:  # from a file: a model may be over 2 GiB
+        path = Path(folder, "model.onnx")
+        save_model(model, path)
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
 def observe(
     encoder: onnx.ModelProto,
     step: onnx.ModelProto,
@@ -74,6 +86,12 @@ def observe(
     for batch in sources:
         _decode(*watchers, manifest, batch)
     return watchers[0].magnitudes(), watchers[1].magnitudes()
+
+
+def start_id(manifest: Manifest) -> int:
+    """The token that calibration and gates start the decoder with."""
+    _, target = manifest.example_languages
+    return manifest.decoder_start_ids.get(target, manifest.decoder_start_id)
 
 
 def _decode(encoder: Observer, step: Observer, manifest: Manifest, batch: list[list[int]]) -> None:
@@ -88,7 +106,7 @@ def _decode(encoder: Observer, step: Observer, manifest: Manifest, batch: list[l
     shape = (rows, manifest.decoder_heads, padded(steps), manifest.head_width)
     for layer in range(manifest.decoder_layers):
         state |= {f"past_{part}_{layer}": np.zeros(shape, np.float32) for part in ("key", "value")}
-    tokens = np.full(rows, manifest.decoder_start_id, np.int64)
+    tokens = np.full(rows, start_id(manifest), np.int64)
     alive = np.ones(rows, bool)
     for position in range(steps):
         visible = np.arange(shape[2]) <= position

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from engine.export.calibration import start_id
 from engine.export.graph import Array
 from engine.model.checkpoint import Checkpoint
 from engine.runtime.manifest import Manifest, read_manifest
@@ -35,8 +36,8 @@ def check_variant(folder: Path, checkpoint: Checkpoint, texts: Sequence[str]) ->
 
     """
     manifest = read_manifest(folder)
-    vocabulary = load_vocabulary(folder, manifest.vocab_size)
-    sources = [s for s in vocabulary.encode(texts) if len(s) <= manifest.max_source_tokens][:TEXTS]
+    encoded = load_vocabulary(folder, manifest).encode(texts, *manifest.example_languages)
+    sources = [ids for ids in encoded if len(ids) <= manifest.max_source_tokens][:TEXTS]
     if not sources:
         raise GateError(f"{manifest.name}: no calibration text is short enough for the model.")
     tokens, log_probs = _decode(folder, manifest, sources)
@@ -44,7 +45,8 @@ def check_variant(folder: Path, checkpoint: Checkpoint, texts: Sequence[str]) ->
     counted = ended == 0
     if not np.isfinite(log_probs[counted]).all():
         raise GateError(f"{manifest.name}: the graph makes values that are not finite.")
-    difference = float(np.abs(log_probs - _oracle(checkpoint, sources, tokens))[counted].mean())
+    oracle = _oracle(checkpoint, start_id(manifest), sources, tokens)
+    difference = float(np.abs(log_probs - oracle)[counted].mean())
     if difference > TOLERANCE[manifest.precision]:
         raise GateError(
             f"{manifest.name}: log-probabilities differ from the checkpoint's by {difference:.4f} "
@@ -59,6 +61,8 @@ def _decode(folder: Path, manifest: Manifest, sources: list[list[int]]) -> tuple
     lengths = [len(source) for source in sources]
     steps = min(STEPS, manifest.max_target_tokens)
     slots.admit(session.encode(sources, padded(max(lengths))), lengths, [steps] * len(sources))
+    for slot in range(len(sources)):
+        slots.start(slot, start_id(manifest), {})
     log_probs = []
     for _ in range(steps):
         session.step(slots)
@@ -68,14 +72,17 @@ def _decode(folder: Path, manifest: Manifest, sources: list[list[int]]) -> tuple
 
 
 @torch.no_grad()
-def _oracle(checkpoint: Checkpoint, sources: list[list[int]], tokens: Array) -> Array:
+def _oracle(
+    checkpoint: Checkpoint, start_id: int, sources: list[list[int]], tokens: Array
+) -> Array:
+    """Log-probabilities `[B, STEPS]` that the checkpoint gives to `tokens`."""
     config = checkpoint.config
     width = max(map(len, sources))
     ids = torch.tensor([s + [config.pad_id] * (width - len(s)) for s in sources])
     mask = torch.arange(width)[None] < torch.tensor([[len(s)] for s in sources])
     chosen = torch.from_numpy(tokens)
-    start = torch.full((len(sources), 1), config.decoder_start_id)
-    logits = checkpoint.model(ids, mask, torch.cat([start, chosen[:, :-1]], dim=1))
+    start = torch.full((len(sources), 1), start_id)
+    logits = checkpoint.transformer(ids, mask, torch.cat([start, chosen[:, :-1]], dim=1))
     logits[..., list(checkpoint.suppressed_ids)] = -torch.inf
     picked = torch.log_softmax(logits, dim=-1).gather(2, chosen[..., None]).squeeze(2)
     return picked.numpy()

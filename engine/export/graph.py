@@ -1,15 +1,25 @@
 """A small builder of ONNX graphs: each operator call returns the name of its output."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 OPSET = 24
 IR_VERSION = 11
+
+EXTERNAL_LIMIT = 1_500_000_000
+"""Bytes of constants over which a model's big ones are kept in a file of their own.
+
+Protocol buffers end at 2 GiB; some room is for the nodes.
+"""
+
+EXTERNAL_SIZE = 1 << 20
+"""Bytes from which a constant of such a model is a big one."""
 
 Array = NDArray[Any]
 
@@ -18,25 +28,34 @@ class GraphBuilder:
     """Collects nodes, constants, inputs and outputs of one graph of opset `OPSET`."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
-        self._nodes: list[onnx.NodeProto] = []
-        self._constants: dict[str, onnx.TensorProto] = {}
-        self._inputs: list[onnx.ValueInfoProto] = []
-        self._outputs: list[onnx.ValueInfoProto] = []
+        # One message from the start: each copy of a large model's constants would be felt.
+        self._model = onnx.ModelProto(
+            ir_version=IR_VERSION,
+            opset_import=[helper.make_opsetid("", OPSET)],
+            graph=onnx.GraphProto(name=name),
+        )
+        self._graph = self._model.graph
+        self._constants: set[str] = set()
 
     def input(self, name: str, dtype: int, shape: Sequence[int | str]) -> str:
         """Declares an input; a string is a dynamic dimension."""
-        self._inputs.append(helper.make_tensor_value_info(name, dtype, shape))
+        self._graph.input.append(helper.make_tensor_value_info(name, dtype, shape))
         return name
 
     def output(self, name: str, dtype: int, shape: Sequence[int | str]) -> None:
         """Declares the value of that name an output."""
-        self._outputs.append(helper.make_tensor_value_info(name, dtype, shape))
+        self._graph.output.append(helper.make_tensor_value_info(name, dtype, shape))
 
     def constant(self, name: str, array: Array) -> str:
         """Adds an initializer; a second one of the same name must be the same."""
         if name not in self._constants:
-            self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+            self._constants.add(name)
+            self._graph.initializer.add(
+                name=name,
+                data_type=helper.np_dtype_to_tensor_dtype(array.dtype),
+                dims=array.shape,
+                raw_data=array.tobytes(),
+            )
         return name
 
     def integers(self, *values: int) -> str:
@@ -46,24 +65,85 @@ class GraphBuilder:
 
     def call(self, op: str, *inputs: str, to: str = "", **attributes: Any) -> str:
         """Adds a node with one output; `to` names it (default: a fresh name)."""
-        return self.call_many(op, list(inputs), [to or f"{op}_{len(self._nodes)}"], **attributes)[0]
+        name = to or f"{op}_{len(self._graph.node)}"
+        return self.call_many(op, list(inputs), [name], **attributes)[0]
 
     def call_many(
         self, op: str, inputs: list[str], outputs: list[str], **attributes: Any
     ) -> list[str]:
         """Adds a node with the named outputs."""
-        self._nodes.append(helper.make_node(op, inputs, outputs, name=outputs[0], **attributes))
+        self._graph.node.append(
+            helper.make_node(op, inputs, outputs, name=outputs[0], **attributes)
+        )
         return outputs
 
     def build(self) -> onnx.ModelProto:
         """The checked model."""
-        graph = helper.make_graph(
-            self._nodes, self.name, self._inputs, self._outputs, list(self._constants.values())
-        )
-        opsets = [helper.make_opsetid("", OPSET)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
-        onnx.checker.check_model(model)
-        return model
+        check_model(self._model)
+        return self._model
+
+
+def check_model(model: onnx.ModelProto) -> None:
+    """Checks a model of any size: to the checker, constants are inputs of their type and shape.
+
+    Raises:
+        onnx.checker.ValidationError: the graph is not valid.
+
+    """
+    skeleton = without_constants(model)
+    skeleton.graph.input.extend(
+        helper.make_tensor_value_info(constant.name, constant.data_type, constant.dims)
+        for constant in model.graph.initializer
+    )
+    onnx.checker.check_model(skeleton)
+
+
+def without_constants(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of `model` with no initializer; only their values make a model large."""
+    copy = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    graph = model.graph
+    copy.graph.CopyFrom(
+        onnx.GraphProto(name=graph.name, node=graph.node, input=graph.input, output=graph.output)
+    )
+    return copy
+
+
+def is_large(model: onnx.ModelProto) -> bool:
+    """Whether `save_model` writes a second file."""
+    constants = model.graph.initializer
+    return sum(len(constant.raw_data) for constant in constants) > EXTERNAL_LIMIT
+
+
+def save_model(model: onnx.ModelProto, path: Path) -> None:
+    """Writes `model` to `path`, and if it is large its big constants to `<path>.data` beside it.
+
+    ONNX Runtime finds that file by its name when it opens `path`.
+    """
+    if not is_large(model):
+        path.write_bytes(model.SerializeToString())
+        return
+    data = path.with_name(f"{path.name}.data")
+    slim = without_constants(model)
+    with data.open("wb") as stream:
+        for constant in model.graph.initializer:
+            if len(constant.raw_data) < EXTERNAL_SIZE:
+                slim.graph.initializer.append(constant)
+                continue
+            stub = slim.graph.initializer.add(
+                name=constant.name,
+                data_type=constant.data_type,
+                dims=constant.dims,
+                data_location=TensorProto.EXTERNAL,
+            )
+            place = {
+                "location": data.name,
+                "offset": stream.tell(),
+                "length": len(constant.raw_data),
+            }
+            for key, value in place.items():
+                stub.external_data.add(key=key, value=str(value))
+            stream.write(constant.raw_data)
+    path.write_bytes(slim.SerializeToString())
 
 
 FLOAT = TensorProto.FLOAT

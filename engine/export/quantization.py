@@ -11,7 +11,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from engine.export.calibration import quantizable
-from engine.export.graph import Array
+from engine.export.graph import Array, check_model, without_constants
 
 QMAX = 127
 
@@ -38,15 +38,15 @@ def quantize(
 
     `magnitudes` are what `observe` returned for this graph.
     """
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
+    result = without_constants(model)
     graph = result.graph
-    weights = {constant.name: constant for constant in graph.initializer}
+    weights = {constant.name: constant for constant in model.graph.initializer}
     chosen = {name: x for name, x in quantizable(model).items() if name not in keep}
     nodes: list[onnx.NodeProto] = []
     rounded: set[str] = set()
-    for node in graph.node:
+    for node in model.graph.node:
         if node.name in chosen:
+            node = _copy(node)
             source, weight = node.input
             if source not in rounded:
                 rounded.add(source)
@@ -57,9 +57,16 @@ def quantize(
         nodes.append(node)
     del graph.node[:]
     graph.node.extend(nodes)
-    _drop_unused_constants(graph)
-    onnx.checker.check_model(result)
+    used = {name for node in nodes for name in node.input}
+    graph.initializer.extend(c for name, c in weights.items() if name in used)
+    check_model(result)
     return result
+
+
+def _copy(node: onnx.NodeProto) -> onnx.NodeProto:
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    return copy
 
 
 def _round(graph: onnx.GraphProto, source: str, scale: float) -> onnx.NodeProto:
@@ -88,10 +95,3 @@ def _round_weight(graph: onnx.GraphProto, weight: onnx.TensorProto) -> onnx.Node
     return helper.make_node(
         "DequantizeLinear", [name + s for s in parts], [f"{name}.int8"], name=f"{name}.int8", axis=1
     )
-
-
-def _drop_unused_constants(graph: onnx.GraphProto) -> None:
-    used = {name for node in graph.node for name in node.input}
-    kept = [constant for constant in graph.initializer if constant.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)

@@ -1,143 +1,276 @@
-"""Loads a Hugging Face checkpoint folder (or hub id) as our Transformer.
+"""Loads a Hugging Face checkpoint folder (or hub id) as one of our models.
 
 Families register here; nothing else in the engine knows their names.
 """
 
-import hashlib
 import json
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
+from transformers import AutoConfig, PretrainedConfig
 
 from engine.model.config import ModelConfig
-from engine.model.families import marian, pegasus
+from engine.model.encoder import EncoderModel
+from engine.model.errors import CheckpointError
+from engine.model.families import (
+    albert,
+    bart,
+    bert,
+    deberta,
+    distilbert,
+    electra,
+    esm,
+    m2m100,
+    marian,
+    mbart,
+    pegasus,
+    roberta,
+    t5,
+    xlm_roberta_xl,
+)
+from engine.model.generation import GenerationDefaults, read_generation
+from engine.model.hub import locate
+from engine.model.tasks import Head, check_architecture
 from engine.model.transformer import Transformer
+from engine.model.weights import read_weights
+from engine.runtime.manifest import Task
+
+__all__ = ["Checkpoint", "CheckpointError", "load_checkpoint"]
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-FAMILIES: dict[str, ModuleType] = {"marian": marian, "pegasus": pegasus}
 
-_WANTED_FILES = ["*.json", "*.safetensors", "*.spm", "*.model"]
+def _register(*modules: ModuleType) -> dict[str, ModuleType]:
+    return {model_type: module for module in modules for model_type in module.MODEL_TYPES}
 
 
-class CheckpointError(ValueError):
-    """A checkpoint that can't be served; the message says why."""
+FAMILIES = _register(bart, m2m100, marian, mbart, pegasus, t5)
+ENCODER_FAMILIES = _register(
+    albert, bert, deberta, distilbert, electra, esm, roberta, xlm_roberta_xl
+)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint on disk, loaded: the model in evaluation mode, in FP32.
 
-    `max_target_tokens` counts what a generation may make, the end of sequence included.
-    `suppressed_ids` are tokens that `generation_config.json` forbids.
+    `hf` is its `config.json` with the family's defaults. `languages` is the pair that it names
+    itself. Limits count tokens, special ones included; `max_target_tokens` is what the decoder's
+    positions allow. `labels` and what follows are a classifier's.
     """
 
     folder: Path
     family: str
-    model: Transformer
+    kind: Literal["seq2seq", "encoder"]
+    model: Transformer | EncoderModel
     sha256: str
-    languages: tuple[str, str] | None
+    hf: dict[str, Any]
     max_source_tokens: int
-    max_target_tokens: int
-    suppressed_ids: tuple[int, ...]
+    max_target_tokens: int = 0
+    languages: tuple[str, str] | None = None
+    generation: GenerationDefaults = field(default_factory=GenerationDefaults)
+    head: Head | None = None
+    labels: tuple[str, ...] = ()
+    multi_label: bool = False
+
+    @property
+    def transformer(self) -> Transformer:
+        """The encoder-decoder of a "seq2seq" checkpoint."""
+        assert isinstance(self.model, Transformer)
+        return self.model
+
+    @property
+    def encoder(self) -> EncoderModel:
+        """The encoder of an "encoder" checkpoint."""
+        assert isinstance(self.model, EncoderModel)
+        return self.model
 
     @property
     def config(self) -> ModelConfig:
-        """The configuration of the model."""
-        return self.model.config
+        """The configuration of the encoder-decoder."""
+        return self.transformer.config
+
+    @property
+    def vocab_size(self) -> int:
+        """How many token ids the model has."""
+        return self.model.config.vocab_size
+
+    @property
+    def suppressed_ids(self) -> tuple[int, ...]:
+        """Tokens that its author forbids."""
+        return self.generation.suppressed_ids
 
 
-def load_checkpoint(folder_or_id: str | Path) -> Checkpoint:
+def load_checkpoint(
+    folder_or_id: str | Path,
+    task: Task | None = None,
+    *,
+    revision: str | None = None,
+    allow_pickle: bool = False,
+    languages: tuple[str, str] | None = None,
+) -> Checkpoint:
     """Loads a folder that `transformers` wrote, or downloads a hub id first.
 
+    `task` None takes what the checkpoint was made for; `languages` choose between the decoding
+    defaults of a checkpoint that has some for each pair.
+
     Raises:
-        CheckpointError: it is missing, incomplete, of a family that is not supported, or holds
-            values that are not finite.
+        CheckpointError: it is missing, incomplete, damaged, of a family that is not supported, not
+            made for the task, or holds values that are not finite.
 
     """
-    folder = _locate(folder_or_id)
-    hf = _read_json(folder / "config.json")
-    name = hf.get("model_type", "unknown")
-    if name not in FAMILIES:
+    folder = locate(folder_or_id, revision, allow_pickle)
+    raw = _read_json(folder / "config.json")
+    family = raw.get("model_type", "unknown")
+    if family not in FAMILIES and family not in ENCODER_FAMILIES:
+        known = ", ".join(sorted({*FAMILIES, *ENCODER_FAMILIES}))
         raise CheckpointError(
-            f"{folder}: model_type {name!r} is not supported; these are: {', '.join(FAMILIES)}."
+            f"{folder}: model_type {family!r} is not supported; these are: {known}."
         )
-    if not hf.get("tie_word_embeddings", True):
-        raise CheckpointError(f"{folder}: untied output embeddings are not supported.")
-    state, sha256 = _read_weights(folder)
-    config = _checked(folder, lambda: FAMILIES[name].read_config(hf))
-    weights = _checked(folder, lambda: FAMILIES[name].map_weights(state, config))
+    kind: Literal["seq2seq", "encoder"] = "seq2seq" if family in FAMILIES else "encoder"
+    head = check_architecture(folder, kind, raw.get("architectures") or [], task)
+    config = _checked(folder, lambda: AutoConfig.from_pretrained(folder, local_files_only=True))
+    hf = {**config.to_dict(), **raw}
+    state, sha256 = read_weights(folder, allow_pickle)
+    if head is None:
+        return _seq2seq(folder, family, hf, state, sha256, _task_names(task, languages))
+    return _encoder(folder, family, hf, config, state, sha256, head)
+
+
+def _seq2seq(
+    folder: Path,
+    family: str,
+    hf: dict[str, Any],
+    state: dict[str, Tensor],
+    sha256: str,
+    tasks: list[str],
+) -> Checkpoint:
+    module = FAMILIES[family]
+    config: ModelConfig = _checked(folder, lambda: module.read_config(hf))
+    tracked = _Tracked(state)
+    weights = _checked(folder, lambda: module.map_weights(tracked, config))
     _check_finite(folder, weights)
+    tracked.warn_of_rest(folder)
     model = Transformer(config)
     if "positions" in weights:
         model.positions = weights.pop("positions")
     _checked(folder, lambda: model.load_state_dict(weights))
-    generation = _read_json(folder / "generation_config.json", default={})
-    longest = generation.get("max_length") or hf.get("max_length") or config.max_positions
-    banned = generation.get("bad_words_ids") or []
+    source, target = hf.get("source_language"), hf.get("target_language")
     return Checkpoint(
         folder=folder,
-        family=name,
+        family=family,
+        kind="seq2seq",
         model=model.eval(),
         sha256=sha256,
-        languages=_languages(hf),
+        hf=hf,
         max_source_tokens=config.max_positions,
-        max_target_tokens=min(longest - 1, config.max_positions),
-        suppressed_ids=tuple(ids[0] for ids in banned if len(ids) == 1),
+        max_target_tokens=config.max_positions,
+        languages=(source, target) if source and target else None,
+        generation=read_generation(folder, hf, tasks),
     )
 
 
-def _locate(folder_or_id: str | Path) -> Path:
-    folder = Path(folder_or_id)
-    if folder.is_dir():
-        return folder
-    try:
-        return Path(snapshot_download(str(folder_or_id), allow_patterns=_WANTED_FILES))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise CheckpointError(
-            f"{folder_or_id} is neither a folder nor a hub id that could be downloaded: {error}"
-        ) from error
+def _encoder(
+    folder: Path,
+    family: str,
+    hf: dict[str, Any],
+    hf_config: PretrainedConfig,
+    state: dict[str, Tensor],
+    sha256: str,
+    head: Head,
+) -> Checkpoint:
+    module = ENCODER_FAMILIES[family]
+    config = _checked(folder, lambda: module.read_config(hf))
+    names: dict[Any, str] = hf_config.id2label or {}
+    labels = tuple(str(names[index]) for index in sorted(names)) if head == "classification" else ()
+    if hf.get("problem_type") == "regression":
+        raise CheckpointError(f"{folder} holds a regression head: only classes are supported.")
+    tracked = _Tracked(state)
+    weights = _checked(folder, lambda: module.map_weights(tracked, config, head))
+    _check_finite(folder, weights)
+    tracked.warn_of_rest(folder)
+    model = EncoderModel(config, head, len(labels) or 2)
+    _checked(folder, lambda: model.load_state_dict(weights))
+    # One output alone can't be compared with others: transformers takes its sigmoid, too.
+    multi_label = hf.get("problem_type") == "multi_label_classification" or len(labels) == 1
+    return Checkpoint(
+        folder=folder,
+        family=family,
+        kind="encoder",
+        model=model.eval(),
+        sha256=sha256,
+        hf=hf,
+        max_source_tokens=config.max_tokens,
+        head=head,
+        labels=labels,
+        multi_label=multi_label,
+    )
 
 
-def _read_json(path: Path, default: dict[str, Any] | None = None) -> dict[str, Any]:
-    if default is not None and not path.exists():
-        return default
+def _task_names(task: Task | None, languages: tuple[str, str] | None) -> list[str]:
+    """The keys of `task_specific_params` that hold for the task, the most specific first."""
+    if task == "summarization":
+        return ["summarization"]
+    if task == "translation":
+        pair = [f"translation_{languages[0]}_to_{languages[1]}"] if languages else []
+        return [*pair, "translation"]
+    return []
+
+
+class _Tracked(dict[str, Tensor]):
+    """A state dict that knows which tensors were asked for."""
+
+    def __init__(self, state: dict[str, Tensor]) -> None:
+        super().__init__(state)
+        self._read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Tensor:
+        self._read.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def items(self) -> Any:
+        self._read |= set(self)
+        return super().items()
+
+    def warn_of_rest(self, folder: Path) -> None:
+        """Says what is left out; `transformers` leaves out and names the same."""
+        rest = [name for name in self if name not in self._read and not _is_copy(name)]
+        if rest:
+            logger.warning(
+                "%s: %d tensors are not used, such as %s", folder.name, len(rest), rest[0]
+            )
+
+
+_COPIES = ("embed_tokens.weight", "lm_head.weight", "position_ids", "embed_positions.weight")
+
+
+def _is_copy(name: str) -> bool:
+    """Whether a tensor is a tied copy of another one, or a constant."""
+    return name.endswith(_COPIES) or name == "final_logits_bias"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} can't be read: {error}") from error
-    assert isinstance(content, dict)
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} can't be read: it holds no JSON object.")
     return content
-
-
-def _read_weights(folder: Path) -> tuple[dict[str, Tensor], str]:
-    """All tensors of the folder's safetensors files, and the SHA-256 over the files."""
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise CheckpointError(
-            f"{folder} has no .safetensors file. Pickled weights can run code when loaded: "
-            "convert them with transformers' save_pretrained first."
-        )
-    state: dict[str, Tensor] = {}
-    digest = hashlib.sha256()
-    for file in files:
-        try:
-            state |= load_file(file)
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{file} can't be read: {error}") from error
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return state, digest.hexdigest()
 
 
 def _checked(folder: Path, load: Callable[[], T]) -> T:
@@ -145,8 +278,9 @@ def _checked(folder: Path, load: Callable[[], T]) -> T:
         return load()
     except KeyError as error:
         raise CheckpointError(f"{folder} is incomplete: {error.args[0]!r} is missing.") from error
-    except (ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{folder}: {error}") from error
+    except (ValueError, RuntimeError, TypeError, OSError) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise CheckpointError(f"{folder}: {' '.join(lines[:2])}") from error
 
 
 def _check_finite(folder: Path, weights: dict[str, Tensor]) -> None:
@@ -154,8 +288,3 @@ def _check_finite(folder: Path, weights: dict[str, Tensor]) -> None:
         # Marian's bias may hold -inf for tokens that are never to be made.
         if name != "output_bias" and not torch.isfinite(tensor).all():
             raise CheckpointError(f"{folder}: {name} holds values that are not finite.")
-
-
-def _languages(hf: dict[str, Any]) -> tuple[str, str] | None:
-    source, target = hf.get("source_language"), hf.get("target_language")
-    return (source, target) if source and target else None

@@ -3,18 +3,48 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Activation = Literal["relu", "gelu", "silu"]
+Activation = Literal["relu", "gelu", "gelu_tanh", "silu", "tanh"]
 NormPlacement = Literal["pre", "post"]
+NormKind = Literal["layer", "rms"]
+Positions = Literal["sinusoidal", "shifted_sinusoidal", "learned", "relative"]
+
+
+@dataclass(frozen=True)
+class BlockConfig:
+    """Sizes and choices of one stack's layers: what an attention and a feed-forward block need.
+
+    `norm` says where the norm stands: "post" after each residual sum, as in the article, or "pre"
+    before each sub-layer (Xiong et al. 2020, arXiv:2002.04745).  `norm_kind` is LayerNorm or
+    RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467).  `gated` feed-forward blocks multiply the
+    activation by a second projection (Shazeer 2020, arXiv:2002.05202).  `scale_attention` divides
+    the scores by the root of `head_width`; T5 does not.
+    """
+
+    width: int
+    heads: int
+    head_width: int
+    hidden: int
+    activation: Activation = "relu"
+    gated: bool = False
+    norm: NormPlacement = "post"
+    norm_kind: NormKind = "layer"
+    norm_epsilon: float = 1e-5
+    bias: bool = True
+    scale_attention: bool = True
+    dropout: float = 0.1
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """Sizes and choices of one encoder-decoder; the defaults are the article's base model.
 
-    `norm` says where LayerNorm stands: "post" after each residual sum, as in the article, or
-    "pre" before each sub-layer with one more at the end of each stack (Xiong et al. 2020,
-    arXiv:2002.04745).  `positions` are sinusoids, sines first and then cosines.
-    `output_bias` adds a bias per token to the logits, whose weights are the embeddings.
+    What the layers of both stacks share is described at `BlockConfig`; with "pre", one more norm
+    stands at the end of each stack.  `head_width` 0 stands for `d_model / heads`.
+    `positions`: "sinusoidal" (sines first, then cosines), "shifted_sinusoidal" (M2M100's: other
+    frequencies, the first token at `position_offset`), "learned" (a table for each stack) or
+    "relative" (T5's bias on the scores, in `relative_buckets` up to `relative_distance`).
+    `embedding_norm` is a norm on each stack's input, `output_bias` a bias per token on the logits,
+    whose weights are the embeddings if `tied_head`, times `d_model ** -0.5` if `scale_head`.
 
     Raises:
         ValueError: a size is not positive, or `heads` does not divide `d_model`.
@@ -31,7 +61,7 @@ class ModelConfig:
     decoder_ffn: int = 2048
     activation: Activation = "relu"
     norm: NormPlacement = "post"
-    positions: Literal["sinusoidal"] = "sinusoidal"
+    positions: Positions = "sinusoidal"
     max_positions: int = 512
     scale_embedding: bool = True
     output_bias: bool = False
@@ -39,6 +69,18 @@ class ModelConfig:
     pad_id: int = 0
     eos_id: int = 1
     decoder_start_id: int = 0
+    head_width: int = 0
+    gated: bool = False
+    norm_kind: NormKind = "layer"
+    norm_epsilon: float = 1e-5
+    bias: bool = True
+    scale_attention: bool = True
+    embedding_norm: bool = False
+    tied_head: bool = True
+    scale_head: bool = False
+    position_offset: int = 0
+    relative_buckets: int = 32
+    relative_distance: int = 128
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "encoder_layers", "decoder_layers", "d_model", "max_positions"):
@@ -46,10 +88,49 @@ class ModelConfig:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}.")
         for name in ("encoder_heads", "decoder_heads"):
             heads = getattr(self, name)
-            if heads < 1 or self.d_model % heads:
+            if heads < 1 or (not self.head_width and self.d_model % heads):
                 raise ValueError(f"{name} ({heads}) must divide d_model ({self.d_model}).")
+        if self.positions == "relative":
+            self._check_relative()
+
+    def _check_relative(self) -> None:
+        if self.relative_buckets < 4 or self.relative_buckets % 2:
+            raise ValueError(
+                f"relative_buckets must be even and at least 4, not {self.relative_buckets}."
+            )
+        if self.relative_distance <= self.relative_buckets // 2:
+            raise ValueError(
+                f"relative_distance ({self.relative_distance}) must be over half of "
+                f"relative_buckets ({self.relative_buckets})."
+            )
 
     @property
     def embedding_scale(self) -> float:
         """What token embeddings are multiplied by before positions are added."""
         return self.d_model**0.5 if self.scale_embedding else 1.0
+
+    @property
+    def encoder_block(self) -> BlockConfig:
+        """What the encoder's layers are made of."""
+        return self._block(self.encoder_heads, self.encoder_ffn)
+
+    @property
+    def decoder_block(self) -> BlockConfig:
+        """What the decoder's layers are made of; `head_width` is that of the caches."""
+        return self._block(self.decoder_heads, self.decoder_ffn)
+
+    def _block(self, heads: int, hidden: int) -> BlockConfig:
+        return BlockConfig(
+            width=self.d_model,
+            heads=heads,
+            head_width=self.head_width or self.d_model // heads,
+            hidden=hidden,
+            activation=self.activation,
+            gated=self.gated,
+            norm=self.norm,
+            norm_kind=self.norm_kind,
+            norm_epsilon=self.norm_epsilon,
+            bias=self.bias,
+            scale_attention=self.scale_attention,
+            dropout=self.dropout,
+        )

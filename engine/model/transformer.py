@@ -1,128 +1,40 @@
 """The encoder-decoder Transformer, plain enough to be the oracle of every exported graph.
 
 Shapes: B rows, S source positions, T target positions, D = `d_model`, V = `vocab_size`.
-Attention is two matrix products and a softmax: PyTorch's fused kernel has a backward pass that
-takes 40 % of a training step on a CPU.  Dropout stands where the article has it, on the embeddings
-and on each sub-layer's output: PyTorch draws random numbers on one core, and more of it took 27 %
-of a step.
 """
-
-import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.model.config import ModelConfig
+from engine.model.layers import DecoderBlock, EncoderBlock, additive_mask, make_norm
+from engine.model.positions import RelativeBias, position_table, sinusoidal_positions
 
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": F.relu,
-    "gelu": F.gelu,
-    "silu": F.silu,
-}
+__all__ = ["DecoderLayer", "EncoderLayer", "Transformer", "additive_mask", "sinusoidal_positions"]
 
 
-def sinusoidal_positions(length: int, width: int) -> Tensor:
-    """Position table `[length, width]`: sines in the first half, cosines in the second.
-
-    Section 3.5 of arXiv:1706.03762, in the layout that Marian and Pegasus use.
-    """
-    position = torch.arange(length, dtype=torch.float64)[:, None]
-    rate = torch.exp(torch.arange(0, width, 2, dtype=torch.float64) * (-math.log(1e4) / width))
-    angles = position * rate
-    return torch.cat([angles.sin(), angles.cos()[:, : width // 2]], dim=1).float()
-
-
-class Attention(nn.Module):
-    """Multi-head attention with biases (section 3.2 of arXiv:1706.03762)."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-        self.output = nn.Linear(width, width)
-
-    def forward(self, x: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
-        """Attends from `x [B,T,D]` to `memory [B,S,D]`; `mask` is additive, `[B|1,1,T|1,S]`."""
-        query = self._split(self.query(x)) / math.sqrt(x.shape[-1] // self.heads)
-        key, value = self._split(self.key(memory)), self._split(self.value(memory))
-        weights = torch.softmax((query @ key.transpose(2, 3)).float() + mask, dim=-1)
-        context = (weights.to(value.dtype) @ value).transpose(1, 2).flatten(2)
-        return self.output(context)  # type: ignore[no-any-return]
-
-    def _split(self, x: Tensor) -> Tensor:
-        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
-
-
-class FeedForward(nn.Module):
-    """Two linear maps with an activation between (section 3.3 of arXiv:1706.03762)."""
-
-    def __init__(self, width: int, hidden: int, config: ModelConfig) -> None:
-        super().__init__()
-        self.up = nn.Linear(width, hidden)
-        self.down = nn.Linear(hidden, width)
-        self.activation: Callable[[Tensor], Tensor] = _ACTIVATIONS[config.activation]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps `[B,T,D]` to `[B,T,D]`."""
-        return self.down(self.activation(self.up(x)))  # type: ignore[no-any-return]
-
-
-class Residual(nn.Module):
-    """The residual sum around a sub-layer, with its LayerNorm before or after it."""
-
-    def __init__(self, sublayer: nn.Module, config: ModelConfig) -> None:
-        super().__init__()
-        self.sublayer = sublayer
-        self.norm = nn.LayerNorm(config.d_model)
-        self.pre = config.norm == "pre"
-        self.dropout = config.dropout
-
-    def forward(self, x: Tensor, *context: Tensor | None) -> Tensor:
-        """Applies the sub-layer; a `None` in `context` stands for its own (normed) input."""
-        inner = self.norm(x) if self.pre else x
-        arguments = [inner if item is None else item for item in context]
-        x = x + F.dropout(self.sublayer(inner, *arguments), self.dropout, self.training)
-        return x if self.pre else self.norm(x)
-
-
-class EncoderLayer(nn.Module):
-    """Self-attention and feed-forward."""
+class EncoderLayer(EncoderBlock):
+    """A layer of the encoder that a `ModelConfig` describes."""
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        width = config.d_model
-        self.attention = Residual(Attention(width, config.encoder_heads), config)
-        self.ffn = Residual(FeedForward(width, config.encoder_ffn, config), config)
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Maps `[B,S,D]` to `[B,S,D]`."""
-        return self.ffn(self.attention(x, None, mask))  # type: ignore[no-any-return]
+        super().__init__(config.encoder_block)
 
 
-class DecoderLayer(nn.Module):
-    """Causal self-attention, cross-attention and feed-forward."""
+class DecoderLayer(DecoderBlock):
+    """A layer of the decoder that a `ModelConfig` describes."""
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        width, heads = config.d_model, config.decoder_heads
-        self.attention = Residual(Attention(width, heads), config)
-        self.cross_attention = Residual(Attention(width, heads), config)
-        self.ffn = Residual(FeedForward(width, config.decoder_ffn, config), config)
-
-    def forward(self, x: Tensor, causal: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
-        """Maps `[B,T,D]` to `[B,T,D]`, given the encoder's `memory [B,S,D]`."""
-        x = self.attention(x, None, causal)
-        return self.ffn(self.cross_attention(x, memory, mask))  # type: ignore[no-any-return]
+        super().__init__(config.decoder_block)
 
 
 class Transformer(nn.Module):
-    """The encoder-decoder; input and output embeddings are one matrix."""
+    """The encoder-decoder; both stacks, and the head if it is tied, share one embedding matrix.
 
-    positions: Tensor
+    `positions` is the table of sinusoids; a checkpoint that brings its own may replace it.
+    """
+
+    positions: Tensor | None
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -130,26 +42,58 @@ class Transformer(nn.Module):
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
         self.encoder = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
         self.decoder = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
-        pre = config.norm == "pre"
-        self.encoder_norm = nn.LayerNorm(config.d_model) if pre else nn.Identity()
-        self.decoder_norm = nn.LayerNorm(config.d_model) if pre else nn.Identity()
+        self.encoder_norm = self._norm(config.norm == "pre")
+        self.decoder_norm = self._norm(config.norm == "pre")
+        self.encoder_embedding_norm = self._norm(config.embedding_norm)
+        self.decoder_embedding_norm = self._norm(config.embedding_norm)
         bias = torch.zeros(config.vocab_size) if config.output_bias else None
         self.output_bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
-        table = sinusoidal_positions(config.max_positions, config.d_model)
+        self.head = (
+            None if config.tied_head else nn.Linear(config.d_model, config.vocab_size, bias=False)
+        )
+        self._make_positions()
+
+    def _norm(self, wanted: bool) -> nn.Module:
+        return make_norm(self.config.encoder_block) if wanted else nn.Identity()
+
+    def _make_positions(self) -> None:
+        config = self.config
+        fixed = config.positions in ("sinusoidal", "shifted_sinusoidal")
+        table = position_table(config) if fixed else None
         self.register_buffer("positions", table, persistent=False)
+        if config.positions == "learned":
+            self.encoder_positions = nn.Embedding(config.max_positions, config.d_model)
+            self.decoder_positions = nn.Embedding(config.max_positions, config.d_model)
+        if config.positions == "relative":
+            self.encoder_bias = RelativeBias(config, config.encoder_heads, bidirectional=True)
+            self.decoder_bias = RelativeBias(config, config.decoder_heads, bidirectional=False)
 
     def initialise(self) -> None:
         """Xavier weights, zero biases, embeddings N(0, 1/D): these train, std 0.02 did not."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         nn.init.normal_(self.embedding.weight, std=self.config.d_model**-0.5)
+
+    @property
+    def head_weight(self) -> Tensor:
+        """What the decoder's output is multiplied by, `[V,D]`, its scale not included."""
+        return self.embedding.weight if self.head is None else self.head.weight
+
+    def position_rows(self, decoder: bool) -> Tensor | None:
+        """The table that a stack adds to its embeddings, `[max_positions,D]`; None: relative."""
+        if self.config.positions == "learned":
+            return (self.decoder_positions if decoder else self.encoder_positions).weight
+        return self.positions
 
     def encode(self, input_ids: Tensor, mask: Tensor) -> Tensor:
         """Encodes `input_ids [B,S]`; `mask [B,S]` is true on real tokens. Returns `[B,S,D]`."""
         additive = additive_mask(mask)
-        x = self._embed(input_ids)
+        if self.config.positions == "relative":
+            additive = additive + self.encoder_bias(input_ids.shape[1])
+        x = self._embed(input_ids, decoder=False)
         for layer in self.encoder:
             x = layer(x, additive)
         return self.encoder_norm(x)  # type: ignore[no-any-return]
@@ -158,24 +102,26 @@ class Transformer(nn.Module):
         """Logits `[B,T,V]` for the token after each of `target_ids [B,T]`."""
         length = target_ids.shape[1]
         causal = additive_mask(torch.ones(length, length, device=mask.device).tril().bool()[None])
+        if self.config.positions == "relative":
+            causal = causal + self.decoder_bias(length)
         additive = additive_mask(mask)
-        x = self._embed(target_ids)
+        x = self._embed(target_ids, decoder=True)
         for layer in self.decoder:
             x = layer(x, causal, memory, additive)
-        logits = F.linear(self.decoder_norm(x), self.embedding.weight)
+        x = self.decoder_norm(x)
+        if self.config.scale_head:
+            x = x * self.config.d_model**-0.5
+        logits = F.linear(x, self.head_weight)
         return logits if self.output_bias is None else logits + self.output_bias
 
     def forward(self, input_ids: Tensor, mask: Tensor, target_ids: Tensor) -> Tensor:
         """Logits `[B,T,V]`, teacher-forced."""
         return self.decode(target_ids, self.encode(input_ids, mask), mask)
 
-    def _embed(self, ids: Tensor) -> Tensor:
-        x = self.embedding(ids) * self.config.embedding_scale + self.positions[: ids.shape[1]]
+    def _embed(self, ids: Tensor, decoder: bool) -> Tensor:
+        x = self.embedding(ids) * self.config.embedding_scale
+        table = self.position_rows(decoder)
+        if table is not None:
+            x = x + table[: ids.shape[1]]
+        x = (self.decoder_embedding_norm if decoder else self.encoder_embedding_norm)(x)
         return F.dropout(x, self.config.dropout, self.training)
-
-
-def additive_mask(mask: Tensor) -> Tensor:
-    """Turns a boolean `[B,S]` or `[1,T,S]` into `0` / `-inf` of shape `[B,1,1,S]` / `[1,1,T,S]`."""
-    rank3 = mask[:, None] if mask.dim() == 2 else mask
-    zeros = torch.zeros(rank3.shape, device=mask.device)
-    return zeros.masked_fill(~rank3, float("-inf"))[:, None]

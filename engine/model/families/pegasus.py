@@ -17,13 +17,21 @@ from transformers import (
 
 from engine.model.config import ModelConfig
 from engine.model.families import bart_layout
-from engine.model.families.marian import bart_sizes
 from engine.model.transformer import Transformer
+
+MODEL_TYPES = ("pegasus",)
 
 
 def read_config(hf: dict[str, Any]) -> ModelConfig:
     """The configuration in our terms."""
-    return bart_sizes(hf, norm="pre", output_bias=True)
+    bart_layout.require(
+        hf,
+        normalize_before=True,
+        normalize_embedding=False,
+        add_final_layer_norm=True,
+        static_position_embeddings=True,
+    )
+    return bart_layout.read_sizes(hf, norm="pre", output_bias=True)
 
 
 def map_weights(state: dict[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
@@ -32,11 +40,16 @@ def map_weights(state: dict[str, Tensor], config: ModelConfig) -> dict[str, Tens
 
 
 def save(
-    model: Transformer, tokenizer_file: Path, folder: Path, languages: tuple[str, str]
+    model: Transformer,
+    tokenizer_file: Path,
+    folder: Path,
+    languages: tuple[str, str] | None = None,
+    max_length: int | None = None,
 ) -> None:
     """Writes a pre-norm `model` as a float16 Pegasus checkpoint with its tokenizer.
 
-    `languages` (source, target) go into `config.json` as `source_language` and `target_language`.
+    A translator's `languages` (source, target) go into `config.json` as `source_language` and
+    `target_language`.  `max_length` bounds a generation, in tokens (default: half the positions).
 
     Raises:
         ValueError: the model is post-norm, which Pegasus can't hold.
@@ -55,7 +68,7 @@ def save(
     assert not untied and not unexpected, (untied, unexpected)
     hf_model.tie_weights()
     hf_model.generation_config = GenerationConfig(
-        max_length=config.max_positions // 2 + 1,
+        max_length=(max_length or config.max_positions // 2) + 1,
         num_beams=1,
         pad_token_id=config.pad_id,
         eos_token_id=config.eos_id,
@@ -75,7 +88,7 @@ def save(
 _DERIVED = {"final_logits_bias", "lm_head.weight"}
 
 
-def _hf_config(config: ModelConfig, languages: tuple[str, str]) -> PegasusConfig:
+def _hf_config(config: ModelConfig, languages: tuple[str, str] | None) -> PegasusConfig:
     hf_config = PegasusConfig(
         vocab_size=config.vocab_size,
         d_model=config.d_model,
@@ -94,5 +107,6 @@ def _hf_config(config: ModelConfig, languages: tuple[str, str]) -> PegasusConfig
         decoder_start_token_id=config.decoder_start_id,
         forced_eos_token_id=None,
     )
-    hf_config.source_language, hf_config.target_language = languages
+    if languages:
+        hf_config.source_language, hf_config.target_language = languages
     return hf_config

@@ -1,0 +1,76 @@
+"""An encoder variant: a shim between Triton's batched requests and `EncoderEngine`.
+
+docs/triton-protocol.md is the contract.  Triton's own dynamic batching gathers requests; each is
+answered with one response, and everything that can go wrong with a text is told in its own result.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+from engine.backend.encoder_metrics import EncoderMetrics
+from engine.runtime.encoder_engine import EncoderEngine
+from engine.runtime.encoder_request import Failure, Item, Result, parse_encoder_options
+from engine.runtime.request import InvalidOptionsError
+
+
+class EncoderVariant:
+    """One instance of one variant that scores text; takes what Triton gives to `initialize`."""
+
+    def __init__(self, args: dict[str, str]) -> None:
+        config = json.loads(args["model_config"])
+        values = {key: item["string_value"] for key, item in config["parameters"].items()}
+        instances = sum(int(group["count"]) for group in config["instance_group"])
+        lanes = int(values.get("lanes", 0)) or max(1, len(os.sched_getaffinity(0)) // instances)
+        folder = Path(args["model_repository"]) / args["model_version"]
+        self._engine = EncoderEngine(folder, lanes, int(values.get("threads", 1)))
+        self._spans = self._engine.manifest.head == "spans"
+        self._metrics = EncoderMetrics(args["model_name"], args["model_instance_name"])
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Answers the texts of all requests together, in one response for each request."""
+        read = [self._read(request) for request in requests]
+        items = [one for request in read for one in request if isinstance(one, Item)]
+        answered = iter(self._engine.run(items))
+        responses = []
+        for request in read:
+            results = [next(answered) if isinstance(one, Item) else one for one in request]
+            responses.append(_response(results))
+        self._metrics.update(self._engine.counts, len(items))
+        return responses
+
+    def finalize(self) -> None:
+        """Waits for what runs."""
+        self._engine.close()
+
+    def _read(self, request: Any) -> list[Item | Failure]:
+        """The items of a request; one that can't be read is answered by itself."""
+        names = ("TEXT", "OPTIONS", "QUESTION") if self._spans else ("TEXT", "OPTIONS")
+        columns = [
+            pb_utils.get_input_tensor_by_name(request, name).as_numpy().ravel() for name in names
+        ]
+        return [self._item(*fields) for fields in zip(*columns, strict=True)]
+
+    def _item(self, text: bytes, options: bytes, question: bytes = b"") -> Item | Failure:
+        try:
+            raw = json.loads(options or b"{}")
+            if not isinstance(raw, dict):
+                raise InvalidOptionsError("OPTIONS must be a JSON object")
+            parsed = parse_encoder_options(raw, spans=self._spans)
+            return Item(text.decode(), question.decode(), parsed)
+        except InvalidOptionsError as error:
+            return Failure("INVALID_OPTIONS", str(error))
+        except UnicodeDecodeError as error:
+            return Failure("INVALID_OPTIONS", f"TEXT, QUESTION and OPTIONS must be UTF-8: {error}")
+        except ValueError as error:
+            return Failure("INVALID_OPTIONS", f"OPTIONS is not JSON: {error}")
+
+
+def _response(results: list[Result]) -> Any:
+    texts = [[json.dumps(result.as_dict(), ensure_ascii=False).encode()] for result in results]
+    tensor = pb_utils.Tensor("RESULT", np.array(texts, dtype=np.object_))
+    return pb_utils.InferenceResponse([tensor])

@@ -1,0 +1,159 @@
+"""A generating variant: a shim between Triton's decoupled requests and `engine.runtime.engine`.
+
+docs/triton-protocol.md is the contract.  Triton's own thread calls `execute`, which only hands over
+to the engine's lanes; the outbox sends answers, so that serialising never delays a step; the
+watcher looks for callers who left.
+"""
+
+import json
+import os
+import queue
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+from engine.backend.metrics import EngineMetrics
+from engine.runtime.engine import Engine, Settings
+from engine.runtime.request import (
+    Event,
+    InvalidOptionsError,
+    Options,
+    Refused,
+    Request,
+    parse_options,
+)
+from engine.runtime.scheduler import Limits
+
+WATCH_SECONDS, IDLE_WATCH_SECONDS = 0.001, 0.02
+"""How often the watcher looks whether a step was made (it asks Triton at most once a step)."""
+
+
+@dataclass(frozen=True)
+class _Message:
+    key: str
+    sender: Any
+    events: list[Event]
+    last: bool
+
+
+class GenerationVariant:
+    """One instance of one variant that makes text; takes what Triton gives to `initialize`."""
+
+    def __init__(self, args: dict[str, str]) -> None:
+        config = json.loads(args["model_config"])
+        folder = Path(args["model_repository"]) / args["model_version"]
+        self._engine = Engine(folder, _settings(config))
+        self._metrics = EngineMetrics(args["model_name"], args["model_instance_name"])
+        self._senders: dict[str, Any] = {}
+        self._asking = threading.Lock()
+        self._outbox: queue.SimpleQueue[_Message | None] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=target, daemon=True, name=name)
+            for name, target in (("seqway-outbox", self._send), ("seqway-watcher", self._watch))
+        ]
+        self._engine.start()
+        for thread in self._threads:
+            thread.start()
+
+    def execute(self, requests: list[Any]) -> None:
+        """Hands each request to the engine; a request that can't be read is refused by itself."""
+        for request in requests:
+            sender = request.get_response_sender()
+            key = request.request_id() or uuid.uuid4().hex
+            try:
+                texts, options, cancelled = _read(request)
+            except InvalidOptionsError as error:
+                refused: list[Event] = [Refused("INVALID_OPTIONS", str(error))]
+                self._outbox.put(_Message(key, sender, refused, last=True))
+                continue
+            for other in cancelled:
+                self._engine.cancel(other)
+            self._senders[key] = sender
+            self._engine.submit(Request(key, texts, options, self._sink(key, sender)))
+
+    def finalize(self) -> None:
+        """Ends what runs and waits for its last answers to be sent."""
+        self._engine.stop()
+        self._stopping.set()
+        self._outbox.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _sink(self, key: str, sender: Any) -> Any:
+        def sink(events: list[Event], last: bool) -> None:
+            self._outbox.put(_Message(key, sender, events, last))
+
+        return sink
+
+    def _send(self) -> None:
+        while (message := self._outbox.get()) is not None:
+            if message.last:
+                with self._asking:
+                    self._senders.pop(message.key, None)
+            text = json.dumps([event.as_dict() for event in message.events], ensure_ascii=False)
+            flags = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL if message.last else 0
+            try:
+                message.sender.send(_response(text), flags=flags)
+            except pb_utils.TritonModelException:
+                self._engine.cancel(message.key)  # the caller is gone
+
+    def _watch(self) -> None:
+        """Cancels what callers left, and brings the metrics up to date, once a step."""
+        steps = -1
+        while not self._stopping.wait(WATCH_SECONDS if self._senders else IDLE_WATCH_SECONDS):
+            if self._engine.gauges.steps != steps:
+                steps = self._engine.gauges.steps
+                for key in list(self._senders):
+                    if self._has_left(key):
+                        self._engine.cancel(key)
+            self._metrics.update(self._engine, time.monotonic())
+
+    def _has_left(self, key: str) -> bool:
+        """Asks under the lock: Triton crashes when it is asked about a request that was closed."""
+        with self._asking:
+            sender = self._senders.get(key)
+            return sender is not None and bool(sender.is_cancelled())
+
+
+def _settings(config: dict[str, Any]) -> Settings:
+    """The engine's settings from the parameters in config.pbtxt."""
+    values = {key: item["string_value"] for key, item in config["parameters"].items()}
+    instances = sum(int(group["count"]) for group in config["instance_group"])
+    cores = len(os.sched_getaffinity(0))
+    limits = Limits(
+        max_rows=int(values.get("max_rows", Limits.max_rows)),
+        max_waiting=int(values.get("max_waiting", Limits.max_waiting)),
+    )
+    lanes = int(values.get("lanes", 0)) or max(1, cores // instances)
+    return Settings(lanes=lanes, threads=int(values.get("threads", 1)), limits=limits)
+
+
+def _read(request: Any) -> tuple[list[str], Options, list[str]]:
+    """The texts, options and ids to cancel of a request."""
+    raw = pb_utils.get_input_tensor_by_name(request, "OPTIONS").as_numpy().ravel()
+    try:
+        options = json.loads(raw[0]) if raw.size else {}
+    except ValueError as error:
+        raise InvalidOptionsError(f"OPTIONS is not JSON: {error}") from error
+    if not isinstance(options, dict):
+        raise InvalidOptionsError("OPTIONS must be a JSON object")
+    cancelled = options.pop("cancel", [])
+    if not isinstance(cancelled, list) or not all(isinstance(key, str) for key in cancelled):
+        raise InvalidOptionsError("cancel must be a list of request ids")
+    texts = pb_utils.get_input_tensor_by_name(request, "TEXT").as_numpy().ravel()
+    try:
+        return [text.decode() for text in texts], parse_options(options), cancelled
+    except UnicodeDecodeError as error:
+        raise InvalidOptionsError(f"TEXT is not UTF-8: {error}") from error
+
+
+def _response(text: str) -> Any:
+    array = np.array([text.encode()], dtype=np.object_)
+    return pb_utils.InferenceResponse([pb_utils.Tensor("EVENTS", array)])

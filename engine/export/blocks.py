@@ -1,0 +1,131 @@
+"""The blocks of `engine.model.layers` as ONNX nodes; a `prefix` names the weights of a block.
+
+B rows, S positions, H heads, K head width, D model width.  Weights keep the names of the PyTorch
+parameters; a linear map whose `bias` is not among them has none.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from engine.export.graph import Array, GraphBuilder
+from engine.model.config import BlockConfig
+
+
+class BlockBuilder(GraphBuilder):
+    """Builds layers of one `BlockConfig` from `weights`, by the names of PyTorch's state dict.
+
+    The scale of attention, 1/sqrt(K), is folded into the query projection: each linear map whose
+    prefix ends in ".query" is multiplied by it.
+    """
+
+    def __init__(self, name: str, weights: dict[str, Array], block: BlockConfig) -> None:
+        super().__init__(name)
+        self.weights = weights
+        self.block = block
+
+    def norm(self, x: str, prefix: str) -> str:
+        """LayerNorm or RMSNorm over the last axis."""
+        scale = self.constant(f"{prefix}.weight", self.weights[f"{prefix}.weight"])
+        epsilon = self.block.norm_epsilon
+        if self.block.norm_kind == "rms":
+            return self.call("RMSNormalization", x, scale, epsilon=epsilon, axis=-1)
+        bias = self.constant(f"{prefix}.bias", self.weights[f"{prefix}.bias"])
+        return self.call("LayerNormalization", x, scale, bias, epsilon=epsilon)
+
+    def linear(self, x: str, prefix: str) -> str:
+        """A linear map `[..., in] -> [..., out]`."""
+        return self.product(x, prefix, *self._linear_weights(prefix))
+
+    def _linear_weights(self, prefix: str) -> tuple[Array, Array | None]:
+        weight = self.weights[f"{prefix}.weight"]
+        bias = self.weights.get(f"{prefix}.bias")
+        if not (prefix.endswith(".query") and self.block.scale_attention):
+            return weight, bias
+        scale = np.float32(self.block.head_width**-0.5)
+        return weight * scale, None if bias is None else bias * scale
+
+    def product(
+        self, x: str, prefix: str, weight: Array, bias: Array | None = None, to: str = ""
+    ) -> str:
+        """`x @ weight.T + bias`, with `weight [out, in]`; `to` names the result."""
+        kernel = self.constant(f"{prefix}.weight", weight.T)
+        if bias is None:
+            return self.call("MatMul", x, kernel, to=to or prefix)
+        product = self.call("MatMul", x, kernel, to=prefix)
+        return self.call("Add", product, self.constant(f"{prefix}.bias", bias), to=to)
+
+    def joined(self, x: str, name: str, prefixes: list[str]) -> list[str]:
+        """Several linear maps of one input as one product, split again; their widths are equal."""
+        weights, biases = zip(*(self._linear_weights(prefix) for prefix in prefixes), strict=True)
+        bias = None if biases[0] is None else np.concatenate(biases)
+        product = self.product(x, name, np.concatenate(weights), bias)
+        names = [f"{prefix}.split" for prefix in prefixes]
+        return self.call_many("Split", [product], names, axis=-1, num_outputs=len(names))
+
+    def query_key_value(self, x: str, prefix: str) -> list[str]:
+        """The three projections of self-attention."""
+        return self.joined(x, f"{prefix}.qkv", [f"{prefix}.{p}" for p in ("query", "key", "value")])
+
+    def split_heads(self, x: str, to: str = "") -> str:
+        """`[B,S,H*K] -> [B,H,S,K]`."""
+        shape = self.integers(0, 0, self.block.heads, self.block.head_width)
+        return self.call("Transpose", self.call("Reshape", x, shape), perm=[0, 2, 1, 3], to=to)
+
+    def attend(self, query: str, keys: str, values: str, mask: str, weights_to: str = "") -> str:
+        """Softmax attention over `[B,H,*,K]`; `mask` is added to the scores `[B,H,*,S]`.
+
+        `weights_to` names the softmax.
+        """
+        scores = self.call("MatMul", query, self.call("Transpose", keys, perm=[0, 1, 3, 2]))
+        weights = self.call("Softmax", self.call("Add", scores, mask), axis=-1, to=weights_to)
+        return self.call("MatMul", weights, values)
+
+    def self_attention(self, x: str, prefix: str, mask: str) -> str:
+        """Self-attention over whole sequences, `[B,S,D] -> [B,S,D]`."""
+        query, key, value = (self.split_heads(part) for part in self.query_key_value(x, prefix))
+        context = self.call("Transpose", self.attend(query, key, value, mask), perm=[0, 2, 1, 3])
+        inner = self.block.heads * self.block.head_width
+        joined = self.call("Reshape", context, self.integers(0, 0, inner))
+        return self.linear(joined, f"{prefix}.output")
+
+    def feed_forward(self, x: str, prefix: str) -> str:
+        """The feed-forward block with its residual."""
+
+        def ffn(h: str) -> str:
+            inner = f"{prefix}.sublayer"
+            if not self.block.gated:
+                hidden = self.activation(self.linear(h, f"{inner}.up"))
+            else:
+                gate, up = self.joined(h, f"{inner}.gate_up", [f"{inner}.gate", f"{inner}.up"])
+                hidden = self.call("Mul", self.activation(gate), up)
+            return self.linear(hidden, f"{inner}.down")
+
+        return self.residual(x, prefix, ffn)
+
+    def activation(self, x: str) -> str:
+        """The activation of the feed-forward blocks."""
+        kind = self.block.activation
+        if kind == "silu":
+            return self.call("Mul", x, self.call("Sigmoid", x))
+        if kind == "relu" and not self.block.bias:
+            # ONNX Runtime makes no INT8 product of a MatMul whose Relu is rounded.
+            return self.call("Max", x, self.constant("zero_float", np.array(0, np.float32)))
+        if kind == "gelu_tanh":
+            return self.call("Gelu", x, approximate="tanh")
+        return self.call({"relu": "Relu", "gelu": "Gelu", "tanh": "Tanh"}[kind], x)
+
+    def residual(self, x: str, prefix: str, sublayer: Callable[[str], str]) -> str:
+        """The residual sum around `sublayer`, with the norm before or after it."""
+        if self.block.norm == "pre":
+            return self.call("Add", x, sublayer(self.norm(x, f"{prefix}.norm")))
+        return self.norm(self.call("Add", x, sublayer(x)), f"{prefix}.norm")
+
+    def encoder_block(self, x: str, prefix: str, mask: str) -> str:
+        """Self-attention and feed-forward, `[B,S,D] -> [B,S,D]`."""
+        x = self.residual(
+            x,
+            f"{prefix}.attention",
+            lambda h: self.self_attention(h, f"{prefix}.attention.sublayer", mask),
+        )
+        return self.feed_forward(x, f"{prefix}.ffn")

@@ -1,0 +1,87 @@
+"""Finds a checkpoint: a folder, or a hub id of which only the files that are needed are fetched."""
+
+from fnmatch import fnmatch
+from pathlib import Path
+
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+from engine.model.errors import CheckpointError
+
+SAFETENSORS = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
+PICKLES = ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json")
+
+_CONFIGURATION = ("config.json", "generation_config.json")
+_TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "target_vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "*.model",
+    "*.spm",
+)
+
+
+def locate(folder_or_id: str | Path, revision: str | None, allow_pickle: bool) -> Path:
+    """The checkpoint's folder; a hub id is downloaded first, or taken from the local cache.
+
+    The hub's token is taken from the environment, as `huggingface_hub` does.
+
+    Raises:
+        CheckpointError: it is neither a folder nor a hub id that could be had, or has pickled
+            weights only and `allow_pickle` is not given.
+
+    """
+    folder = Path(folder_or_id)
+    if folder.is_dir():
+        return folder
+    try:
+        return _download(str(folder_or_id), revision, allow_pickle)
+    except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(
+            f"{folder_or_id} is neither a folder nor a hub id that could be downloaded: "
+            f"{_first_line(error)}"
+        ) from error
+
+
+def _download(repo_id: str, revision: str | None, allow_pickle: bool) -> Path:
+    try:
+        names = HfApi().list_repo_files(repo_id, revision=revision)
+    except (OSError, OfflineModeIsEnabled) as error:
+        if isinstance(error, HfHubHTTPError):
+            raise
+        return Path(snapshot_download(repo_id, revision=revision, local_files_only=True))
+    wanted = (*_CONFIGURATION, *_TOKENIZER, *_weights(repo_id, names, allow_pickle))
+    return Path(snapshot_download(repo_id, revision=revision, allow_patterns=list(wanted)))
+
+
+def _weights(repo_id: str, names: list[str], allow_pickle: bool) -> tuple[str, ...]:
+    """The patterns of one format only: many repositories hold the same weights in several."""
+    if _any(names, SAFETENSORS):
+        return SAFETENSORS
+    if _any(names, PICKLES) and not allow_pickle:
+        raise CheckpointError(pickles_refused(repo_id))
+    return PICKLES
+
+
+def _any(names: list[str], patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch(name, pattern) for name in names for pattern in patterns)
+
+
+def pickles_refused(where: object) -> str:
+    """Why pickled weights are not loaded."""
+    return (
+        f"{where} has no .safetensors file, only pickled weights, which can run code when they are "
+        "loaded: give --allow-pickle if you trust their author, or convert them to safetensors."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

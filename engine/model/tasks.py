@@ -1,0 +1,65 @@
+"""Which task a checkpoint was made for, told by the class that wrote it."""
+
+from pathlib import Path
+from typing import Literal
+
+from engine.model.errors import CheckpointError
+from engine.runtime.manifest import Task
+
+Head = Literal["classification", "spans"]
+
+_HEAD_OF_TASK: dict[Task, Head] = {
+    "classification": "classification",
+    "question-answering": "spans",
+}
+_TASK_OF_HEAD: dict[Head, Task] = {head: task for task, head in _HEAD_OF_TASK.items()}
+_HEAD_OF_CLASS: dict[str, Head] = {
+    "ForSequenceClassification": "classification",
+    "ForQuestionAnswering": "spans",
+}
+_GENERATES = ("ForConditionalGeneration", "MTModel", "Model")
+"""A bare encoder-decoder ("BartModel") is complete where its head is the embeddings' copy."""
+
+
+def check_architecture(
+    folder: Path, kind: Literal["seq2seq", "encoder"], classes: list[str], task: Task | None
+) -> Head | None:
+    """The head that serves `task`; None for a checkpoint that generates text.
+
+    `classes` are the checkpoint's `architectures`; older ones name none.
+
+    Raises:
+        CheckpointError: the checkpoint was not made for the task.
+
+    """
+    name = classes[0] if classes else ""
+    found = next((head for end, head in _HEAD_OF_CLASS.items() if name.endswith(end)), None)
+    if kind == "seq2seq":
+        _check_seq2seq(folder, name, task)
+        return None
+    if task in ("translation", "summarization"):
+        raise CheckpointError(f"{folder} holds {name or 'an encoder'}, which can't do {task}.")
+    wanted = _HEAD_OF_TASK[task] if task else found
+    if wanted is None or (name and wanted != found):
+        head = f"head for {task}" if task else "head that is supported"
+        raise CheckpointError(
+            f"{folder} holds {name or 'an encoder'}, which has no {head}: fine-tune it first."
+        )
+    return wanted
+
+
+def _check_seq2seq(folder: Path, name: str, task: Task | None) -> None:
+    if task == "classification" or _can_not_generate(name):
+        raise CheckpointError(
+            f"{folder} holds {name or 'an encoder-decoder'}, which is supported for translation, "
+            f"summarization and generative question answering only."
+        )
+
+
+def _can_not_generate(name: str) -> bool:
+    return bool(name) and (name.endswith("EncoderModel") or not name.endswith(_GENERATES))
+
+
+def guess_task(head: Head | None) -> Task | None:
+    """The task that a head was made for; None for a checkpoint that generates text."""
+    return _TASK_OF_HEAD[head] if head else None

@@ -1,0 +1,55 @@
+"""Runs the graph of an encoder variant with ONNX Runtime."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from engine.runtime.encoder_windows import Window
+from engine.runtime.manifest import Manifest
+
+GRAPH_FILE = "model.onnx"
+
+Floats = NDArray[np.float32]
+
+
+class EncoderSession:
+    """The encoder of the variant in `folder`; `run` may be called from several threads at once."""
+
+    def __init__(self, folder: Path, manifest: Manifest, threads: int) -> None:
+        self.manifest = manifest
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # It would keep a plan for every shape that was ever seen.
+        options.enable_mem_pattern = False
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Product and bias become one Gemm before the Q/DQ nodes are looked at; a float Gemm stays.
+        disabled = ["MatMulAddFusion"] if manifest.precision == "int8" else []
+        self._session = ort.InferenceSession(
+            str(folder / GRAPH_FILE),
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=disabled,
+        )
+
+    def run(self, windows: Sequence[Window]) -> list[Floats]:
+        """Of each window the logits: `[labels]`, or `[len(ids),2]` of a span head."""
+        lengths = [len(window.ids) for window in windows]
+        shape = (len(windows), max(lengths))
+        inputs = {"input_ids": np.full(shape, self.manifest.pad_id, np.int64)}
+        inputs["mask"] = np.zeros(shape, np.int64)
+        if self.manifest.token_type_ids:
+            inputs["token_types"] = np.zeros(shape, np.int64)
+        for row, (window, length) in enumerate(zip(windows, lengths, strict=True)):
+            inputs["input_ids"][row, :length] = window.ids
+            inputs["mask"][row, :length] = 1
+            if self.manifest.token_type_ids:
+                inputs["token_types"][row, :length] = window.token_types
+        (logits,) = self._session.run(["logits"], inputs)
+        if self.manifest.head == "spans":
+            return [row[:length] for row, length in zip(logits, lengths, strict=True)]
+        return list(logits)

@@ -1,0 +1,72 @@
+"""Models of any size: what `save_model` writes is what ONNX Runtime reads."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+
+from engine.export import graph
+from engine.export.calibration import Observer
+from engine.export.graph import FLOAT, GraphBuilder, check_model, save_model
+from engine.export.quantization import quantize
+
+WIDTH = 600
+"""A square matrix of this width is over `EXTERNAL_SIZE`."""
+
+
+@pytest.fixture
+def model() -> onnx.ModelProto:
+    random = np.random.default_rng(0)
+    builder = GraphBuilder("product")
+    x = builder.input("x", FLOAT, ["B", WIDTH])
+    kernel = builder.constant("kernel", random.normal(size=(WIDTH, WIDTH)).astype(np.float32))
+    bias = builder.constant("bias", random.normal(size=WIDTH).astype(np.float32))
+    builder.call("Add", builder.call("MatMul", x, kernel, to="product"), bias, to="y")
+    builder.output("y", FLOAT, ["B", WIDTH])
+    return builder.build()
+
+
+def _run(path: Path, x: np.ndarray) -> np.ndarray:
+    (answer,) = ort.InferenceSession(str(path)).run(None, {"x": x})
+    assert isinstance(answer, np.ndarray)
+    return answer
+
+
+def test_a_large_model_keeps_its_big_constants_in_a_file_beside_it(
+    tmp_path: Path, model: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, large = tmp_path / "small.onnx", tmp_path / "large.onnx"
+    save_model(model, small)
+    monkeypatch.setattr(graph, "EXTERNAL_LIMIT", 1000)
+    save_model(model, large)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "small.onnx",
+        "large.onnx",
+        "large.onnx.data",
+    }
+    assert large.stat().st_size < 10_000 < (tmp_path / "large.onnx.data").stat().st_size
+    x = np.random.default_rng(1).normal(size=(3, WIDTH)).astype(np.float32)
+    np.testing.assert_array_equal(_run(large, x), _run(small, x))
+
+
+def test_a_large_model_is_observed_and_quantized_as_a_small_one(
+    tmp_path: Path, model: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.random.default_rng(1).normal(size=(3, WIDTH)).astype(np.float32)
+    exact = tmp_path / "exact.onnx"
+    save_model(model, exact)
+    monkeypatch.setattr(graph, "EXTERNAL_LIMIT", 1000)
+    observer = Observer(model)
+    np.testing.assert_array_equal(observer.run({"x": x})["y"], _run(exact, x))
+    rounded = tmp_path / "rounded.onnx"
+    save_model(quantize(model, observer.magnitudes()), rounded)
+    error = np.abs(_run(rounded, x) - _run(exact, x)).mean()
+    assert 0 < error < 0.05 * np.abs(_run(exact, x)).mean()
+
+
+def test_an_invalid_graph_is_refused(model: onnx.ModelProto) -> None:
+    model.graph.node[0].input[1] = "nowhere"
+    with pytest.raises(onnx.checker.ValidationError, match="nowhere"):
+        check_model(model)

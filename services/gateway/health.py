@@ -1,13 +1,37 @@
 """Truthful `grpc.health.v1`."""
 
-from grpc_health.v1 import health, health_pb2  # type: ignore[import-untyped]
-from seqway.v1 import model_pb2, translation_pb2
+from collections.abc import Mapping
 
-from services.inference.catalogue import Catalogue
+from grpc_health.v1 import health, health_pb2  # type: ignore[import-untyped]
+from seqway.v1 import (
+    classification_pb2,
+    model_pb2,
+    question_answering_pb2,
+    summarization_pb2,
+    translation_pb2,
+)
+
+from services.inference.catalogue import (
+    CLASSIFICATION,
+    QUESTION_ANSWERING,
+    SUMMARIZATION,
+    TRANSLATION,
+    Catalogue,
+)
 
 OVERALL = ""
-TRANSLATION = translation_pb2.DESCRIPTOR.services_by_name["TranslationService"].full_name
 MODELS = model_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
+
+# The services that need a model, and the task that it must be for.
+SERVICES: Mapping[str, str] = {
+    file.services_by_name[name].full_name: task
+    for file, name, task in (
+        (translation_pb2.DESCRIPTOR, "TranslationService", TRANSLATION),
+        (summarization_pb2.DESCRIPTOR, "SummarizationService", SUMMARIZATION),
+        (classification_pb2.DESCRIPTOR, "ClassificationService", CLASSIFICATION),
+        (question_answering_pb2.DESCRIPTOR, "QuestionAnsweringService", QUESTION_ANSWERING),
+    )
+}
 
 
 class Health:
@@ -18,10 +42,11 @@ class Health:
         self.servicer = health.aio.HealthServicer()
 
     async def update(self) -> None:
-        """Tells all who watch."""
-        await self._set(OVERALL, self._catalogue.translates)
-        await self._set(TRANSLATION, self._catalogue.translates)
+        """Tells all who watch: the whole serves when one of its services does."""
+        await self._set(OVERALL, self._catalogue.serves())
         await self._set(MODELS, self._catalogue.reachable)
+        for service, task in SERVICES.items():
+            await self._set(service, self._catalogue.serves(task))
 
     async def drain(self) -> None:
         """NOT_SERVING from now on, whatever the catalogue says."""

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import grpc
 from seqway.v1 import model_pb2, model_pb2_grpc
 
-from services.gateway.conversion import model_message
+from services.gateway.messages.models import model_message
 from services.inference.catalogue import Catalogue, Variant
 from services.inference.errors import (
     InvalidOptionError,

@@ -6,15 +6,27 @@ import logging
 import grpc
 from grpc_health.v1 import health, health_pb2_grpc  # type: ignore[import-untyped]
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
-from seqway.v1 import model_pb2_grpc, translation_pb2_grpc
+from seqway.v1 import (
+    classification_pb2_grpc,
+    model_pb2_grpc,
+    question_answering_pb2_grpc,
+    summarization_pb2_grpc,
+    translation_pb2_grpc,
+)
 
 from services.gateway.admission import Admission
 from services.gateway.calls import CallInterceptor
-from services.gateway.health import MODELS, TRANSLATION, Health
+from services.gateway.classification_service import ClassificationServicer
+from services.gateway.health import MODELS, SERVICES, Health
 from services.gateway.model_service import ModelServicer
+from services.gateway.question_answering_service import QuestionAnsweringServicer
 from services.gateway.settings import GatewaySettings
+from services.gateway.summarization_service import SummarizationServicer
 from services.gateway.translation_service import TranslationServicer
+from services.inference.answerer import Answerer
 from services.inference.catalogue import Catalogue
+from services.inference.classifier import Classifier
+from services.inference.summarizer import Summarizer
 from services.inference.translator import Translator
 from services.inference.triton.engine import TritonEngine
 from services.inference.watch import Watch
@@ -34,11 +46,18 @@ class Gateway:
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
-        self._engine = TritonEngine(settings.triton_url, settings.triton_streams)
+        self._engine = TritonEngine(
+            settings.triton_url, settings.triton_streams, settings.encoder_patience
+        )
         self._catalogue = Catalogue(settings.preferred_precisions)
         self._health = Health(self._catalogue)
         self._watch = Watch(
-            self._engine, self._engine.repository, self._catalogue, settings, self._health.update
+            self._engine,
+            self._engine.encoder,
+            self._engine.repository,
+            self._catalogue,
+            settings,
+            self._health.update,
         )
         self._server = self._build()
         self._watching: asyncio.Task[None] | None = None
@@ -74,15 +93,29 @@ class Gateway:
         server = grpc.aio.server(
             interceptors=[CallInterceptor(admission)], options=_channel_options(settings)
         )
-        translator = Translator(self._engine, self._catalogue, settings)
-        translation_pb2_grpc.add_TranslationServiceServicer_to_server(
-            TranslationServicer(translator, settings), server
-        )
+        self._add_tasks(server)
         model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(self._catalogue), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
-        names = (TRANSLATION, MODELS, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        names = (*SERVICES, MODELS, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         return server
+
+    def _add_tasks(self, server: grpc.aio.Server) -> None:
+        engine, encoder = self._engine, self._engine.encoder
+        catalogue, settings = self._catalogue, self._settings
+        translation_pb2_grpc.add_TranslationServiceServicer_to_server(
+            TranslationServicer(Translator(engine, catalogue, settings), settings), server
+        )
+        summarization_pb2_grpc.add_SummarizationServiceServicer_to_server(
+            SummarizationServicer(Summarizer(engine, catalogue, settings), settings), server
+        )
+        classification_pb2_grpc.add_ClassificationServiceServicer_to_server(
+            ClassificationServicer(Classifier(encoder, catalogue), settings), server
+        )
+        question_answering_pb2_grpc.add_QuestionAnsweringServiceServicer_to_server(
+            QuestionAnsweringServicer(Answerer(engine, encoder, catalogue, settings), settings),
+            server,
+        )
 
 
 def _channel_options(settings: GatewaySettings) -> list[tuple[str, int]]:

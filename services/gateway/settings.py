@@ -24,7 +24,7 @@ class GatewaySettings(InferenceSettings):
         default=512, ge=1, description="the most calls in flight; more are refused"
     )
     max_message_bytes: int = Field(
-        default=4 * 1024 * 1024, ge=1024, description="the most bytes in one message"
+        default=16 * 1024 * 1024, ge=1024, description="the most bytes in one message"
     )
     max_connection_age: float = Field(
         default=0.0,

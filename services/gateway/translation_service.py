@@ -6,10 +6,10 @@ from typing import Any, TypeAlias
 import grpc
 from seqway.v1 import translation_pb2, translation_pb2_grpc
 
-from services.gateway.conversion import job_of, stream_response, translate_response
 from services.gateway.deadlines import deadline_of
+from services.gateway.messages.translation import Request, job_of, stream_response, unary_response
 from services.gateway.metrics import FirstDelta
-from services.gateway.validation import TranslationRequest, check_translation
+from services.gateway.validation import check_translation
 from services.inference.settings import InferenceSettings
 from services.inference.translator import Job, Translator
 
@@ -27,7 +27,7 @@ class TranslationServicer(translation_pb2_grpc.TranslationServiceServicer):
         self, request: translation_pb2.TranslateRequest, context: Context
     ) -> translation_pb2.TranslateResponse:
         """Answers when all texts are done."""
-        return translate_response(await self._translator.translate(self._job(request, context)))
+        return unary_response(await self._translator.translate(self._job(request, context)))
 
     async def StreamTranslate(  # type: ignore[override]  # noqa: N802
         self, request: translation_pb2.StreamTranslateRequest, context: Context
@@ -43,6 +43,6 @@ class TranslationServicer(translation_pb2_grpc.TranslationServiceServicer):
                 await context.write(stream_response(output))
                 first.note()
 
-    def _job(self, request: TranslationRequest, context: Context) -> Job:
+    def _job(self, request: Request, context: Context) -> Job:
         check_translation(request, self._settings)
         return job_of(request, deadline_of(context, self._settings))

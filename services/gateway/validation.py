@@ -1,8 +1,17 @@
-"""What a request must be; every function raises an InvalidRequestError that names the field."""
+"""What a request must be; every function raises an InvalidRequestError that names the field.
 
+Generation options are checked where they are converted: `services.gateway.messages.options`.
+"""
+
+import math
 from collections.abc import Sequence
 
-from seqway.v1 import generation_pb2, translation_pb2
+from seqway.v1 import (
+    classification_pb2,
+    question_answering_pb2,
+    summarization_pb2,
+    translation_pb2,
+)
 
 from services.inference.errors import (
     CallTooLongError,
@@ -11,23 +20,95 @@ from services.inference.errors import (
     MissingFieldError,
     TextTooLongError,
     TooManyContentsError,
+    UnsupportedMimeTypeError,
 )
+from services.inference.markup import MIME_TYPES
 from services.inference.settings import InferenceSettings
 
-TranslationRequest = translation_pb2.TranslateRequest | translation_pb2.StreamTranslateRequest
+# The engine refuses more.
+MAX_ANSWERS = 100
+MAX_ANSWER_TOKENS = 512
 
 
-def check_translation(request: TranslationRequest, settings: InferenceSettings) -> None:
+def check_translation(
+    request: translation_pb2.TranslateRequest | translation_pb2.StreamTranslateRequest,
+    settings: InferenceSettings,
+) -> None:
     """Checks all that can be checked without knowing the models."""
     _check_required("source_language_code", request.source_language_code)
     _check_required("target_language_code", request.target_language_code)
     _check_contents(request.contents, settings)
-    _check_options(request.options)
+    if request.mime_type.lower() not in MIME_TYPES:
+        known = ", ".join(sorted(filter(None, MIME_TYPES)))
+        raise UnsupportedMimeTypeError(f"mime_type must be one of {known}", field="mime_type")
+    _check_terms(request, settings)
+
+
+def check_summarization(
+    request: summarization_pb2.SummarizeRequest | summarization_pb2.StreamSummarizeRequest,
+    settings: InferenceSettings,
+) -> None:
+    """Checks all that can be checked without knowing the models."""
+    _check_contents(request.contents, settings)
+    if request.length not in summarization_pb2.SummaryLength.values():
+        raise InvalidOptionError(f"there is no length {request.length}", field="length")
+
+
+def check_classification(
+    request: classification_pb2.ClassifyRequest, settings: InferenceSettings
+) -> None:
+    """Checks all that can be checked without knowing the models."""
+    _check_contents(request.contents, settings)
+    if request.top_k < 0:
+        raise InvalidOptionError("top_k must not be negative; 0 means all labels", field="top_k")
+    if math.isnan(request.threshold) or not 0 <= request.threshold <= 1:
+        raise InvalidOptionError("threshold must be from 0 to 1", field="threshold")
+
+
+def check_question(
+    request: question_answering_pb2.AnswerQuestionRequest, settings: InferenceSettings
+) -> None:
+    """Checks all that can be checked without knowing the models."""
+    for name, text in (("question", request.question), ("context", request.context)):
+        _check_required(name, text)
+        _check_text(name, text, settings.max_text_characters)
+    _check_range("top_k", request.top_k, MAX_ANSWERS)
+    _check_range("max_answer_tokens", request.max_answer_tokens, MAX_ANSWER_TOKENS)
+    for name in ("num_hypotheses", "token_log_probs"):
+        if getattr(request.options, name) > 1 or getattr(request.options, name) is True:
+            raise InvalidOptionError(
+                f"options.{name} has no use here: answers to questions do not carry it",
+                field=f"options.{name}",
+            )
+
+
+def _check_terms(
+    request: translation_pb2.TranslateRequest | translation_pb2.StreamTranslateRequest,
+    settings: InferenceSettings,
+) -> None:
+    for name, count in (
+        ("do_not_translate", len(request.do_not_translate)),
+        ("glossary", len(request.glossary)),
+    ):
+        if count > settings.max_terms:
+            raise InvalidOptionError(
+                f"{name} has {count} entries; the most is {settings.max_terms}", field=name
+            )
+    for index, phrase in enumerate(request.do_not_translate):
+        _check_required(f"do_not_translate[{index}]", phrase)
+    for index, entry in enumerate(request.glossary):
+        _check_required(f"glossary[{index}].source_term", entry.source_term)
+        _check_required(f"glossary[{index}].target_term", entry.target_term)
 
 
 def _check_required(field: str, value: str) -> None:
     if not value.strip():
         raise MissingFieldError(f"{field} is required", field=field)
+
+
+def _check_range(field: str, value: int, most: int) -> None:
+    if not 0 <= value <= most:
+        raise InvalidOptionError(f"{field} must be from 0 to {most}; it is {value}", field=field)
 
 
 def _check_contents(contents: Sequence[str], settings: InferenceSettings) -> None:
@@ -39,7 +120,10 @@ def _check_contents(contents: Sequence[str], settings: InferenceSettings) -> Non
             field="contents",
         )
     for index, text in enumerate(contents):
-        _check_text(index, text, settings.max_text_characters)
+        field = f"contents[{index}]"
+        if not text:
+            raise EmptyTextError(f"{field} is empty", field=field)
+        _check_text(field, text, settings.max_text_characters)
     characters = sum(map(len, contents))
     if characters > settings.max_call_characters:
         raise CallTooLongError(
@@ -48,22 +132,8 @@ def _check_contents(contents: Sequence[str], settings: InferenceSettings) -> Non
         )
 
 
-def _check_text(index: int, text: str, limit: int) -> None:
-    field = f"contents[{index}]"
-    if not text:
-        raise EmptyTextError(f"{field} is empty", field=field)
+def _check_text(field: str, text: str, limit: int) -> None:
     if len(text) > limit:
         raise TextTooLongError(
             f"{field} has {len(text)} characters; the most is {limit}", field=field
-        )
-
-
-def _check_options(options: generation_pb2.GenerationOptions) -> None:
-    if options.max_new_tokens < 0:
-        raise InvalidOptionError(
-            "max_new_tokens must not be negative", field="options.max_new_tokens"
-        )
-    if options.priority not in generation_pb2.Priority.values():
-        raise InvalidOptionError(
-            f"there is no priority {options.priority}", field="options.priority"
         )

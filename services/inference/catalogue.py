@@ -4,14 +4,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from services.inference.errors import (
+    MissingFieldError,
     ModelNotReadyError,
     TritonUnavailableError,
     UnknownLanguagePairError,
     UnknownModelError,
 )
+from services.inference.languages import direction, directions, reads
 from services.inference.manifest import Manifest
 
 TRANSLATION = "translation"
+SUMMARIZATION = "summarization"
+CLASSIFICATION = "classification"
+QUESTION_ANSWERING = "question-answering"
+TASKS = (TRANSLATION, SUMMARIZATION, CLASSIFICATION, QUESTION_ANSWERING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +31,6 @@ class Variant:
     def name(self) -> str:
         """The variant's name, which is also its name in Triton."""
         return self.manifest.name
-
-    def translates(self, source: str, target: str) -> bool:
-        """Whether the pair of BCP-47 codes is one of the variant's; "en-GB" is served by "en"."""
-        return any(
-            _covers(mine, source) and _covers(yours, target)
-            for mine, yours in self.manifest.language_pairs
-        )
 
 
 class Catalogue:
@@ -47,10 +46,12 @@ class Catalogue:
         """Whether Triton answered when it was last asked."""
         return self._reachable
 
-    @property
-    def translates(self) -> bool:
-        """Whether a variant is ready to translate."""
-        return any(each.ready and each.manifest.task == TRANSLATION for each in self.variants())
+    def serves(self, task: str = "") -> bool:
+        """Whether a variant is ready for the task; for any task when that is empty."""
+        variants = self._variants.values()
+        return any(
+            each.ready and each.manifest.task == (task or each.manifest.task) for each in variants
+        )
 
     def variants(self) -> list[Variant]:
         """All variants, by name."""
@@ -77,48 +78,67 @@ class Catalogue:
             )
         return self._variants[name]
 
-    def pick(self, source: str, target: str, model: str) -> Variant:
-        """The best ready variant for the pair, of `model` when that is not empty.
+    def pick(self, task: str, model: str) -> Variant:
+        """The best ready variant for the task, of `model` when that is not empty.
+
+        Raises UnknownModelError, ModelNotReadyError or TritonUnavailableError.
+        """
+        return self._best(self._able(task, model))
+
+    def pick_only(self, task: str, model: str) -> Variant:
+        """As `pick`, but MissingFieldError when no model is named and there are several."""
+        able = self._able(task, model)
+        models = {each.manifest.base_model for each in able}
+        if not model and len(models) > 1:
+            raise MissingFieldError(
+                f"model is required; there are: {_names(models)}", field="model"
+            )
+        return self._best(able)
+
+    def pick_translator(self, source: str, target: str, model: str) -> tuple[Variant, str, str]:
+        """The best ready variant for the pair, and its own codes of the two languages.
 
         Raises UnknownModelError, UnknownLanguagePairError, ModelNotReadyError or
         TritonUnavailableError.
         """
         self._require_knowledge()
-        named = self._named(model) if model else self._translators()
-        able = [each for each in named if each.translates(source, target)]
+        named = self._named(TRANSLATION, model) if model else self._of(TRANSLATION)
+        able = [each for each in named if direction(each.manifest, source, target)]
         if not able:
-            raise self._unknown_pair(named, source, target, model)
+            raise _unknown_pair([each.manifest for each in named], source, target, model)
+        best = self._best(able)
+        codes = direction(best.manifest, source, target)
+        assert codes is not None
+        return best, *codes
+
+    def _able(self, task: str, model: str) -> list[Variant]:
+        self._require_knowledge()
+        able = self._named(task, model) if model else self._of(task)
+        if not able:
+            raise UnknownModelError(f"no model for {task} is served", field="model")
+        return able
+
+    def _best(self, able: Sequence[Variant]) -> Variant:
         ready = [each for each in able if each.ready]
         if not ready:
             self._require_triton()
             raise ModelNotReadyError(f"{_names(each.name for each in able)}: not ready")
         return min(ready, key=self._preference)
 
-    def _translators(self) -> list[Variant]:
-        return [each for each in self._variants.values() if each.manifest.task == TRANSLATION]
+    def _of(self, task: str) -> list[Variant]:
+        return [each for each in self._variants.values() if each.manifest.task == task]
 
-    def _named(self, model: str) -> list[Variant]:
-        translators = self._translators()
-        named = [each for each in translators if model in (each.name, each.manifest.base_model)]
-        if not named:
-            models = {each.manifest.base_model for each in translators}
-            names = _names({*models, *(each.name for each in translators)})
-            raise UnknownModelError(
-                f'there is no model "{model}"; there are: {names}', field="model"
-            )
-        return named
-
-    def _unknown_pair(
-        self, variants: Sequence[Variant], source: str, target: str, model: str
-    ) -> UnknownLanguagePairError:
-        pairs = {pair for each in variants for pair in each.manifest.language_pairs}
-        knows_source = any(_covers(mine, source) for mine, _ in pairs)
-        subject = f'the model "{model}" does not translate' if model else "no model translates"
-        known = _names(f"{mine} to {yours}" for mine, yours in pairs)
-        return UnknownLanguagePairError(
-            f'{subject} from "{source}" to "{target}"; the pairs are: {known}',
-            field="target_language_code" if knows_source else "source_language_code",
-        )
+    def _named(self, task: str, model: str) -> list[Variant]:
+        """The variants that a name stands for; it may stand for other tasks' too."""
+        named = [each for each in self._variants.values() if _is_named(each, model)]
+        able = [each for each in named if each.manifest.task == task]
+        if able:
+            return able
+        tasks = _names({each.manifest.task for each in named})
+        subject = f'the model "{model}" is for {tasks}' if named else f'there is no model "{model}"'
+        known = self._of(task)
+        names = _names({each.manifest.base_model for each in known} | {each.name for each in known})
+        raise UnknownModelError(f"{subject}; for {task} there are: {names}", field="model")
 
     def _preference(self, variant: Variant) -> tuple[int, str]:
         return self._ranks.get(variant.manifest.precision, len(self._ranks)), variant.name
@@ -132,9 +152,20 @@ class Catalogue:
             raise TritonUnavailableError("Triton does not answer")
 
 
-def _covers(served: str, asked: str) -> bool:
-    served, asked = served.casefold(), asked.replace("_", "-").casefold()
-    return asked == served or asked.startswith(f"{served}-")
+def _is_named(variant: Variant, model: str) -> bool:
+    return model in (variant.name, variant.manifest.base_model)
+
+
+def _unknown_pair(
+    manifests: Sequence[Manifest], source: str, target: str, model: str
+) -> UnknownLanguagePairError:
+    subject = f'the model "{model}" does not translate' if model else "no model translates"
+    known = "; ".join(directions(manifests)) or "none"
+    knows_source = any(reads(each, source) for each in manifests)
+    return UnknownLanguagePairError(
+        f'{subject} from "{source}" to "{target}"; the pairs are: {known}',
+        field="target_language_code" if knows_source else "source_language_code",
+    )
 
 
 def _names(names: Iterable[str]) -> str:

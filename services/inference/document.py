@@ -3,23 +3,14 @@
 Segments are translated in any order and leave in order.  No I/O here.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
-from services.inference.errors import ModelFailedError, TextTooLongError
-from services.inference.events import End, FinishReason, TooLong
-from services.inference.segmentation import Segment, Segmentation
-from services.inference.splitting import split
-
-
-@dataclass(slots=True, eq=False)
-class Row:
-    """A segment and what the engine has said about it; `part` of a sentence that was split."""
-
-    document: "Document"
-    segment: Segment
-    part: bool = False
-    text: str = ""
-    end: End | None = None
+from services.inference.errors import TextTooLongError
+from services.inference.events import End, FinishReason, Hypothesis, Token, TooLong
+from services.inference.generation import Generation
+from services.inference.markup import GlossaryMatch, MarkedText, split
+from services.inference.sentence import Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +23,9 @@ class TranslatedSegment:
     target_end: int
     finish_reason: FinishReason
     score: float
+    log_prob: float
+    tokens: Sequence[Token]
+    alternatives: Sequence[Hypothesis]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,60 +47,59 @@ class TextEnd:
     input_tokens: int = 0
     output_tokens: int = 0
     warnings: list[str] = field(default_factory=list)
+    glossary_matches: list[GlossaryMatch] = field(default_factory=list)
 
 
 class Document:
     """The rows of one text, in order, and how far its translation has gone out."""
 
-    def __init__(self, content: int, segmentation: Segmentation) -> None:
+    def __init__(self, content: int, marked: MarkedText, generation: Generation) -> None:
         self.content = content
-        self.rows = [Row(self, segment) for segment in segmentation.segments]
         self.done = False
-        self._tail = segmentation.tail
+        self._later = replace(generation, target_prefix="")
+        self.rows = [
+            Sentence(self, segment, self._later if index else generation)
+            for index, segment in enumerate(marked.segments)
+        ]
+        self._tail = marked.tail
         self._head = 0
         self._head_started = False
         self._length = 0
         self._target_start = 0
         self._result = TextEnd(content)
 
-    def append(self, row: Row, text: str) -> None:
-        """Takes more of the translation of a row."""
-        row.text += text
-
-    def finish(self, row: Row, end: End) -> None:
-        """Takes the end of a row; ModelFailedError when its generation failed."""
-        if end.finish_reason is FinishReason.ERROR:
-            raise ModelFailedError("the model failed on a sentence")
-        row.text += end.text
-        row.end = end
-
-    def split(self, row: Row, refusal: TooLong) -> tuple[Row, Row]:
-        """Puts two rows in the place of one that was too long, and returns them.
+    def divide(self, row: Sentence, refusal: TooLong, *, is_part: bool) -> list[Sentence]:
+        """Puts rows in the place of one that was too long, and returns them.
 
         A warning tells of it.  TextTooLongError when there is nothing left to split.
         """
         segment = row.segment
-        if len(segment.text) < 2:
+        if not segment.can_split:
             raise TextTooLongError(
-                f"the character at {segment.start} alone is longer than the model takes",
+                f"[{segment.start}, {segment.end}) is one piece and longer than the model takes",
                 field=f"contents[{self.content}]",
             )
-        if not row.part:
+        if not is_part:
             self._result.warnings.append(
                 f"sentence was split: [{segment.start}, {segment.end}) has {refusal.input_tokens}"
                 f" tokens and the model takes {refusal.limit}"
             )
-        left, right = (Row(self, part, part=True) for part in split(segment))
         at = self.rows.index(row, self._head)
-        self.rows[at : at + 1] = [left, right]
-        return left, right
+        first = replace(self._later, target_prefix=row.generation.target_prefix)
+        left, right = split(segment)
+        parts = [
+            Sentence(self, left, first, is_part=True),
+            Sentence(self, right, self._later, is_part=True),
+        ]
+        self.rows[at : at + 1] = parts
+        return parts
 
     def drain(self) -> list[TextDelta | TextEnd]:
         """What may go out now: at most one delta for each segment, then the end."""
         out: list[TextDelta | TextEnd] = []
         while self._head < len(self.rows):
             row = self.rows[self._head]
-            if not row.text and row.end is None:
+            if not row.ready and row.end is None:
                 return out
             self._emit(row, out)
             if row.end is None:
@@ -117,31 +110,42 @@ class Document:
             self._close(out)
         return out
 
-    def _emit(self, row: Row, out: list[TextDelta | TextEnd]) -> None:
-        text, row.text = row.text, ""
+    def _emit(self, row: Sentence, out: list[TextDelta | TextEnd]) -> None:
+        text, row.ready = row.ready, ""
         if not self._head_started:
             self._head_started = True
             self._target_start = self._length + len(row.segment.gap)
             text = row.segment.gap + text
         self._length += len(text)
         if row.end is not None:
-            self._add(row.segment, row.end)
+            self._add(row, row.end)
             if self._head == len(self.rows) - 1:
                 text += self._tail
         if text:
             out.append(TextDelta(self.content, self._head, text))
 
-    def _add(self, segment: Segment, end: End) -> None:
+    def _add(self, row: Sentence, end: End) -> None:
         result = self._result
         result.segments.append(
             TranslatedSegment(
-                source_start=segment.start,
-                source_end=segment.end,
+                source_start=row.segment.start,
+                source_end=row.segment.end,
                 target_start=self._target_start,
                 target_end=self._length,
                 finish_reason=end.finish_reason,
                 score=end.score,
+                log_prob=end.log_prob,
+                tokens=end.tokens,
+                alternatives=end.alternatives,
             )
+        )
+        result.glossary_matches.extend(
+            replace(
+                match,
+                target_start=match.target_start + self._target_start,
+                target_end=match.target_end + self._target_start,
+            )
+            for match in row.glossary_matches
         )
         result.finish_reason = max(result.finish_reason, end.finish_reason)
         result.input_tokens += end.input_tokens

@@ -1,27 +1,12 @@
-"""The port to whatever runs the models: Triton, or a twin of it in a test."""
+"""The port to whatever runs the generating models: Triton, or a twin of it in a test."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from services.inference.events import Event
-
-PriorityName = Literal["interactive", "bulk"]
-
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """How the texts of a call are generated.
-
-    `max_new_tokens` 0 is the model's limit.  `deadline` is a time of the running event loop's
-    clock.
-    """
-
-    stream: bool
-    deadline: float
-    max_new_tokens: int = 0
-    priority: PriorityName = "interactive"
+from services.inference.generation import Generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +21,7 @@ class Reply:
 class Session(AbstractContextManager["Session"], Protocol):
     """The requests of one call; leaving it cancels those not released."""
 
-    def submit(self, texts: Sequence[str]) -> str:
+    def submit(self, texts: Sequence[str], generation: Generation) -> str:
         """Sends texts, one row of the running batch each, and returns the request's id."""
         ...
 
@@ -56,8 +41,8 @@ class Session(AbstractContextManager["Session"], Protocol):
 class Engine(Protocol):
     """Runs models by name."""
 
-    def open(self, model: str, generation: Generation) -> Session:
-        """A session for one call."""
+    def open(self, model: str, deadline: float) -> Session:
+        """A session for one call; `deadline` is a time of the running event loop's clock."""
         ...
 
     async def probe(self, model: str, within: float) -> None:

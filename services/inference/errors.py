@@ -10,6 +10,7 @@
     │   ├── CallTooLongError
     │   ├── InvalidOptionError
     │   ├── InvalidPageTokenError
+    │   ├── UnsupportedMimeTypeError
     │   └── UnknownLanguagePairError
     ├── UnknownModelError
     ├── DeadlineError
@@ -20,7 +21,7 @@
     │       └── ModelDeadError
     └── ModelFailedError
 
-The text of an error is shown to the caller: it never quotes what the caller sent to be translated.
+The text of an error is shown to the caller: it never quotes the texts that the caller sent.
 """
 
 from typing import ClassVar
@@ -91,6 +92,12 @@ class InvalidPageTokenError(InvalidRequestError):
     """The page token is not one that this server gave."""
 
     reason = "INVALID_PAGE_TOKEN"
+
+
+class UnsupportedMimeTypeError(InvalidRequestError):
+    """The texts are of a kind that cannot be translated here."""
+
+    reason = "UNSUPPORTED_MIME_TYPE"
 
 
 class UnknownLanguagePairError(InvalidRequestError):

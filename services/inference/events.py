@@ -1,7 +1,7 @@
 """What an engine says about the texts of a request; docs/triton-protocol.md is the contract."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -10,12 +10,37 @@ from services.inference.errors import ModelFailedError
 
 
 class FinishReason(IntEnum):
-    """Why a generation ended, in rising order of severity; numbered as in seqway.v1."""
+    """Why a generation ended, in rising order of severity."""
 
     EOS = 1
     LENGTH = 2
-    CANCELLED = 3
-    ERROR = 4
+    REPETITION = 3
+    CANCELLED = 4
+    ERROR = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token of an answer; `text` is "" for a special token or a part of a character."""
+
+    id: int
+    text: str
+    log_prob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One of the other answers; `score` is what answers are ranked by."""
+
+    text: str
+    score: float
+    log_prob: float
+    tokens: Sequence[Token] = ()
+
+
+# The span of an output token in the answer, that of the source token which it attends to most, both
+# in code points, and the weight: (target_start, target_end, source_start, source_end, weight).
+Link = tuple[int, int, int, int, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +65,10 @@ class End:
     first_token_ms: float
     total_ms: float
     message: str
+    log_prob: float = 0.0
+    tokens: Sequence[Token] = ()
+    alternatives: Sequence[Hypothesis] = ()
+    alignment: Sequence[Link] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +121,23 @@ def _end(event: Mapping[str, Any]) -> End:
         first_token_ms=event.get("first_token_ms", 0.0),
         total_ms=event.get("total_ms", 0.0),
         message=event.get("message", ""),
+        log_prob=event.get("log_prob", 0.0),
+        tokens=_tokens(event),
+        alternatives=[_hypothesis(each) for each in event.get("alternatives") or ()],
+        alignment=[_link(*each) for each in event.get("alignment") or ()],
     )
+
+
+def _tokens(answer: Mapping[str, Any]) -> list[Token]:
+    return [Token(*each) for each in answer.get("tokens") or ()]
+
+
+def _hypothesis(answer: Mapping[str, Any]) -> Hypothesis:
+    return Hypothesis(answer["text"], answer["score"], answer["log_prob"], _tokens(answer))
+
+
+def _link(target_start: int, target_end: int, start: int, end: int, weight: float) -> Link:
+    return target_start, target_end, start, end, weight
 
 
 def _too_long(event: Mapping[str, Any]) -> TooLong:

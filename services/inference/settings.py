@@ -21,10 +21,15 @@ class InferenceSettings(BaseSettings):
     )
     max_contents: int = Field(default=1024, ge=1, description="the most texts in one call")
     max_text_characters: int = Field(
-        default=100_000, ge=1, description="the most characters (code points) in one text"
+        default=1_000_000, ge=1, description="the most characters (code points) in one text"
     )
     max_call_characters: int = Field(
-        default=1_000_000, ge=1, description="the most characters (code points) in one call"
+        default=4_000_000, ge=1, description="the most characters (code points) in one call"
+    )
+    max_terms: int = Field(
+        default=1_000,
+        ge=0,
+        description="the most phrases not to translate, and the most glossary entries, in one call",
     )
     max_segments_in_flight: int = Field(
         default=64, ge=1, description="the most segments that one call has at Triton at a time"
@@ -49,4 +54,9 @@ class InferenceSettings(BaseSettings):
         default=3.0,
         gt=0,
         description="seconds after which a model that does not answer counts as dead",
+    )
+    encoder_patience: float = Field(
+        default=30.0,
+        gt=0,
+        description="the same for an encoder that has texts to read, behind which probes wait",
     )

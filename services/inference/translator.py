@@ -3,18 +3,22 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from services.inference.call import Call, Summary
+from services.inference.account import Account
 from services.inference.catalogue import Catalogue
 from services.inference.document import Document, TextDelta, TextEnd
-from services.inference.engine import Engine, Generation, PriorityName
-from services.inference.segmentation import segment
+from services.inference.engine import Engine
+from services.inference.generation import Generation
+from services.inference.markup import GlossaryEntry, MarkedText, parse
+from services.inference.run import running
+from services.inference.sentence import Sentence
 from services.inference.settings import InferenceSettings
-from services.inference.window import Window
 
 # Characters from which on cutting a call into sentences would hold up other calls.
 _LONG_CALL = 8192
+# A phrase or term to look for costs about as much as this many characters.
+_COST_OF_A_TERM = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +30,10 @@ class Job:
     target: str
     deadline: float
     model: str = ""
-    max_new_tokens: int = 0
-    priority: PriorityName = "interactive"
+    generation: Generation = field(default_factory=Generation)
+    mime_type: str = "text/plain"
+    do_not_translate: Sequence[str] = ()
+    glossary: Sequence[GlossaryEntry] = ()
 
 
 @dataclass(slots=True)
@@ -36,10 +42,10 @@ class Answer:
 
     texts: list[str]
     ends: list[TextEnd]
-    summary: Summary
+    account: Account
 
 
-Output = TextDelta | TextEnd | Summary
+Output = TextDelta | TextEnd | Account
 
 
 class Translator:
@@ -54,7 +60,7 @@ class Translator:
         """The whole answer: the outputs of `stream`, folded."""
         parts: list[list[str]] = [[] for _ in job.contents]
         ends: dict[int, TextEnd] = {}
-        summary = None
+        account = None
         async with aclosing(self._outputs(job, stream=False)) as outputs:
             async for output in outputs:
                 if isinstance(output, TextDelta):
@@ -62,14 +68,14 @@ class Translator:
                 elif isinstance(output, TextEnd):
                     ends[output.content] = output
                 else:
-                    summary = output
-        assert summary is not None
+                    account = output
+        assert account is not None
         return Answer(
-            ["".join(each) for each in parts], [ends[i] for i in range(len(parts))], summary
+            ["".join(each) for each in parts], [ends[i] for i in range(len(parts))], account
         )
 
     def stream(self, job: Job) -> AsyncGenerator[Output, None]:
-        """Deltas and an end for each text, in order within a text, then the summary.
+        """Deltas and an end for each text, in order within a text, then the account.
 
         Close it when you leave early: that cancels what the engine still does for it.  Raises a
         SeqwayError.
@@ -77,39 +83,43 @@ class Translator:
         return self._outputs(job, stream=True)
 
     async def _outputs(self, job: Job, *, stream: bool) -> AsyncGenerator[Output, None]:
-        variant = self._catalogue.pick(job.source, job.target, job.model).name
-        generation = Generation(stream, job.deadline, job.max_new_tokens, job.priority)
-        documents = await _documents(job)
-        with self._engine.open(variant, generation) as session:
-            window = Window(
-                session,
-                (row for document in documents for row in document.rows),
-                self._settings.max_segments_in_flight,
-            )
-            call = Call(variant, window, job.deadline, self._settings.overload_retry_delay)
-            touched = dict.fromkeys(documents)
+        variant, source, target = self._catalogue.pick_translator(job.source, job.target, job.model)
+        generation = replace(
+            job.generation, stream=stream, source_language=source, target_language=target
+        )
+        documents = await _documents(job, generation)
+        waiting = len(documents)
+        with running(self._engine, variant.name, job.deadline, self._settings) as run:
+            run.add(row for document in documents for row in document.rows)
+            touched = documents
             while True:
-                window.fill()
                 for document in touched:
                     for output in document.drain():
-                        if isinstance(output, TextEnd):
-                            call.add(output)
+                        waiting -= isinstance(output, TextEnd)
                         yield output
-                if call.ended == len(documents):
+                if not waiting:
                     break
-                touched = call.take(await session.receive())
-        yield call.close()
+                rows = await run.step()
+                touched = list(
+                    dict.fromkeys(row.document for row in rows if isinstance(row, Sentence))
+                )
+        yield run.account.close()
 
 
-async def _documents(job: Job) -> list[Document]:
+async def _documents(job: Job, generation: Generation) -> list[Document]:
     """The contents, cut into sentences; in a thread when that takes long."""
 
     def cut() -> list[Document]:
         return [
-            Document(content, segment(text, job.source))
+            Document(content, _parse(job, text), generation)
             for content, text in enumerate(job.contents)
         ]
 
-    if sum(map(len, job.contents)) > _LONG_CALL:
+    terms = len(job.do_not_translate) + len(job.glossary)
+    if sum(map(len, job.contents)) + terms * _COST_OF_A_TERM > _LONG_CALL:
         return await asyncio.to_thread(cut)
     return cut()
+
+
+def _parse(job: Job, text: str) -> MarkedText:
+    return parse(text, job.mime_type, job.source, job.do_not_translate, job.glossary)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from services.inference.catalogue import Catalogue, Variant
+from services.inference.encoder import Encoder
 from services.inference.engine import Engine
 from services.inference.errors import SeqwayError, TritonUnavailableError
 from services.inference.manifest import Manifest
@@ -32,12 +33,14 @@ class Watch:
     def __init__(
         self,
         engine: Engine,
+        encoder: Encoder,
         repository: Repository,
         catalogue: Catalogue,
         settings: InferenceSettings,
         on_look: Callable[[], Awaitable[None]],
     ) -> None:
         self._engine = engine
+        self._encoder = encoder
         self._repository = repository
         self._catalogue = catalogue
         self._interval = settings.health_interval
@@ -73,7 +76,7 @@ class Watch:
         loaded = [name for name, ready in index.items() if ready]
         self._manifests = await self._read_manifests(loaded)
         ours = [manifest for manifest in self._manifests.values() if manifest is not None]
-        alive = await asyncio.gather(*(self._lives(manifest.name) for manifest in ours))
+        alive = await asyncio.gather(*(self._lives(manifest) for manifest in ours))
         variants = [Variant(*pair) for pair in zip(ours, alive, strict=True)]
         return variants + self._unloaded(index)
 
@@ -92,11 +95,15 @@ class Watch:
             if index.get(known.name) is False
         ]
 
-    async def _lives(self, model: str) -> bool:
+    async def _lives(self, manifest: Manifest) -> bool:
+        name = manifest.name
         try:
-            await self._engine.probe(model, self._within)
+            if manifest.kind == "encoder":
+                await self._encoder.probe(name, self._within, spans=manifest.head == "spans")
+            else:
+                await self._engine.probe(name, self._within)
         except SeqwayError as error:
-            logger.debug("%s: %s", model, error)
+            logger.debug("%s: %s", name, error)
             return False
         return True
 

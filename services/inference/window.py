@@ -3,10 +3,38 @@
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from services.inference.document import Row
 from services.inference.engine import Session
 from services.inference.errors import ModelFailedError, OverloadedError
+from services.inference.events import End, TooLong
+from services.inference.generation import Generation
+
+
+class Row(Protocol):
+    """A text that the engine is to work on; it is told what comes of it."""
+
+    @property
+    def text(self) -> str:
+        """What the engine reads."""
+        ...
+
+    @property
+    def generation(self) -> Generation:
+        """How it generates."""
+        ...
+
+    def append(self, text: str) -> None:
+        """Takes more of the answer."""
+        ...
+
+    def finish(self, end: End) -> None:
+        """Takes the end, which is neither ERROR nor CANCELLED."""
+        ...
+
+    def divide(self, refusal: TooLong) -> Sequence["Row"]:
+        """The rows to run in its place, since it is too long."""
+        ...
 
 
 @dataclass(slots=True)
@@ -20,23 +48,36 @@ class _Request:
 class Window:
     """Bounds how many rows of one call are with the engine, so no document floods its queue."""
 
-    def __init__(self, session: Session, rows: Iterable[Row], size: int) -> None:
+    def __init__(self, session: Session, size: int) -> None:
         self._session = session
-        self._waiting = deque(rows)
+        self._waiting: deque[Row] = deque()
         self._requests: dict[str, _Request] = {}
         self._in_flight = 0
         self._size = size
 
+    def add(self, rows: Iterable[Row]) -> None:
+        """Adds rows behind those that wait."""
+        self._waiting.extend(rows)
+
+    def add_first(self, rows: Sequence[Row]) -> None:
+        """Adds rows that go before those that wait."""
+        self._waiting.extendleft(reversed(rows))
+
     def fill(self) -> None:
-        """Sends waiting rows, in requests of a quarter of the window or more."""
+        """Sends waiting rows, in requests of a quarter of the window or more where they can be.
+
+        Rows of one request have the same options.
+        """
         while self._waiting:
             room = self._size - self._in_flight
             if room < min(len(self._waiting), max(1, self._size // 4)):
                 return
-            rows = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
-            request_id = self._session.submit([row.segment.text for row in rows])
-            self._requests[request_id] = _Request(list(rows), len(rows))
-            self._in_flight += len(rows)
+            groups: dict[Generation, list[Row]] = {}
+            for _ in range(min(room, len(self._waiting))):
+                row = self._waiting.popleft()
+                groups.setdefault(row.generation, []).append(row)
+            for generation, rows in groups.items():
+                self._send(rows, generation)
 
     def row(self, request_id: str, index: int) -> Row:
         """The row that the engine speaks of; ModelFailedError when there is none."""
@@ -56,10 +97,6 @@ class Window:
             del self._requests[request_id]
             self._session.release(request_id)
 
-    def put_first(self, rows: Sequence[Row]) -> None:
-        """Adds rows that go before those that wait."""
-        self._waiting.extendleft(reversed(rows))
-
     def refuse(self, request_id: str, message: str, retry_delay: float) -> None:
         """Takes back the rows of a refused request, and sends no more than the engine has now.
 
@@ -72,9 +109,14 @@ class Window:
         if not self._in_flight:
             raise OverloadedError(message, retry_delay=retry_delay)
         self._size = self._in_flight
-        self.put_first(rows)
+        self.add_first(rows)
 
     def close(self, request_id: str) -> None:
         """Notes the final response; ModelFailedError when a row of the request has no end."""
         if self._requests.pop(request_id, None) is not None:
             raise ModelFailedError("the engine closed a request before its texts were done")
+
+    def _send(self, rows: list[Row], generation: Generation) -> None:
+        request_id = self._session.submit([row.text for row in rows], generation)
+        self._requests[request_id] = _Request(list(rows), len(rows))
+        self._in_flight += len(rows)

@@ -1,6 +1,6 @@
 """Stacks of a twin, a gateway and a channel, taken down after each test."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import grpc
 import pytest
@@ -8,6 +8,7 @@ from gateway_stack import MakeStack, Stack, wait_until
 
 from services.gateway.server import Gateway
 from services.gateway.settings import GatewaySettings
+from services.inference.manifest import Manifest
 from services.inference.twin import Twin, manifest_of
 
 
@@ -15,8 +16,10 @@ from services.inference.twin import Twin, manifest_of
 async def make_stack() -> AsyncIterator[MakeStack]:
     stacks: list[Stack] = []
 
-    async def make(*, triton: bool = True, **settings: object) -> Stack:
-        twin = Twin([manifest_of("int8"), manifest_of("fp32")])
+    async def make(
+        *, triton: bool = True, manifests: Sequence[Manifest] = (), **settings: object
+    ) -> Stack:
+        twin = Twin(list(manifests) or [manifest_of("int8"), manifest_of("fp32")])
         await twin.start()
         if not triton:
             await twin.stop()

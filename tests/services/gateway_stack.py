@@ -6,8 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+import pytest
+from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from seqway.v1 import model_pb2_grpc, translation_pb2_grpc
+from grpc_status import rpc_status
+from seqway.v1 import (
+    classification_pb2_grpc,
+    model_pb2_grpc,
+    question_answering_pb2_grpc,
+    summarization_pb2_grpc,
+    translation_pb2_grpc,
+)
 
 from services.gateway.server import Gateway
 from services.inference.twin import Twin
@@ -25,6 +34,9 @@ class Stack:
 
     def __post_init__(self) -> None:
         self.translation: Any = translation_pb2_grpc.TranslationServiceStub(self.channel)
+        self.summarization: Any = summarization_pb2_grpc.SummarizationServiceStub(self.channel)
+        self.classification: Any = classification_pb2_grpc.ClassificationServiceStub(self.channel)
+        self.questions: Any = question_answering_pb2_grpc.QuestionAnsweringServiceStub(self.channel)
         self.models: Any = model_pb2_grpc.ModelServiceStub(self.channel)
         self.health: Any = health_pb2_grpc.HealthStub(self.channel)
 
@@ -46,3 +58,23 @@ async def wait_until(probe: Callable[[], bool | Awaitable[bool]]) -> None:
             if await answer if isinstance(answer, Awaitable) else answer:
                 return
             await asyncio.sleep(0.01)
+
+
+async def failure(call: Awaitable[Any]) -> tuple[str, str, str]:
+    """Status code, reason, field and retry hint of a call that fails."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    status = rpc_status.from_call(caught.value)
+    info, bad, retry = (
+        error_details_pb2.ErrorInfo(),
+        error_details_pb2.BadRequest(),
+        error_details_pb2.RetryInfo(),
+    )
+    for detail in status.details if status else ():
+        for message in (info, bad, retry):
+            detail.Unpack(message)
+    assert info.domain == "seqway"
+    field = bad.field_violations[0].field if bad.field_violations else ""
+    pushback = dict(caught.value.trailing_metadata()).get("grpc-retry-pushback-ms")
+    assert (retry.retry_delay.ToMilliseconds() > 0) == (pushback is not None)
+    return caught.value.code().name, info.reason, field

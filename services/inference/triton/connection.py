@@ -10,20 +10,11 @@ from typing import Any, Protocol
 
 import grpc
 
-from services.inference.errors import (
-    ModelDeadError,
-    ModelFailedError,
-    ModelNotReadyError,
-    SeqwayError,
-    TritonUnavailableError,
-)
+from services.inference.errors import SeqwayError, TritonUnavailableError
 from services.inference.triton import wire
+from services.inference.triton.faults import error_of
 
 logger = logging.getLogger(__name__)
-
-# Triton reports these in band, as text only.
-_NOT_READY_SIGNS = ("unknown model", "not ready", "is not found", "unloaded")
-_DEAD_SIGN = "not healthy"
 
 
 class Receiver(Protocol):
@@ -113,7 +104,7 @@ class Connection:
 
     def _refuse(self, request_id: str, message: str) -> None:
         """Fails the request that an in-band error names, or all when it names none."""
-        error = _error_of(message)
+        error = error_of(message)
         if not request_id:
             self._fail_all(error)
         elif receiver := self._receivers.pop(request_id, None):
@@ -123,12 +114,3 @@ class Connection:
         receivers, self._receivers = self._receivers, {}
         for request_id, receiver in receivers.items():
             receiver.fail(request_id, error)
-
-
-def _error_of(message: str) -> SeqwayError:
-    logger.warning("Triton answered with an error: %s", message)
-    if _DEAD_SIGN in message.lower():
-        return ModelDeadError("the model has stopped")
-    if any(sign in message.lower() for sign in _NOT_READY_SIGNS):
-        return ModelNotReadyError("the model does not answer now")
-    return ModelFailedError("the model failed on the request")

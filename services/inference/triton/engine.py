@@ -7,10 +7,12 @@ from weakref import WeakSet
 import grpc
 from tritonclient.grpc import service_pb2_grpc  # type: ignore[import-untyped]
 
-from services.inference.engine import Engine, Generation
+from services.inference.engine import Engine
 from services.inference.errors import DeadlineError, ModelDeadError, ModelNotReadyError
 from services.inference.events import Ready
+from services.inference.generation import Generation
 from services.inference.triton.connection import Connection
+from services.inference.triton.encoder import TritonEncoder
 from services.inference.triton.repository import TritonRepository
 from services.inference.triton.session import TritonSession
 
@@ -31,17 +33,18 @@ class TritonEngine(Engine):
     To be built inside a running event loop.
     """
 
-    def __init__(self, url: str, streams: int) -> None:
+    def __init__(self, url: str, streams: int, encoder_patience: float) -> None:
         self._channel = grpc.aio.insecure_channel(url, options=_CHANNEL_OPTIONS)
         self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._connections: list[Connection] = []
         self._sessions: WeakSet[TritonSession] = WeakSet()
         self._streams = streams
+        self.encoder = TritonEncoder(self._stub, encoder_patience)
         self.repository = TritonRepository(self._stub)
 
-    def open(self, model: str, generation: Generation) -> TritonSession:
+    def open(self, model: str, deadline: float) -> TritonSession:
         """A session for one call."""
-        session = TritonSession(model, generation, self._connection)
+        session = TritonSession(model, deadline, self._connection)
         self._sessions.add(session)
         return session
 
@@ -52,8 +55,8 @@ class TritonEngine(Engine):
         more.
         """
         deadline = asyncio.get_running_loop().time() + within
-        with self.open(model, Generation(stream=False, deadline=deadline)) as session:
-            request_id = session.submit(())
+        with self.open(model, deadline) as session:
+            request_id = session.submit((), Generation())
             try:
                 replies = await session.receive()
                 session.release(request_id)

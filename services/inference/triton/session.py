@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
-from services.inference.engine import Generation, Reply, Session
+from services.inference.engine import Reply, Session
 from services.inference.errors import DeadlineError, SeqwayError
 from services.inference.events import parse_events
+from services.inference.generation import Generation
 from services.inference.triton import wire
 from services.inference.triton.connection import Connection
 from services.inference.triton.mailbox import Mailbox
@@ -17,23 +18,22 @@ from services.inference.triton.mailbox import Mailbox
 class TritonSession(Session):
     """Keeps its requests together: one mailbox, one deadline, one end."""
 
-    def __init__(
-        self, model: str, generation: Generation, connect: Callable[[], Connection]
-    ) -> None:
+    def __init__(self, model: str, deadline: float, connect: Callable[[], Connection]) -> None:
         self.model = model
-        self._generation = generation
+        self._deadline = deadline
         self._connect = connect
         self._open: dict[str, Connection] = {}
         self._mailbox: Mailbox[tuple[str, bytes | None, bool]] = Mailbox()
         self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_at(generation.deadline, self._expire)
+        self._timer = self._loop.call_at(deadline, self._expire)
 
-    def submit(self, texts: Sequence[str]) -> str:
+    def submit(self, texts: Sequence[str], generation: Generation) -> str:
         """Puts a request on the stream with the fewest."""
         request_id = uuid.uuid4().hex
         connection = self._connect()
         self._open[request_id] = connection
-        connection.send(wire.infer_request(self.model, request_id, texts, self._options()), self)
+        options = self._options(generation)
+        connection.send(wire.infer_request(self.model, request_id, texts, options), self)
         return request_id
 
     def release(self, request_id: str) -> None:
@@ -80,14 +80,9 @@ class TritonSession(Session):
                 connection.send(wire.cancel_request(self.model, uuid.uuid4().hex, ids))
         self._open.clear()
 
-    def _options(self) -> dict[str, Any]:
-        remaining = self._generation.deadline - self._loop.time()
-        return {
-            "max_new_tokens": self._generation.max_new_tokens,
-            "priority": self._generation.priority,
-            "stream": self._generation.stream,
-            "deadline_ms": max(1, int(remaining * 1000)),
-        }
+    def _options(self, generation: Generation) -> dict[str, Any]:
+        remaining = self._deadline - self._loop.time()
+        return generation.options() | {"deadline_ms": max(1, int(remaining * 1000))}
 
     def _expire(self) -> None:
-        self._mailbox.fail(DeadlineError("the deadline passed before the translation was done"))
+        self._mailbox.fail(DeadlineError("the deadline passed before the answer was done"))

@@ -28,6 +28,20 @@ def infer_request(
     return request
 
 
+def element_request(
+    model: str, texts: Sequence[str], questions: Sequence[str] | None, options: str
+) -> Any:
+    """A `ModelInferRequest` to an encoder variant: a batch of elements with the same options."""
+    request = triton.ModelInferRequest(model_name=model)
+    inputs: dict[str, Sequence[str]] = {"TEXT": texts, "OPTIONS": [options] * len(texts)}
+    if questions is not None:
+        inputs["QUESTION"] = questions
+    for name, values in inputs.items():
+        request.inputs.add(name=name, datatype="BYTES", shape=[len(values), 1])
+        request.raw_input_contents.append(pack(value.encode() for value in values))
+    return request
+
+
 def cancel_request(model: str, request_id: str, cancelled: Sequence[str]) -> Any:
     """A control request that cancels the rows of other requests."""
     return infer_request(model, request_id, (), {"cancel": list(cancelled)})

@@ -7,10 +7,12 @@ import grpc
 import pytest
 from gateway_stack import MakeStack, Stack, wait_until
 from grpc_health.v1 import health_pb2
+from seqway.v1 import classification_pb2
 from seqway.v1 import translation_pb2 as pb
 
 from services.gateway.server import Gateway, PortInUseError
 from services.gateway.settings import GatewaySettings
+from services.inference.twin import classifier, extractor, summarizer
 
 TRANSLATION = "seqway.v1.TranslationService"
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -27,6 +29,48 @@ async def test_a_dead_model_is_noticed_and_so_is_its_return(make_stack: MakeStac
     stack.twin.dead = set()
     assert (await asyncio.wait_for(watch.read(), 5)).status == SERVING
     watch.cancel()
+
+
+async def test_each_service_serves_with_its_models(make_stack: MakeStack) -> None:
+    stack = await make_stack(probe_timeout=0.2, manifests=[classifier(), extractor(), summarizer()])
+    names = ("Summarization", "Classification", "QuestionAnswering")
+    for name in names:
+        assert await stack.serves(f"seqway.v1.{name}Service")
+    assert not await stack.serves(TRANSLATION) and await stack.serves()
+    stack.twin.dead = {"section_fp32"}
+
+    async def noticed() -> bool:
+        return not await stack.serves("seqway.v1.ClassificationService")
+
+    await wait_until(noticed)
+    assert await stack.serves("seqway.v1.QuestionAnsweringService") and await stack.serves()
+    stack.twin.dead = set()
+    await wait_until(lambda: stack.serves("seqway.v1.ClassificationService"))
+
+
+async def test_a_busy_encoder_is_not_dead_until_its_patience_ends(make_stack: MakeStack) -> None:
+    stack = await make_stack(probe_timeout=0.05, encoder_patience=1.0, manifests=[classifier()])
+    stack.twin.busy = True
+    stack.twin.gate.clear()
+    started = asyncio.get_running_loop().time()
+    call = stack.classification.Classify(classification_pb2.ClassifyRequest(contents=["libs"]))
+    await wait_until(stack.does_not_serve)
+    assert asyncio.get_running_loop().time() - started > 0.9
+    stack.twin.gate.set()
+    assert len((await call).classifications) == 1
+    await wait_until(stack.serves)
+
+
+async def test_drain_lets_a_classification_finish(make_stack: MakeStack) -> None:
+    stack = await make_stack(drain_wait=0.2, drain_grace=10, manifests=[classifier()])
+    stack.twin.gate.clear()
+    call = stack.classification.Classify(classification_pb2.ClassifyRequest(contents=["libs"]))
+    await wait_until(lambda: stack.twin.running == 1)
+    drain = asyncio.create_task(stack.gateway.drain())
+    await wait_until(stack.does_not_serve)
+    stack.twin.gate.set()
+    assert (await call).classifications[0].labels[0].label == "libs"
+    await asyncio.wait_for(drain, 10)
 
 
 async def test_one_dead_variant_is_replaced_by_the_other(make_stack: MakeStack) -> None:

@@ -1,8 +1,10 @@
 import grpc
 import pytest
-from gateway_stack import Stack
+from gateway_stack import MakeStack, Stack
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from seqway.v1 import model_pb2 as pb
+
+from services.inference.twin import classifier, many_to_many
 
 
 async def test_lists_in_pages(stack: Stack) -> None:
@@ -44,4 +46,16 @@ async def test_reflection_names_the_services(stack: Stack) -> None:
     asked = reflection_pb2.ServerReflectionRequest(list_services="")
     async for answer in stub.ServerReflectionInfo(iter([asked])):
         names = {service.name for service in answer.list_services_response.service}
-    assert {"seqway.v1.TranslationService", "seqway.v1.ModelService"} <= names
+    tasks = ("Translation", "Summarization", "Classification", "QuestionAnswering", "Model")
+    assert {f"seqway.v1.{task}Service" for task in tasks} <= names
+
+
+async def test_describes_every_kind(make_stack: MakeStack) -> None:
+    stack = await make_stack(manifests=[many_to_many(), classifier(multi_label=True)])
+    listed = (await stack.models.ListModels(pb.ListModelsRequest())).models
+    labels, world = listed
+    assert (labels.task, list(labels.labels)) == ("classification", ["games", "libs", "science"])
+    assert labels.multi_label and labels.limits.max_target_tokens == 0
+    assert list(world.source_language_codes) == ["en", "de", "es", "pt-BR"]
+    assert not world.language_pairs and len(world.target_language_codes) == 4
+    assert dict(world.generation_defaults) == {"num_beams": 4, "early_stopping": 1}

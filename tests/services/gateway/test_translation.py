@@ -1,12 +1,9 @@
 import asyncio
-from collections.abc import Awaitable
 from typing import Any
 
 import grpc
 import pytest
-from gateway_stack import MakeStack, Stack, wait_until
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
+from gateway_stack import MakeStack, Stack, failure, wait_until
 from seqway.v1 import generation_pb2 as generation
 from seqway.v1 import translation_pb2 as pb
 
@@ -104,8 +101,9 @@ async def test_options_reach_the_engine(stack: Stack) -> None:
     assert answer.model == "en-fr_fp32"
     assert answer.translations[0].finish_reason == generation.FINISH_REASON_LENGTH
     [sent] = stack.twin.options
-    assert sent["max_new_tokens"] == 1 and sent["priority"] == "bulk" and not sent["stream"]
-    assert 4000 < sent["deadline_ms"] < 5000
+    assert 4000 < sent.pop("deadline_ms") < 5000
+    languages = {"source_language": "en", "target_language": "fr"}
+    assert sent == {"max_new_tokens": 1, "priority": "bulk", "stream": False} | languages
 
 
 async def test_many_calls_share_few_streams(stack: Stack) -> None:
@@ -151,26 +149,6 @@ async def test_half_of_many_leave(stack: Stack) -> None:
     assert [texts[0] for texts, _, _ in answers] == [f" {n} WAITS" for n in range(1, 32, 2)]
 
 
-async def failure(call: Awaitable[Any]) -> tuple[str, str, str]:
-    """Status code, reason, field and retry hint of a call that fails."""
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    status = rpc_status.from_call(caught.value)
-    info, bad, retry = (
-        error_details_pb2.ErrorInfo(),
-        error_details_pb2.BadRequest(),
-        error_details_pb2.RetryInfo(),
-    )
-    for detail in status.details if status else ():
-        for message in (info, bad, retry):
-            detail.Unpack(message)
-    assert info.domain == "seqway"
-    field = bad.field_violations[0].field if bad.field_violations else ""
-    pushback = dict(caught.value.trailing_metadata()).get("grpc-retry-pushback-ms")
-    assert (retry.retry_delay.ToMilliseconds() > 0) == (pushback is not None)
-    return caught.value.code().name, info.reason, field
-
-
 @pytest.mark.parametrize(
     ("bad", "expected"),
     [
@@ -184,6 +162,22 @@ async def failure(call: Awaitable[Any]) -> tuple[str, str, str]:
         (
             request("a", target="de"),
             ("INVALID_ARGUMENT", "UNKNOWN_LANGUAGE_PAIR", "target_language_code"),
+        ),
+        (
+            request("a", mime_type="text/rtf"),
+            ("INVALID_ARGUMENT", "UNSUPPORTED_MIME_TYPE", "mime_type"),
+        ),
+        (
+            request("a", do_not_translate=["b", " "]),
+            ("INVALID_ARGUMENT", "FIELD_REQUIRED", "do_not_translate[1]"),
+        ),
+        (
+            request("a", glossary=[{"source_term": "b"}]),
+            ("INVALID_ARGUMENT", "FIELD_REQUIRED", "glossary[0].target_term"),
+        ),
+        (
+            request("a", glossary=[{"source_term": "b", "target_term": "c"}] * 3),
+            ("INVALID_ARGUMENT", "INVALID_OPTION", "glossary"),
         ),
         (request("a", model="nope"), ("NOT_FOUND", "UNKNOWN_MODEL", "model")),
         (
@@ -199,7 +193,9 @@ async def failure(call: Awaitable[Any]) -> tuple[str, str, str]:
 async def test_bad_requests(
     make_stack: MakeStack, bad: pb.TranslateRequest, expected: tuple[str, str, str]
 ) -> None:
-    stack = await make_stack(max_text_characters=100, max_call_characters=200, max_contents=4)
+    stack = await make_stack(
+        max_text_characters=100, max_call_characters=200, max_contents=4, max_terms=2
+    )
     assert await failure(stack.translation.Translate(bad)) == expected
     same = pb.StreamTranslateRequest.FromString(bad.SerializeToString())
     assert await failure(stack.translation.StreamTranslate(same).read()) == expected

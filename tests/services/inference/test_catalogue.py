@@ -2,12 +2,13 @@ import pytest
 
 from services.inference.catalogue import Catalogue, Variant
 from services.inference.errors import (
+    MissingFieldError,
     ModelNotReadyError,
     TritonUnavailableError,
     UnknownLanguagePairError,
     UnknownModelError,
 )
-from services.inference.twin import manifest_of
+from services.inference.twin import classifier, manifest_of, many_to_many, summarizer
 
 
 def catalogue(*, int8: bool = True, fp32: bool = True) -> Catalogue:
@@ -18,36 +19,84 @@ def catalogue(*, int8: bool = True, fp32: bool = True) -> Catalogue:
 
 @pytest.mark.parametrize("source", ["en", "EN", "en-GB", "en_US"])
 def test_prefers_int8(source: str) -> None:
-    assert catalogue().pick(source, "fr", "").name == "en-fr_int8"
+    assert catalogue().pick_translator(source, "fr", "")[0].name == "en-fr_int8"
 
 
 def test_takes_what_is_ready() -> None:
-    assert catalogue(int8=False).pick("en", "fr", "en-fr").name == "en-fr_fp32"
+    assert catalogue(int8=False).pick_translator("en", "fr", "en-fr")[0].name == "en-fr_fp32"
 
 
 def test_a_named_variant_is_that_variant() -> None:
-    assert catalogue().pick("en", "fr", "en-fr_fp32").name == "en-fr_fp32"
+    assert catalogue().pick_translator("en", "fr", "en-fr_fp32")[0].name == "en-fr_fp32"
     with pytest.raises(ModelNotReadyError):
-        catalogue(fp32=False).pick("en", "fr", "en-fr_fp32")
+        catalogue(fp32=False).pick_translator("en", "fr", "en-fr_fp32")
 
 
 def test_says_what_there_is() -> None:
     with pytest.raises(UnknownModelError, match="en-fr, en-fr_fp32, en-fr_int8") as model:
-        catalogue().pick("en", "fr", "nope")
+        catalogue().pick_translator("en", "fr", "nope")
     assert model.value.field == "model"
     with pytest.raises(UnknownLanguagePairError, match="en to fr") as pair:
-        catalogue().pick("en", "de", "")
+        catalogue().pick_translator("en", "de", "")
     assert pair.value.field == "target_language_code"
     with pytest.raises(UnknownLanguagePairError) as pair:
-        catalogue().pick("english", "fr", "")
+        catalogue().pick_translator("english", "fr", "")
     assert pair.value.field == "source_language_code"
 
 
 def test_a_lost_triton_is_named() -> None:
     with pytest.raises(TritonUnavailableError):
-        Catalogue(()).pick("en", "fr", "")
+        Catalogue(()).pick_translator("en", "fr", "")
     lost = catalogue()
     lost.lose()
     with pytest.raises(TritonUnavailableError):
-        lost.pick("en", "fr", "")
-    assert not lost.translates
+        lost.pick_translator("en", "fr", "")
+    assert not lost.serves()
+
+
+def several() -> Catalogue:
+    made = Catalogue(())
+    manifests = (manifest_of(), many_to_many(), summarizer(), classifier(), classifier("topic"))
+    made.replace([Variant(manifest, True) for manifest in manifests])
+    return made
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "codes"),
+    [
+        ("de", "en-GB", ("de", "en")),
+        ("en", "pt_br", ("en", "pt-BR")),
+        ("en-US", "fr", ("en", "fr")),
+    ],
+)
+def test_gives_the_models_own_codes(source: str, target: str, codes: tuple[str, str]) -> None:
+    assert several().pick_translator(source, target, "")[1:] == codes
+
+
+def test_translates_to_another_language_only() -> None:
+    with pytest.raises(
+        UnknownLanguagePairError, match="any of de, en, es, pt-BR to any of"
+    ) as pair:
+        several().pick_translator("de", "de", "")
+    assert pair.value.field == "target_language_code"
+
+
+def test_picks_by_task() -> None:
+    assert several().pick("summarization", "").name == "summary_fp32"
+    assert several().pick("classification", "topic").name == "topic_fp32"
+    with pytest.raises(UnknownModelError, match="is for translation; for summarization there are"):
+        several().pick("summarization", "world")
+    with pytest.raises(UnknownModelError, match="no model for question-answering is served"):
+        several().pick("question-answering", "")
+
+
+def test_a_choice_between_models_is_the_callers() -> None:
+    with pytest.raises(MissingFieldError, match="section, topic"):
+        several().pick_only("classification", "")
+    assert several().pick_only("classification", "topic_fp32").name == "topic_fp32"
+    assert several().pick_only("summarization", "").name == "summary_fp32"
+
+
+def test_serves_a_task_when_a_variant_is_ready() -> None:
+    made = several()
+    assert made.serves("summarization") and not made.serves("question-answering") and made.serves()

@@ -1,0 +1,1 @@
+"""Between the public messages and the types of `services.inference`, a file for each service."""

@@ -1,0 +1,27 @@
+"""Answers questions with whatever kind of model serves the task."""
+
+from services.inference.answering import Answers, Question
+from services.inference.catalogue import QUESTION_ANSWERING, Catalogue
+from services.inference.encoder import Encoder
+from services.inference.engine import Engine
+from services.inference.extraction import Extractor
+from services.inference.generative_answering import GenerativeAnswerer
+from services.inference.settings import InferenceSettings
+
+
+class Answerer:
+    """Picks a model, and answers as its kind does."""
+
+    def __init__(
+        self, engine: Engine, encoder: Encoder, catalogue: Catalogue, settings: InferenceSettings
+    ) -> None:
+        self._catalogue = catalogue
+        self._extractor = Extractor(encoder)
+        self._generative = GenerativeAnswerer(engine, settings)
+
+    async def answer(self, question: Question) -> Answers:
+        """The answers, best first; raises a SeqwayError."""
+        manifest = self._catalogue.pick(QUESTION_ANSWERING, question.model).manifest
+        if manifest.kind == "encoder":
+            return await self._extractor.answer(question, manifest.name)
+        return await self._generative.answer(question, manifest)

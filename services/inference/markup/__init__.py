@@ -1,0 +1,38 @@
+"""Turns a structured source into plain sentences for a model, and their translations into markup.
+
+    marked = parse(source, "text/html", "en", do_not_translate=["Debian"], glossary=[...])
+    for segment in marked.segments:          # translate segment.text; ask for the alignment
+        rendered = render(segment, translation, alignment)   # when segment.needs_alignment
+        out += segment.gap + rendered.text
+    out += marked.tail
+
+Whatever the model answers, each tag, comment, placeholder and protected phrase of the source comes
+back exactly once, elements stay properly nested, and text is escaped.  A segment whose `is_plain`
+is true needs none of this: its translation is its output, and may be streamed as it comes.
+A segment that is too long for the model is divided by `split`, which keeps all that it holds.
+"""
+
+from services.inference.markup.parsing import MIME_TYPES, parse
+from services.inference.markup.passage import (
+    GlossaryEntry,
+    GlossaryMatch,
+    Link,
+    MarkedSegment,
+    MarkedText,
+    Rendered,
+)
+from services.inference.markup.rendering import render
+from services.inference.markup.segments import split
+
+__all__ = [
+    "MIME_TYPES",
+    "GlossaryEntry",
+    "GlossaryMatch",
+    "Link",
+    "MarkedSegment",
+    "MarkedText",
+    "Rendered",
+    "parse",
+    "render",
+    "split",
+]

@@ -1,0 +1,89 @@
+"""From a source to passages and their segments."""
+
+from collections.abc import Sequence
+
+from services.inference.markup.elements import PREFORMATTED
+from services.inference.markup.pairing import Structure, structure
+from services.inference.markup.passage import GlossaryEntry, MarkedText, MarkKind
+from services.inference.markup.protection import Protector
+from services.inference.markup.run import Run
+from services.inference.markup.scanning import Language, Token, TokenKind, scan
+from services.inference.markup.segments import Segmenter
+from services.inference.markup.terms import Terms
+
+MIME_TYPES = {
+    "": Language.PLAIN,
+    "text/plain": Language.PLAIN,
+    "text/html": Language.HTML,
+    "application/xhtml+xml": Language.HTML,
+    "application/xml": Language.XML,
+    "text/xml": Language.XML,
+}
+
+
+def parse(
+    source: str,
+    mime_type: str,
+    language: str,
+    do_not_translate: Sequence[str] = (),
+    glossary: Sequence[GlossaryEntry] = (),
+) -> MarkedText:
+    """The segments of `source`, a text in the BCP-47 language; `mime_type` is of MIME_TYPES.
+
+    Markup may be broken: what is no markup is text, and nothing is refused.
+    """
+    markup = MIME_TYPES[mime_type]
+    protector = Protector(source, markup, Terms(do_not_translate, glossary), glossary)
+    return _Parser(source, markup, protector, Segmenter(source, markup, language)).parse()
+
+
+class _Parser:
+    """Collects inline tokens into a run, and cuts it into segments where a block begins or ends."""
+
+    def __init__(
+        self, source: str, markup: Language, protector: Protector, segmenter: Segmenter
+    ) -> None:
+        self._source = source
+        self._markup = markup
+        self._protector = protector
+        self._segmenter = segmenter
+        self._run = Run(source, markup)
+        self._preformatted = 0
+
+    def parse(self) -> MarkedText:
+        tokens = list(scan(self._source, self._markup))
+        found = structure(self._source, tokens, self._markup)
+        index = 0
+        while index < len(tokens):
+            last = found.atom_end.get(index, index)
+            if last > index:
+                self._run.add_element(tokens[index : last + 1])
+            else:
+                self._add(index, tokens[index], found)
+            index = last + 1
+        self._flush()
+        return self._segmenter.finish()
+
+    def _add(self, index: int, token: Token, found: Structure) -> None:
+        if token.kind is TokenKind.TEXT:
+            if found.is_translated[index]:
+                self._run.add_text(token.start, token.end)
+            else:
+                self._flush()
+        elif found.ends_sentence[index]:
+            self._flush()
+            self._follow_preformatted(token, found.partner[index] >= 0)
+        elif token.kind is TokenKind.START or token.kind is TokenKind.END:
+            self._run.add_tag(token, index, found.partner[index])
+        else:
+            self._run.add_mark(token.start, token.end, MarkKind.POINT)
+
+    def _follow_preformatted(self, token: Token, is_paired: bool) -> None:
+        if is_paired and token.name in PREFORMATTED:
+            self._preformatted += 1 if token.kind is TokenKind.START else -1
+
+    def _flush(self) -> None:
+        if not self._run.is_empty:
+            passage = self._protector.protect(self._run.passage())
+            self._segmenter.add(passage, is_preformatted=self._preformatted > 0)
+        self._run = Run(self._source, self._markup)

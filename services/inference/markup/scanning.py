@@ -1,0 +1,176 @@
+"""Cuts a source into text and markup, and keeps the exact slice of each piece.
+
+Follows the tokenizer of the HTML standard, also where markup is broken; nothing is refused, and
+what is no markup is text.  Takes linear time.  (Parsers at hand keep no exact slices: html5lib,
+lxml and selectolax give trees, html.parser drops what it does not understand.)
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from services.inference.markup.elements import ESCAPABLE_TEXT, RAW_TEXT, VOID
+
+
+class Language(Enum):
+    """How the source is written."""
+
+    PLAIN = "plain"
+    HTML = "html"
+    XML = "xml"
+
+
+class TokenKind(Enum):
+    """What a slice of the source is."""
+
+    TEXT = "text"
+    START = "start"
+    END = "end"
+    EMPTY = "empty"  # a void or self-closed element
+    OTHER = "other"  # comment, CDATA section, processing instruction
+    DOCTYPE = "doctype"
+    RAW = "raw"  # the content of <script> and its like
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """`source[start:end]`; the name of a tag is in lower case in HTML."""
+
+    kind: TokenKind
+    start: int
+    end: int
+    name: str = ""
+
+
+_ATTRIBUTES = r"""(?:=\s*+"[^"]*+"|=\s*+'[^']*+'|[^>])*+>"""
+_NAMES = {Language.HTML: r"[A-Za-z][^\s/>]*+", Language.XML: r"[^\W\d][^\s/>]*+|:[^\s/>]++"}
+_TAGS = {language: re.compile(rf"<(/?+)({name}){_ATTRIBUTES}") for language, name in _NAMES.items()}
+# For tags with a quote that is never closed.
+_TAGS_TO_FIRST_BRACKET = {
+    language: re.compile(rf"<(/?+)({name})[^>]*+>") for language, name in _NAMES.items()
+}
+# Markup of message catalogues: "Read <0>the guide</0><1/>".
+_NUMBERED_TAG = re.compile(r"<(/?)(\d+)\s*/?>")
+_DOCTYPE = re.compile(
+    r"""<!doctype(?:"[^"]*+"|'[^']*+'|[^>\["'])*+"""
+    r"""(?:\[(?:<!--.*?-->|"[^"]*+"|'[^']*+'|[^\]"'])*+\]\s*+)?>""",
+    re.IGNORECASE | re.DOTALL,
+)
+_COMMENT = re.compile(r"<!--(?:-?>|.*?(?:--!?>|\Z))", re.DOTALL)
+
+
+def scan(source: str, language: Language) -> Iterator[Token]:
+    """The tokens of `source`, which they cover without a gap."""
+    if language is Language.PLAIN:
+        markup = _numbered_tags(source)
+    else:
+        markup = _Scanner(source, language).markup()
+    end = 0
+    for token in markup:
+        if token.start > end:
+            yield Token(TokenKind.TEXT, end, token.start)
+        if token.end > token.start:
+            yield token
+        end = token.end
+    if end < len(source):
+        yield Token(TokenKind.TEXT, end, len(source))
+
+
+def _numbered_tags(source: str) -> Iterator[Token]:
+    for found in _NUMBERED_TAG.finditer(source):
+        kind = TokenKind.END if found[1] else TokenKind.START
+        if not found[1] and found[0].endswith("/>"):
+            kind = TokenKind.EMPTY
+        yield Token(kind, found.start(), found.end(), found[2])
+
+
+class _Scanner:
+    def __init__(self, source: str, language: Language) -> None:
+        self._source = source
+        self._language = language
+        self._tag = _TAGS[language]
+        self._absent: set[str] = set()
+        self._last_bracket = source.rfind(">")
+
+    def markup(self) -> Iterator[Token]:
+        """All that is no text, in order."""
+        at = self._source.find("<")
+        while at >= 0:
+            token = self._token(at)
+            if token is None:
+                at = self._source.find("<", at + 1)
+                continue
+            yield token
+            end = token.end
+            if token.kind is TokenKind.START and self._language is Language.HTML:
+                content = self._content(token)
+                if content is not None:
+                    yield content
+                    end = content.end
+            at = self._source.find("<", end)
+
+    def _token(self, at: int) -> Token | None:
+        if at > self._last_bracket and not self._source.startswith("<!--", at):
+            return None
+        second = self._source[at + 1 : at + 2]
+        if second == "!":
+            return self._declaration(at)
+        if second == "?":
+            return self._until(at, "?>") or self._bogus_comment(at)
+        return self._tag_at(at) or (self._bogus_comment(at) if second == "/" else None)
+
+    def _tag_at(self, at: int) -> Token | None:
+        found = self._tag.match(self._source, at)
+        if found is None and self._tag is _TAGS[self._language]:
+            # Looking for the end of that quote at each tag would take quadratic time.
+            found = _TAGS_TO_FIRST_BRACKET[self._language].match(self._source, at)
+            if found is not None:
+                self._tag = _TAGS_TO_FIRST_BRACKET[self._language]
+        if found is None:
+            return None
+        name = found[2].lower() if self._language is Language.HTML else found[2]
+        return Token(self._tag_kind(found[1], name, found[0]), at, found.end(), name)
+
+    def _tag_kind(self, slash: str, name: str, tag: str) -> TokenKind:
+        if slash:
+            return TokenKind.END
+        is_void = self._language is Language.HTML and name in VOID
+        return TokenKind.EMPTY if is_void or tag.endswith("/>") else TokenKind.START
+
+    def _declaration(self, at: int) -> Token | None:
+        if self._source.startswith("<!--", at):
+            found = _COMMENT.match(self._source, at)
+            assert found is not None
+            return Token(TokenKind.OTHER, at, found.end())
+        if self._source.startswith("<![CDATA[", at):
+            return self._until(at, "]]>") or self._bogus_comment(at)
+        found = _DOCTYPE.match(self._source, at)
+        if found:
+            return Token(TokenKind.DOCTYPE, at, found.end())
+        return self._bogus_comment(at)
+
+    def _until(self, at: int, mark: str) -> Token | None:
+        if mark in self._absent:
+            return None
+        end = self._source.find(mark, at + 2)
+        if end < 0:
+            self._absent.add(mark)
+            return None
+        return Token(TokenKind.OTHER, at, end + len(mark))
+
+    def _bogus_comment(self, at: int) -> Token | None:
+        """What a browser takes for a comment: from `<!`, `<?` or `</` to the next `>`."""
+        return self._until(at, ">")
+
+    def _content(self, tag: Token) -> Token | None:
+        """The content of an element that holds no markup; None for other elements."""
+        if tag.name not in RAW_TEXT | ESCAPABLE_TEXT:
+            return None
+        end_tag = re.compile(rf"</{tag.name}(?=[\s/>])", re.IGNORECASE)
+        found = end_tag.search(self._source, tag.end)
+        if found is None and tag.name in ESCAPABLE_TEXT:
+            return None  # better than to take the rest of the page for a title
+        end = found.start() if found else len(self._source)
+        kind = TokenKind.TEXT if tag.name in ESCAPABLE_TEXT else TokenKind.RAW
+        return Token(kind, tag.end, end)

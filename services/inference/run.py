@@ -1,0 +1,106 @@
+"""Runs the rows of one call through the engine: what all generating tasks share."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from services.inference.account import Account
+from services.inference.engine import Engine, Reply, Session
+from services.inference.errors import (
+    DeadlineError,
+    ModelFailedError,
+    ModelNotReadyError,
+    SeqwayError,
+)
+from services.inference.events import Delta, End, Event, FinishReason, Refused, TooLong
+from services.inference.refusals import invalid_options
+from services.inference.settings import InferenceSettings
+from services.inference.window import Row, Window
+
+# The engine counts milliseconds on a clock of its own.
+_CLOCK_SLACK = 0.25
+
+
+class Run:
+    """Tells rows what the engine says about them, and keeps the account of the call."""
+
+    def __init__(
+        self, session: Session, variant: str, deadline: float, settings: InferenceSettings
+    ) -> None:
+        self.account = Account(variant)
+        self._session = session
+        self._deadline = deadline
+        self._retry_delay = settings.overload_retry_delay
+        self._window = Window(session, settings.max_segments_in_flight)
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Adds rows, which the next step sends as there is room."""
+        self._window.add(rows)
+
+    async def step(self) -> list[Row]:
+        """Sends what there is room for, waits for news, and returns the rows that had some.
+
+        Raises a SeqwayError when the call has failed.
+        """
+        self._window.fill()
+        replies = await self._session.receive()
+        return list(dict.fromkeys(row for reply in replies for row in self._take(reply)))
+
+    def _take(self, reply: Reply) -> Iterator[Row]:
+        for event in reply.events:
+            row = self._apply(reply.request_id, event)
+            if row is not None:
+                yield row
+        if reply.final:
+            self._window.close(reply.request_id)
+
+    def _apply(self, request_id: str, event: Event) -> Row | None:
+        if isinstance(event, Delta):
+            row = self._window.row(request_id, event.index)
+            row.append(event.text)
+            self.account.note_token()
+            return row
+        if isinstance(event, End):
+            return self._end(request_id, event)
+        if isinstance(event, TooLong):
+            row = self._window.row(request_id, event.index)
+            self._window.settle(request_id, event.index)
+            self._window.add_first(row.divide(event))
+            return row
+        if isinstance(event, Refused):
+            self._refuse(request_id, event)
+        return None
+
+    def _end(self, request_id: str, end: End) -> Row:
+        if end.finish_reason is FinishReason.CANCELLED:
+            raise self._cancelled()
+        if end.finish_reason is FinishReason.ERROR:
+            raise ModelFailedError("the model failed on a part of the text")
+        row = self._window.row(request_id, end.index)
+        self._window.settle(request_id, end.index)
+        row.finish(end)
+        self.account.note_end(end)
+        return row
+
+    def _cancelled(self) -> SeqwayError:
+        """Nobody here cancelled: either the engine saw the deadline pass, or it is going down."""
+        if asyncio.get_running_loop().time() > self._deadline - _CLOCK_SLACK:
+            return DeadlineError("the deadline passed before the answer was done")
+        return ModelNotReadyError(f"{self.account.variant} stopped before the answer was done")
+
+    def _refuse(self, request_id: str, refusal: Refused) -> None:
+        if refusal.reason == "INVALID_OPTIONS":
+            raise invalid_options(refusal.message)
+        if refusal.reason != "QUEUE_FULL":
+            raise ModelFailedError(f"the engine refused the request ({refusal.reason})")
+        message = "the model's waiting line is full"
+        self._window.refuse(request_id, message, self._retry_delay)
+
+
+@contextmanager
+def running(
+    engine: Engine, variant: str, deadline: float, settings: InferenceSettings
+) -> Iterator[Run]:
+    """A run in a session of its own; leaving it cancels what the engine still does."""
+    with engine.open(variant, deadline) as session:
+        yield Run(session, variant, deadline, settings)

@@ -1,0 +1,103 @@
+"""Triton's unary `ModelInfer` as the encoder, a few texts a request.
+
+Triton's dynamic batcher joins the requests of all calls to batches of its own.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import grpc
+
+from services.inference.encoder import Element, Encoder, Reading
+from services.inference.errors import (
+    DeadlineError,
+    ModelFailedError,
+    ModelNotReadyError,
+    SeqwayError,
+    TritonUnavailableError,
+)
+from services.inference.triton import wire
+from services.inference.triton.faults import error_of
+from services.inference.triton.pulse import Pulse
+from services.inference.triton.readings import parse_result
+
+# Elements of one request, and requests of one call that are with Triton at a time: together they
+# fill the largest batch of a variant, and no call takes more than that.
+_CHUNK = 8
+_REQUESTS = 8
+
+
+class TritonEncoder(Encoder):
+    """Sends the elements of a call in chunks, over a channel that it does not own."""
+
+    def __init__(self, stub: Any, patience: float) -> None:
+        self._stub = stub
+        self._pulse = Pulse(patience)
+
+    async def read(
+        self, model: str, elements: Sequence[Element], options: Mapping[str, Any], deadline: float
+    ) -> list[Reading]:
+        """See `Encoder.read`; when one request fails, the others are cancelled."""
+        room = asyncio.Semaphore(_REQUESTS)
+
+        async def read_chunk(chunk: Sequence[Element]) -> list[Reading]:
+            async with room:
+                with self._pulse.working(model):
+                    results = await self._ask(model, chunk, options, deadline)
+                return [parse_result(each) for each in results]
+
+        chunks = [elements[at : at + _CHUNK] for at in range(0, len(elements), _CHUNK)]
+        tasks = [asyncio.create_task(read_chunk(chunk)) for chunk in chunks]
+        try:
+            return [reading for part in await asyncio.gather(*tasks) for reading in part]
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def probe(self, model: str, within: float, *, spans: bool) -> None:
+        """Asks the model for a sign of life, which waits in line behind the calls' texts."""
+        deadline = asyncio.get_running_loop().time() + within
+        element = Element("", "" if spans else None)
+        try:
+            [answer] = await self._ask(model, [element], {"probe": True}, deadline)
+        except DeadlineError:
+            if self._pulse.is_excused(model):
+                return
+            raise ModelNotReadyError(f"{model} did not answer within {within:g} s") from None
+        if b'"ready"' not in answer:
+            raise ModelNotReadyError(f"{model} did not answer the probe as it should")
+
+    async def _ask(
+        self, model: str, chunk: Sequence[Element], options: Mapping[str, Any], deadline: float
+    ) -> list[bytes]:
+        """The `RESULT` of each element."""
+        remaining = deadline - asyncio.get_running_loop().time()
+        request = wire.element_request(
+            model,
+            [element.text for element in chunk],
+            None if chunk[0].question is None else [element.question or "" for element in chunk],
+            json.dumps(options),
+        )
+        try:
+            response = await self._stub.ModelInfer(request, timeout=max(0.0, remaining))
+        except grpc.aio.AioRpcError as error:
+            raise _failure(error) from None
+        self._pulse.note(model)
+        results = wire.unpack(response.raw_output_contents[0])
+        if len(results) != len(chunk):
+            raise ModelFailedError("the model did not answer every text")
+        return results
+
+
+def _failure(error: grpc.aio.AioRpcError) -> SeqwayError:
+    details = error.details() or ""
+    known = error_of(details)
+    if isinstance(known, ModelNotReadyError):
+        return known
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return DeadlineError("the deadline passed before the answer was done")
+    if error.code() is grpc.StatusCode.UNAVAILABLE:
+        return TritonUnavailableError(f"Triton is not reachable: {details}")
+    return known

@@ -1,0 +1,25 @@
+"""What Triton's error messages mean: it tells faults of a model apart by text only."""
+
+import logging
+
+from services.inference.errors import (
+    ModelDeadError,
+    ModelFailedError,
+    ModelNotReadyError,
+    SeqwayError,
+)
+
+logger = logging.getLogger(__name__)
+
+_NOT_READY_SIGNS = ("unknown model", "not ready", "is not found", "unloaded")
+_DEAD_SIGN = "not healthy"
+
+
+def error_of(message: str) -> SeqwayError:
+    """The error that a message of Triton's stands for; the message itself goes to the log."""
+    logger.warning("Triton answered with an error: %s", message)
+    if _DEAD_SIGN in message.lower():
+        return ModelDeadError("the model has stopped")
+    if any(sign in message.lower() for sign in _NOT_READY_SIGNS):
+        return ModelNotReadyError("the model does not answer now")
+    return ModelFailedError("the model failed on the request")

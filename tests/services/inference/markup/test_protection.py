@@ -1,0 +1,172 @@
+"""Placeholders, phrases and terms come through, whatever the model does to the text."""
+
+import random
+from collections import Counter
+
+import pytest
+
+from services.inference.markup import GlossaryEntry, parse
+from services.inference.markup.placeholders import placeholders
+from tests.services.inference.markup.models import MODELS, Model, translate
+
+FORMS = (
+    """
+    {name} | {0} | {} | {{x}} | {{ user.name }} | {% if x %} | <%=x%> | {x!r:>10} | {a[0]}
+    {name:.2f} | %s | %d | %5.2f | %ld | %-10s | %(name)s | %(n)03d | %1$s | %2$-8d | %@ | %% | %PATH%
+    %{name} | ${x} | ${a.b} | $HOME | $(cmd) | #{x} | {n, plural, one {# file} other {# files}}
+    https://a.example/x?y=1&z=2#f | http://user@host:80/~p | ftp://f.example | www.a.example/b
+    a.b+c@mail.example | mailto:x@y.example | /usr/share/doc/x | ~/.config/app | C:\\dir\\file
+""".replace("\n    ", " | ")
+    .strip(" |\n")
+    .split(" | ")
+)
+NUMBERED_TAGS = ["<0>", "</0>", "<1/>"]
+SENTENCES = [
+    "{0} has {1} new messages.", "Hello, %s!", "See {0} ({1}) or {2}: it is there.",
+    "{0}", "{0}{1}", "\"{0}\" and '{1}'.", "Open {0}, then close {1}.", "a {0}, b {0}, c {0}",
+    "{0}. {1}? {2}!", "It costs 100% more than $5, {0}",
+]  # fmt: skip
+
+
+def strings() -> list[str]:
+    chance = random.Random(11)
+    found = []
+    for index in range(140):
+        text = SENTENCES[index % len(SENTENCES)]
+        for slot in ("{0}", "{1}", "{2}"):
+            text = text.replace(slot, chance.choice(FORMS))
+        found.append(text)
+    return found
+
+
+def found_in(text: str) -> Counter[str]:
+    return Counter(text[start:end] for start, end in placeholders(text))
+
+
+@pytest.mark.parametrize("form", [*FORMS, *NUMBERED_TAGS])
+def test_each_form_is_found_whole(form: str) -> None:
+    assert found_in(f"Say {form} now") == Counter([form])
+    assert found_in(f"Say {form}, now") == Counter([form])
+    assert found_in(f"Say ({form}).") == Counter([form])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "100% sure",
+        "50 % of it",
+        "$5 and 5$",
+        "and/or",
+        "a {curly word} b",
+        "1/2 cup",
+        "e.g. it",
+        "5%",
+    ],
+)
+def test_common_text_is_no_placeholder(text: str) -> None:
+    assert found_in(text) == Counter()
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_strings_keep_their_placeholders(model: Model) -> None:
+    for source in strings():
+        for mime_type in ("text/plain", "text/html"):
+            text = source if mime_type == "text/plain" else source.replace("<", "&lt;")
+            for limit in (0, 10):
+                output, _ = translate(text, mime_type, model, with_links=limit > 0, limit=limit)
+                output = output.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+                # A sentence without placeholders is the model's alone, and may be streamed.
+                assert found_in(source) <= found_in(output), (source, output)
+                assert limit or found_in(output) == found_in(source), (source, output)
+
+
+def test_plain_text_is_not_touched() -> None:
+    source = 'Dear Sir,\n\nIt is 5 < 6 & "so".  Yours,\n * one\n'
+    marked = parse(source, "text/plain", "en")
+    assert all(segment.is_plain for segment in marked.segments)
+    assert "".join(each.gap + each.text for each in marked.segments) + marked.tail == source
+
+
+def test_numbered_tags_of_catalogues_are_tags() -> None:
+    source = "Read <0>the guide</0> first.<1/>"
+    assert parse(source, "", "en").segments[0].text == "Read the guide first."
+    assert translate(source, "", str.upper)[0] == "READ <0>THE GUIDE</0> FIRST.<1/>"
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_phrases_stay(model: Model) -> None:
+    phrases = ["Debian", "Free Software Foundation", "C++", "ア"]
+    source = "<p>Debian and the <b>Free  Software</b> Foundation, C++; debian, Debians アプ.</p>"
+    output, _ = translate(source, "text/html", model, phrases)
+    assert "Debian" in output and "C++" in output and "ア" in output
+    assert "Free  Software" in output and "Foundation" in output
+
+
+def test_phrases_are_whole_words_in_their_case() -> None:
+    output, _ = translate("Debian debian Debians", "", str.upper, ["Debian"])
+    assert output == "Debian DEBIAN DEBIANS"
+
+
+GLOSSARY = [GlossaryEntry(f"term{index}", f"terme numéro {index}") for index in range(40)] + [
+    GlossaryEntry("free software", "logiciel libre"),
+    GlossaryEntry("software", "programme"),
+    GlossaryEntry("free", "gratuit"),
+    GlossaryEntry("IT", "informatique", case_sensitive=True),
+    GlossaryEntry("AT&T", "AT&T France"),
+    GlossaryEntry("C++", "C plus plus"),
+    GlossaryEntry("open source software", "logiciel à code ouvert"),
+    GlossaryEntry("R&D", "recherche <R>"),
+    GlossaryEntry("l'eau", "water"),
+    GlossaryEntry("漢字", "kanji"),
+]
+
+
+def document(chance: random.Random, *, html: bool) -> tuple[str, list[int]]:
+    """A text, and the entries whose terms stand in it, in order."""
+    parts, entries = [], []
+    for _ in range(120):
+        index = chance.randrange(len(GLOSSARY))
+        term = GLOSSARY[index].source_term
+        if not GLOSSARY[index].case_sensitive and chance.random() < 0.4:
+            term = term.upper()
+        if html:
+            term = term.replace("&", "&amp;")
+            term = term if chance.random() < 0.5 else f"<b>{term}</b>"
+            term = term.replace(" ", "\n", 1) if chance.random() < 0.2 else term
+        entries.append(index)
+        parts.append(f"{chance.choice(['The', 'it', 'Use'])} {term} here{chance.choice(['', '.'])}")
+    return " ".join(parts), entries
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("mime_type", ["text/plain", "text/html"])
+def test_a_glossary_of_50_is_applied_everywhere(mime_type: str, model: Model) -> None:
+    assert len(GLOSSARY) == 50
+    html = mime_type == "text/html"
+    source, entries = document(random.Random(3), html=html)
+    for limit in (0, 30):
+        output, matches = translate(
+            source, mime_type, model, glossary=GLOSSARY, with_links=limit > 0, limit=limit
+        )
+        in_order = sorted(matches, key=lambda match: match.source_start)
+        assert [match.entry_index for match in in_order] == entries
+        for match in matches:
+            target = output[match.target_start : match.target_end]
+            term = GLOSSARY[match.entry_index].target_term
+            expected = term.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+            assert target == (expected if html else term)
+            here = source[match.source_start : match.source_end].replace("&amp;", "&")
+            wanted = GLOSSARY[match.entry_index].source_term
+            assert " ".join(here.split()).casefold() == wanted.casefold()
+
+
+def test_the_longest_term_wins() -> None:
+    output, matches = translate("Free software and software", "", str.lower, glossary=GLOSSARY)
+    assert output == "logiciel libre and programme"
+    assert [match.entry_index for match in matches] == [40, 41]
+
+
+def test_a_segment_of_terms_alone_is_translated_by_the_glossary() -> None:
+    output, matches = translate("<td>Software</td>", "text/html", str.upper, glossary=GLOSSARY)
+    assert output == "<td>programme</td>"
+    assert (matches[0].source_start, matches[0].target_start) == (4, 4)

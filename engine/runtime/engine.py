@@ -11,13 +11,19 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from engine.runtime.detokenizer import Detokenizer
 from engine.runtime.lane import Gauges, Lane
 from engine.runtime.manifest import read_manifest
-from engine.runtime.request import Event, Ready, Refused, Request, TooLong
-from engine.runtime.scheduler import Limits, Row
+from engine.runtime.planning import Planner
+from engine.runtime.request import (
+    Event,
+    InvalidOptionsError,
+    Ready,
+    Refused,
+    Request,
+    TooLong,
+)
+from engine.runtime.row import Row
+from engine.runtime.scheduler import Limits
 from engine.runtime.session import OnnxSession
 from engine.runtime.vocabulary import load_vocabulary
 
@@ -44,13 +50,15 @@ class Engine:
     def __init__(self, folder: Path, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
         self.manifest = read_manifest(folder)
-        self._vocabulary = load_vocabulary(folder, self.manifest.vocab_size)
+        vocabulary = load_vocabulary(folder, self.manifest)
         count = self.settings.lanes or len(os.sched_getaffinity(0))
         session = OnnxSession(folder, self.manifest, self.settings.threads)
         rate, limits = self.settings.stream_rate / count, self.settings.limits
         self.lanes = [
-            Lane(session.sibling(), limits, rate, f"seqway-lane-{index}") for index in range(count)
+            Lane(session.sibling(), vocabulary.token_bytes, limits, rate, f"seqway-lane-{index}")
+            for index in range(count)
         ]
+        self._planner = Planner(self.manifest, vocabulary, session.outputs, limits.max_rows)
         self._most_rows = count * limits.max_rows + limits.max_waiting
         self._submitting = threading.Lock()
 
@@ -88,15 +96,19 @@ class Engine:
         if not request.texts:
             self._probe(request)
             return
-        now = time.monotonic()
         early: list[Event] = []
         rows = []
         limit = self.manifest.max_source_tokens
-        for index, source in enumerate(self._vocabulary.encode(request.texts)):
-            if len(source) > limit:
-                early.append(TooLong(index, len(source), limit))
+        try:
+            planned = self._planner.plan(request, time.monotonic())
+        except InvalidOptionsError as error:
+            request.emit([Refused("INVALID_OPTIONS", str(error))])
+            return
+        for row in planned:
+            if len(row.source) > limit:
+                early.append(TooLong(row.index, len(row.source), limit))
             else:
-                rows.append(self._row(request, index, source, now))
+                rows.append(row)
         with self._submitting:
             open_rows = sum(lane.open_rows for lane in self.lanes)
             if open_rows + len(rows) > self._most_rows:
@@ -126,24 +138,15 @@ class Engine:
             lane.probe(rounds)
 
     def _spread(self, rows: list[Row]) -> None:
-        """Gives each row to the lane with the fewest open ones."""
+        """Gives each row to the lane with the fewest open slots."""
         shares: dict[Lane, list[Row]] = {lane: [] for lane in self.lanes}
         for row in rows:
-            lane = min(shares, key=lambda lane: lane.open_rows + len(shares[lane]))
+            lane = min(shares, key=lambda lane: lane.open_slots + _slots(shares[lane]))
             shares[lane].append(row)
         for lane, share in shares.items():
             if share:
                 lane.submit(share)
 
-    def _row(self, request: Request, index: int, source: list[int], now: float) -> Row:
-        options, longest = request.options, self.manifest.max_target_tokens
-        deadline = now + options.deadline_ms / 1000 if options.deadline_ms else np.inf
-        return Row(
-            request=request,
-            index=index,
-            source=source,
-            max_new_tokens=min(options.max_new_tokens or longest, longest),
-            detokenizer=Detokenizer(self._vocabulary.token_bytes),
-            arrived=now,
-            deadline=deadline,
-        )
+
+def _slots(rows: list[Row]) -> int:
+    return sum(row.width for row in rows)

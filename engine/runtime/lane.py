@@ -1,7 +1,7 @@
 """One lane of an engine: a thread that schedules rows, runs the decoder step, and reports.
 
 `submit` and `cancel` may be called from any thread; they leave a note for the lane's thread, which
-alone touches its scheduler, slots and bindings.
+alone touches its scheduler and its running rows.
 """
 
 import logging
@@ -9,12 +9,14 @@ import queue
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from engine.runtime.answer import closing_event
 from engine.runtime.request import Delta, End, Event, FinishReason, Request
-from engine.runtime.scheduler import Limits, Row, Scheduler
+from engine.runtime.row import Row
+from engine.runtime.running import RunningRows
+from engine.runtime.scheduler import Limits, Scheduler
 from engine.runtime.session import OnnxSession
-from engine.runtime.slots import Slots, padded
 
 logger = logging.getLogger(__name__)
 
@@ -49,16 +51,23 @@ class _Probe:
 class Lane:
     """Runs rows on a session of its own; `stream_rate` is in messages a second."""
 
-    def __init__(self, session: OnnxSession, limits: Limits, stream_rate: float, name: str) -> None:
-        self.manifest = session.manifest
+    def __init__(
+        self,
+        session: OnnxSession,
+        token_bytes: list[bytes],
+        limits: Limits,
+        stream_rate: float,
+        name: str,
+    ) -> None:
         self.gauges = Gauges()
         self.open_rows = 0
+        self.open_slots = 0
         self._limits = limits
         self._stream_rate = stream_rate
         self._session = session
-        self._slots = Slots(self.manifest, limits.max_rows)
+        self._token_bytes = token_bytes
+        self._running = RunningRows(session, limits.max_rows)
         self._scheduler = Scheduler(limits)
-        self._running: list[Row] = []
         self._fresh: list[Row] = []
         self._next_sweep = 0.0
         self._counting = threading.Lock()
@@ -78,9 +87,10 @@ class Lane:
         self._thread.join()
 
     def submit(self, rows: list[Row]) -> None:
-        """Takes rows; `open_rows` counts them until they end."""
+        """Takes rows; `open_rows` and `open_slots` count them until they end."""
         with self._counting:
             self.open_rows += len(rows)
+            self.open_slots += sum(row.width for row in rows)
         self._inbox.put(rows)
 
     def cancel(self, request_id: str) -> None:
@@ -107,7 +117,7 @@ class Lane:
 
     def _read_inbox(self) -> None:
         """Reads all notes; waits for one if there is nothing to do."""
-        idle = not self._running and not self._scheduler.waiting_rows
+        idle = not self._running.rows and not self._scheduler.waiting_rows
         while True:
             try:
                 note = self._inbox.get(block=idle)
@@ -124,7 +134,7 @@ class Lane:
                 self._scheduler.submit(note)
 
     def _cancel(self, request_id: str) -> None:
-        for row in self._running:
+        for row in self._running.rows:
             row.cancelled = row.cancelled or row.request.id == request_id
         for row in self._scheduler.drop_waiting(lambda row: row.request.id == request_id):
             self._end(row, FinishReason.CANCELLED)
@@ -132,10 +142,9 @@ class Lane:
     def _step(self) -> None:
         self._drop_late()
         self._admit()
-        if self._running:
-            self._session.step(self._slots)
-            self._after_step()
-        self.gauges.running = len(self._running)
+        if self._running.rows:
+            self._make_tokens()
+        self.gauges.running = len(self._running.rows)
         self.gauges.waiting = self._scheduler.waiting_rows
 
     def _drop_late(self) -> None:
@@ -145,10 +154,9 @@ class Lane:
             self._next_sweep = now + SWEEP_SECONDS
             for row in self._scheduler.drop_waiting(lambda row: row.deadline <= now):
                 self._end(row, FinishReason.CANCELLED, "the deadline passed in the waiting line")
-        for slot in reversed(range(len(self._running))):
-            row = self._running[slot]
+        for row in list(self._running.rows):
             if row.cancelled or row.deadline <= now:
-                self._finish(slot, FinishReason.CANCELLED)
+                self._finish(row, FinishReason.CANCELLED)
 
     def _admit(self) -> None:
         rows = sorted(self._scheduler.admit(), key=lambda row: len(row.source))
@@ -165,110 +173,85 @@ class Lane:
                     self._end(row, FinishReason.ERROR, f"{type(error).__name__}: {error}")
 
     def _start_rows(self, group: list[Row]) -> None:
-        lengths = [len(row.source) for row in group]
         now = time.monotonic()
-        cross = self._session.encode([row.source for row in group], padded(max(lengths)))
-        self._slots.admit(cross, lengths, [row.max_new_tokens for row in group])
+        self._running.start(group)
         for row in group:
             row.admitted = now
-        self._running += group
         self._fresh += group
 
-    def _after_step(self) -> None:
-        rows, now = len(self._running), time.monotonic()
+    def _make_tokens(self) -> None:
+        done = self._running.step()
+        now = time.monotonic()
         self.gauges.steps += 1
-        self.gauges.tokens += rows
-        done = self._slots.advance()
+        self.gauges.tokens += len(self._running.rows)
         for row in self._fresh:
             row.first_token = now
             self.gauges.first_token_seconds.append(now - row.arrived)
         self._fresh.clear()
-        for slot in done:
-            ended = self._slots.ids[slot] == self.manifest.eos_id
-            self._finish(int(slot), FinishReason.EOS if ended else FinishReason.LENGTH)
+        for row, reason in done:
+            self._finish(row, reason)
         self._flush(now)
-        if len(done):
-            self._slots.shrink()
+        if done:
+            self._running.shrink()
 
     def _flush(self, now: float) -> None:
         """Sends each stream the text that is new, as often as `stream_rate` allows."""
-        streams = [row for row in self._running if row.request.options.stream]
+        streams = [row for row in self._running.rows if row.options.stream]
         if not streams:
             return
         interval = len({id(row.request) for row in streams}) / self._stream_rate
         events: dict[int, tuple[Request, list[Event]]] = {}
-        positions = self._slots.positions
-        for slot, row in enumerate(self._running):
+        for row in streams:
             request = row.request
-            if not request.options.stream or now - request.last_flush < interval:
+            if now - request.last_flush < interval:
                 continue
-            text = self._new_text(row, slot, int(positions[slot]))
+            tokens = self._running.certain(row)
+            text = row.detokenizer.push(tokens[row.flushed :].tolist())
+            row.flushed = len(tokens)
             if text:
                 events.setdefault(id(request), (request, []))[1].append(Delta(row.index, text))
         for request, batch in events.values():
             request.last_flush = now
             request.emit(batch)
 
-    def _new_text(self, row: Row, slot: int, length: int, *, end: bool = False) -> str:
-        tokens = self._slots.tokens[slot, row.flushed : length].tolist()
-        row.flushed = length
-        return row.detokenizer.push(tokens, end=end)
-
-    def _finish(self, slot: int, reason: FinishReason, message: str = "") -> None:
-        """Ends a running row and frees its slot."""
-        row = self._running[slot]
-        length = int(self._slots.positions[slot])
-        text = self._new_text(row, slot, length, end=True)
-        score = float(self._slots.scores[slot])
-        wanted = length if row.request.options.token_ids else 0
-        token_ids = tuple(self._slots.tokens[slot, :wanted].tolist())
-        last = self._slots.retire(slot)
-        self._running[slot] = self._running[last]
-        self._running.pop()
+    def _finish(self, row: Row, reason: FinishReason, message: str = "") -> None:
+        """Ends a running row and frees its slots."""
+        hypotheses = self._running.answers(row, reason)
+        self._running.free(row)
         self._scheduler.retire(row)
-        self._end(row, reason, message, text=text, tokens=length, score=score, token_ids=token_ids)
+        if row in self._fresh:
+            self._fresh.remove(row)
+        event = closing_event(row, reason, hypotheses, self._token_bytes)
+        self._close(row, replace(event, message=message))
 
-    def _end(
-        self,
-        row: Row,
-        reason: FinishReason,
-        message: str = "",
-        *,
-        text: str = "",
-        tokens: int = 0,
-        score: float = 0.0,
-        token_ids: tuple[int, ...] = (),
-    ) -> None:
+    def _end(self, row: Row, reason: FinishReason, message: str = "") -> None:
+        """Ends a row that has no slots."""
+        self._close(row, End(row.index, reason, len(row.source), message=message))
+
+    def _close(self, row: Row, event: End) -> None:
         now = time.monotonic()
         with self._counting:
             self.open_rows -= 1
-        event = End(
-            i=row.index,
-            text=text,
-            finish_reason=reason,
-            input_tokens=len(row.source),
-            output_tokens=tokens,
-            score=round(score, 4),
+            self.open_slots -= row.width
+        timed = replace(
+            event,
             queue_ms=round(1000 * ((row.admitted or now) - row.arrived), 3),
             first_token_ms=round(1000 * max(0.0, row.first_token - row.arrived), 3),
             total_ms=round(1000 * (now - row.arrived), 3),
-            message=message,
-            token_ids=token_ids,
         )
-        row.request.emit([event], ended=1)
+        row.request.emit([timed], ended=1)
 
     def _fail(self, error: Exception) -> None:
         """Ends every running row; the state of the slots can't be trusted, so it is made anew."""
-        rows, self._running = self._running, []
+        rows = self._running.rows
+        self._running = RunningRows(self._session, self._limits.max_rows)
         self._fresh.clear()
-        self._slots = Slots(self.manifest, self._limits.max_rows)
-        self._session.unbind()
         for row in rows:
             self._scheduler.retire(row)
             self._end(row, FinishReason.ERROR, f"{type(error).__name__}: {error}")
 
     def _end_all(self, reason: FinishReason, message: str) -> None:
-        for slot in reversed(range(len(self._running))):
-            self._finish(slot, reason, message)
+        for row in list(self._running.rows):
+            self._finish(row, reason, message)
         for row in self._scheduler.drop_waiting(lambda _: True):
             self._end(row, reason, message)

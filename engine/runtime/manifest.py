@@ -1,38 +1,87 @@
 """The manifest of a variant: what the exporter says and the runtime and the gateway read."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any, Literal
 
 MANIFEST_FILE = "manifest.json"
+
+Task = Literal["translation", "summarization", "classification", "question-answering"]
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """One variant of a model.
+    """One variant of a model; `kind` says which of the two sorts of graphs it holds.
 
-    `max_source_tokens` and `max_target_tokens` are for one row, the end of sequence included.
+    "seq2seq" generates text, "encoder" gives logits. `max_source_tokens` and `max_target_tokens`
+    are for one row, the end of sequence and, of the source, language codes and template included.
     `quality` is what was measured at export; empty when nothing was.
+
+    Languages: a bilingual model lists its `language_pairs`. A many-to-many model has none and
+    serves any of `source_languages` with any of `target_languages` (BCP-47); `language_codes` maps
+    these to the checkpoint's own codes ("fr" to "fra_Latn", "fr_XX", ">>fra<<").
+
+    The source: `template` is put around the text ("summarize: {text}"; "{source}" and "{target}"
+    stand for language names), `source_format` says how language codes are put into it, see
+    `engine.runtime.vocabulary`.
+
+    Decoding: `decoder_start_ids` (by target language) come before `decoder_start_id`;
+    `forced_bos_ids` (by target language, or "") are the first tokens that are forced. `generation`
+    holds defaults of the options in `engine.runtime.request`, and "forced_eos_id",
+    "suppressed_ids", "begin_suppressed_ids" and "bad_words". `alignment_layers` are the decoder
+    layers whose cross-attention is averaged for alignment; empty: the upper half.
+
+    Encoders: `head` is "classification" or "spans"; a `multi_label` one scores each label alone.
     """
 
     name: str
     base_model: str
-    task: str
-    language_pairs: list[list[str]]
+    task: Task
     precision: str
     family: str
     checkpoint_sha256: str
     tokenizer_sha256: str
     max_source_tokens: int
-    max_target_tokens: int
     vocab_size: int
-    decoder_layers: int
-    decoder_heads: int
-    head_width: int
-    decoder_start_id: int
-    eos_id: int
     pad_id: int
+    kind: Literal["seq2seq", "encoder"] = "seq2seq"
     quality: dict[str, float] = field(default_factory=dict)
+
+    language_pairs: list[list[str]] = field(default_factory=list)
+    source_languages: list[str] = field(default_factory=list)
+    target_languages: list[str] = field(default_factory=list)
+    language_codes: dict[str, str] = field(default_factory=dict)
+
+    template: str = ""
+    source_format: dict[str, Any] = field(default_factory=dict)
+
+    max_target_tokens: int = 0
+    decoder_layers: int = 0
+    decoder_heads: int = 0
+    head_width: int = 0
+    eos_id: int = 0
+    decoder_start_id: int = 0
+    decoder_start_ids: dict[str, int] = field(default_factory=dict)
+    forced_bos_ids: dict[str, int] = field(default_factory=dict)
+    generation: dict[str, Any] = field(default_factory=dict)
+    alignment_layers: list[int] = field(default_factory=list)
+
+    head: Literal["", "classification", "spans"] = ""
+    labels: list[str] = field(default_factory=list)
+    multi_label: bool = False
+    token_type_ids: bool = False
+
+    @property
+    def example_languages(self) -> tuple[str, str]:
+        """A pair that the model serves, for calibration and checks; "" without languages."""
+        if self.language_pairs:
+            return self.language_pairs[0][0], self.language_pairs[0][1]
+        if not self.source_languages or not self.target_languages:
+            return "", ""
+        source = "en" if "en" in self.source_languages else self.source_languages[0]
+        others = [target for target in self.target_languages if target != source]
+        return source, (others or self.target_languages)[0]
 
     def to_json(self) -> str:
         """One JSON object."""
@@ -40,10 +89,12 @@ class Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Reads the manifest of the variant whose files are in `folder`.
+    """Reads the manifest of the variant whose files are in `folder`; unknown keys are ignored.
 
     Raises:
         FileNotFoundError: `folder` is not a variant's.
 
     """
-    return Manifest(**json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8")))
+    content = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+    known = {key.name for key in fields(Manifest)}
+    return Manifest(**{key: value for key, value in content.items() if key in known})

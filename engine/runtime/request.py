@@ -4,21 +4,42 @@ The events' `as_dict` is the form in which they leave Triton (docs/triton-protoc
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from enum import IntEnum, StrEnum
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any
 
+from engine.runtime.decoding.options import (
+    InvalidOptionsError,
+    Options,
+    Priority,
+    parse_options,
+)
 
-class InvalidOptionsError(ValueError):
-    """A request's options are wrong; the message names the option."""
+__all__ = [
+    "Alternative",
+    "Delta",
+    "End",
+    "Event",
+    "FinishReason",
+    "InvalidOptionsError",
+    "Link",
+    "Options",
+    "Priority",
+    "Ready",
+    "Refused",
+    "Request",
+    "Sink",
+    "Token",
+    "TooLong",
+    "parse_options",
+]
 
+Token = tuple[int, str, float]
+"""A token's id, the text that it adds to the answer, its log-probability."""
 
-class Priority(IntEnum):
-    """The two classes of work; the lower number is served first."""
-
-    INTERACTIVE = 0
-    BULK = 1
+Link = tuple[int, int, int, int, float]
+"""A span of the answer, the span of the text that it came from, in code points, and a weight."""
 
 
 class FinishReason(StrEnum):
@@ -26,51 +47,9 @@ class FinishReason(StrEnum):
 
     EOS = "EOS"
     LENGTH = "LENGTH"
+    REPETITION = "REPETITION"
     CANCELLED = "CANCELLED"
     ERROR = "ERROR"
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to decode; `max_new_tokens` 0 is the model's limit, `deadline_ms` 0 is none.
-
-    With `token_ids` the closing event of an answer lists its tokens.
-    """
-
-    max_new_tokens: int = 0
-    priority: Priority = Priority.INTERACTIVE
-    stream: bool = True
-    deadline_ms: int = 0
-    token_ids: bool = False
-
-
-def parse_options(raw: Mapping[str, Any]) -> Options:
-    """Validates the options of a request.
-
-    Raises:
-        InvalidOptionsError: an option is unknown, of the wrong type, or negative.
-
-    """
-    unknown = set(raw) - {field.name for field in fields(Options)}
-    if unknown:
-        raise InvalidOptionsError(f"unknown option {sorted(unknown)[0]!r}")
-    for name in ("max_new_tokens", "deadline_ms"):
-        value = raw.get(name, 0)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise InvalidOptionsError(f"{name} must be a whole number of at least 0, not {value!r}")
-    for name in ("stream", "token_ids"):
-        if not isinstance(raw.get(name, True), bool):
-            raise InvalidOptionsError(f"{name} must be true or false, not {raw[name]!r}")
-    priority = raw.get("priority", "interactive")
-    if priority not in ("interactive", "bulk"):
-        raise InvalidOptionsError(f'priority must be "interactive" or "bulk", not {priority!r}')
-    return Options(
-        max_new_tokens=raw.get("max_new_tokens", 0),
-        priority=Priority[priority.upper()],
-        stream=raw.get("stream", True),
-        deadline_ms=raw.get("deadline_ms", 0),
-        token_ids=raw.get("token_ids", False),
-    )
 
 
 class Event:
@@ -93,20 +72,39 @@ class Delta(Event):
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """One of the other hypotheses of a beam search."""
+
+    text: str
+    score: float
+    log_prob: float
+    token_ids: tuple[int, ...] = ()
+    tokens: tuple[Token, ...] = ()
+
+
+@dataclass(frozen=True)
 class End(Event):
-    """Answer `i` is done. `text` is what no delta has brought; times are from arrival."""
+    """Answer `i` is done. `text` is what no delta has brought; times are from arrival.
+
+    `score` is what ranks hypotheses, `log_prob` the sum over the answer's tokens. The lists are
+    empty unless their options ask for them.
+    """
 
     i: int
-    text: str
     finish_reason: FinishReason
     input_tokens: int
-    output_tokens: int
-    score: float
-    queue_ms: float
-    first_token_ms: float
-    total_ms: float
+    text: str = ""
+    output_tokens: int = 0
+    score: float = 0.0
+    queue_ms: float = 0.0
+    first_token_ms: float = 0.0
+    total_ms: float = 0.0
     message: str = ""
+    log_prob: float = 0.0
     token_ids: tuple[int, ...] = ()
+    tokens: tuple[Token, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
+    alignment: tuple[Link, ...] = ()
     type = "end"
 
 

@@ -7,36 +7,15 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from engine.runtime.detokenizer import Detokenizer
-from engine.runtime.request import Priority, Request
-
-
-@dataclass(eq=False)
-class Row:
-    """One text of a request on its way; times are of the monotonic clock, in seconds."""
-
-    request: Request
-    index: int
-    source: list[int]
-    max_new_tokens: int
-    detokenizer: Detokenizer
-    arrived: float
-    deadline: float
-    admitted: float = 0.0
-    first_token: float = 0.0
-    flushed: int = 0
-    cancelled: bool = False
-
-    @property
-    def cost(self) -> int:
-        """Tokens that the row is expected to hold: its source and a target of about its length."""
-        return len(self.source) + min(self.max_new_tokens, 2 * len(self.source) + 16)
+from engine.runtime.request import Priority
+from engine.runtime.row import Row
 
 
 @dataclass
 class Limits:
     """How much runs and waits at once.
 
+    `max_rows` bounds the slots that run: a text takes one, or one for each of its beams.
     `token_budget` bounds the sum of the running rows' costs; a row that alone is over it runs
     alone.
     `encoder_tokens` bounds the source tokens admitted in one step, so that running rows wait
@@ -54,7 +33,7 @@ class Scheduler:
     """The waiting lines, one a priority, and the sum of what runs."""
 
     limits: Limits
-    running_rows: int = 0
+    running_slots: int = 0
     running_cost: int = 0
     _lines: dict[Priority, deque[Row]] = field(
         default_factory=lambda: {priority: deque() for priority in Priority}
@@ -79,7 +58,7 @@ class Scheduler:
             while line and self._fits(line[0], source_tokens):
                 row = line.popleft()
                 source_tokens += len(row.source)
-                self.running_rows += 1
+                self.running_slots += row.width
                 self.running_cost += row.cost
                 admitted.append(row)
             if line:
@@ -87,10 +66,10 @@ class Scheduler:
         return admitted
 
     def _fits(self, row: Row, source_tokens: int) -> bool:
-        if self.running_rows == 0:
+        if self.running_slots == 0:
             return True
         return (
-            self.running_rows < self.limits.max_rows
+            self.running_slots + row.width <= self.limits.max_rows
             and self.running_cost + row.cost <= self.limits.token_budget
             and (
                 source_tokens == 0 or source_tokens + len(row.source) <= self.limits.encoder_tokens
@@ -99,7 +78,7 @@ class Scheduler:
 
     def retire(self, row: Row) -> None:
         """A running row has ended."""
-        self.running_rows -= 1
+        self.running_slots -= row.width
         self.running_cost -= row.cost
 
     def drop_waiting(self, unwanted: Callable[[Row], bool]) -> list[Row]:

@@ -1,5 +1,6 @@
 """Runs the two graphs of a variant with ONNX Runtime, the step with bound buffers."""
 
+from collections.abc import Mapping
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ from engine.runtime.slots import MASKED, Floats, Slots
 
 
 class OnnxSession:
-    """The encoder and the decoder step of the variant in `folder`, on `threads` CPU threads."""
+    """The encoder and the decoder step of the variant in `folder`, on `threads` CPU threads.
+
+    `extra` holds outputs of the last step beyond the slots' own, by name, one row a slot.
+    """
 
     def __init__(self, folder: Path, manifest: Manifest, threads: int) -> None:
         self.manifest = manifest
@@ -21,15 +25,27 @@ class OnnxSession:
         quantized = manifest.precision == "int8"
         self._encoder = _open(folder / "encoder.onnx", threads, quantized)
         self._step = _open(folder / "decoder_step.onnx", threads, quantized)
+        self._shapes: dict[str, list[Any]] = {
+            output.name: output.shape for output in self._step.get_outputs()
+        }
+        self._start()
+
+    def _start(self) -> None:
         self._binding = self._step.io_binding()
-        self._bound: tuple[int, int] | None = None
+        self._bound: tuple[int, int, frozenset[str]] | None = None
+        self._memory: dict[str, Floats] = {}
+        self.extra: Mapping[str, Floats] = {}
 
     def sibling(self) -> "OnnxSession":
         """A session for another thread: the same graphs and weights, bindings of its own."""
         twin = copy(self)
-        twin._binding = self._step.io_binding()
-        twin._bound = None
+        twin._start()
         return twin
+
+    @property
+    def outputs(self) -> frozenset[str]:
+        """The names of all that the decoder step can give."""
+        return frozenset(self._shapes)
 
     def encode(self, sources: list[list[int]], width: int) -> list[Floats]:
         """Encodes rows padded to `width`; returns `cross_key_0 [B,H,width,K]` and so on."""
@@ -41,17 +57,17 @@ class OnnxSession:
         outputs: list[Floats] = self._encoder.run(None, {"input_ids": ids, "mask": mask})
         return outputs
 
-    def step(self, slots: Slots) -> None:
-        """One decoder step of the live rows: fills their `next_ids` and `log_probs`."""
-        if self._bound != (slots.rows, slots.geometry):
-            self._bind(slots)
+    def step(self, slots: Slots, extra: frozenset[str] = frozenset()) -> None:
+        """One decoder step of the live slots: fills their `next_ids`, `log_probs`, and `extra`."""
+        if self._bound != (slots.rows, slots.geometry, extra):
+            self._bind(slots, extra)
         self._step.run_with_iobinding(self._binding)
 
     def unbind(self) -> None:
         """Forgets the bound slots: they are replaced."""
         self._bound = None
 
-    def _bind(self, slots: Slots) -> None:
+    def _bind(self, slots: Slots, extra: frozenset[str]) -> None:
         binding, rows = self._binding, slots.rows
         binding.clear_binding_inputs()
         binding.clear_binding_outputs()
@@ -59,7 +75,19 @@ class OnnxSession:
             _bind(binding.bind_input, name, array[:rows])
         for name, array in slots.step_outputs.items():
             _bind(binding.bind_output, name, array[:rows])
-        self._bound = (rows, slots.geometry)
+        self.extra = {name: self._extra(name, slots) for name in extra}
+        for name, array in self.extra.items():
+            _bind(binding.bind_output, name, array)
+        self._bound = (rows, slots.geometry, extra)
+
+    def _extra(self, name: str, slots: Slots) -> Floats:
+        """An array for an output, in memory that is kept: fresh memory costs page faults."""
+        dimensions = {"B": slots.rows, "S": slots.source_width}
+        shape = [dimensions.get(size, size) for size in self._shapes[name]]
+        size = int(np.prod(shape))
+        if name not in self._memory or self._memory[name].size < size:
+            self._memory[name] = np.zeros(size, np.float32)
+        return self._memory[name][:size].reshape(shape)
 
 
 def _bind(bind: Any, name: str, array: NDArray[Any]) -> None:

@@ -1,72 +1,41 @@
 """The state of the running rows, as the arrays that the decoder step is bound to.
 
-Live rows stand in slots 0..rows-1, so that one base pointer serves every batch size; a hole is
-filled with the last row.  N slots, H heads, K head width, L cache positions, S source positions; L
-and S follow the longest live row in steps of `LENGTH_STEP`, so that short rows pay no attention
-over an empty cache.
+Live slots are 0..rows-1, so that one base pointer serves every batch size; a hole is filled with
+the last one.  A text has one slot, or one for each of its beams.  N slots, H heads, K head width, L
+cache positions, S source positions, T answer positions; L and S follow the longest live row in
+steps of `LENGTH_STEP`, so that short rows pay no attention over an empty cache.
 """
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.runtime.caches import LENGTH_STEP, Caches, Floats, padded
+from engine.runtime.decoding.repetition import MAX_CYCLE, Runs, extend_runs
+from engine.runtime.decoding.trail import Trail
 from engine.runtime.manifest import Manifest
 
-LENGTH_STEP = 16
+__all__ = ["LENGTH_STEP", "MASKED", "Floats", "Ints", "Slots", "padded"]
 
 MASKED = np.float32(-1e9)
 """What an additive mask holds where nothing is attended to; finite, so that no row is all NaN."""
 
-Floats = NDArray[np.float32]
+_FREE = -1
+"""In `forced`: the token is not forced."""
+
 Ints = NDArray[np.int64]
 
 
-def padded(length: int) -> int:
-    """`length` rounded up to a multiple of `LENGTH_STEP`."""
-    return -(-length // LENGTH_STEP) * LENGTH_STEP
+class Slots:
+    """Arrays for `capacity` slots. `geometry` changes whenever an array is replaced.
 
-
-class Caches:
-    """Keys and values of every decoder layer, `[N,H,length,K]` each: key 0, value 0, key 1, ...
-
-    The arrays are views of memory that is kept: a new length moves the rows within it, since fresh
-    memory for every length costs more in page faults than the step itself.  It holds zeros or old
-    values, never NaN: a masked position is still multiplied.
+    `history [N,1+T]` holds the start token and what was made since; `sources`, `weights [N,T]` are
+    the alignment of each token where `align` was called; `runs` counts repetitions.
     """
 
     def __init__(self, manifest: Manifest, capacity: int) -> None:
-        self._row = (capacity, manifest.decoder_heads, manifest.head_width)
-        self._memory: list[Floats] = [np.zeros(0, np.float32)] * (2 * manifest.decoder_layers)
-        self._scratch: Floats = np.zeros(0, np.float32)
-        self.length = 0
-        self.arrays: list[Floats] = []
-        self.resize(0, LENGTH_STEP)
-
-    def resize(self, rows: int, length: int) -> None:
-        """Gives the arrays `length` positions; the first `rows` rows keep what they have."""
-        capacity, heads, width = self._row
-        shape, size = (capacity, heads, length, width), capacity * heads * length * width
-        kept = min(self.length, length)
-        if size > self._scratch.size:
-            self._scratch = np.zeros(size, np.float32)
-        saved = self._scratch[: rows * heads * kept * width].reshape(rows, heads, kept, width)
-        for index, memory in enumerate(self._memory):
-            if rows:
-                np.copyto(saved, self.arrays[index][:rows, :, :kept])
-            if memory.size < size:
-                self._memory[index] = memory = np.zeros(max(size, 2 * memory.size), np.float32)
-            view = memory[:size].reshape(shape)
-            view[:rows, :, :kept] = saved
-            if index < len(self.arrays):
-                self.arrays[index] = view
-            else:
-                self.arrays.append(view)
-        self.length = length
-
-
-class Slots:
-    """Arrays for `capacity` rows. `geometry` changes whenever an array is replaced."""
-
-    def __init__(self, manifest: Manifest, capacity: int) -> None:
+        longest = manifest.max_target_tokens
         self.manifest = manifest
         self.capacity = capacity
         self.rows = 0
@@ -75,14 +44,23 @@ class Slots:
         self.positions: Ints = np.zeros(capacity, np.int64)
         self.limits: Ints = np.zeros(capacity, np.int64)
         self.source_lengths: Ints = np.zeros(capacity, np.int64)
-        self.scores: NDArray[np.float64] = np.zeros(capacity)
-        self.tokens: Ints = np.zeros((capacity, manifest.max_target_tokens), np.int64)
+        self.history: Ints = np.zeros((capacity, 1 + longest), np.int64)
+        self.forced: Ints = np.full((capacity, longest), _FREE, np.int64)
+        self.token_log_probs: Floats = np.zeros((capacity, longest), np.float32)
+        self.sources: Ints = np.zeros((capacity, longest), np.int64)
+        self.weights: Floats = np.zeros((capacity, longest), np.float32)
+        self.runs: Runs = np.zeros((capacity, MAX_CYCLE), np.int32)
         self.next_ids: Ints = np.zeros(capacity, np.int64)
         self.log_probs: Floats = np.zeros(capacity, np.float32)
         self._caches = Caches(manifest, capacity)
         self._cross = Caches(manifest, capacity)
         self._self_mask = self._mask(LENGTH_STEP)
         self._cross_mask = self._mask(LENGTH_STEP)
+
+    @property
+    def tokens(self) -> Ints:
+        """What was made, `[N,T]`."""
+        return self.history[:, 1:]
 
     @property
     def step_inputs(self) -> dict[str, NDArray[np.generic]]:
@@ -106,33 +84,108 @@ class Slots:
         }
         return outputs | _named("present_{}_{}", self._caches.arrays)
 
+    @property
+    def source_width(self) -> int:
+        """S."""
+        return self._cross.length
+
     def admit(self, cross: list[Floats], lengths: list[int], limits: list[int]) -> None:
-        """Appends rows: their cross keys and values `[B,H,S,K]`, source lengths, token limits."""
-        first, last = self.rows, self.rows + len(lengths)
+        """Appends one slot for each row of `cross`: its keys and values `[B,H,S,K]`.
+
+        `lengths` are of the sources; an answer has at most `limits` tokens.
+        """
+        self.admit_beams(cross, [1] * len(lengths), lengths, limits)
+
+    def admit_beams(
+        self, cross: list[Floats], widths: list[int], lengths: list[int], limits: list[int]
+    ) -> list[list[int]]:
+        """As `admit`, with `widths[i]` slots for row i. Returns the slots of each row."""
+        first = self.rows
+        last = first + sum(widths)
         assert last <= self.capacity
         self.rows = last
         self._resize_source(max(self._cross.length, cross[0].shape[2]))
+        rows = np.repeat(np.arange(len(widths)), widths)
         width = cross[0].shape[2]
         for array, new in zip(self._cross.arrays, cross, strict=True):
-            array[first:last, :, :width] = new
+            array[first:last, :, :width] = new if len(rows) == len(new) else new[rows]
+        self.source_lengths[first:last] = np.array(lengths)[rows]
+        self.limits[first:last] = np.array(limits)[rows]
         self._cross_mask[first:last] = MASKED
-        for slot, length in enumerate(lengths, start=first):
-            self._cross_mask[slot, ..., :length] = 0
-        self.source_lengths[first:last] = lengths
-        self.limits[first:last] = limits
-        self.ids[first:last] = self.manifest.decoder_start_id
+        for slot in range(first, last):
+            self._cross_mask[slot, ..., : self.source_lengths[slot]] = 0
+        self._restart(first, last)
+        ends = np.cumsum(widths) + first
+        return [list(range(end - size, end)) for end, size in zip(ends, widths, strict=True)]
+
+    def _restart(self, first: int, last: int) -> None:
+        self.ids[first:last] = self.history[first:last, 0] = self.manifest.decoder_start_id
         self.positions[first:last] = 0
-        self.scores[first:last] = 0
+        self.forced[first:last] = _FREE
+        self.runs[first:last] = 0
         self._self_mask[first:last] = MASKED
         self._self_mask[first:last, ..., 0] = 0
 
+    def start(self, slot: int, start_id: int, forced: Mapping[int, int]) -> None:
+        """Sets the start token of a slot just admitted, and its forced tokens by position."""
+        self.ids[slot] = self.history[slot, 0] = start_id
+        for position, token in forced.items():
+            self.forced[slot, position] = token
+
+    def align(self, slots: Sequence[int], weights: Floats) -> None:
+        """Notes what the next token of `slots` attends to most: `weights [n,source]`."""
+        rows, positions = np.array(slots), self.positions[slots]
+        best = weights.argmax(axis=1)
+        self.sources[rows, positions] = best
+        self.weights[rows, positions] = weights[np.arange(len(rows)), best]
+
+    def trail(self, slot: int) -> Trail:
+        """A copy of what a slot has made."""
+        length = int(self.positions[slot])
+        return Trail(
+            self.tokens[slot, :length].copy(),
+            self.token_log_probs[slot, :length].copy(),
+            self.sources[slot, :length].copy(),
+            self.weights[slot, :length].copy(),
+        )
+
+    def trail_with(self, slot: int, token: int, log_prob: float) -> Trail:
+        """As `trail`, with a token that this step would put after it."""
+        place = int(self.positions[slot])
+        self.tokens[slot, place] = token
+        self.token_log_probs[slot, place] = log_prob
+        return Trail(
+            self.tokens[slot, : place + 1].copy(),
+            self.token_log_probs[slot, : place + 1].copy(),
+            self.sources[slot, : place + 1].copy(),
+            self.weights[slot, : place + 1].copy(),
+        )
+
+    def copy_beams(self, copies: Sequence[tuple[int, int]]) -> None:
+        """Copies beams over others (from, to) of the same text; sources and lengths are equal."""
+        for source, target in copies:
+            length = int(self.positions[source])
+            for array in (self.history, self.token_log_probs, self.sources, self.weights):
+                array[target, : length + 1] = array[source, : length + 1]
+            self.runs[target] = self.runs[source]
+            for cache in self._caches.arrays:
+                cache[target, :, : length + 1] = cache[source, :, : length + 1]
+
     def advance(self) -> Ints:
-        """Takes the step's tokens as next inputs; returns the slots that are done, descending."""
+        """Takes the step's tokens, or those that are forced, as next inputs.
+
+        Returns the slots whose token ends a sequence or is the last one allowed, descending.
+        """
         rows = self.rows
         live = np.arange(rows)
-        tokens, positions = self.next_ids[:rows], self.positions[:rows]
+        positions, runs = self.positions[:rows], self.runs[:rows]
+        forced = self.forced[live, positions]
+        free = forced == _FREE
+        tokens = np.where(free, self.next_ids[:rows], forced)
         self.tokens[live, positions] = tokens
-        self.scores[:rows] += self.log_probs[:rows]
+        self.token_log_probs[live, positions] = self.log_probs[:rows] * free
+        extend_runs(runs, self.tokens[:rows], positions)
+        runs *= free[:, None]  # a caller may force a loop
         self.ids[:rows] = tokens
         positions += 1
         done = (tokens == self.manifest.eos_id) | (positions >= self.limits[:rows])
@@ -144,19 +197,24 @@ class Slots:
         return np.flatnonzero(done)[::-1]
 
     def retire(self, slot: int) -> int:
-        """Frees a slot by moving the last row into it. Returns the slot that was moved."""
+        """Frees a slot by moving the last one into it. Returns the slot that was moved."""
         last = self.rows - 1
         if slot != last:
-            per_row = (
+            per_slot = (
                 self.ids,
                 self.positions,
                 self.limits,
                 self.source_lengths,
-                self.scores,
-                self.tokens,
+                self.history,
+                self.forced,
+                self.token_log_probs,
+                self.sources,
+                self.weights,
+                self.runs,
+                self._self_mask,
+                self._cross_mask,
             )
-            masks = (self._self_mask, self._cross_mask)
-            for array in (*per_row, *masks):
+            for array in per_slot:
                 array[slot] = array[last]
             length, source = int(self.positions[last]), int(self.source_lengths[last])
             for cache in self._caches.arrays:
@@ -184,7 +242,7 @@ class Slots:
             self._resize(self._cross, width)
             self._cross_mask = self._resized_mask(self._cross_mask, width)
 
-    def _resize(self, caches: "Caches", length: int) -> None:
+    def _resize(self, caches: Caches, length: int) -> None:
         self.geometry += 1
         caches.resize(self.rows, length)
 

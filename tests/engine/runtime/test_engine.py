@@ -137,7 +137,7 @@ def test_a_probe_waits_for_a_hung_lane(folder: Path, monkeypatch: pytest.MonkeyP
     engine = Engine(folder, Settings(2))
     hung, released = threading.Event(), threading.Event()
 
-    def hang(_: object) -> None:
+    def hang(*_: object) -> None:
         hung.set()
         released.wait(SECONDS)
 
@@ -185,8 +185,8 @@ def test_cancelled_rows_get_no_step_more(engine: Engine) -> None:
     steps_at_cancellation: list[int] = []
     step = lane._session.step
 
-    def cancel_then_step(slots: object) -> None:
-        step(slots)  # type: ignore[arg-type]
+    def cancel_then_step(*arguments: object) -> None:
+        step(*arguments)  # type: ignore[arg-type]
         if lane.gauges.steps == 5 and not steps_at_cancellation:
             engine.cancel("leaver")
             steps_at_cancellation.append(lane.gauges.steps)

@@ -2,7 +2,8 @@ import numpy as np
 
 from engine.runtime.detokenizer import Detokenizer
 from engine.runtime.request import Options, Priority, Request
-from engine.runtime.scheduler import Limits, Row, Scheduler
+from engine.runtime.row import Row
+from engine.runtime.scheduler import Limits, Scheduler
 
 
 def _row(length: int = 10, priority: Priority = Priority.INTERACTIVE) -> Row:
@@ -59,3 +60,17 @@ def test_dropped_rows_leave_the_line_in_order() -> None:
     scheduler.submit(rows)
     assert scheduler.drop_waiting(lambda row: row is rows[1]) == [rows[1]]
     assert scheduler.admit() == [rows[0], rows[2]]
+
+
+def test_a_row_with_beams_waits_until_all_its_slots_are_free() -> None:
+    scheduler = Scheduler(Limits(max_rows=6))
+    first, beams, last = _row(), _row(), _row()
+    beams.width = 6
+    scheduler.submit([first, beams, last])
+    assert beams.cost == 6 * first.cost
+    assert scheduler.admit() == [first]
+    scheduler.retire(first)
+    assert scheduler.admit() == [beams]
+    assert scheduler.admit() == []
+    scheduler.retire(beams)
+    assert scheduler.admit() == [last]

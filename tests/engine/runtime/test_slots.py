@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.runtime.decoding.beam_search import place_beams
 from engine.runtime.manifest import read_manifest
 from engine.runtime.slots import MASKED, Slots, padded
 
@@ -65,3 +66,35 @@ def _check(slots: Slots, tags: list[tuple[float, int, int]]) -> None:
 
 def _hidden(mask: np.ndarray, visible: int) -> np.ndarray:
     return np.arange(mask.shape[3]) >= visible
+
+
+def test_beams_are_copied_over_those_that_died(repository: Path) -> None:
+    """Each beam keeps the marks of the beams it descends from, whatever leaves in between."""
+    manifest = read_manifest(repository / "pegasus_fp32" / "1")
+    slots = Slots(manifest, 7)
+    shape = (2, manifest.decoder_heads, 16, manifest.head_width)
+    cross = [np.ones(shape, np.float32) for _ in range(2 * manifest.decoder_layers)]
+    alone, beams = slots.admit_beams(cross, [1, 4], [9, 9], [39, 39])
+    assert (alone, beams) == ([0], [1, 2, 3, 4])
+    chance = random.Random(1)
+    lines: list[list[int]] = [[] for _ in beams]
+    for step in range(30):
+        for beam, slot in enumerate(beams):
+            for name, cache in slots.step_outputs.items():
+                if name.startswith("present_"):
+                    cache[slot, :, step] = lines[beam][-1] if lines[beam] else -1
+        parents = np.array([chance.randrange(4) for _ in beams])
+        beams, copies = place_beams(beams, parents)
+        assert not {source for source, _ in copies} & {target for _, target in copies}
+        slots.copy_beams(copies)
+        lines = [[*lines[parent], 100 * step + beam] for beam, parent in enumerate(parents)]
+        slots.next_ids[beams] = [line[-1] + 2 for line in lines]
+        slots.advance()
+        if step == 10:
+            last = slots.retire(0)
+            beams = [0 if slot == last else slot for slot in beams]
+        for beam, slot in enumerate(beams):
+            assert slots.trail(slot).tokens.tolist() == [mark + 2 for mark in lines[beam]]
+            for name, cache in slots.step_inputs.items():
+                if name.startswith("past_"):
+                    assert cache[slot, 0, 1 : step + 1, 0].tolist() == lines[beam][:-1]

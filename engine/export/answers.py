@@ -1,0 +1,70 @@
+"""The answers of a variant to a list of texts, run in this process: what quality is measured on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.runtime.batch import EngineError, run_texts
+from engine.runtime.encoder_engine import EncoderEngine
+from engine.runtime.encoder_request import EncoderOptions, Item, Logits
+from engine.runtime.engine import Engine
+from engine.runtime.manifest import Manifest, Task, read_manifest
+from engine.runtime.request import Options
+from engine.runtime.vocabulary import load_vocabulary
+
+
+def answer_texts(files: Path, texts: Sequence[str]) -> tuple[list[str], Task]:
+    """Answers with the variant's own defaults, or the likeliest labels; and the variant's task.
+
+    Raises:
+        EngineError: a text could not be run.
+
+    """
+    manifest = read_manifest(files)
+    if manifest.kind == "encoder":
+        return likeliest_labels(files, texts), manifest.task
+    engine = Engine(files)
+    engine.start()
+    try:
+        answers = run_texts(engine, texts, options_for(manifest))
+    finally:
+        engine.stop()
+    return [answer.text for answer in answers], manifest.task
+
+
+def fits(files: Path, texts: Sequence[str]) -> list[bool]:
+    """Of each text, whether the model takes it as a whole; an encoder reads any by windows."""
+    manifest = read_manifest(files)
+    if manifest.kind == "encoder":
+        return [True] * len(texts)
+    sources = load_vocabulary(files, manifest).encode(texts, *manifest.example_languages)
+    return [len(source) <= manifest.max_source_tokens for source in sources]
+
+
+def options_for(manifest: Manifest, **options: object) -> Options:
+    """Options that name languages where the model needs to be told."""
+    source, target = manifest.example_languages
+    if not manifest.language_pairs and manifest.source_languages:
+        options |= {"source_language": source, "target_language": target}
+    return Options(stream=False, **options)  # type: ignore[arg-type]
+
+
+def likeliest_labels(files: Path, texts: Sequence[str], in_flight: int = 64) -> list[str]:
+    """The label with the largest logit of each text, `in_flight` texts at a time.
+
+    Raises:
+        EngineError: a text could not be run.
+
+    """
+    engine = EncoderEngine(files)
+    labels = engine.manifest.labels
+    found = []
+    try:
+        for start in range(0, len(texts), in_flight):
+            items = [Item(text, "", EncoderOptions()) for text in texts[start : start + in_flight]]
+            for item, result in zip(items, engine.run(items), strict=True):
+                if not isinstance(result, Logits):
+                    raise EngineError(f"{item.text[:60]!r} could not be run: {result}")
+                found.append(labels[max(range(len(labels)), key=result.logits.__getitem__)])
+    finally:
+        engine.close()
+    return found

@@ -1,0 +1,141 @@
+"""How one request is decoded: its options, over the manifest's defaults, over the built-in ones."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from engine.runtime.decoding.options import EarlyStopping, InvalidOptionsError, Options
+from engine.runtime.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """What holds for every row of a request; the names are those of `Options`.
+
+    `max_new_tokens` is at least 1. The last block comes from the manifest alone.
+    """
+
+    max_new_tokens: int
+    min_new_tokens: int = 0
+    num_beams: int = 1
+    length_penalty: float = 1.0
+    early_stopping: EarlyStopping = False
+    num_hypotheses: int = 1
+    sample: bool = False
+    temperature: float = 1.0
+    top_k: int = 50
+    top_p: float = 1.0
+    no_repeat_ngram_size: int = 0
+    repetition_penalty: float = 1.0
+
+    forced_bos_id: int | None = None
+    forced_eos_id: int | None = None
+    suppressed_ids: tuple[int, ...] = ()
+    begin_suppressed_ids: tuple[int, ...] = ()
+    bad_words: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def constrained(self) -> bool:
+        """Whether what the model says is changed before a token is chosen."""
+        return bool(
+            self.min_new_tokens
+            or self.no_repeat_ngram_size
+            or self.repetition_penalty != 1.0
+            or self.suppressed_ids
+            or self.begin_suppressed_ids
+            or self.bad_words
+        )
+
+
+_SAMPLING = ("temperature", "top_k", "top_p", "seed")
+_BEAMS = ("length_penalty", "early_stopping")
+_MERGED = {field.name for field in fields(Decoding)} & {field.name for field in fields(Options)}
+
+
+def resolve(options: Options, manifest: Manifest) -> Decoding:
+    """The decoding that `options` ask for of the model of `manifest`.
+
+    Raises:
+        InvalidOptionsError: the options contradict each other or the model.
+
+    """
+    given = {
+        name: getattr(options, name)
+        for name in (*_MERGED, "seed")
+        if getattr(options, name) is not None
+    }
+    values = {name: manifest.generation[name] for name in _MERGED & set(manifest.generation)}
+    _choose_method(given, values)
+    seed = given.pop("seed", None)
+    values |= given
+    _check_method({**given, **({} if seed is None else {"seed": seed})}, values)
+    _settle_hypotheses(given, values)
+    _settle_lengths(given, values, manifest)
+    _check_languages(options, manifest)
+    forced = manifest.generation
+    return Decoding(
+        **values,
+        forced_bos_id=manifest.forced_bos_ids.get(
+            options.target_language, manifest.forced_bos_ids.get("")
+        ),
+        forced_eos_id=forced.get("forced_eos_id"),
+        suppressed_ids=tuple(forced.get("suppressed_ids", ())),
+        begin_suppressed_ids=tuple(forced.get("begin_suppressed_ids", ())),
+        bad_words=tuple(
+            tuple(word) for word in forced.get("bad_words", ()) if list(word) != [manifest.eos_id]
+        ),
+    )
+
+
+def _choose_method(given: Mapping[str, Any], values: dict[str, Any]) -> None:
+    """Where request and manifest name different methods the request's holds."""
+    if given.get("sample") and given.get("num_beams", 1) > 1:
+        raise InvalidOptionsError(
+            f"sample can't be combined with num_beams {given['num_beams']}: it needs num_beams 1"
+        )
+    if given.get("sample"):
+        values["num_beams"] = 1
+    elif "num_beams" in given or values.get("num_beams", 1) > 1:
+        values["sample"] = values.get("sample", False) and given.get("num_beams", 2) == 1
+
+
+def _check_method(given: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    for name in _SAMPLING:
+        if name in given and not values.get("sample"):
+            raise InvalidOptionsError(f"{name} needs sample: true")
+    for name in _BEAMS:
+        if name in given and values.get("num_beams", 1) == 1:
+            raise InvalidOptionsError(f"{name} needs num_beams above 1")
+
+
+def _settle_hypotheses(given: Mapping[str, Any], values: dict[str, Any]) -> None:
+    beams, count = values.get("num_beams", 1), values.get("num_hypotheses", 1)
+    if "num_hypotheses" in given and count > beams:
+        raise InvalidOptionsError(f"num_hypotheses is {count}, but num_beams only {beams}")
+    values["num_hypotheses"] = min(count, beams)
+
+
+def _settle_lengths(given: Mapping[str, Any], values: dict[str, Any], manifest: Manifest) -> None:
+    longest = manifest.max_target_tokens
+    values["max_new_tokens"] = most = min(values.get("max_new_tokens", 0) or longest, longest)
+    least = values.get("min_new_tokens", 0)
+    if least > most and "min_new_tokens" in given:
+        source = "" if given.get("max_new_tokens") else ", which is the model's"
+        raise InvalidOptionsError(f"min_new_tokens is {least}, above max_new_tokens {most}{source}")
+    values["min_new_tokens"] = min(least, most)
+
+
+def _check_languages(options: Options, manifest: Manifest) -> None:
+    source, target = options.source_language, options.target_language
+    sides = (
+        ("source_language", source, manifest.source_languages),
+        ("target_language", target, manifest.target_languages),
+    )
+    for name, language, known in sides:
+        if language and known and language not in known:
+            raise InvalidOptionsError(f"{name} {language!r} is not one of this model's languages")
+    if not target and manifest.target_languages and "" not in manifest.forced_bos_ids:
+        raise InvalidOptionsError("target_language must be set: this model has several")
+    pairs = manifest.language_pairs
+    if source and target and pairs and [source, target] not in [list(pair) for pair in pairs]:
+        raise InvalidOptionsError(f"this model does not translate {source!r} to {target!r}")

@@ -11,10 +11,11 @@ TORCH := torch==2.13.0
 UV := uv==0.13.9
 TRITON := nvidia-pytriton==0.7.0
 
-CHECKPOINT := examples/checkpoints/en-fr
-CALIBRATION := examples/data/en-fr.calibration.jsonl
-TEST_SET := examples/data/en-fr.test.jsonl
-VARIANTS := model_repository/en-fr_fp32 model_repository/en-fr_int8
+EXAMPLES := en-fr deb-summary deb-section
+TASK_en-fr := translation
+TASK_deb-summary := summarization
+TASK_deb-section := classification
+VARIANTS := $(foreach model,$(EXAMPLES),model_repository/$(model)_fp32 model_repository/$(model)_int8)
 EXPORTED := $(VARIANTS:%=%/.exported)
 
 BIN := .venv/bin
@@ -29,7 +30,7 @@ help: ## Show this list
 	@echo
 
 .PHONY: demo
-demo: setup models ## Translate real text through the whole system, then stop everything
+demo: setup models ## Translate, summarize and classify real text, then stop everything
 	@$(BIN)/python -m deploy.local demo
 
 .PHONY: up
@@ -50,15 +51,17 @@ down: .venv/.installed ## Stop what `make up` started
 setup: .venv/.installed .triton/.installed ## Make both Python environments; start nothing
 
 .PHONY: models
-models: .venv/.installed $(EXPORTED) ## Export the example checkpoint to model_repository/
+models: .venv/.installed $(EXPORTED) ## Import the example checkpoints to model_repository/
 
 .PHONY: corpus
 corpus: .venv/.installed ## Download the Debian corpus and build the training set
 	$(BIN)/seqway-models corpus corpus
 
 .PHONY: train
-train: corpus/en-fr.train.jsonl ## Train the example model; goes on where it was stopped
-	$(BIN)/seqway-models train examples/configs/en-fr.toml
+train: $(EXAMPLES:%=train-%) ## Train the example models; goes on where it was stopped
+
+train-%: corpus/en-fr.train.jsonl ## Train one example, such as `make train-deb-summary`
+	$(BIN)/seqway-models train examples/configs/$*.toml
 
 .PHONY: clean
 clean: ## Stop the stack; remove environments, exported models and caches
@@ -129,13 +132,17 @@ protos: .venv/.installed ## Generate the Python stubs of protos/
 	$(BIN)/uv pip install --quiet --python .triton/bin/python --no-deps $(TRITON)
 	@touch $@
 
-$(EXPORTED) &: $(wildcard $(CHECKPOINT)/*) $(wildcard engine/export/*.py) \
-		$(CALIBRATION) $(TEST_SET) | .venv/.installed
-	@[[ -e $(CHECKPOINT)/config.json ]] || { echo >&2 \
-		"$(CHECKPOINT) holds no checkpoint: get it from git, or make one with \`make train\`."; exit 1; }
-	$(BIN)/seqway-models export $(CHECKPOINT) --model-repository model_repository \
-		--calibration $(CALIBRATION) --test $(TEST_SET)
-	@touch $(EXPORTED)
+# Both variants of an example come from one import.
+model_repository/%_fp32/.exported model_repository/%_int8/.exported: \
+		examples/checkpoints/%/model.safetensors examples/data/%.calibration.jsonl \
+		examples/data/%.test.jsonl $(wildcard engine/export/*.py) | .venv/.installed
+	$(BIN)/seqway-models import examples/checkpoints/$* --task $(TASK_$*) --force \
+		--calibration examples/data/$*.calibration.jsonl --test examples/data/$*.test.jsonl
+	@touch model_repository/$*_fp32/.exported model_repository/$*_int8/.exported
+
+examples/checkpoints/%/model.safetensors:
+	@echo >&2 "examples/checkpoints/$* holds no checkpoint: get it from git, or make one with" \
+		"\`make train\`."; exit 1
 
 corpus/en-fr.train.jsonl: | .venv/.installed
 	$(BIN)/seqway-models corpus corpus

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from seqway.errors import InvalidRequestError
 from seqway.status import MESSAGE_TOO_LARGE
 
-MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 
 Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)

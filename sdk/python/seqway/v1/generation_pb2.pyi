@@ -89,7 +89,7 @@ class _FinishReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FinishRe
     FINISH_REASON_ERROR: _FinishReason.ValueType  # 4
     """The generation failed."""
     FINISH_REASON_REPETITION: _FinishReason.ValueType  # 5
-    """The answer ran in a loop and was stopped; it holds the loop once."""
+    """The answer ran in a loop and was stopped; docs/decoding.md says what is left of the loop."""
 
 class FinishReason(_FinishReason, metaclass=_FinishReasonEnumTypeWrapper):
     """Why a generation ended.  In rising order of severity: EOS, LENGTH, REPETITION, CANCELLED, ERROR."""
@@ -105,7 +105,7 @@ FINISH_REASON_CANCELLED: FinishReason.ValueType  # 3
 FINISH_REASON_ERROR: FinishReason.ValueType  # 4
 """The generation failed."""
 FINISH_REASON_REPETITION: FinishReason.ValueType  # 5
-"""The answer ran in a loop and was stopped; it holds the loop once."""
+"""The answer ran in a loop and was stopped; docs/decoding.md says what is left of the loop."""
 Global___FinishReason: _TypeAlias = FinishReason  # noqa: Y015
 
 @_typing.final

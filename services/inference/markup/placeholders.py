@@ -20,7 +20,8 @@ _PATTERNS = (
     # Python, C#, ICU: {}, {0}, {name}, {name!r:>10}, {a.b[0]}.
     r"\{[ ]?[\w.\[\]!:,<>=^+$@|#-]{0,200}[ ]?\}",
     # Addresses and paths.  Punctuation at the end is the sentence's.
-    r"\b[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s<>\"'“”«»]*[^\s<>\"'“”«».,;:!?)\]}…]",
+    r"(?i:https?|ftps?|sftp|file|git|svn|ssh|wss?|ldaps?|grpcs?|redis|postgres(?:ql)?|mysql|mongodb"
+    r"|amqps?|s3|gs|ircs?)://[^\s<>\"'“”«»]*[^\s<>\"'“”«».,;:!?)\]}…]",
     r"\bwww\.[^\s<>\"'“”«»]*[^\s<>\"'“”«».,;:!?)\]}…]",
     r"\b(?:mailto:)?[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
     r"(?<![\w/.])(?:~|\.{1,2})?(?:/[\w.+@-]+){2,}/?(?<![.])",

@@ -29,6 +29,7 @@ class Node:
     opening: Mark | None = None
     closing: Mark | None = None
     children: list["Node"] = field(default_factory=list)
+    is_blank: bool = True
     first: int = 0
     last: int = 0
 
@@ -39,8 +40,9 @@ class Node:
         return None if opening is None or opening.kind is MarkKind.OPEN else opening
 
 
-def tree(marks: Sequence[Mark], length: int) -> Node:
-    """The marks of a passage of that length, nested; its root is no element."""
+def tree(marks: Sequence[Mark], text: str) -> Node:
+    """The marks of a passage with that text, nested; its root is no element."""
+    length = len(text)
     root = Node(0, length)
     path = [root]
     opened: set[int] = set()
@@ -53,8 +55,9 @@ def tree(marks: Sequence[Mark], length: int) -> Node:
         elif mark.kind is MarkKind.CLOSE and mark.pair in opened:
             while path[-1].opening is None or path[-1].opening.pair != mark.pair:
                 path.pop()
-            path[-1].end, path[-1].closing = mark.position, mark
-            path.pop()
+            node = path.pop()
+            node.end, node.closing = mark.position, mark
+            node.is_blank = not text[node.start : node.end].strip()
         elif mark.kind is MarkKind.CLOSE:
             parent = path[-1]
             parent.children = [Node(0, mark.position, None, mark, parent.children)]
@@ -95,7 +98,7 @@ class _Siblings:
                 self._take(node, self._between(node.start), self._last)
                 self._places.difference_update(range(node.first + 1, self._last + 1))
             else:
-                (whole if node.start < node.end else points).append(node)
+                (points if node.is_blank else whole).append(node)
         whole.sort(key=lambda node: -self._best_run(node)[0])
         for node in whole:
             self._place_element(node)

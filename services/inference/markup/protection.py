@@ -42,7 +42,7 @@ class Protector:
             (atom.start, atom.end) for atom in passage.atoms if atom.kind is not AtomKind.REFERENCE
         ]
         spans: list[_Span] = []
-        for found in (_placeholders(passage.text), self._terms(passage.text)):
+        for found in (_placeholders(passage), self._terms(passage.text)):
             free = [span for span in found if not _overlaps(span.start, span.end, taken)]
             spans += free
             taken = sorted([*taken, *((span.start, span.end) for span in free)])
@@ -96,8 +96,20 @@ class Protector:
         return Atom(span.start, span.end, output, span.kind, start, end, span.entry, target)
 
 
-def _placeholders(text: str) -> Iterator[_Span]:
-    for start, end in placeholders(text):
+def _placeholders(passage: Passage) -> Iterator[_Span]:
+    """The placeholders; an address ends at a tag whose partner is not in it as well."""
+    positions = [mark.position for mark in passage.marks]
+    for start, end in placeholders(passage.text):
+        first = bisect_left(positions, start + 1)
+        last = bisect_left(positions, end)
+        if first < last:
+            span = _Span(start, end, AtomKind.PLACEHOLDER)
+            low, high = _with_partners(passage.marks, first, last, span)
+            head = passage.text[start : positions[first]]
+            if not _is_balanced(passage.marks[low:high]) and [(0, len(head))] == list(
+                placeholders(head)
+            ):
+                end = positions[first]
         yield _Span(start, end, AtomKind.PLACEHOLDER)
 
 

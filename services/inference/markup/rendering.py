@@ -28,7 +28,7 @@ def render(segment: MarkedSegment, translation: str, links: Sequence[Link] = ())
         text = escape(translation, segment.passage.spellings, segment.language)
         return Rendered(text, [])
     found = _words(segment, translation.strip(), links)
-    root = tree(segment.passage.marks, len(segment.text))
+    root = tree(segment.passage.marks, segment.text)
     place(root, found)
     writer = _Writer(segment, found)
     for step in _steps(root):
@@ -102,8 +102,9 @@ class _Writer:
                 self._write(self._words[self._done].space[:1])
 
     def rendered(self) -> Rendered:
-        """All that was written."""
-        return Rendered("".join(self._parts), self._matches)
+        """All that was written; the matches are in the order of the source."""
+        matches = sorted(self._matches, key=lambda match: match.source_start)
+        return Rendered("".join(self._parts), matches)
 
     def _write_word(self, word: Word) -> None:
         self._write_space()

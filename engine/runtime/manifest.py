@@ -30,7 +30,7 @@ class Manifest:
     `forced_bos_ids` (by target language, or "") are the first tokens that are forced. `generation`
     holds defaults of the options in `engine.runtime.request`, and "forced_eos_id",
     "suppressed_ids", "begin_suppressed_ids" and "bad_words". `alignment_layers` are the decoder
-    layers whose cross-attention is averaged for alignment; empty: the upper half.
+    layers whose cross-attention is averaged for alignment; empty: the runtime chooses.
 
     Encoders: `head` is "classification" or "spans"; a `multi_label` one scores each label alone.
     """

@@ -10,9 +10,13 @@ from engine.runtime.manifest import Manifest
 
 
 def alignment_outputs(manifest: Manifest) -> list[str]:
-    """The graph's outputs that alignment needs: by default of the upper half of the decoder."""
+    """The graph's outputs that alignment needs.
+
+    By default of the upper half of the decoder, or of both layers where there are only two:
+    `tests/benchmarks/markup_placement.py` found 80 % against 74 % of the words so.
+    """
     count = manifest.decoder_layers
-    layers = manifest.alignment_layers or range(count // 2, count)
+    layers = manifest.alignment_layers or range(count // 2 if count > 2 else 0, count)
     return [f"cross_weights_{layer}" for layer in layers]
 
 

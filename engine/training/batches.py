@@ -4,8 +4,9 @@ Lengths are padded to multiples of 16: on a CPU each new tensor shape costs a fr
 """
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import torch
 from tokenizers import Tokenizer
@@ -15,6 +16,18 @@ from engine.model.config import ModelConfig
 from engine.training.corpus import Pair
 
 PAD_TO = 16
+
+
+class Sized(Protocol):
+    """An example that knows its length in tokens."""
+
+    @property
+    def length(self) -> int:
+        """The longer side, in tokens."""
+
+
+E = TypeVar("E", bound=Sized)
+B = TypeVar("B")
 
 
 @dataclass(frozen=True)
@@ -40,7 +53,7 @@ class Batch:
     labels: Tensor
 
     @property
-    def target_tokens(self) -> int:
+    def weight(self) -> int:
         """Tokens that count in the loss."""
         return int((self.labels >= 0).sum())
 
@@ -48,38 +61,65 @@ class Batch:
         """The same batch on another device."""
         return Batch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
 
+    def shuffled(self) -> "Batch":
+        """The same targets, each with the source of the row before."""
+        return Batch(self.source.roll(1, 0), self.mask.roll(1, 0), self.inputs, self.labels)
 
-def encode_pairs(pairs: Sequence[Pair], tokenizer: Tokenizer, max_length: int) -> list[Example]:
-    """Token ids of every pair of which no side is longer than `max_length`."""
-    sources = tokenizer.encode_batch([pair.source for pair in pairs])
-    targets = tokenizer.encode_batch([pair.target for pair in pairs])
-    examples = [Example(s.ids, t.ids) for s, t in zip(sources, targets, strict=True)]
+
+def encode_pairs(
+    pairs: Sequence[Pair], tokenizer: Tokenizer, max_length: int, *, cut: bool = False
+) -> list[Example]:
+    """Token ids of every pair of which no side is longer than `max_length`.
+
+    With `cut`, a longer source loses its middle instead.
+    """
+    sources = [encoding.ids for encoding in tokenizer.encode_batch([p.source for p in pairs])]
+    targets = [encoding.ids for encoding in tokenizer.encode_batch([p.target for p in pairs])]
+    if cut:
+        sources = [cut_middle(ids, max_length) for ids in sources]
+    examples = [Example(s, t) for s, t in zip(sources, targets, strict=True)]
     return [example for example in examples if example.length <= max_length]
 
 
+def cut_middle(ids: list[int], length: int) -> list[int]:
+    """The first and last tokens of `ids`, at most `length` in all.
+
+    A package description ends with what the package holds ("the development files").
+    """
+    if len(ids) <= length:
+        return ids
+    tail = length // 2
+    return ids[: length - tail] + ids[-tail:]
+
+
 def make_batches(
-    examples: Sequence[Example], config: ModelConfig, tokens: int, order: random.Random
-) -> Iterator[Batch]:
+    examples: Sequence[E], collate: Callable[[Sequence[E]], B], tokens: int, order: random.Random
+) -> Iterator[B]:
     """Yields every example once, in batches of at most `tokens` padded tokens, shuffled."""
     ranked = sorted(examples, key=lambda e: (e.length + order.random() * 4, order.random()))
-    groups: list[list[Example]] = [[]]
+    groups: list[list[E]] = [[]]
     for example in ranked:
         if groups[-1] and (len(groups[-1]) + 1) * padded(example.length) > tokens:
             groups.append([])
         groups[-1].append(example)
     order.shuffle(groups)
     for group in groups:
-        yield collate(group, config)
+        yield collate(group)
 
 
-def collate(group: Sequence[Example], config: ModelConfig) -> Batch:
+def collate_pairs(group: Sequence[Example], config: ModelConfig) -> Batch:
     """Pads the examples of one batch."""
-    source = _pad([e.source for e in group], config.pad_id)
+    source, mask = pad_sources([e.source for e in group], config.pad_id)
     labels = _pad([e.target for e in group], -100)
     shifted = [[config.decoder_start_id, *e.target[:-1]] for e in group]
-    lengths = torch.tensor([len(e.source) for e in group])
-    mask = torch.arange(source.shape[1])[None] < lengths[:, None]
     return Batch(source, mask, _pad(shifted, config.pad_id), labels)
+
+
+def pad_sources(rows: list[list[int]], pad_id: int) -> tuple[Tensor, Tensor]:
+    """Token ids `[B,S]`, padded, and their boolean mask."""
+    source = _pad(rows, pad_id)
+    lengths = torch.tensor([len(row) for row in rows])
+    return source, torch.arange(source.shape[1])[None] < lengths[:, None]
 
 
 def padded(length: int) -> int:

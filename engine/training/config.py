@@ -20,7 +20,11 @@ class TrainingConfig(BaseModel):
     pass; weights, their moments and the sum of the loss stay in FP32 ("master weights",
     Micikevicius et al. 2018, arXiv:1710.03740), and "fp16" adds loss scaling.  The learning rate
     rises linearly for `warmup_steps` to `peak_learning_rate` and falls linearly to 0 at `steps`.
-    `batch_tokens` bounds rows times padded length, on the longer of both sides.
+    `batch_tokens` bounds rows times padded length, on the longer of both sides.  A pair with a side
+    over `max_length` is left out; with `cut_sources`, its source loses its middle instead (a
+    classifier's always does).  `initial_checkpoint` gives the weights and the tokenizer to start
+    from.  `word_dropout` is for classification, `max_target_tokens` the limit that goes into a
+    generating checkpoint.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -29,8 +33,10 @@ class TrainingConfig(BaseModel):
     dev: Path
     test: Path
     output: Path
-    source_language: str
-    target_language: str
+    task: Literal["translation", "summarization", "classification"] = "translation"
+    source_language: str = ""
+    target_language: str = ""
+    initial_checkpoint: Path | None = None
     model: dict[str, Any]
     precision: Literal["fp32", "bf16", "fp16"] = "bf16"
     steps: int = Field(gt=0)
@@ -41,6 +47,9 @@ class TrainingConfig(BaseModel):
     clip_norm: float = Field(gt=0, default=1.0)
     batch_tokens: int = Field(ge=64, default=2048)
     max_length: int = Field(ge=8, default=160)
+    cut_sources: bool = False
+    word_dropout: float = Field(ge=0, lt=1, default=0.0)
+    max_target_tokens: int | None = Field(gt=0, default=None)
     ema_decay: float = Field(ge=0, lt=1, default=0.999)
     evaluate_every: int = Field(gt=0, default=500)
     seed: int = 1
@@ -52,7 +61,16 @@ class TrainingConfig(BaseModel):
             raise ValueError(
                 f"max_length is over model.max_positions ({transformer.max_positions})"
             )
+        if (self.task == "translation") != (self.languages is not None):
+            raise ValueError("source_language and target_language go with task = translation")
         return self
+
+    @property
+    def languages(self) -> tuple[str, str] | None:
+        """Source and target language of a translation."""
+        if self.source_language and self.target_language:
+            return self.source_language, self.target_language
+        return None
 
     @property
     def transformer(self) -> ModelConfig:

@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import sentencex
 
@@ -44,7 +45,7 @@ def build_translation_corpus(folder: Path, target: str = "fr") -> dict[str, int]
     splits["train"] += sentence_pairs(splits["train"], target)
     for name, rows in splits.items():
         write_pairs(folder / f"en-{target}.{name}.jsonl", rows)
-    return {name: len(rows) for name, rows in splits.items()}
+    return {f"en-{target}.{name}": len(rows) for name, rows in splits.items()}
 
 
 def read_pairs(indices: Path, target: str) -> Iterator[Pair]:
@@ -96,14 +97,19 @@ def split_by_package(pairs: Iterable[Pair]) -> dict[str, list[Pair]]:
     """
     splits: dict[str, list[Pair]] = {"train": [], "dev": [], "test": []}
     for pair in pairs:
-        bucket = int(hashlib.sha256(pair.package.encode()).hexdigest(), 16) % 100
-        splits["test" if bucket < 4 else "dev" if bucket < 6 else "train"].append(pair)
+        splits[split_of(pair.package)].append(pair)
     known = {gram for pair in splits["train"] for gram in ngrams(pair.source)}
     for name, limit in (("dev", DEV_PAIRS), ("test", TEST_PAIRS)):
         fresh = [pair for pair in splits[name] if _is_fresh(pair, known)]
         random.Random(name).shuffle(fresh)
         splits[name] = fresh[:limit]
     return splits
+
+
+def split_of(package: str) -> Literal["train", "dev", "test"]:
+    """The split that a source package belongs to, in every corpus."""
+    bucket = int(hashlib.sha256(package.encode()).hexdigest(), 16) % 100
+    return "test" if bucket < 4 else "dev" if bucket < 6 else "train"
 
 
 def ngrams(text: str) -> set[tuple[str, ...]]:

@@ -20,7 +20,7 @@ def plot_loss(metrics: Path, image: Path) -> None:
         ("dev_loss_shuffled_sources", "dev, shuffled sources"),
     ):
         axes.plot(steps, [row[key] for row in rows], label=label)
-    axes.set(xlabel="step", ylabel="loss (nats per token)")
+    axes.set(xlabel="step", ylabel="loss (nats per token, or per text of a classifier)")
     axes.legend()
     axes.grid(alpha=0.3)
     figure.savefig(image, dpi=120)

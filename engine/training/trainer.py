@@ -1,4 +1,4 @@
-"""Mixed-precision training of an encoder-decoder, resumable at any step.
+"""Mixed-precision training of any task, resumable at any step.
 
 A run's folder holds `tokenizer.json`, `metrics.jsonl`, `state.pt` (what a resume needs) and, at the
 end,
@@ -11,24 +11,28 @@ import random
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tokenizers import Tokenizer
-from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from engine.model.transformer import Transformer
-from engine.training.batches import Batch, Example, encode_pairs, make_batches
+from engine.training.classification import ClassificationTask
 from engine.training.config import TrainingConfig
-from engine.training.corpus import load_pairs
-from engine.training.vocabulary import train_vocabulary
+from engine.training.generation import GenerationTask
+from engine.training.task import Batch, Task
 
 logger = logging.getLogger(__name__)
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def new_task(config: TrainingConfig) -> Task[Any, Any]:
+    """The task that the configuration names."""
+    if config.task == "classification":
+        return ClassificationTask(config)
+    return GenerationTask(config)
 
 
 class Trainer:
@@ -40,10 +44,8 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         torch.manual_seed(config.seed)
-        self.tokenizer = self._load_tokenizer()
-        self.model = Transformer(config.transformer)
-        self.model.initialise()
-        self.model.to(self.device)
+        self.task = new_task(config)
+        self.model = self.task.new_model().to(self.device)
         self.average = AveragedModel(
             self.model,
             multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay),
@@ -58,8 +60,8 @@ class Trainer:
     def run(self) -> bool:
         """Trains to the last step. Returns whether it got there; a signal stops it early, saved."""
         self._restore()
-        train = self._examples(self.config.train)
-        dev = self._examples(self.config.dev)
+        train = self.task.read_examples(self.config.train)
+        dev = self.task.read_examples(self.config.dev)
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         if self.step < self.config.steps:
@@ -67,20 +69,25 @@ class Trainer:
         self._save()
         return self.step >= self.config.steps
 
-    def best_model(self) -> Transformer:
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The task's tokenizer."""
+        return self.task.tokenizer
+
+    def best_model(self) -> torch.nn.Module:
         """The last weights or their average over the last steps, by the lower dev loss.
 
         The average is better at a constant learning rate, and lags behind after a short decay.
         """
-        dev = self._examples(self.config.dev)
+        dev = self.task.read_examples(self.config.dev)
         candidates = [self.model, self.average.module]
         losses = [self._dev_loss(model, dev) for model in candidates]
         logger.info("dev loss: last weights %.4f, averaged %.4f", *losses)
-        best = Transformer(self.config.transformer)
+        best = self.task.new_model()
         best.load_state_dict(candidates[losses.index(min(losses))].state_dict())
         return best.eval()
 
-    def _train(self, train: list[Example], dev: list[Example]) -> None:
+    def _train(self, train: list[Any], dev: list[Any]) -> None:
         columns = (
             TextColumn("training"),
             BarColumn(),
@@ -93,7 +100,7 @@ class Trainer:
             loss_sum, tokens, began = 0.0, 0, time.perf_counter()
             for batch in self._stream(train):
                 loss_sum += self._update(batch)
-                tokens += batch.target_tokens
+                tokens += batch.weight
                 elapsed = time.perf_counter() - began
                 loss = loss_sum / tokens
                 progress.update(task, completed=self.step, loss=loss, speed=tokens / elapsed)
@@ -104,13 +111,12 @@ class Trainer:
                 if self.stopping or self.step >= self.config.steps:
                     return
 
-    def _stream(self, examples: list[Example]) -> Iterator[Batch]:
+    def _stream(self, examples: list[Any]) -> Iterator[Batch]:
         """Batches from the present step on: the order follows from the seed and the epoch alone."""
         position, epoch = 0, 0
         while True:
             order = random.Random(f"{self.config.seed}-{epoch}")
-            transformer, tokens = self.config.transformer, self.config.batch_tokens
-            for batch in make_batches(examples, transformer, tokens, order):
+            for batch in self.task.batches(examples, self.config.batch_tokens, order):
                 if position >= self.step:
                     yield batch.to(self.device)
                 position += 1
@@ -123,7 +129,7 @@ class Trainer:
         self.model.train()
         loss = self._loss(self.model, batch)
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss / batch.target_tokens).backward()
+        self.scaler.scale(loss / batch.weight).backward()
         self.scaler.unscale_(self.optimizer)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.scaler.step(self.optimizer)
@@ -133,16 +139,9 @@ class Trainer:
         return loss.item()
 
     def _loss(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-        """The summed label-smoothed cross-entropy (Szegedy et al. 2016, arXiv:1512.00567)."""
         dtype = _AUTOCAST.get(self.config.precision, torch.float32)
         with torch.autocast(self.device, dtype, enabled=dtype != torch.float32):
-            logits = model(batch.source, batch.mask, batch.inputs)
-        return F.cross_entropy(
-            logits.float().flatten(0, 1),
-            batch.labels.flatten(),
-            label_smoothing=self.config.label_smoothing,
-            reduction="sum",
-        )
+            return self.task.loss(model, batch)
 
     def _learning_rate(self) -> float:
         config, step = self.config, self.step + 1
@@ -150,7 +149,7 @@ class Trainer:
         decay = (config.steps - self.step) / max(1, config.steps - config.warmup_steps)
         return config.peak_learning_rate * min(warmup, decay)
 
-    def _report(self, loss: float, speed: float, dev: list[Example]) -> None:
+    def _report(self, loss: float, speed: float, dev: list[Any]) -> None:
         """Logs a row of metrics.
 
         With shuffled sources the dev loss must be far higher: else the model ignores its source.
@@ -168,33 +167,16 @@ class Trainer:
         logger.info("%s", row)
 
     @torch.no_grad()
-    def _dev_loss(
-        self, model: torch.nn.Module, dev: list[Example], *, shuffle: bool = False
-    ) -> float:
+    def _dev_loss(self, model: torch.nn.Module, dev: list[Any], *, shuffle: bool = False) -> float:
         model.eval()
         loss, tokens = 0.0, 0
-        batches = make_batches(dev, self.config.transformer, 8192, random.Random(0))
-        for host_batch in batches:
+        for host_batch in self.task.batches(dev, 8192, random.Random(0)):
             batch = host_batch.to(self.device)
             if shuffle:
-                batch = Batch(
-                    batch.source.roll(1, 0), batch.mask.roll(1, 0), batch.inputs, batch.labels
-                )
+                batch = batch.shuffled()
             loss += self._loss(model, batch).item()
-            tokens += batch.target_tokens
+            tokens += batch.weight
         return loss / tokens
-
-    def _examples(self, path: Path) -> list[Example]:
-        return encode_pairs(load_pairs(path), self.tokenizer, self.config.max_length)
-
-    def _load_tokenizer(self) -> Tokenizer:
-        path = self.folder / "tokenizer.json"
-        if not path.exists():
-            logger.info("learning the vocabulary")
-            pairs = load_pairs(self.config.train)
-            texts = [text for pair in pairs for text in (pair.source, pair.target)]
-            train_vocabulary(texts, self.config.transformer.vocab_size).save(str(path))
-        return Tokenizer.from_file(str(path))
 
     def _state(self) -> dict[str, Any]:
         return {

@@ -11,7 +11,7 @@ import sentencepiece
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers.utils import sentencepiece_model_pb2_new as sentencepiece_model_pb2
 
-PAD, EOS, UNK = "<pad>", "</s>", "<unk>"
+PAD, EOS, UNK, BOS = "<pad>", "</s>", "<unk>", "<s>"
 
 
 def train_vocabulary(texts: Iterable[str], size: int) -> Tokenizer:
@@ -54,4 +54,17 @@ def convert_sentencepiece(model: bytes) -> Tokenizer:
         single=f"$A {EOS}", pair=f"$A $B {EOS}", special_tokens=[(EOS, 1)]
     )
     tokenizer.add_special_tokens([PAD, EOS, UNK])
+    return tokenizer
+
+
+def add_first_token(tokenizer: Tokenizer) -> Tokenizer:
+    """Adds `<s>`, which starts every text and whose state a classifier reads.
+
+    A pair of texts is laid out as RoBERTa does: `<s> A </s> </s> B </s>`.
+    """
+    tokenizer.add_special_tokens([BOS])
+    special = [(token, tokenizer.token_to_id(token)) for token in (BOS, EOS)]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{BOS} $A {EOS}", pair=f"{BOS} $A {EOS} {EOS} $B {EOS}", special_tokens=special
+    )
     return tokenizer

@@ -1,15 +1,19 @@
 import json
+import random
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from engine.training.batches import encode_pairs, make_batches, padded
+from engine.model.checkpoint import load_checkpoint
+from engine.training.batches import collate_pairs, encode_pairs, make_batches, padded
 from engine.training.config import ConfigError, TrainingConfig, load_config
-from engine.training.corpus import Pair, write_pairs
+from engine.training.corpus import Pair, load_pairs, write_pairs
+from engine.training.evaluation import measure_checkpoint
 from engine.training.plot import plot_loss
 from engine.training.trainer import Trainer
-from tests.engine.conftest import DATA
+from tests.engine.conftest import DATA, write_pegasus
 
 
 @pytest.fixture
@@ -86,14 +90,11 @@ def test_the_learning_rate_warms_up_and_decays_to_zero(config: TrainingConfig) -
 
 
 def test_batches_hold_every_example_once_within_the_bound(config: TrainingConfig) -> None:
-    import random
-
-    from engine.training.corpus import load_pairs
-
     trainer = Trainer(config)
     examples = encode_pairs(load_pairs(config.train), trainer.tokenizer, 160)
-    batches = list(make_batches(examples, config.transformer, 512, random.Random(1)))
-    assert sum(batch.target_tokens for batch in batches) == sum(len(e.target) for e in examples)
+    collate = partial(collate_pairs, config=config.transformer)
+    batches = list(make_batches(examples, collate, 512, random.Random(1)))
+    assert sum(batch.weight for batch in batches) == sum(len(e.target) for e in examples)
     for batch in batches:
         assert batch.source.numel() <= 512 + padded(160)
         assert batch.source.shape[1] % 16 == batch.labels.shape[1] % 16 == 0
@@ -104,6 +105,35 @@ def test_batches_hold_every_example_once_within_the_bound(config: TrainingConfig
             .logical_or(batch.labels[:, 1:][follows >= 0] < 0)
             .all()
         )
+
+
+def test_a_summarizer_starts_from_a_checkpoint_and_has_no_languages(
+    config: TrainingConfig, tmp_path: Path
+) -> None:
+    start = write_pegasus(tmp_path / "start")
+    model = vars(load_checkpoint(start).config) | {"output_bias": False}
+    changes = {
+        "task": "summarization",
+        "source_language": "",
+        "target_language": "",
+        "initial_checkpoint": start,
+        "model": model,
+        "max_length": 64,
+        "cut_sources": True,
+        "max_target_tokens": 20,
+    }
+    trainer = Trainer(TrainingConfig(**config.model_dump() | changes))
+    untrained = load_checkpoint(start).model.state_dict()
+    torch.testing.assert_close(trainer.model.embedding.weight, untrained["embedding.weight"])
+    write_pairs(config.train, [Pair("a long text " * 40, "short"), *load_pairs(config.train)])
+    assert max(len(e.source) for e in trainer.task.read_examples(config.train)) == 64
+    assert trainer.run()
+    trainer.task.save(trainer.best_model(), config.output / "checkpoint")
+    saved = load_checkpoint(config.output / "checkpoint")
+    generation = json.loads((saved.folder / "generation_config.json").read_text(encoding="utf-8"))
+    assert (saved.languages, generation["max_length"]) == (None, 21)
+    pairs = load_pairs(config.test)[:4]
+    assert set(measure_checkpoint(saved.folder, pairs)) == {"rouge1", "rouge2", "rougeL"}
 
 
 def test_the_loss_plot_is_an_image(tmp_path: Path) -> None:
@@ -122,6 +152,8 @@ def test_the_loss_plot_is_an_image(tmp_path: Path) -> None:
         ("stepz = 10", "stepz"),
         ("max_length = 4096", "max_positions"),
         ("[model]\nlayers = 3", "layers"),
+        ('task = "summarization"', "task = translation"),
+        ('source_language = ""', "source_language"),
     ],
 )
 def test_a_wrong_configuration_names_the_field(tmp_path: Path, line: str, message: str) -> None:

@@ -17,7 +17,7 @@ _COMMANDS = {
     "up": "start Triton and the gateway and leave them running",
     "down": "stop them",
     "status": "show what runs; exit code 1 unless everything is ready",
-    "demo": "start a stack of its own, translate, stop it",
+    "demo": "start a stack of its own, show what it does, stop it",
 }
 
 
@@ -47,7 +47,7 @@ def _run(command: str, settings: StackSettings, console: Console) -> int:
             stack.up()
             console.print(status_table(stack.status()))
             address = f"{HOST}:{settings.ports.gateway.number}"
-            console.print(f'Try: .venv/bin/seqway translate --address {address} "A text editor."')
+            console.print(f"Try: .venv/bin/seqway models --address {address}", highlight=False)
         case "down":
             stopped = stack.down()
             console.print(f"Stopped {', '.join(stopped)}." if stopped else "Nothing was running.")

@@ -7,12 +7,19 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 
+from deploy.local.manifests import read_models
 from deploy.local.ports import HOST
 from deploy.local.services import Check, Launch, Service
 from deploy.local.settings import ROOT, StackSettings
 
 _SECONDS = 3.0
-_SERVICES = ("seqway.v1.TranslationService", "seqway.v1.ModelService")
+_ALWAYS = "seqway.v1.ModelService"
+_SERVICE_OF_TASK = {
+    "translation": "seqway.v1.TranslationService",
+    "summarization": "seqway.v1.SummarizationService",
+    "classification": "seqway.v1.ClassificationService",
+    "question-answering": "seqway.v1.QuestionAnsweringService",
+}
 
 
 def gateway_service(settings: StackSettings) -> Service:
@@ -33,15 +40,17 @@ def gateway_service(settings: StackSettings) -> Service:
             },
             directory=ROOT,
         ),
-        check=lambda: check_gateway(ports.gateway.number),
+        check=lambda: check_gateway(ports.gateway.number, settings.model_repository),
     )
 
 
-def check_gateway(port: int) -> list[Check]:
-    """Asks `grpc.health.v1` for each service."""
+def check_gateway(port: int, model_repository: Path) -> list[Check]:
+    """Asks `grpc.health.v1` for each service that the repository holds a model for."""
+    tasks = {model.task for model in read_models(model_repository)}
+    names = [service for task, service in _SERVICE_OF_TASK.items() if task in tasks]
     with grpc.insecure_channel(f"{HOST}:{port}") as channel:
         health = health_pb2_grpc.HealthStub(channel)
-        return [_check_service(health, name) for name in _SERVICES]
+        return [_check_service(health, name) for name in (*names, _ALWAYS)]
 
 
 def _check_service(health: health_pb2_grpc.HealthStub, name: str) -> Check:

@@ -12,10 +12,11 @@ _FILE = "stack.json"
 
 @dataclass(slots=True)
 class StackRecord:
-    """The processes that were started and the ports that they listen on, by service."""
+    """The processes that were started, the ports that they listen on and what they serve."""
 
     processes: dict[str, ProcessRecord] = field(default_factory=dict)
     ports: dict[str, list[int]] = field(default_factory=dict)
+    subjects: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, run_directory: Path) -> "StackRecord":
@@ -25,7 +26,7 @@ class StackRecord:
         except FileNotFoundError:
             return cls()
         processes = {name: ProcessRecord(**one) for name, one in saved["processes"].items()}
-        return cls(processes, saved["ports"])
+        return cls(processes, saved["ports"], saved.get("subjects", {}))
 
     def save(self, run_directory: Path) -> None:
         """Replaces the saved record in one step; an empty record leaves no file."""

@@ -32,7 +32,9 @@ class Service:
 
     `launch` is called before each start: it lays out what the process needs and may raise
     `StackError`.  `check` probes the running service and says what is ready; it raises nothing.
+    `refresh` has a service that runs already take up what is new; it may raise `StackError`.
     `clean` runs after each stop, for what a killed process can't remove itself.
+    `subject` is what it serves, such as a model repository; one that runs keeps its own.
     The first port is the one that callers use.  Lines of the log that match `log_noise` are left
     out where its end is shown.
     """
@@ -41,6 +43,8 @@ class Service:
     ports: tuple[Port, ...]
     launch: Callable[[], Launch]
     check: Callable[[], list[Check]]
+    subject: str = ""
+    refresh: Callable[[], None] = lambda: None
     clean: Callable[[], None] = lambda: None
     log_noise: re.Pattern[str] = re.compile(r"\s*$")
     ready_seconds: float = 60.0

@@ -44,17 +44,19 @@ class Stack:
         self.services = tuple(services)
 
     def up(self) -> None:
-        """Starts what doesn't run, and returns when all is ready.
+        """Starts what doesn't run, refreshes what does, and returns when all is ready.
 
         When one doesn't come up, or on an interrupt, what this call started is stopped again.
         """
         with self._locked():
             record = StackRecord.load(self.run_directory)
-            self._check_same_ports(record)
+            self._check_same(record)
             started: list[Service] = []
             try:
                 for service in self.services:
-                    if not _runs(record, service):
+                    if _runs(record, service):
+                        service.refresh()
+                    else:
                         started.append(service)
                         self._start(service, record)
                     self._wait_ready(service, record)
@@ -109,6 +111,7 @@ class Stack:
                 ) from None
             record.processes[service.name] = process
             record.ports[service.name] = [port.number for port in service.ports]
+            record.subjects[service.name] = service.subject
             record.save(self.run_directory)
 
     def _stop(self, service: Service, record: StackRecord) -> None:
@@ -119,6 +122,7 @@ class Stack:
         service.clean()
         del record.processes[service.name]
         record.ports.pop(service.name, None)
+        record.subjects.pop(service.name, None)
         record.save(self.run_directory)
 
     def _wait_ready(self, service: Service, record: StackRecord) -> None:
@@ -143,13 +147,21 @@ class Stack:
         telling = [line for line in lines if not service.log_noise.match(line)][-_LOG_LINES:]
         return "; its last words were:\n  " + "\n  ".join(telling) if telling else " silently."
 
-    def _check_same_ports(self, record: StackRecord) -> None:
+    def _check_same(self, record: StackRecord) -> None:
         for service in self.services:
+            if not _runs(record, service):
+                continue
             wanted = [port.number for port in service.ports]
-            if _runs(record, service) and record.ports[service.name] != wanted:
+            if record.ports[service.name] != wanted:
                 raise StackError(
                     f"{service.name} runs already on port {record.ports[service.name][0]}, not on "
                     f"{wanted[0]}: run `make down` first, or unset {service.ports[0].variable}."
+                )
+            subject = record.subjects.get(service.name, service.subject)
+            if subject != service.subject:
+                raise StackError(
+                    f"{service.name} runs already with {subject}, not with {service.subject}: "
+                    "run `make down` first."
                 )
 
     @contextmanager

@@ -9,7 +9,7 @@ from deploy.local.ports import HOST
 from deploy.local.services import Launch, Service
 from deploy.local.settings import ROOT, StackSettings
 from deploy.local.triton_files import TritonFiles
-from deploy.local.triton_probe import check_triton
+from deploy.local.triton_probe import check_triton, load_models
 
 # Tables, what went well, and the complaints about a GPU that isn't there.
 _LOG_NOISE = re.compile(r"\s*$|[|+]|I\d{4} |W\d{4} .*(NVML|DCGM|CUDA|GPU|gpu|pinned)")
@@ -25,6 +25,8 @@ def triton_service(settings: StackSettings) -> Service:
         check=lambda: check_triton(
             ports.triton_http.number, ports.triton_grpc.number, settings.model_repository
         ),
+        subject=str(settings.model_repository),
+        refresh=lambda: load_models(ports.triton_http.number, settings.model_repository),
         clean=lambda: _remove_shared_memory(settings),
         log_noise=_LOG_NOISE,
     )

@@ -4,25 +4,47 @@ import http.client
 import json
 import queue
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tritonclient.grpc as triton  # type: ignore[import-untyped]
 
+from deploy.local.errors import StackError
 from deploy.local.ports import HOST
 from deploy.local.services import Check
 
 _SECONDS = 3.0
+_LOAD_SECONDS = 120.0
 
 
 def check_triton(http_port: int, grpc_port: int, model_repository: Path) -> list[Check]:
     """The server, then each model of the repository."""
     if _get(http_port, "/v2/health/live") is None:
         return [Check("server", ok=False, detail="doesn't answer")]
-    names = sorted(path.parent.name for path in model_repository.glob("*/config.pbtxt"))
     return [
         Check("server", ok=True),
-        *(_check_model(http_port, grpc_port, name) for name in names),
+        *(_check_model(http_port, grpc_port, name) for name in _names(model_repository)),
     ]
+
+
+def load_models(http_port: int, model_repository: Path) -> None:
+    """Has a running Triton load what is new or changed in the repository; the rest stays as it is.
+
+    Raises:
+        StackError: a model can't be loaded.
+
+    """
+    for name in _names(model_repository):
+        status, body = _post(http_port, f"/v2/repository/models/{name}/load")
+        if status != http.HTTPStatus.OK:
+            raise StackError(
+                f"Triton, which runs already, can't load {name} of {model_repository} ({body}): "
+                "run `make down` and try again."
+            )
+
+
+def _names(model_repository: Path) -> list[str]:
+    return sorted(path.parent.name for path in model_repository.glob("*/config.pbtxt"))
 
 
 def _check_model(http_port: int, grpc_port: int, name: str) -> Check:
@@ -31,40 +53,79 @@ def _check_model(http_port: int, grpc_port: int, name: str) -> Check:
         return Check(subject, ok=False, detail="is not loaded")
     config = json.loads(_get(http_port, f"/v2/models/{name}/config") or "{}")
     # Triton goes on to call a model ready when the process behind it is gone: ask the model.
-    if "manifest" in config.get("parameters", {}) and not _answers(grpc_port, name):
+    if "manifest" in config.get("parameters", {}) and not _answers(grpc_port, name, config):
         return Check(subject, ok=False, detail="is loaded, but doesn't answer")
     return Check(subject, ok=True)
 
 
 def _get(port: int, path: str) -> bytes | None:
     """The body of a 200 answer, else None."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=_SECONDS)
     try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        body = response.read()
+        status, body = _request(port, "GET", path, _SECONDS)
     except (OSError, http.client.HTTPException):
         return None
+    return body if status == http.HTTPStatus.OK else None
+
+
+def _post(port: int, path: str) -> tuple[int, str]:
+    """The status of the answer and its body; a server that doesn't answer is status 0."""
+    try:
+        status, body = _request(port, "POST", path, _LOAD_SECONDS)
+    except (OSError, http.client.HTTPException) as error:
+        return 0, str(error)
+    return status, body.decode(errors="replace")
+
+
+def _request(port: int, method: str, path: str, seconds: float) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(HOST, port, timeout=seconds)
+    try:
+        connection.request(method, path)
+        response = connection.getresponse()
+        return response.status, response.read()
     finally:
         connection.close()
-    return body if response.status == http.HTTPStatus.OK else None
 
 
-def _answers(port: int, name: str) -> bool:
-    """Sends the probe of docs/triton-protocol.md: a request with no text."""
-    arrived: queue.Queue[tuple[object, Exception | None]] = queue.Queue()
-    text = triton.InferInput("TEXT", [0], "BYTES")
-    text.set_data_from_numpy(np.empty((0,), dtype=object))
-    options = triton.InferInput("OPTIONS", [1], "BYTES")
-    options.set_data_from_numpy(np.array([b"{}"], dtype=object))
+def _answers(port: int, name: str, config: dict[str, Any]) -> bool:
+    """Sends the probe of docs/triton-protocol.md."""
     client = triton.InferenceServerClient(f"{HOST}:{port}")
     try:
+        if config.get("model_transaction_policy", {}).get("decoupled"):
+            return _streams(client, name)
+        inputs = [field["name"] for field in config["input"]]
+        return _infers(client, name, inputs)
+    finally:
+        client.close()
+
+
+def _streams(client: Any, name: str) -> bool:
+    """To a generating variant: a request with no text."""
+    arrived: queue.Queue[tuple[object, Exception | None]] = queue.Queue()
+    try:
         client.start_stream(callback=lambda result, error: arrived.put((result, error)))
-        client.async_stream_infer(name, [text, options])
+        client.async_stream_infer(
+            name, [_strings("TEXT", [0], []), _strings("OPTIONS", [1], [b"{}"])]
+        )
         _, error = arrived.get(timeout=_SECONDS)
         return error is None
     except (queue.Empty, triton.InferenceServerException):
         return False
     finally:
         client.stop_stream(cancel_requests=True)
-        client.close()
+
+
+def _infers(client: Any, name: str, inputs: list[str]) -> bool:
+    """To an encoder variant: one text with the option that says that it is a probe."""
+    values = {"OPTIONS": b'{"probe": true}'}
+    tensors = [_strings(one, [1, 1], [values.get(one, b"")]) for one in inputs]
+    try:
+        client.infer(name, tensors, client_timeout=_SECONDS)
+    except triton.InferenceServerException:
+        return False
+    return True
+
+
+def _strings(name: str, shape: list[int], values: list[bytes]) -> Any:
+    tensor = triton.InferInput(name, shape, "BYTES")
+    tensor.set_data_from_numpy(np.array(values, dtype=object).reshape(shape))
+    return tensor

@@ -3,32 +3,37 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.table import Table
-from transformers import AutoModelForSeq2SeqLM
+from transformers import AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
 
-from engine.export.quality import measure
+from engine.export.answers import likeliest_labels, options_for
+from engine.export.quality import FIGURES, Quality, measure
 from engine.runtime.batch import Answer, run_texts
 from engine.runtime.engine import Engine
 from engine.runtime.manifest import Manifest, read_manifest
-from engine.runtime.request import Options
-from engine.runtime.vocabulary import load_vocabulary
+from engine.runtime.vocabulary import load_tokenizer, load_vocabulary
 from engine.training.corpus import Pair
 
 ORACLE_BATCH = 8
+
+Output = tuple[int, ...] | str
+"""The token ids of an answer, its end included, or the likeliest label."""
 
 
 @dataclass(frozen=True)
 class VariantReport:
     """One variant.
 
-    `equal` of `compared` texts have the very tokens of `transformers`' greedy generate;
-    `changed_by_batching` of the test texts were answered otherwise alone than among 64.
+    `equal` of `compared` texts have the very answer of `transformers`: the tokens of its greedy
+    generate, or the label. `changed_by_batching` of the test texts were answered otherwise alone
+    than among 64.
     """
 
     manifest: Manifest
-    quality: dict[str, float]
+    quality: Quality
     megabytes: float
     equal: int
     compared: int
@@ -37,69 +42,110 @@ class VariantReport:
 
 
 def report_variant(
-    folder: Path, oracle: Sequence[list[int]], test: Sequence[Pair]
+    folder: Path, oracle: Sequence[Output | None], test: Sequence[Pair]
 ) -> VariantReport:
-    """Runs the test set through the variant whose files are in `folder`, batched and one by one."""
+    """Runs the test set through the variant whose files are in `folder`, batched and one by one.
+
+    Where `oracle` has None, the answers are not compared.
+    """
+    manifest = read_manifest(folder)
     texts = [pair.source for pair in test]
-    engine = Engine(folder)
-    engine.start()
-    try:
-        batched = run_texts(engine, texts, Options(stream=False, token_ids=True))
-        alone = run_texts(engine, texts, Options(stream=False, token_ids=True), in_flight=1)
-    finally:
-        engine.stop()
+    batched, answers = _run(folder, manifest, texts, in_flight=64)
+    alone, _ = _run(folder, manifest, texts, in_flight=1)
     return VariantReport(
-        manifest=read_manifest(folder),
-        quality=measure([answer.text for answer in batched], [pair.target for pair in test]),
+        manifest=manifest,
+        quality=measure(manifest.task, answers, [pair.target for pair in test]),
         megabytes=sum(file.stat().st_size for file in folder.iterdir()) / 1e6,
-        equal=sum(_ids(a) == ids for a, ids in zip(batched, oracle, strict=False)),
-        compared=len(oracle),
-        changed_by_batching=sum(_ids(a) != _ids(b) for a, b in zip(batched, alone, strict=True)),
+        equal=sum(ours == theirs for ours, theirs in zip(batched, oracle, strict=False)),
+        compared=sum(theirs is not None for theirs in oracle),
+        changed_by_batching=sum(one != other for one, other in zip(batched, alone, strict=True)),
         texts=len(texts),
     )
 
 
-def _ids(answer: Answer) -> list[int]:
-    return list(answer.end.token_ids)
+def _run(
+    folder: Path, manifest: Manifest, texts: Sequence[str], in_flight: int
+) -> tuple[list[Output], list[str]]:
+    """What is compared with `transformers`, and what is measured."""
+    if manifest.kind == "encoder":
+        labels = likeliest_labels(folder, texts, in_flight)
+        return list(labels), labels
+    engine = Engine(folder)
+    engine.start()
+    try:
+        options = options_for(manifest, token_ids=True, num_beams=1, stop_repetition=False)
+        answers: list[Answer] = run_texts(engine, texts, options, in_flight)
+    finally:
+        engine.stop()
+    return [tuple(answer.end.token_ids) for answer in answers], [answer.text for answer in answers]
 
 
 @torch.no_grad()
-def transformers_greedy(checkpoint: Path, texts: Sequence[str], folder: Path) -> list[list[int]]:
-    """The tokens that `transformers` generates greedily in FP32, each answer's end included.
+def transformers_answers(
+    checkpoint: Path, texts: Sequence[str], folder: Path
+) -> list[Output | None]:
+    """What `transformers` answers in FP32, a generating model greedily.
 
-    The texts are tokenized with the variant's vocabulary, whose files are in `folder`.
+    The texts are tokenized with the vocabulary of the variant whose files are in `folder`. None
+    stands for a text that is longer than a classifier's positions: we read it in windows, and
+    `transformers` its start only.
     """
     manifest = read_manifest(folder)
-    sources = load_vocabulary(folder, manifest.vocab_size).encode(texts)
+    if manifest.kind == "encoder":
+        return _labels(checkpoint, texts, folder, manifest)
+    source, target = manifest.example_languages
+    sources = load_vocabulary(folder, manifest).encode(texts, source, target)
     model = AutoModelForSeq2SeqLM.from_pretrained(checkpoint, dtype=torch.float32).eval()
-    answers: list[list[int]] = []
+    settings: dict[str, Any] = {"num_beams": 1, "do_sample": False}
+    settings["max_new_tokens"] = manifest.generation.get(
+        "max_new_tokens", manifest.max_target_tokens
+    )
+    if target in manifest.forced_bos_ids:
+        settings["forced_bos_token_id"] = manifest.forced_bos_ids[target]
+    if target in manifest.decoder_start_ids:
+        settings["decoder_start_token_id"] = manifest.decoder_start_ids[target]
+    answers: list[Output | None] = []
     for start in range(0, len(sources), ORACLE_BATCH):
-        batch = sources[start : start + ORACLE_BATCH]
-        width = max(map(len, batch))
-        ids = torch.tensor([s + [manifest.pad_id] * (width - len(s)) for s in batch])
-        mask = torch.arange(width)[None] < torch.tensor([[len(s)] for s in batch])
-        made = model.generate(
-            input_ids=ids,
-            attention_mask=mask.long(),
-            num_beams=1,
-            do_sample=False,
-            max_new_tokens=manifest.max_target_tokens,
-        )
+        ids, mask = _padded(sources[start : start + ORACLE_BATCH], manifest.pad_id)
+        made = model.generate(input_ids=ids, attention_mask=mask, **settings)
         answers += [_until_end(row[1:], manifest.eos_id) for row in made.tolist()]
     return answers
 
 
-def _until_end(ids: list[int], eos_id: int) -> list[int]:
-    return ids[: ids.index(eos_id) + 1] if eos_id in ids else ids
+def _labels(
+    checkpoint: Path, texts: Sequence[str], folder: Path, manifest: Manifest
+) -> list[Output | None]:
+    tokenizer = load_tokenizer(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(checkpoint, dtype=torch.float32)
+    answers: list[Output | None] = []
+    for text in texts:
+        ids = tokenizer.encode(text).ids
+        if len(ids) > manifest.max_source_tokens:
+            answers.append(None)
+            continue
+        logits = model.eval()(input_ids=torch.tensor([ids])).logits
+        answers.append(manifest.labels[int(logits.argmax())])
+    return answers
+
+
+def _padded(rows: Sequence[list[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    width = max(map(len, rows))
+    ids = torch.tensor([row + [pad_id] * (width - len(row)) for row in rows])
+    mask = torch.arange(width)[None] < torch.tensor([[len(row)] for row in rows])
+    return ids, mask.long()
+
+
+def _until_end(ids: list[int], eos_id: int) -> tuple[int, ...]:
+    return tuple(ids[: ids.index(eos_id) + 1] if eos_id in ids else ids)
 
 
 def as_table(model: str, reports: Sequence[VariantReport]) -> Table:
     """The reports as a table for a terminal."""
-    table = Table(title=f"{model}: variants on {reports[0].texts} test texts, greedy")
+    figures = FIGURES[reports[0].manifest.task]
+    table = Table(title=f"{model}: variants on {reports[0].texts} test texts")
     for heading in (
         "variant",
-        "BLEU",
-        "chrF",
+        *figures.values(),
         "equal to transformers",
         "changed by batching",
         "MB",
@@ -108,8 +154,7 @@ def as_table(model: str, reports: Sequence[VariantReport]) -> Table:
     for report in reports:
         table.add_row(
             report.manifest.name,
-            f"{report.quality['bleu']:.2f}",
-            f"{report.quality['chrf']:.2f}",
+            *(f"{report.quality[figure]:.2f}" for figure in figures),
             f"{report.equal} of {report.compared}",
             f"{report.changed_by_batching} of {report.texts}",
             f"{report.megabytes:.1f}",

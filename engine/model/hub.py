@@ -4,7 +4,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+)
 
 from engine.model.errors import CheckpointError
 
@@ -41,9 +45,10 @@ def locate(folder_or_id: str | Path, revision: str | None, allow_pickle: bool) -
         return folder
     try:
         return _download(str(folder_or_id), revision, allow_pickle)
-    except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
-        if isinstance(error, CheckpointError):
-            raise
+    except CheckpointError:
+        raise
+    # The hub's library lets errors of whatever HTTP library it uses through.
+    except Exception as error:
         raise CheckpointError(
             f"{folder_or_id} is neither a folder nor a hub id that could be downloaded: "
             f"{_first_line(error)}"
@@ -53,12 +58,23 @@ def locate(folder_or_id: str | Path, revision: str | None, allow_pickle: bool) -
 def _download(repo_id: str, revision: str | None, allow_pickle: bool) -> Path:
     try:
         names = HfApi().list_repo_files(repo_id, revision=revision)
-    except (OSError, OfflineModeIsEnabled) as error:
-        if isinstance(error, HfHubHTTPError):
-            raise
-        return Path(snapshot_download(repo_id, revision=revision, local_files_only=True))
+    except (HfHubHTTPError, HFValidationError):
+        raise
+    except Exception as error:
+        return _cached(repo_id, revision, error)
     wanted = (*_CONFIGURATION, *_TOKENIZER, *_weights(repo_id, names, allow_pickle))
     return Path(snapshot_download(repo_id, revision=revision, allow_patterns=list(wanted)))
+
+
+def _cached(repo_id: str, revision: str | None, reason: Exception) -> Path:
+    """What was downloaded before, when the hub can't be reached."""
+    try:
+        return Path(snapshot_download(repo_id, revision=revision, local_files_only=True))
+    except LocalEntryNotFoundError:
+        raise CheckpointError(
+            f"{repo_id} is no folder, is not in the local cache, and the hub can't be reached: "
+            f"{_first_line(reason)}"
+        ) from reason
 
 
 def _weights(repo_id: str, names: list[str], allow_pickle: bool) -> tuple[str, ...]:

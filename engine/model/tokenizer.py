@@ -79,7 +79,7 @@ def save_tokenizer(tokenizer: Any, folder: Path) -> None:
 
 def _stated_class(folder: Path) -> Any:
     """The class that the checkpoint names for its tokenizer, or that its family has; or None."""
-    family = _read(folder / "config.json").get("model_type")
+    family = _read(folder / "config.json").get("model_type", "")
     name = _read(folder / "tokenizer_config.json").get("tokenizer_class")
     name = name or TOKENIZER_MAPPING_NAMES.get(family)
     return tokenizer_class_from_name(name) if isinstance(name, str) else None

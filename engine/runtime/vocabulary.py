@@ -47,15 +47,14 @@ class Vocabulary(Protocol):
         """The ids of the start of an answer: nothing is put around them."""
 
 
-def load_vocabulary(folder: Path, manifest: Manifest | int) -> Vocabulary:
+def load_vocabulary(folder: Path, manifest: Manifest) -> Vocabulary:
     """The vocabulary whose files are in `folder`, for a variant with this manifest.
 
     Raises:
         FileNotFoundError: there is none.
 
     """
-    size = manifest if isinstance(manifest, int) else manifest.vocab_size
-    source_format = None if isinstance(manifest, int) else read_source_format(manifest)
+    source_format = read_source_format(manifest)
     vocabulary: Vocabulary
     if (folder / TOKENIZER_FILE).exists():
         vocabulary = HuggingFaceVocabulary(folder, source_format)
@@ -64,5 +63,5 @@ def load_vocabulary(folder: Path, manifest: Manifest | int) -> Vocabulary:
     else:
         raise FileNotFoundError(f"{folder} has neither tokenizer.json nor source.spm.")
     # Checkpoints often round the size of their output up; such ids stand for nothing.
-    vocabulary.token_bytes += [b""] * (size - len(vocabulary.token_bytes))
+    vocabulary.token_bytes += [b""] * (manifest.vocab_size - len(vocabulary.token_bytes))
     return vocabulary

@@ -28,6 +28,15 @@ def models_exported(triton_installed: None) -> None:
     )
 
 
+@pytest.fixture(scope="session")
+def examples_exported(models_exported: None) -> None:
+    """Skips where an example model is not exported; under CI=true that is a failure."""
+    names = ("en-fr", "deb-summary", "deb-section")
+    repository = StackSettings().model_repository
+    missing = [name for name in names if not any(repository.glob(f"{name}_*/config.pbtxt"))]
+    _require(not missing, f"{' and '.join(missing)} is not exported: run `make models`")
+
+
 def _require(present: bool, otherwise: str) -> None:
     if not present:
         if os.environ.get("CI") == "true":

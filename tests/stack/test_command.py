@@ -72,8 +72,20 @@ def test_up_translate_status_down(environment: dict[str, str]) -> None:
     assert run(environment, "deploy.local", "down").stdout == "Nothing was running.\n"
 
 
-def test_the_demonstration_translates_and_leaves_nothing(environment: dict[str, str]) -> None:
+@pytest.mark.usefixtures("examples_exported")
+def test_the_demonstration_shows_every_task_and_leaves_nothing(environment: dict[str, str]) -> None:
     shown = run(environment, "deploy.local", "demo")
     assert shown.returncode == 0, shown.stderr
     assert "stopped again" in shown.stdout
     assert '"timings"' in shown.stdout
+    for verb in ("translate", "summarize", "classify"):
+        assert f"$ seqway {verb} " in shown.stdout
+
+
+def test_the_demonstration_names_a_task_without_a_model(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    environment["SEQWAY_MODEL_REPOSITORY"] = str(tmp_path / "empty")
+    shown = run(environment, "deploy.local", "demo")
+    assert shown.returncode == 1
+    assert "no model for translation and summarization and classification" in shown.stderr

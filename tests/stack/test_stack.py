@@ -104,6 +104,25 @@ def test_another_port_needs_a_new_start(stack: Stack, tmp_path: Path) -> None:
     assert all(status.ready for status in stack.status())
 
 
+def test_what_runs_is_refreshed_and_what_starts_is_not(stack: Stack) -> None:
+    refreshed: list[str] = []
+    first = dataclasses.replace(stack.services[0], refresh=lambda: refreshed.append("first"))
+    again = Stack(stack.run_directory, [first, stack.services[1]])
+    again.up()
+    assert refreshed == []
+    again.up()
+    assert refreshed == ["first"]
+
+
+def test_another_subject_needs_a_new_start(stack: Stack) -> None:
+    one = [dataclasses.replace(service, subject="/one") for service in stack.services]
+    Stack(stack.run_directory, one).up()
+    two = [dataclasses.replace(service, subject="/two") for service in stack.services]
+    with pytest.raises(StackError, match="runs already with /one, not with /two"):
+        Stack(stack.run_directory, two).up()
+    assert all(status.ready for status in stack.status())
+
+
 def failing(tmp_path: Path, code: str, **changes: float) -> tuple[Stack, Service]:
     service = dataclasses.replace(web_service(tmp_path, code=code), **changes)  # type: ignore[arg-type]
     return Stack(tmp_path / "run", [service]), service

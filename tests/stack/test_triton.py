@@ -95,6 +95,31 @@ def test_no_model_and_no_triton_are_one_sentence_each(
         Stack(tmp_path / "run", [triton_service(settings)]).up()
 
 
+def test_a_running_triton_loads_what_is_new(tmp_path: Path, echo_repository: Path) -> None:
+    stack = echo_stack(tmp_path, echo_repository)
+    try:
+        stack.up()
+        before = stack.status()[0].pid
+        added = echo_repository / "unary_fp32"
+        (added / "1").mkdir(parents=True)
+        (added / "config.pbtxt").write_text((ECHO_MODEL / "unary.pbtxt").read_text())
+        (status,) = stack.status()
+        assert [check.ok for check in status.checks] == [True, True, False]
+        stack.up()
+        (status,) = stack.status()
+        assert status.pid == before
+        assert [check.subject for check in status.checks[1:]] == [
+            "model echo_fp32",
+            "model unary_fp32",
+        ]
+        assert status.ready
+        (added / "config.pbtxt").write_text('name: "unary_fp32" backend: "none"')
+        with pytest.raises(StackError, match="can't load unary_fp32"):
+            stack.up()
+    finally:
+        stack.down()
+
+
 def test_it_serves_for_a_block(echo_repository: Path) -> None:
     with running_triton(echo_repository, {"echo": ECHO_MODEL}) as triton:
         directory = triton.run_directory

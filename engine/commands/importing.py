@@ -1,0 +1,92 @@
+"""`seqway-models import` and `export`: a checkpoint becomes variants of the model repository."""
+
+from typing import Annotated
+
+import typer
+
+from engine.commands import options as given
+from engine.commands.terminal import EXPECTED, console, failure, stage
+from engine.export.exporter import PRECISIONS
+from engine.export.importer import ImportRequest, import_checkpoint
+from engine.export.variant import Serving
+
+
+def import_command(
+    checkpoint: given.CheckpointArgument,
+    task: given.TaskOption = "",
+    source: given.Source = "",
+    target: given.Target = "",
+    variants: given.Variants = given.ALL_VARIANTS,
+    name: given.Name = "",
+    template: given.Template = "",
+    calibration: given.Calibration = None,
+    test: given.Test = None,
+    revision: given.Revision = None,
+    allow_pickle: given.AllowPickle = False,
+    force: given.Force = False,
+    repository: given.Repository = given.REPOSITORY,
+    instances: given.Instances = 1,
+    lanes: given.Lanes = 0,
+    threads: given.Threads = 1,
+) -> None:
+    """Bring a checkpoint into the model repository: all variants, or none if one fails."""
+    try:
+        request = ImportRequest(
+            checkpoint=checkpoint,
+            repository=repository,
+            task=given.read_task(task),
+            source=source,
+            target=target,
+            variants=given.read_variants(variants),
+            name=name,
+            template=template,
+            calibration=calibration,
+            test=test,
+            revision=revision,
+            allow_pickle=allow_pickle,
+            force=force,
+            serving=Serving(instances=instances, lanes=lanes, threads=threads),
+        )
+        run_import(request)
+    except EXPECTED as error:
+        raise failure(error) from error
+
+
+def run_import(request: ImportRequest) -> None:
+    """Imports with progress on the terminal."""
+    for folder in import_checkpoint(request, stage):
+        console.print(f"wrote {folder}", highlight=False, soft_wrap=True)
+
+
+def export_command(
+    checkpoint: given.CheckpointArgument,
+    repository: given.Repository = given.REPOSITORY,
+    name: given.Name = "",
+    task: given.TaskOption = "",
+    source: given.Source = "",
+    target: given.Target = "",
+    precision: Annotated[
+        list[str] | None, typer.Option(help="fp32, int8; repeatable (default: all).")
+    ] = None,
+    calibration: given.Calibration = None,
+    test: given.Test = None,
+    instances: given.Instances = 1,
+    lanes: given.Lanes = 0,
+    threads: given.Threads = 1,
+) -> None:
+    """Import a checkpoint anew: variants that exist already are replaced."""
+    import_command(
+        checkpoint,
+        task=task,
+        source=source,
+        target=target,
+        variants=",".join(precision or PRECISIONS),
+        name=name,
+        calibration=calibration,
+        test=test,
+        force=True,
+        repository=repository,
+        instances=instances,
+        lanes=lanes,
+        threads=threads,
+    )

@@ -1,0 +1,88 @@
+"""The options that `import`, `serve` and `export` share, and what they are read as."""
+
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+
+from engine.export.exporter import PRECISIONS, Precision
+from engine.export.importer import ImportRequestError
+from engine.runtime.manifest import Task
+
+REPOSITORY = Path("model_repository")
+ALL_VARIANTS = ",".join(PRECISIONS)
+
+CheckpointArgument = Annotated[
+    str, typer.Argument(metavar="ID_OR_FOLDER", help="A Hugging Face folder or hub id.")
+]
+Repository = Annotated[Path, typer.Option("--model-repository", help="Triton's model repository.")]
+TaskOption = Annotated[
+    str,
+    typer.Option(
+        "--task",
+        help="translation, summarization, classification or question-answering (default: what the "
+        "checkpoint was made for).",
+    ),
+]
+Source = Annotated[
+    str, typer.Option(help="Source language, BCP-47 or the checkpoint's own code (default: all).")
+]
+Target = Annotated[str, typer.Option(help="Target language (default: all).")]
+Variants = Annotated[str, typer.Option(help=f"Of {', '.join(PRECISIONS)}, separated by commas.")]
+Name = Annotated[str, typer.Option(help="The model's name (default: the checkpoint's).")]
+Template = Annotated[
+    str,
+    typer.Option(help='Around each text, such as "summarize: {text}" (default: the family\'s).'),
+]
+Calibration = Annotated[
+    Path | None, typer.Option(help="Source texts for INT8: JSON Lines or one text a line.")
+]
+Test = Annotated[Path | None, typer.Option(help="JSON Lines of pairs to measure on.")]
+Revision = Annotated[
+    str | None, typer.Option(help="A branch, tag or commit of the hub's repository.")
+]
+AllowPickle = Annotated[
+    bool,
+    typer.Option("--allow-pickle", help="Load pytorch_model.bin where there is no safetensors."),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace variants that exist already.")]
+Instances = Annotated[int, typer.Option(min=1, help="Processes of Triton's.")]
+Lanes = Annotated[int, typer.Option(min=0, help="Batches of each; 0: one a core.")]
+Threads = Annotated[int, typer.Option(min=1, help="ONNX Runtime's; 1: a lane works alone.")]
+
+
+def read_task(text: str) -> Task | None:
+    """The task of that name, None for "".
+
+    Raises:
+        ImportRequestError: there is no such task.
+
+    """
+    tasks: tuple[Task, ...] = get_args(Task)
+    if not text:
+        return None
+    found = next((task for task in tasks if task == text), None)
+    if found is None:
+        raise ImportRequestError(f"--task {text} is not one of {', '.join(tasks)}.")
+    return found
+
+
+def read_variants(text: str) -> list[Precision]:
+    """The precisions of a list such as "fp32,int8".
+
+    Raises:
+        ImportRequestError: one is not offered.
+
+    """
+    asked = [part.strip() for part in text.split(",") if part.strip()]
+    for one in asked:
+        if one == "fp16":
+            raise ImportRequestError(
+                f"fp16 is not offered: ONNX Runtime's CPU kernels compute in FP32; these are: "
+                f"{', '.join(PRECISIONS)}."
+            )
+        if one not in PRECISIONS:
+            raise ImportRequestError(f"{one!r} is no variant; these are: {', '.join(PRECISIONS)}.")
+    if not asked:
+        raise ImportRequestError(f"no variant is named; these are: {', '.join(PRECISIONS)}.")
+    return [precision for precision in PRECISIONS if precision in asked]

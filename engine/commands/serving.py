@@ -1,0 +1,94 @@
+"""`seqway-models serve`: from a folder or a hub id to a server that answers."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import typer
+
+from engine.commands import options as given
+from engine.commands.example import example_command
+from engine.commands.importing import run_import
+from engine.commands.terminal import EXPECTED, console, failure
+from engine.export.importer import ImportRequest
+from engine.export.variant import Serving
+from engine.runtime.manifest import read_manifest
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT_PORT = "50051"
+
+
+def serve_command(
+    checkpoint: given.CheckpointArgument,
+    task: given.TaskOption = "",
+    source: given.Source = "",
+    target: given.Target = "",
+    variants: given.Variants = given.ALL_VARIANTS,
+    name: given.Name = "",
+    template: given.Template = "",
+    calibration: given.Calibration = None,
+    test: given.Test = None,
+    revision: given.Revision = None,
+    allow_pickle: given.AllowPickle = False,
+    force: given.Force = False,
+    repository: given.Repository = given.REPOSITORY,
+    instances: given.Instances = 1,
+    lanes: given.Lanes = 0,
+    threads: given.Threads = 1,
+) -> None:
+    """Import what is not there yet, start the local stack with it, and show an answer."""
+    try:
+        request = ImportRequest(
+            checkpoint=checkpoint,
+            repository=repository.resolve(),
+            task=given.read_task(task),
+            source=source,
+            target=target,
+            variants=given.read_variants(variants),
+            name=name,
+            template=template,
+            calibration=calibration,
+            test=test,
+            revision=revision,
+            allow_pickle=allow_pickle,
+            force=force,
+            keep=not force,
+            serving=Serving(instances=instances, lanes=lanes, threads=threads),
+        )
+        run_import(request)
+        _start_stack(request.repository)
+        _show_example(request)
+    except EXPECTED as error:
+        raise failure(error) from error
+
+
+def _start_stack(repository: Path) -> None:
+    """Starts Triton and the gateway, or lets those that run load what is new."""
+    if not (ROOT / "deploy" / "local").is_dir():
+        raise failure("`serve` needs the source tree of Seqway, which starts the stack.")
+    _run(
+        [sys.executable, "-m", "deploy.local", "up"],
+        {"SEQWAY_MODEL_REPOSITORY": str(repository)},
+    )
+
+
+def _show_example(request: ImportRequest) -> None:
+    """Runs a line to try, after printing it."""
+    manifest = read_manifest(request.repository / f"{request.model_name}_{request.variants[0]}/1")
+    port = os.environ.get("SEQWAY_GATEWAY_PORT") or DEFAULT_PORT
+    command = ["seqway", *example_command(manifest), "--address", f"127.0.0.1:{port}"]
+    line = " ".join(f'"{part}"' if " " in part or not part else part for part in command)
+    console.print(f"\n[bold]Try:[/bold] {line}", highlight=False, soft_wrap=True)
+    _run([str(Path(sys.executable).with_name("seqway")), *command[1:]], {})
+    console.print("\nThe stack goes on running; `make down` stops it.")
+
+
+def _run(command: list[str], variables: dict[str, str]) -> None:
+    """Runs a program on this terminal; its failure, which it has told, is ours."""
+    try:
+        finished = subprocess.run(command, cwd=ROOT, env={**os.environ, **variables}, check=False)
+    except OSError as error:
+        raise failure(f"{command[0]} can't be run ({error.strerror}): run `make setup`.") from error
+    if finished.returncode:
+        raise typer.Exit(finished.returncode)

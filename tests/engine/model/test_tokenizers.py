@@ -1,0 +1,201 @@
+"""The runtime's vocabularies against `transformers`' own tokenizers, id for id, text for text."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from engine.export.source import Wish, language_ids, plan_source
+from engine.model.families.languages import bcp47
+from engine.model.generation import GenerationDefaults
+from engine.model.tokenizer import load_tokenizer, save_tokenizer
+from engine.runtime.detokenizer import Detokenizer
+from engine.runtime.manifest import Manifest
+from engine.runtime.vocabulary import (
+    UnknownLanguageError,
+    Vocabulary,
+    load_vocabulary,
+)
+from engine.runtime.vocabulary import load_tokenizer as load_runtime_tokenizer
+from tests.engine.conftest import read_sources
+from tests.engine.model.tokenizer_files import ENCODERS, SEQ2SEQ
+
+TEXTS = [
+    *read_sources(30),
+    "",
+    " ",
+    "  two  spaces  inside, before and after  ",
+    "tab\tand\nlines\r\n\nand\u00a0no-break\u3000wide",
+    "emoji 😀 👩‍👩‍👧 🇫🇷 and text after",
+    "cafe\u0301 and café, ﬁne ｆｕｌｌ ①",
+    "日本語のテキスト。中文",
+    "العربية עברית हिन्दी ไทย",
+    "MiXeD CaSe 1,234.56 €",
+    '<a href="x">b</a> &amp; {name} %s',
+    "\u200b\ufeffzero width\u00ad",
+    "word" * 300,
+]
+SPELLED = [
+    "a </s> b <s> <unk> <pad> <mask>",
+    "</s>",
+    "en_XX ro_RO eng_Latn __en__ __fr__ >>fra<<",
+    "<extra_id_0> <mask_1> <mask_2>",
+    "[CLS] a [SEP] [MASK] [PAD]",
+    "<cls> L <eos>",
+]
+
+
+class Small:
+    """One tokenizer as `transformers` and as the runtime have it."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        write, self.source, self.target = SEQ2SEQ[name]
+        write(folder / "checkpoint")
+        self.theirs: Any = load_tokenizer(folder / "checkpoint", 1 << 20)
+        files = folder / "files"
+        files.mkdir()
+        save_tokenizer(self.theirs, files)
+        checkpoint: Any = SimpleNamespace(
+            folder=folder / "checkpoint",
+            hf={},
+            generation=GenerationDefaults(),
+            family=name,
+            languages=None,
+        )
+        wish = (
+            Wish("translation", self.source)
+            if self.source
+            else Wish("translation", "en", "fr", template="{text}")
+        )
+        self.plan = plan_source(checkpoint, self.theirs, wish)
+        self.files = files
+        self.ours = self.vocabulary()
+        self.codes = bcp47(language_ids(self.theirs))
+        if name == "marian_multi":
+            self.prefix = self.codes[self.target]
+        elif self.source:
+            self.prefix = ""
+            self.theirs.src_lang = self.codes[self.source]
+        else:
+            self.prefix = ""
+
+    def vocabulary(self, template: str = "") -> Vocabulary:
+        return load_vocabulary(self.files, self.manifest(template))
+
+    def manifest(self, template: str = "") -> Manifest:
+        return Manifest(
+            name="",
+            base_model="",
+            task="translation",
+            precision="fp32",
+            family="",
+            checkpoint_sha256="",
+            tokenizer_sha256="",
+            max_source_tokens=9,
+            vocab_size=10,
+            pad_id=0,
+            **vars(self.plan) | {"template": template},
+        )
+
+    def expected(self, text: str) -> list[int]:
+        return list(self.theirs(self.prefix + text).input_ids)
+
+
+@pytest.fixture(scope="module", params=list(SEQ2SEQ))
+def small(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Small:
+    return Small(request.param, tmp_path_factory.mktemp(request.param))
+
+
+def test_ids_equal_those_of_transformers(small: Small) -> None:
+    ours = small.ours.encode(TEXTS, small.source, small.target)
+    for text, ids in zip(TEXTS, ours, strict=True):
+        assert ids == small.expected(text), text
+
+
+def test_a_template_is_tokenized_with_the_text(small: Small) -> None:
+    template = "translate English to French: {text}"
+    ours = small.vocabulary(template).encode(TEXTS, small.source, small.target)
+    for text, ids in zip(TEXTS, ours, strict=True):
+        assert ids == small.expected(template.replace("{text}", text)), text
+
+
+def test_text_equals_that_of_transformers(small: Small) -> None:
+    for text in TEXTS:
+        ids = small.theirs(text, add_special_tokens=False).input_ids
+        ours = Detokenizer(small.ours.token_bytes).push(ids, end=True)
+        theirs = small.theirs.decode(
+            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        # A stream can't know that a space is the last one, nor that the first is to be kept.
+        assert ours.strip(" ") == theirs.strip(" "), text
+
+
+def test_special_tokens_stand_for_nothing(small: Small) -> None:
+    for index in {*small.theirs.all_special_ids, *language_ids(small.theirs).values()}:
+        if small.prefix == "" and index < len(small.ours.token_bytes):
+            assert small.ours.token_bytes[index] == b""
+
+
+def test_a_text_that_spells_a_special_token_stays_text(small: Small) -> None:
+    special = {*small.theirs.all_special_ids, *language_ids(small.theirs).values()}
+    special -= {small.theirs.unk_token_id}
+    (frame,) = small.ours.encode([""], small.source, small.target)
+    for text, ids in zip(
+        SPELLED, small.ours.encode(SPELLED, small.source, small.target), strict=True
+    ):
+        assert sorted(special & set(ids)) == sorted(special & set(frame)), text
+        assert sum(one in special for one in ids) == sum(one in special for one in frame), text
+
+
+def test_offsets_cover_the_text(small: Small) -> None:
+    vocabulary = small.vocabulary("say: {text}")
+    for text in TEXTS:
+        (ids,) = vocabulary.encode([text], small.source, small.target)
+        spans = vocabulary.offsets(text, small.source, small.target)
+        assert len(spans) == len(ids), text
+        inner = [span for span in spans if span != (0, 0)]
+        assert all(0 <= first < last <= len(text) for first, last in inner)
+        assert inner == sorted(inner), text
+    text = "The café 😀 is small."
+    spans = vocabulary.offsets(text, small.source, small.target)
+    covered = {index for first, last in spans for index in range(first, last)}
+    assert covered == {index for index, one in enumerate(text) if one != " "}
+
+
+def test_a_prefix_has_no_frame(small: Small) -> None:
+    ids = small.ours.encode_prefix("A text editor.", small.target)
+    assert not set(ids) & set(small.theirs.all_special_ids)
+    assert Detokenizer(small.ours.token_bytes).push(ids, end=True) == "A text editor."
+
+
+def test_a_language_that_is_not_served_is_named(small: Small) -> None:
+    if not small.source:
+        assert small.ours.encode(["a"], "xx", "yy") == small.ours.encode(["a"])
+        return
+    with pytest.raises(UnknownLanguageError, match="'xx'"):
+        small.ours.encode(["a"], "xx", "xx")
+    with pytest.raises(UnknownLanguageError, match="told a language"):
+        small.ours.encode(["a"])
+
+
+@pytest.mark.parametrize("name", list(ENCODERS))
+def test_encoders_tokenize_as_transformers_do(name: str, tmp_path: Path) -> None:
+    ENCODERS[name](tmp_path / "checkpoint")
+    theirs = load_tokenizer(tmp_path / "checkpoint", 1 << 20)
+    save_tokenizer(theirs, tmp_path)
+    ours = load_runtime_tokenizer(tmp_path)
+    proteins = ["MKTAYIAKQR", "MK TA", "mkt", "M1K<null_1>", "XBUZO.-", "L" * 2000]
+    for text in [*TEXTS, *proteins]:
+        assert ours.encode(text).ids == theirs(text).input_ids, text
+        if not text:
+            continue  # transformers takes an empty second text for none
+        pair = theirs("Who is it?", text)
+        encoding = ours.encode("Who is it?", text)
+        assert encoding.ids == pair.input_ids, text
+        if "token_type_ids" in pair and name != "esm":
+            assert encoding.type_ids == pair.token_type_ids, text
+    special = set(theirs.all_special_ids) - {theirs.unk_token_id}
+    frame = sum(one in special for one in ours.encode("").ids)
+    for text in SPELLED:
+        assert sum(one in special for one in ours.encode(text).ids) == frame, text

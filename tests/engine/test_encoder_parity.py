@@ -1,0 +1,73 @@
+"""Every encoder family end to end: an imported checkpoint's logits are those of `transformers`."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
+from typer.testing import CliRunner
+
+from engine.cli import app
+from engine.runtime.encoder_engine import EncoderEngine
+from engine.runtime.encoder_request import EncoderOptions, Item, Logits
+from engine.runtime.encoder_session import EncoderSession
+from engine.runtime.encoder_windows import WindowCutter
+from engine.runtime.manifest import read_manifest
+from engine.runtime.vocabulary import load_tokenizer
+from tests.engine.model.encoder_checkpoints import FAMILIES, HEADS, LABELS
+
+TEXTS = ["A small editor.", "Games", "A library for reading and writing images."]
+PROTEINS = ["MKTAYIAKQR", "MV", "GAVLIPFYWSTCMNQDEKRH"]
+QUESTION = "What is small?"
+
+
+def imported(family: str, task: str, root: Path) -> Path:
+    """The files of the FP32 variant."""
+    head = "classification" if task == "classification" else "spans"
+    FAMILIES[family](root / family, head, 5)
+    arguments = ["import", str(root / family), "--task", task, "--variants", "fp32"]
+    result = CliRunner().invoke(app, [*arguments, "--model-repository", str(root / "repository")])
+    assert result.exit_code == 0, result.output
+    return root / "repository" / f"{family}_fp32" / "1"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@torch.no_grad()
+def test_classifies_as_transformers(family: str, tmp_path: Path) -> None:
+    files = imported(family, "classification", tmp_path)
+    assert read_manifest(files).labels == list(LABELS)
+    texts = PROTEINS if family.startswith("esm") else TEXTS
+    engine = EncoderEngine(files, lanes=1)
+    results = engine.run([Item(text, EncoderOptions()) for text in texts])
+    engine.close()
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / family)
+    oracle = AutoModelForSequenceClassification.from_pretrained(
+        tmp_path / family, dtype=torch.float32
+    ).eval()
+    for text, result in zip(texts, results, strict=True):
+        assert isinstance(result, Logits), result
+        expected = oracle(**tokenizer(text, return_tensors="pt")).logits[0]
+        np.testing.assert_allclose(result.logits, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if "spans" in HEADS[name]])
+@torch.no_grad()
+def test_marks_spans_as_transformers(family: str, tmp_path: Path) -> None:
+    files = imported(family, "question-answering", tmp_path)
+    manifest = read_manifest(files)
+    cutter = WindowCutter(load_tokenizer(files), manifest.max_source_tokens)
+    windows = [cutter.cut_context(QUESTION, text, None, 30).windows[0] for text in TEXTS]
+    results = EncoderSession(files, manifest, threads=1).run(windows)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / family)
+    oracle = AutoModelForQuestionAnswering.from_pretrained(
+        tmp_path / family, dtype=torch.float32
+    ).eval()
+    for text, result in zip(TEXTS, results, strict=True):
+        output = oracle(**tokenizer(QUESTION, text, return_tensors="pt"))
+        expected = torch.stack([output.start_logits[0], output.end_logits[0]], dim=1)
+        np.testing.assert_allclose(result, expected, atol=1e-3)

@@ -1,0 +1,415 @@
+"""`seqway-models import`: what is served in the end, and every wrong input in one sentence."""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import onnxruntime as ort
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner, Result
+
+from engine.cli import app
+from engine.export.answers import answer_texts, likeliest_labels
+from engine.runtime.manifest import Manifest, read_manifest
+from tests.engine.conftest import read_sources
+from tests.engine.model import encoder_checkpoints, seq2seq_checkpoints
+
+ENCODERS = encoder_checkpoints.FAMILIES
+SHORT = ["A text editor.", "It is small and fast."]
+SEQ2SEQ = seq2seq_checkpoints.FAMILIES
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["import", *map(str, arguments)], env={"COLUMNS": "200"})
+
+
+def imported(checkpoint: Path, repository: Path, *options: object) -> Manifest:
+    result = run(
+        *(checkpoint, "--model-repository", repository, "--variants", "fp32", "--name", "m"),
+        *options,
+    )
+    assert result.exit_code == 0, result.output
+    return read_manifest(repository / "m_fp32" / "1")
+
+
+def snapshot(folder: Path) -> dict[str, bytes | None]:
+    """Every path below a folder, hidden ones too, and what is in each file."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def told(result: Result) -> str:
+    """The one sentence on stderr."""
+    assert isinstance(result.exception, SystemExit), result.exception
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1, result.stderr
+    assert result.stderr.strip().endswith(lines[0]), result.stderr
+    assert "Traceback" not in result.stderr
+    return lines[0]
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Writes a checkpoint of a family once."""
+    root = tmp_path_factory.mktemp("families")
+
+    def make(family: str, head: str = "classification") -> Path:
+        folder = root / f"{family}-{head}"
+        if not folder.exists():
+            if family in ENCODERS:
+                ENCODERS[family](folder, head, 1)
+            else:
+                SEQ2SEQ[family](folder, 1)
+        return folder
+
+    return make
+
+
+Made = Callable[..., Path]
+
+
+@pytest.fixture
+def repository(tmp_path: Path, checkpoints: dict[str, Path]) -> Path:
+    """A repository with one variant that no failure may touch."""
+    folder = tmp_path / "repository"
+    (folder / "other_fp32" / "1").mkdir(parents=True)
+    (folder / "other_fp32" / "config.pbtxt").write_text('name: "other_fp32"')
+    return folder
+
+
+@pytest.fixture
+def copy(tmp_path: Path, checkpoints: dict[str, Path]) -> Path:
+    return Path(shutil.copytree(checkpoints["pegasus"], tmp_path / "copy"))
+
+
+# ---- what is written
+
+
+def test_all_variants_are_written_and_serve(repository: Path, checkpoints: dict[str, Path]) -> None:
+    result = run(checkpoints["marian"], "--model-repository", repository)
+    assert result.exit_code == 0, result.output
+    assert "built-in" not in result.stdout
+    names = sorted(path.name for path in repository.iterdir())
+    assert names == ["marian_fp32", "marian_int8", "other_fp32"]
+    for name in names[:2]:
+        manifest = read_manifest(repository / name / "1")
+        assert (manifest.task, manifest.language_pairs) == ("translation", [["en", "fr"]])
+        answers, _ = answer_texts(repository / name / "1", SHORT)
+        assert any(answers)
+    config = (repository / "marian_int8" / "config.pbtxt").read_text()
+    assert "decoupled: true" in config
+    assert (repository / "marian_int8").stat().st_mode & 0o777 == 0o755
+
+
+def test_an_existing_variant_is_replaced_only_by_force(
+    repository: Path, checkpoints: dict[str, Path]
+) -> None:
+    imported(checkpoints["marian"], repository)
+    before = snapshot(repository)
+    arguments = (checkpoints["pegasus"], "--model-repository", repository, "--name", "m")
+    result = run(*arguments, "--variants", "fp32")
+    assert result.exit_code == 1
+    assert "m_fp32 exists already: give --force" in told(result)
+    assert snapshot(repository) == before
+    assert run(*arguments, "--variants", "fp32", "--force").exit_code == 0
+    assert read_manifest(repository / "m_fp32" / "1").family == "pegasus"
+
+
+def test_quality_is_measured_on_a_test_file(
+    tmp_path: Path,
+    repository: Path,
+    checkpoints: dict[str, Path],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    lines = [json.dumps({"source": text, "target": text}) for text in [*SHORT, "word " * 500]]
+    (tmp_path / "test.jsonl").write_text("\n".join(lines))
+    manifest = imported(checkpoints["marian"], repository, "--test", tmp_path / "test.jsonl")
+    assert set(manifest.quality) == {"bleu", "chrf"}
+    assert "1 of 3 test texts are too long: left out" in caplog.text
+
+
+def test_a_classifier_is_served_with_its_labels(
+    tmp_path: Path, repository: Path, made: Made
+) -> None:
+    lines = [json.dumps({"source": text, "target": "net"}) for text in read_sources(4)]
+    (tmp_path / "test.jsonl").write_text("\n".join(lines))
+    manifest = imported(made("bert"), repository, "--test", tmp_path / "test.jsonl")
+    assert (manifest.kind, manifest.task, manifest.head) == (
+        "encoder",
+        "classification",
+        "classification",
+    )
+    assert manifest.labels == list(encoder_checkpoints.LABELS)
+    assert manifest.token_type_ids
+    assert set(manifest.quality) == {"accuracy", "macro_f1"}
+    files = repository / "m_fp32" / "1"
+    assert set(likeliest_labels(files, read_sources(5))) <= set(manifest.labels)
+    assert {one.name for one in ort.InferenceSession(files / "model.onnx").get_inputs()} == {
+        "input_ids",
+        "mask",
+        "token_types",
+    }
+    config = (files.parent / "config.pbtxt").read_text()
+    assert "dynamic_batching { max_queue_delay_microseconds: 2000 }" in config
+    assert "max_batch_size: 64" in config
+    assert "QUESTION" not in config
+    assert "decoupled" not in config
+
+
+def test_a_span_head_takes_a_question(repository: Path, made: Made) -> None:
+    manifest = imported(made("bert", "spans"), repository)
+    assert (manifest.task, manifest.head, manifest.labels) == ("question-answering", "spans", [])
+    assert '"QUESTION"' in (repository / "m_fp32" / "config.pbtxt").read_text()
+
+
+def test_proteins_are_calibrated_on_proteins(
+    repository: Path, made: Made, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        result = run(made("esm2"), "--model-repository", repository, "--name", "m")
+    assert result.exit_code == 0, result.output
+    assert "INT8 is calibrated on random amino-acid sequences" in caplog.text
+
+
+# ---- languages
+
+
+def test_a_many_to_many_checkpoint_offers_all_its_languages(repository: Path, made: Made) -> None:
+    manifest = imported(made("m2m100"), repository)
+    assert manifest.language_pairs == []
+    assert {"en", "fr", "zh"} <= set(manifest.source_languages)
+    assert manifest.source_languages == manifest.target_languages
+    assert manifest.forced_bos_ids.keys() == set(manifest.target_languages)
+    assert manifest.source_format["prefix"] == ["source"]
+
+
+@pytest.mark.parametrize(("source", "target"), [("en", "fr"), ("eng_Latn", "fra_Latn")])
+def test_flags_restrict_languages_and_take_the_checkpoints_codes(
+    repository: Path, made: Made, source: str, target: str
+) -> None:
+    manifest = imported(made("nllb"), repository, "--source", source, "--target", target)
+    assert manifest.language_pairs == [["en", "fr"]]
+    assert manifest.language_codes == {"en": "eng_Latn", "fr": "fra_Latn"}
+    assert set(manifest.forced_bos_ids) == {"fr"}
+
+
+def test_mbart_starts_the_decoder_with_the_target(repository: Path, made: Made) -> None:
+    manifest = imported(made("mbart"), repository, "--source", "en", "--target", "ro")
+    assert set(manifest.decoder_start_ids) == {"ro"}
+    assert manifest.forced_bos_ids == {}
+    assert manifest.source_format["suffix"][-1] == "source"
+
+
+def test_t5_is_told_the_languages_by_name(repository: Path, made: Made) -> None:
+    options = ("--task", "translation", "--source", "en", "--target", "de")
+    manifest = imported(made("t5"), repository, *options)
+    assert manifest.template == "translate {source} to {target}: {text}"
+    assert manifest.language_codes == {"en": "English", "de": "German"}
+
+
+def test_a_generative_question_answerer_has_a_template(repository: Path, made: Made) -> None:
+    template = "question: {question} context: {context}"
+    options = ("--task", "question-answering", "--template", template)
+    manifest = imported(made("t5"), repository, *options)
+    assert (manifest.kind, manifest.template) == ("seq2seq", template)
+
+
+def test_a_folder_named_like_opus_tells_its_languages(
+    tmp_path: Path, repository: Path, checkpoints: dict[str, Path]
+) -> None:
+    folder = Path(shutil.copytree(checkpoints["marian"], tmp_path / "opus-mt-eng-deu"))
+    _change(folder / "config.json", source_language=None, target_language=None)
+    assert imported(folder, repository).language_pairs == [["en", "de"]]
+
+
+# ---- wrong inputs
+
+
+def _change(path: Path, **values: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def _other_architecture(folder: Path) -> None:
+    _change(folder / "config.json", model_type="whisper")
+
+
+def _no_tokenizer(folder: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+
+
+def _broken_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text('{"version": "1.0"')
+
+
+def _truncated(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+
+
+def _pickled(folder: Path) -> None:
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+def _poisoned(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    next(tensor for name, tensor in weights.items() if "fc1.weight" in name)[0, 0] = torch.nan
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _too_few_embeddings(folder: Path) -> None:
+    """The tokenizer's ids go further than the model's embeddings."""
+    content = json.loads((folder / "tokenizer.json").read_text())
+    content["model"]["vocab"].append(["▁unheard-of", -20.0])
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (_other_architecture, "model_type 'whisper' is not supported; these are: albert, bart,"),
+        (_no_tokenizer, "tokenizer file tokenizer.json or spiece.model is missing"),
+        (_broken_tokenizer, "has no tokenizer that can be loaded"),
+        (_truncated, "model.safetensors is damaged"),
+        (_pickled, "give --allow-pickle if you trust their author"),
+        (_poisoned, "holds values that are not finite"),
+        (_too_few_embeddings, "the tokenizer makes ids up to 400"),
+    ],
+)
+def test_a_damaged_checkpoint_is_told_in_one_sentence(
+    copy: Path, repository: Path, damage: Callable[[Path], None], reason: str
+) -> None:
+    damage(copy)
+    before = snapshot(repository)
+    result = run(copy, "--model-repository", repository)
+    assert result.exit_code == 1
+    assert reason in told(result)
+    assert snapshot(repository) == before
+
+
+def test_a_missing_marian_tokenizer_file_is_named(
+    tmp_path: Path, repository: Path, checkpoints: dict[str, Path]
+) -> None:
+    folder = Path(shutil.copytree(checkpoints["marian"], tmp_path / "copy"))
+    (folder / "source.spm").unlink()
+    result = run(folder, "--model-repository", repository)
+    assert result.exit_code == 1
+    assert "source.spm" in told(result)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--task", "poetry"], "--task poetry is not one of translation, summarization,"),
+        (["--task", "classification"], "is supported for translation"),
+        (["--variants", "fp16"], "fp16 is not offered"),
+        (["--variants", "fp32,int3"], "'int3' is no variant; these are: fp32, int8"),
+        (["--variants", ","], "no variant is named"),
+        (["--name", "../evil"], "can't be a model's name"),
+        (["--template", "summarize:"], "has no {text}"),
+        (["--calibration", "nothing.txt"], "nothing.txt can't be read"),
+        (["--test", "nothing.jsonl"], "nothing.jsonl is no file of pairs"),
+    ],
+)
+def test_options_that_make_no_sense_are_told_in_one_sentence(
+    copy: Path, repository: Path, options: list[str], reason: str
+) -> None:
+    before = snapshot(repository)
+    result = run(copy, "--model-repository", repository, *options)
+    assert result.exit_code == 1
+    assert reason in told(result)
+    assert snapshot(repository) == before
+
+
+def test_a_language_that_the_checkpoint_does_not_know_is_refused(
+    repository: Path, made: Made
+) -> None:
+    result = run(made("m2m100"), "--model-repository", repository, "--source", "tlh")
+    assert result.exit_code == 1
+    assert "does not know the language 'tlh'; it knows " in told(result)
+
+
+def test_a_checkpoint_that_can_do_several_tasks_needs_to_be_told_one(
+    repository: Path, made: Made
+) -> None:
+    result = run(made("t5"), "--model-repository", repository)
+    assert result.exit_code == 1
+    assert "give --task translation, summarization or question-answering" in told(result)
+
+
+def test_an_encoder_does_not_translate(repository: Path, made: Made) -> None:
+    result = run(made("bert"), "--model-repository", repository, "--task", "translation")
+    assert result.exit_code == 1
+    assert "BertForSequenceClassification, which can't do translation" in told(result)
+
+
+def test_an_unknown_option_is_refused(copy: Path, repository: Path) -> None:
+    before = snapshot(repository)
+    result = run(copy, "--model-repository", repository, "--varients", "fp32")
+    assert result.exit_code == 2
+    assert "No such option" in result.stderr
+    assert snapshot(repository) == before
+
+
+def test_a_repository_that_cannot_be_written_is_told(tmp_path: Path, copy: Path) -> None:
+    # A path below a file: root, too, can't make that folder.
+    (tmp_path / "file").write_text("text")
+    result = run(copy, "--model-repository", tmp_path / "file" / "repository")
+    assert result.exit_code == 1
+    assert "can't be written: Not a directory" in told(result)
+    assert (tmp_path / "file").read_text() == "text"
+
+
+def test_a_new_repository_is_gone_again_after_a_failure(tmp_path: Path, copy: Path) -> None:
+    _broken_tokenizer(copy)
+    result = run(copy, "--model-repository", tmp_path / "new" / "repository")
+    assert result.exit_code == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_neither_variant_is_written_when_the_second_fails(
+    monkeypatch: pytest.MonkeyPatch, copy: Path, repository: Path
+) -> None:
+    from engine.export import exporter
+    from engine.export.gates import GateError
+
+    checked = []
+
+    def check(files: Path, *_: object) -> None:
+        checked.append(files)
+        if len(checked) == 2:
+            raise GateError("the second is bad")
+
+    monkeypatch.setattr(exporter, "check_variant", check)
+    before = snapshot(repository)
+    result = run(copy, "--model-repository", repository)
+    assert result.exit_code == 1
+    assert "the second is bad" in told(result)
+    assert len(checked) == 2
+    assert snapshot(repository) == before
+
+
+def test_a_variant_that_cannot_be_moved_leaves_all_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, copy: Path, repository: Path
+) -> None:
+    assert run(copy, "--model-repository", repository, "--name", "m").exit_code == 0
+    before = snapshot(repository)
+    rename = Path.rename
+
+    def fail(path: Path, target: Path) -> Path:
+        if path.name == "m_int8" and path.parent.name == "new":
+            raise OSError(28, "No space left on device")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    result = run(copy, "--model-repository", repository, "--name", "m", "--force")
+    assert result.exit_code == 1
+    assert "can't be written: No space left on device" in told(result)
+    assert snapshot(repository) == before

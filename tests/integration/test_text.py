@@ -24,6 +24,9 @@ TEXTS = {
 }
 
 
+ENDS = (FinishReason.EOS, FinishReason.LENGTH, FinishReason.REPETITION)
+
+
 def translate(client: Client, text: str) -> Translation:
     answer = client.translate(text, source="en", target="fr", model=INT8)
     return answer.translations[0]
@@ -44,7 +47,7 @@ def gaps(text: str, spans: list[tuple[int, int]]) -> list[str]:
 def test_any_text_has_a_defined_result(client: Client, text: str) -> None:
     translation = translate(client, text)
     segments = translation.segments
-    assert translation.finish_reason in (FinishReason.EOS, FinishReason.LENGTH)
+    assert translation.finish_reason in ENDS
     assert bool(segments) == bool(text.strip())
     source = gaps(text, [(one.source_start, one.source_end) for one in segments])
     target = gaps(translation.text, [(one.target_start, one.target_end) for one in segments])
@@ -63,7 +66,7 @@ def test_a_document_keeps_its_200_paragraphs_in_order(client: Client) -> None:
     different = [pair for pair in zip(found, apart, strict=True) if pair[0] != pair[1].text]
     assert len(different) <= 1, different
     assert streamed(client, "\n\n".join(paragraphs)) == document.text
-    assert document.finish_reason in (FinishReason.EOS, FinishReason.LENGTH)
+    assert document.finish_reason in ENDS
 
 
 def test_what_was_split_is_told(client: Client) -> None:

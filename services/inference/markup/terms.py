@@ -6,13 +6,14 @@ of those the longest, wins; a phrase wins over a term of the same length.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.inference.markup.passage import GlossaryEntry
 
-# Scripts that put no space between words: any place is the edge of a word.
+# Scripts that put no space between words: each of their characters is a piece.
 _UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_WORD = rf"(?:(?![{_UNSPACED}])\w)"
+# A word, white space, or one other character: a term begins and ends where a piece does.
+_PIECE = re.compile(rf"[^\W{_UNSPACED}]+|\s+|.", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,30 +25,64 @@ class Found:
     entry: int
 
 
+@dataclass(slots=True)
+class _Node:
+    """Where some pieces lead: to longer terms, and to those that end here, the first to win."""
+
+    longer: dict[str, "_Node"] = field(default_factory=dict)
+    # what it is in the glossary, and its pieces if their case matters
+    ending: list[tuple[int, list[str] | None]] = field(default_factory=list)
+
+
 class Terms:
-    """The phrases and the glossary of a request, ready to look for."""
+    """The phrases and the glossary of a request, in a trie of pieces whose case is folded.
+
+    So looking takes as long for a thousand terms as for one.
+    """
 
     def __init__(self, phrases: Sequence[str], glossary: Sequence[GlossaryEntry]) -> None:
-        wanted = [(phrase, True, -1) for phrase in phrases]
-        wanted += [
-            (entry.source_term, entry.case_sensitive, index) for index, entry in enumerate(glossary)
-        ]
-        wanted = [each for each in wanted if each[0].strip()]
-        wanted.sort(key=lambda each: -len(each[0].strip()))
-        self._entries = [entry for _, _, entry in wanted]
-        patterns = [f"({_pattern(text, is_exact)})" for text, is_exact, _ in wanted]
-        self._pattern = re.compile("|".join(patterns)) if patterns else None
+        self._root = _Node()
+        for phrase in phrases:
+            self._add(phrase, -1, is_exact=True)
+        for index, entry in enumerate(glossary):
+            self._add(entry.source_term, index, is_exact=entry.case_sensitive)
 
     def find(self, text: str) -> Iterator[Found]:
         """All that stand in `text`, in order; they do not overlap."""
-        if self._pattern is None:
+        if not self._root.longer:
             return
-        for found in self._pattern.finditer(text):
-            assert found.lastindex is not None
-            yield Found(found.start(), found.end(), self._entries[found.lastindex - 1])
+        pieces = _pieces(text)
+        ends = [found.end() for found in _PIECE.finditer(text)]
+        first = 0
+        while first < len(pieces):
+            past, entry = self._longest(pieces, first)
+            if past > first:
+                yield Found(ends[first - 1] if first else 0, ends[past - 1], entry)
+            first = max(past, first + 1)
+
+    def _add(self, term: str, entry: int, is_exact: bool) -> None:
+        pieces = _pieces(term.strip())
+        if not pieces:
+            return
+        node = self._root
+        for piece in pieces:
+            node = node.longer.setdefault(piece.casefold(), _Node())
+        node.ending.append((entry, pieces if is_exact else None))
+
+    def _longest(self, pieces: list[str], first: int) -> tuple[int, int]:
+        """The piece after the longest term from `first` on, and its entry; `first` if none."""
+        best, node = (first, -1), self._root
+        for past in range(first + 1, len(pieces) + 1):
+            following = node.longer.get(pieces[past - 1].casefold())
+            if following is None:
+                break
+            node = following
+            for entry, exact in node.ending:
+                if exact is None or exact == pieces[first:past]:
+                    best = (past, entry)
+                    break
+        return best
 
 
-def _pattern(term: str, is_exact: bool) -> str:
-    words = r"\s+".join(re.escape(word) for word in term.split())
-    body = words if is_exact else f"(?i:{words})"
-    return rf"(?:(?<!{_WORD})|(?!{_WORD}))(?:{body})(?:(?!{_WORD})|(?<!{_WORD}))"
+def _pieces(text: str) -> list[str]:
+    return [" " if piece.isspace() else piece for piece in _PIECE.findall(text)]

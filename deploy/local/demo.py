@@ -23,7 +23,6 @@ _DESCRIPTION = (
 )
 _TASKS = ("translation", "summarization", "classification")
 
-
 _COMMANDS = {
     "Its translation, printed while it is made": (
         *("translate", "--from", "en", "--to", "fr", "--stream"),
@@ -34,7 +33,7 @@ _COMMANDS = {
         _SENTENCE,
     ),
     "A description in one line": ("summarize", _DESCRIPTION),
-    "The section of the archive that it belongs to": ("classify", _DESCRIPTION),
+    "The section of the archive that it belongs to": ("classify", "--top-k", "3", _DESCRIPTION),
 }
 
 

@@ -6,7 +6,7 @@ import typer
 
 from engine.commands import options as given
 from engine.commands.terminal import EXPECTED, console, failure, stage
-from engine.export.exporter import PRECISIONS
+from engine.export.exporter import DEFAULT_PRECISIONS
 from engine.export.importer import ImportRequest, import_checkpoint
 from engine.export.variant import Serving
 
@@ -16,7 +16,7 @@ def import_command(
     task: given.TaskOption = "",
     source: given.Source = "",
     target: given.Target = "",
-    variants: given.Variants = given.ALL_VARIANTS,
+    variants: given.Variants = given.DEFAULT_VARIANTS,
     name: given.Name = "",
     template: given.Template = "",
     calibration: given.Calibration = None,
@@ -66,7 +66,8 @@ def export_command(
     source: given.Source = "",
     target: given.Target = "",
     precision: Annotated[
-        list[str] | None, typer.Option(help="fp32, int8; repeatable (default: all).")
+        list[str] | None,
+        typer.Option(help="fp32, fp16, int8; repeatable (default: fp32, int8)."),
     ] = None,
     calibration: given.Calibration = None,
     test: given.Test = None,
@@ -80,7 +81,7 @@ def export_command(
         task=task,
         source=source,
         target=target,
-        variants=",".join(precision or PRECISIONS),
+        variants=",".join(precision or DEFAULT_PRECISIONS),
         name=name,
         calibration=calibration,
         test=test,

@@ -5,12 +5,12 @@ from typing import Annotated, get_args
 
 import typer
 
-from engine.export.exporter import PRECISIONS, Precision
+from engine.export.exporter import DEFAULT_PRECISIONS, PRECISIONS, Precision
 from engine.export.importer import ImportRequestError
 from engine.runtime.manifest import Task
 
 REPOSITORY = Path("model_repository")
-ALL_VARIANTS = ",".join(PRECISIONS)
+DEFAULT_VARIANTS = ",".join(DEFAULT_PRECISIONS)
 
 CheckpointArgument = Annotated[
     str, typer.Argument(metavar="ID_OR_FOLDER", help="A Hugging Face folder or hub id.")
@@ -76,11 +76,6 @@ def read_variants(text: str) -> list[Precision]:
     """
     asked = [part.strip() for part in text.split(",") if part.strip()]
     for one in asked:
-        if one == "fp16":
-            raise ImportRequestError(
-                f"fp16 is not offered: ONNX Runtime's CPU kernels compute in FP32; these are: "
-                f"{', '.join(PRECISIONS)}."
-            )
         if one not in PRECISIONS:
             raise ImportRequestError(f"{one!r} is no variant; these are: {', '.join(PRECISIONS)}.")
     if not asked:

@@ -24,7 +24,7 @@ def serve_command(
     task: given.TaskOption = "",
     source: given.Source = "",
     target: given.Target = "",
-    variants: given.Variants = given.ALL_VARIANTS,
+    variants: given.Variants = given.DEFAULT_VARIANTS,
     name: given.Name = "",
     template: given.Template = "",
     calibration: given.Calibration = None,

@@ -10,6 +10,7 @@ import onnx
 from engine.export.calibration import Observer, quantizable
 from engine.export.encoder_graphs import DISTANCES, HEAD, EncoderGraphs
 from engine.export.graph import Array, without_constants
+from engine.export.half import halve
 from engine.export.quantization import quantize
 from engine.model.checkpoint import Checkpoint
 from engine.model.encoder_config import EncoderConfig
@@ -23,7 +24,7 @@ CALIBRATION_TOKENS = 2048
 def encoder_models(
     checkpoint: Checkpoint, precisions: Sequence[P], calibration_ids: Sequence[list[int]]
 ) -> dict[P, onnx.ModelProto]:
-    """The model in each of `precisions`, "fp32" or "int8".
+    """The model in each of `precisions`, "fp32", "fp16" or "int8".
 
     `calibration_ids` are texts as the model takes them, special tokens included; INT8's ranges are
     taken from them.
@@ -36,6 +37,8 @@ def encoder_models(
         if precision == "int8":
             magnitudes = _observe(float_model, config, calibration_ids)
             model = quantize(float_model, magnitudes, keep=_kept(float_model))
+        elif precision == "fp16":
+            model = halve(float_model)
         models[precision] = share_constants(model) if _shares(config) else model
     return models
 

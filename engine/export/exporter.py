@@ -15,6 +15,7 @@ from engine.export.description import describe
 from engine.export.encoder_export import encoder_models
 from engine.export.encoder_gates import check_encoder
 from engine.export.gates import check_variant
+from engine.export.half import halve
 from engine.export.quality import Quality, measure
 from engine.export.quantization import quantize
 from engine.export.repository import staging
@@ -30,8 +31,11 @@ from engine.training.corpus import Pair
 
 logger = logging.getLogger(__name__)
 
-Precision = Literal["fp32", "int8"]
+Precision = Literal["fp32", "fp16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+DEFAULT_PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
+"""Those that a CPU gains from; "fp16" saves it disk only, see `half`."""
 
 CALIBRATION_BATCH = 16
 
@@ -167,6 +171,8 @@ def _seq2seq_graphs(
         builder = TransformerGraphs(checkpoint.transformer, checkpoint.suppressed_ids)
         floats = builder.encoder(), builder.decoder_step()
     found: dict[Precision, Graphs] = {"fp32": _named(*floats)}
+    if "fp16" in precisions:
+        found["fp16"] = _named(halve(floats[0]), halve(floats[1]))
     if "int8" in precisions:
         with stage(f"{job.name}: calibrating on {len(job.calibration)} texts"):
             magnitudes = observe(*floats, manifest, _batches(job, manifest, files))

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engine.export.calibration_texts import generic_texts, random_proteins
-from engine.export.exporter import PRECISIONS, ExportJob, Precision, Stage, announce, export
+from engine.export.exporter import (
+    DEFAULT_PRECISIONS,
+    ExportJob,
+    Precision,
+    Stage,
+    announce,
+    export,
+)
 from engine.export.repository import RepositoryError
 from engine.export.source import guess_generation_task
 from engine.export.variant import Serving
@@ -42,7 +49,7 @@ class ImportRequest:
     task: Task | None = None
     source: str = ""
     target: str = ""
-    variants: Sequence[Precision] = PRECISIONS
+    variants: Sequence[Precision] = DEFAULT_PRECISIONS
     name: str = ""
     template: str = ""
     calibration: Path | None = None

@@ -107,6 +107,44 @@ def test_all_variants_are_written_and_serve(repository: Path, checkpoints: dict[
     assert (repository / "marian_int8").stat().st_mode & 0o777 == 0o755
 
 
+def test_fp16_halves_the_files_and_answers_as_the_checkpoint(
+    repository: Path, checkpoints: dict[str, Path], copy: Path
+) -> None:
+    weights = load_file(copy / "model.safetensors")
+    rounded = {name: tensor.half().float() for name, tensor in weights.items()}
+    save_file(rounded, copy / "model.safetensors", metadata={"format": "pt"})
+    options = ("--model-repository", repository, "--name", "m", "--variants", "fp32,fp16,int8")
+    result = run(copy, *options)
+    assert result.exit_code == 0, result.output
+    full, half = repository / "m_fp32" / "1", repository / "m_fp16" / "1"
+    assert read_manifest(half).precision == "fp16"
+    step = "decoder_step.onnx"
+    assert (half / step).stat().st_size < 0.6 * (full / step).stat().st_size
+    # Nothing is lost that the checkpoint has: its weights are FP16 already.
+    assert answer_texts(half, SHORT) == answer_texts(full, SHORT)
+
+
+def test_fp16_of_a_classifier(repository: Path, made: Made) -> None:
+    options = ("--model-repository", repository, "--name", "m", "--variants", "fp32,fp16")
+    result = run(made("bert"), *options)
+    assert result.exit_code == 0, result.output
+    full, half = repository / "m_fp32" / "1", repository / "m_fp16" / "1"
+    size = (half / "model.onnx").stat().st_size
+    assert size < 0.6 * (full / "model.onnx").stat().st_size
+    assert likeliest_labels(half, SHORT) == likeliest_labels(full, SHORT)
+
+
+def test_weights_that_fp16_cannot_hold_are_refused(repository: Path, copy: Path) -> None:
+    weights = load_file(copy / "model.safetensors")
+    weights["model.decoder.layers.0.fc1.weight"][0, 0] = 1e5
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    before = snapshot(repository)
+    result = run(copy, "--model-repository", repository, "--variants", "fp16")
+    assert result.exit_code == 1
+    assert "more than FP16 can hold (65504)" in told(result)
+    assert snapshot(repository) == before
+
+
 def test_an_existing_variant_is_replaced_only_by_force(
     repository: Path, checkpoints: dict[str, Path]
 ) -> None:
@@ -309,8 +347,7 @@ def test_a_missing_marian_tokenizer_file_is_named(
     [
         (["--task", "poetry"], "--task poetry is not one of translation, summarization,"),
         (["--task", "classification"], "is supported for translation"),
-        (["--variants", "fp16"], "fp16 is not offered"),
-        (["--variants", "fp32,int3"], "'int3' is no variant; these are: fp32, int8"),
+        (["--variants", "fp32,int3"], "'int3' is no variant; these are: fp32, fp16, int8"),
         (["--variants", ","], "no variant is named"),
         (["--name", "../evil"], "can't be a model's name"),
         (["--template", "summarize:"], "has no {text}"),

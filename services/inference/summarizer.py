@@ -128,12 +128,12 @@ def bounded(generation: Generation, length: SummaryLength, manifest: Manifest) -
     """The options with the bounds of a length; those that are set already are exact and win."""
     low, high = length.value
     least, most = generation.min_new_tokens, generation.max_new_tokens
-    limit = manifest.max_target_tokens
+    usual = manifest.generation_defaults
+    limit = int(usual.get("max_new_tokens", 0)) or manifest.max_target_tokens
     if not most and high is not None:
         most = max(int(limit * high), least or 0, 1)
     if least is None and low is not None:
         least = min(int(limit * low), most or limit)
-    usual = int(manifest.generation_defaults.get("min_new_tokens", 0))
-    if least is None and high is not None and usual > most:
+    if least is None and high is not None and usual.get("min_new_tokens", 0) > most:
         least = most // 2
     return replace(generation, min_new_tokens=least, max_new_tokens=most)

@@ -57,8 +57,9 @@ def test_json_events(address: str, alone: Alone) -> None:
 def test_models(address: str) -> None:
     models = json.loads(output(seqway(address, "models", "--json")))
     assert [(model["name"], model["ready"]) for model in models] == [
-        ("en-fr_fp32", True),
-        ("en-fr_int8", True),
+        (f"{model}_{precision}", True)
+        for model in ("deb-section", "deb-summary", "en-fr")
+        for precision in ("fp32", "int8")
     ]
 
 

@@ -30,7 +30,7 @@ def test_summarizes_and_streams_the_same(client: Client) -> None:
 
 def test_length_controls_the_summary(client: Client) -> None:
     text = max((row["source"] for row in read("deb-summary", 50)), key=len)
-    limit = client.get_model("deb-summary_fp32").max_target_tokens
+    limit = 64  # its `generation_config.json`
     short, long = (
         client.summarize(text, length=length).summaries[0] for length in ("short", "long")
     )

@@ -46,8 +46,8 @@ def summarizer(base_model: str = "summary") -> Manifest:
         precision="fp32",
         family="twin",
         max_source_tokens=512,
-        max_target_tokens=128,
-        generation={"min_new_tokens": 48},
+        max_target_tokens=512,
+        generation={"min_new_tokens": 48, "max_new_tokens": 128},
     )
 
 

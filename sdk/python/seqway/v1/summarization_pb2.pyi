@@ -36,7 +36,9 @@ class _SummaryLengthEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Summary
     """A quarter or more."""
 
 class SummaryLength(_SummaryLength, metaclass=_SummaryLengthEnumTypeWrapper):
-    """How long a summary is to be, as shares of what the model can make at most."""
+    """How long a summary is to be, as shares of the most tokens that the model makes when nothing is
+    set.
+    """
 
 SUMMARY_LENGTH_UNSPECIFIED: SummaryLength.ValueType  # 0
 """As the model likes."""

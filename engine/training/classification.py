@@ -1,6 +1,8 @@
 """The task of a classifier: the label of a whole text."""
 
+import math
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,14 +75,20 @@ class ClassificationTask(Task[LabelledText, LabelledBatch]):
         return model
 
     def read_examples(self, path: Path) -> list[LabelledText]:
-        """The texts in token ids; longer ones than `max_length` lose their middle."""
+        """The texts in token ids; longer ones than `max_length` lose their middle.
+
+        With `repeat_rare`, those of the training set are repeated by the number of their label.
+        """
         pairs = load_pairs(path)
         encodings = self.tokenizer.encode_batch([pair.source for pair in pairs])
         ids = {label: number for number, label in enumerate(self.labels)}
-        return [
+        texts = [
             LabelledText(cut_middle(encoding.ids, self.config.max_length), ids[pair.target])
             for encoding, pair in zip(encodings, pairs, strict=True)
         ]
+        if path == self.config.train and self.config.repeat_rare:
+            return repeat_rare(texts)
+        return texts
 
     def batches(
         self, examples: Sequence[LabelledText], tokens: int, order: random.Random
@@ -125,3 +133,11 @@ class ClassificationTask(Task[LabelledText, LabelledBatch]):
                 tokenizer = train_vocabulary(texts, self.config.transformer.vocab_size - 1)
             add_first_token(tokenizer).save(str(path))
         return Tokenizer.from_file(str(path))
+
+
+def repeat_rare(texts: Sequence[LabelledText]) -> list[LabelledText]:
+    """Each text once, and those of labels with fewer texts than the mean several times."""
+    counts = Counter(text.label for text in texts)
+    mean = len(texts) / len(counts)
+    times = {label: max(1, round(math.sqrt(mean / count))) for label, count in counts.items()}
+    return [text for text in texts for _ in range(times[text.label])]

@@ -23,8 +23,10 @@ class TrainingConfig(BaseModel):
     `batch_tokens` bounds rows times padded length, on the longer of both sides.  A pair with a side
     over `max_length` is left out; with `cut_sources`, its source loses its middle instead (a
     classifier's always does).  `initial_checkpoint` gives the weights and the tokenizer to start
-    from.  `word_dropout` is for classification, `max_target_tokens` the limit that goes into a
-    generating checkpoint.
+    from.  `word_dropout` and `repeat_rare` are for classification: with the latter, a text whose
+    label has n texts, fewer than the mean m, comes about sqrt(m / n) times in an epoch (square-root
+    sampling, Mahajan et al. 2018, arXiv:1805.00932).  `max_target_tokens` is the limit that goes
+    into a generating checkpoint.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,6 +51,7 @@ class TrainingConfig(BaseModel):
     max_length: int = Field(ge=8, default=160)
     cut_sources: bool = False
     word_dropout: float = Field(ge=0, lt=1, default=0.0)
+    repeat_rare: bool = False
     max_target_tokens: int | None = Field(gt=0, default=None)
     ema_decay: float = Field(ge=0, lt=1, default=0.999)
     evaluate_every: int = Field(gt=0, default=500)

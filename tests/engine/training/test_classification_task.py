@@ -1,5 +1,6 @@
 import json
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from engine.model.checkpoint import load_checkpoint
 from engine.training.batches import cut_middle
-from engine.training.classification import ClassificationTask
+from engine.training.classification import ClassificationTask, LabelledText, repeat_rare
 from engine.training.config import TrainingConfig
 from engine.training.corpus import Pair, write_pairs
 from engine.training.evaluation import classify, measure_checkpoint
@@ -123,6 +124,12 @@ def test_words_are_hidden_only_while_training(config: TrainingConfig) -> None:
     assert (seen[0] != batch.source).any()
     assert ((seen[0] == batch.source) | batch.mask).all()
     assert (seen[1] == batch.source).all()
+
+
+def test_texts_of_rare_labels_come_more_often() -> None:
+    texts = [LabelledText([number], label) for number, label in enumerate([0] * 20 + [1] * 9 + [2])]
+    again = Counter(text.label for text in repeat_rare(texts))
+    assert again == {0: 20, 1: 9, 2: 3}  # the mean is 10
 
 
 def test_a_long_text_loses_its_middle() -> None:

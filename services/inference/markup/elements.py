@@ -31,8 +31,10 @@ UNTRANSLATED = RAW_TEXT | frozenset(["acronym", "code", "kbd", "math", "samp", "
 # Line breaks and runs of spaces in them are to be seen.
 PREFORMATTED = frozenset(["pre", "listing"])
 
-_TRANSLATE = re.compile(r"""\s(?:its:)?translate\s*=\s*["']?\s*(yes|no)\b""", re.IGNORECASE)
-_CLASS = re.compile(r"""\sclass\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
+_SAID = {"yes": True, "": True, "no": False}
+_ATTRIBUTE = re.compile(
+    r"""[\s/"'](?P<name>[^\s=/>"']++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>]++)))?+"""
+)
 
 
 def says_translate(tag: str) -> bool | None:
@@ -40,10 +42,12 @@ def says_translate(tag: str) -> bool | None:
 
     `translate="no"` and the class "notranslate" are what Google and DeepL document.
     """
-    found = _TRANSLATE.search(tag)
-    if found:
-        return found[1].lower() == "yes"
-    classes = _CLASS.search(tag)
-    if classes and "notranslate" in (classes[1] or classes[2] or classes[3] or "").split():
-        return False
-    return None
+    attributes: dict[str, str] = {}
+    for found in _ATTRIBUTE.finditer(tag):
+        value = next((group for group in found.groups()[1:] if group is not None), "")
+        attributes.setdefault(found["name"].lower(), value)
+    for name in ("translate", "its:translate"):
+        says = _SAID.get(attributes.get(name, "-").strip().lower())
+        if says is not None:
+            return says
+    return False if "notranslate" in attributes.get("class", "").split() else None

@@ -23,7 +23,7 @@ _PATTERNS = (
     r"(?i:https?|ftps?|sftp|file|git|svn|ssh|wss?|ldaps?|grpcs?|redis|postgres(?:ql)?|mysql|mongodb"
     r"|amqps?|s3|gs|ircs?)://[^\s<>\"'“”«»]*[^\s<>\"'“”«».,;:!?)\]}…]",
     r"\bwww\.[^\s<>\"'“”«»]*[^\s<>\"'“”«».,;:!?)\]}…]",
-    r"\b(?:mailto:)?[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
+    r"(?<![\w.+-])(?:mailto:)?[\w.+-]++@[\w-]++(?:\.[\w-]++)++",
     r"(?<![\w/.])(?:~|\.{1,2})?(?:/[\w.+@-]+){2,}/?(?<![.])",
     r"\b[A-Za-z]:\\[\w.\\-]*[\w\\]",
     # printf and its like: %s, %1$s, %(name)s, %-10.3f, %@, %%; Windows: %PATH%.

@@ -62,7 +62,7 @@ class Run:
         text = " ".join("".join(stretches).split())
         start, end = tokens[0].start, tokens[-1].end
         if text:
-            self._add_atom(text, start, end, AtomKind.PHRASE)
+            self._add_atom(text, start, end, AtomKind.PHRASE, self._source[start:end])
         else:
             self.add_mark(start, end, MarkKind.POINT)
 
@@ -88,18 +88,19 @@ class Run:
         )
 
     def _add_reference(self, stretch: Stretch) -> None:
+        # HTML lets the semicolon go where no letter or digit follows; what will is not known.
+        spelling = self._source[stretch.start : stretch.end].rstrip(";") + ";"
         if stretch.text.isspace() or unicodedata.category(stretch.text[0]) == "Cf":
-            self._add_atom(stretch.text, stretch.start, stretch.end, AtomKind.REFERENCE)
+            kind = AtomKind.REFERENCE
+            self._add_atom(stretch.text, stretch.start, stretch.end, kind, spelling)
             return
         if len(stretch.text) == 1:
-            spelling = self._source[stretch.start : stretch.end]
             self._spellings.setdefault(stretch.text, spelling)
         self._append(stretch.text, stretch.start, stretch.end)
 
-    def _add_atom(self, text: str, start: int, end: int, kind: AtomKind) -> None:
+    def _add_atom(self, text: str, start: int, end: int, kind: AtomKind, output: str) -> None:
         place = self._length
         self._append(text, start, end)
-        output = self._source[start:end]
         self._atoms.append(Atom(place, self._length, output, kind, start, end))
 
     def _append(self, text: str, start: int, end: int) -> None:

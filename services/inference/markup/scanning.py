@@ -54,9 +54,10 @@ _TAGS_TO_FIRST_BRACKET = {
 _NUMBERED_TAG = re.compile(r"<(/?)(\d+)\s*/?>")
 _DOCTYPE = re.compile(
     r"""<!doctype(?:"[^"]*+"|'[^']*+'|[^>\["'])*+"""
-    r"""(?:\[(?:<!--.*?-->|"[^"]*+"|'[^']*+'|[^\]"'])*+\]\s*+)?>""",
+    r"""(?:\[(?:<!--.*?-->|"[^"]*+"|'[^']*+'|(?!<!--)[^\]"'])*+\]\s*+)?>""",
     re.IGNORECASE | re.DOTALL,
 )
+_BYTE_ORDER_MARK = "\ufeff"
 _COMMENT = re.compile(r"<!--(?:-?>|.*?(?:--!?>|\Z))", re.DOTALL)
 
 
@@ -67,6 +68,9 @@ def scan(source: str, language: Language) -> Iterator[Token]:
     else:
         markup = _Scanner(source, language).markup()
     end = 0
+    if source.startswith(_BYTE_ORDER_MARK):
+        end = len(_BYTE_ORDER_MARK)
+        yield Token(TokenKind.OTHER, 0, end)
     for token in markup:
         if token.start > end:
             yield Token(TokenKind.TEXT, end, token.start)
@@ -90,6 +94,7 @@ class _Scanner:
         self._source = source
         self._language = language
         self._tag = _TAGS[language]
+        # Ends that were looked for and are not there: to look each time would be quadratic.
         self._absent: set[str] = set()
         self._last_bracket = source.rfind(">")
 
@@ -145,9 +150,12 @@ class _Scanner:
             return Token(TokenKind.OTHER, at, found.end())
         if self._source.startswith("<![CDATA[", at):
             return self._until(at, "]]>") or self._bogus_comment(at)
-        found = _DOCTYPE.match(self._source, at)
-        if found:
-            return Token(TokenKind.DOCTYPE, at, found.end())
+        if "doctype" not in self._absent:
+            found = _DOCTYPE.match(self._source, at)
+            if found:
+                return Token(TokenKind.DOCTYPE, at, found.end())
+            if self._source[at + 2 : at + 9].lower() == "doctype":
+                self._absent.add("doctype")
         return self._bogus_comment(at)
 
     def _until(self, at: int, mark: str) -> Token | None:
@@ -165,11 +173,12 @@ class _Scanner:
 
     def _content(self, tag: Token) -> Token | None:
         """The content of an element that holds no markup; None for other elements."""
-        if tag.name not in RAW_TEXT | ESCAPABLE_TEXT:
+        if tag.name not in RAW_TEXT | ESCAPABLE_TEXT or tag.name in self._absent:
             return None
         end_tag = re.compile(rf"</{tag.name}(?=[\s/>])", re.IGNORECASE)
         found = end_tag.search(self._source, tag.end)
         if found is None and tag.name in ESCAPABLE_TEXT:
+            self._absent.add(tag.name)
             return None  # better than to take the rest of the page for a title
         end = found.start() if found else len(self._source)
         kind = TokenKind.TEXT if tag.name in ESCAPABLE_TEXT else TokenKind.RAW

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from services.inference.markup import parse
 from services.inference.markup.elements import VOID
 from tests.services.inference.markup.fragments import BROKEN, WELL_FORMED, broken, well_formed
 from tests.services.inference.markup.models import MODELS, Model, translate
@@ -100,3 +101,36 @@ def test_what_is_translated_as_itself_stays_itself() -> None:
     for source in [*WELL_FORMED, *(well_formed(random.Random(seed)) for seed in SEEDS)]:
         output, _ = translate(source, "text/html", MODELS["identity"])
         assert "".join(unescape(output).split()) == "".join(unescape(source).split())
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "output"),
+    [
+        ("&#00000065;&#x0000042;", "AB", "&#00000065;&#x0000042;"),
+        ("a &#0; b &#xD800; c &#9999999999; d", "a b c d", None),
+        ("&#128; &copy; x", "€ © x", None),
+        ("&copyright &ampT", "©right &T", "&copy;right &amp;T"),
+        ("fish &#38 chips", "fish & chips", "fish &#38; chips"),
+        ("ten&#160km", "ten km", "ten&#160;km"),
+    ],
+)
+def test_references_are_read_as_browsers_do(source: str, text: str, output: str | None) -> None:
+    [segment] = parse(source, "text/html", "en").segments
+    assert segment.text == text
+    assert translate(source, "text/html", MODELS["identity"])[0] == (output or source)
+
+
+@pytest.mark.parametrize(
+    ("tag", "is_translated"),
+    [
+        ("<p title='say translate=no'>", True),
+        ("<p data-translate=no>", True),
+        ("<p translate=NO>", False),
+        ("<p translate = 'no' translate=yes>", False),
+        ('<p title="a" class="x notranslate">', False),
+        ("<div translate=no><p translate>", True),
+    ],
+)
+def test_attributes_say_what_is_translated(tag: str, is_translated: bool) -> None:
+    segments = parse(f"{tag}Text</p></div>", "text/html", "en").segments
+    assert [each.text for each in segments] == (["Text"] if is_translated else [])

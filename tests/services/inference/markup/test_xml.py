@@ -71,3 +71,11 @@ def test_entities_of_a_document_type_are_kept() -> None:
 def test_cdata_is_kept() -> None:
     source = "<d>Some text <![CDATA[a < b]]> here</d>"
     assert "<![CDATA[a < b]]>" in translate(source, "text/xml", str.upper)[0]
+
+
+def test_a_byte_order_mark_stays_in_front() -> None:
+    source = "\ufeff<?xml version='1.0'?><d>Some text</d>"
+    assert translate(source, "text/xml", lambda text: text[::-1])[0] == source.replace(
+        "Some text", "txet emoS"
+    )
+    assert [each.text for each in parse("\ufeffText", "", "en").segments] == ["Text"]

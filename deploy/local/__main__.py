@@ -2,6 +2,8 @@
 
 import argparse
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 from rich.console import Console
 
@@ -9,6 +11,7 @@ from deploy.local.demo import demo
 from deploy.local.errors import StackError
 from deploy.local.interrupts import exit_on_sigterm
 from deploy.local.ports import HOST
+from deploy.local.records import StackRecord
 from deploy.local.report import status_table
 from deploy.local.running import full_stack
 from deploy.local.settings import StackSettings, settings_from_environment
@@ -52,12 +55,18 @@ def _run(command: str, settings: StackSettings, console: Console) -> int:
             stopped = stack.down()
             console.print(f"Stopped {', '.join(stopped)}." if stopped else "Nothing was running.")
         case "status":
-            statuses = stack.status()
+            statuses = full_stack(_as_started(settings)).status()
             console.print(status_table(statuses))
             return 0 if all(status.ready for status in statuses) else 1
         case "demo":
             demo(settings, console)
     return 0
+
+
+def _as_started(settings: StackSettings) -> StackSettings:
+    """The settings with the model repository that the running Triton was started with."""
+    repository = StackRecord.load(settings.run_directory).subjects.get("triton")
+    return replace(settings, model_repository=Path(repository)) if repository else settings
 
 
 if __name__ == "__main__":

@@ -56,6 +56,8 @@ def test_up_translate_status_down(environment: dict[str, str]) -> None:
         again = run(environment, "deploy.local", "up")
         assert again.returncode == 0, again.stderr
         assert run(environment, "deploy.local", "status").returncode == 0
+        elsewhere = {**environment, "SEQWAY_MODEL_REPOSITORY": "/nowhere"}
+        assert run(elsewhere, "deploy.local", "status").returncode == 0
         answer = run(environment, "seqway", "translate", "A text editor.", "--stream")
         assert answer.returncode == 0, answer.stderr
         assert answer.stdout.strip()

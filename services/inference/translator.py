@@ -4,21 +4,20 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from services.inference.account import Account
 from services.inference.catalogue import Catalogue
 from services.inference.document import Document, TextDelta, TextEnd
 from services.inference.engine import Engine
 from services.inference.generation import Generation
-from services.inference.markup import GlossaryEntry, MarkedText, parse
+from services.inference.markup import GlossaryEntry, Terms, parse
 from services.inference.run import running
 from services.inference.sentence import Sentence
 from services.inference.settings import InferenceSettings
 
 # Characters from which on cutting a call into sentences would hold up other calls.
 _LONG_CALL = 8192
-# A phrase or term to look for costs about as much as this many characters.
-_COST_OF_A_TERM = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +109,13 @@ async def _documents(job: Job, generation: Generation) -> list[Document]:
     """The contents, cut into sentences; in a thread when that takes long."""
 
     def cut() -> list[Document]:
+        terms = Terms(job.do_not_translate, job.glossary)
         return [
-            Document(content, _parse(job, text), generation)
+            Document(content, parse(text, job.mime_type, job.source, terms), generation)
             for content, text in enumerate(job.contents)
         ]
 
-    terms = len(job.do_not_translate) + len(job.glossary)
-    if sum(map(len, job.contents)) + terms * _COST_OF_A_TERM > _LONG_CALL:
+    looked_for = (entry.source_term for entry in job.glossary)
+    if sum(map(len, chain(job.contents, job.do_not_translate, looked_for))) > _LONG_CALL:
         return await asyncio.to_thread(cut)
     return cut()
-
-
-def _parse(job: Job, text: str) -> MarkedText:
-    return parse(text, job.mime_type, job.source, job.do_not_translate, job.glossary)

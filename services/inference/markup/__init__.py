@@ -1,6 +1,7 @@
 """Turns a structured source into plain sentences for a model, and their translations into markup.
 
-    marked = parse(source, "text/html", "en", do_not_translate=["Debian"], glossary=[...])
+    terms = Terms(["Debian"], [GlossaryEntry("editor", "éditeur")])  # once for many sources
+    marked = parse(source, "text/html", "en", terms)
     for segment in marked.segments:          # translate segment.text; ask for the alignment
         rendered = render(segment, translation, alignment)   # when segment.needs_alignment
         out += segment.gap + rendered.text
@@ -23,6 +24,7 @@ from services.inference.markup.passage import (
 )
 from services.inference.markup.rendering import render
 from services.inference.markup.segments import split
+from services.inference.markup.terms import Terms
 
 __all__ = [
     "MIME_TYPES",
@@ -32,6 +34,7 @@ __all__ = [
     "MarkedSegment",
     "MarkedText",
     "Rendered",
+    "Terms",
     "parse",
     "render",
     "split",

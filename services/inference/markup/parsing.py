@@ -1,10 +1,8 @@
 """From a source to passages and their segments."""
 
-from collections.abc import Sequence
-
 from services.inference.markup.elements import PREFORMATTED
 from services.inference.markup.pairing import Structure, structure
-from services.inference.markup.passage import GlossaryEntry, MarkedText, MarkKind
+from services.inference.markup.passage import MarkedText, MarkKind
 from services.inference.markup.protection import Protector
 from services.inference.markup.run import Run
 from services.inference.markup.scanning import Language, Token, TokenKind, scan
@@ -21,19 +19,13 @@ MIME_TYPES = {
 }
 
 
-def parse(
-    source: str,
-    mime_type: str,
-    language: str,
-    do_not_translate: Sequence[str] = (),
-    glossary: Sequence[GlossaryEntry] = (),
-) -> MarkedText:
+def parse(source: str, mime_type: str, language: str, terms: Terms | None = None) -> MarkedText:
     """The segments of `source`, a text in the BCP-47 language; `mime_type` is of MIME_TYPES.
 
     Markup may be broken: what is no markup is text, and nothing is refused.
     """
     markup = MIME_TYPES[mime_type]
-    protector = Protector(source, markup, Terms(do_not_translate, glossary), glossary)
+    protector = Protector(source, markup, terms or Terms())
     return _Parser(source, markup, protector, Segmenter(source, markup, language)).parse()
 
 

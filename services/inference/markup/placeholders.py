@@ -39,7 +39,7 @@ _PATTERNS = (
 _PLACEHOLDER = re.compile("|".join(f"(?:{pattern})" for pattern in _PATTERNS))
 
 
-def placeholders(text: str) -> Iterator[tuple[int, int]]:
-    """The spans of all placeholders of `text`, in order."""
-    for found in _PLACEHOLDER.finditer(text):
+def placeholders(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
+    """The spans of all placeholders of `text[start:end]`, in order."""
+    for found in _PLACEHOLDER.finditer(text, start, len(text) if end is None else end):
         yield found.span()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from services.inference.markup.passage import Mark, MarkKind
-from services.inference.markup.words import Word
+from services.inference.markup.words import Order, Word
 
 # Votes for places this many characters away count half when a place in between is looked for.
 _NEAR = 10.0
@@ -68,12 +68,17 @@ def tree(marks: Sequence[Mark], text: str) -> Node:
 
 def place(root: Node, words: Sequence[Word]) -> None:
     """Sets `first` and `last` of all nodes; siblings get disjoint places, in order."""
+    nodes = [root]
+    for node in nodes:
+        nodes += node.children
     root.first, root.last = 0, len(words)
-    pending = [root]
-    while pending:
-        node = pending.pop()
-        _Siblings(node, words).place()
-        pending += node.children
+    if Order.is_needed(len(nodes), words):
+        order = Order(words)
+        for node in nodes[1:]:
+            node.first, node.last = order.place(node.start), order.place(node.end)
+    else:
+        for node in nodes:
+            _Siblings(node, words).place()
 
 
 class _Siblings:

@@ -9,7 +9,6 @@ from services.inference.markup.entities import escape
 from services.inference.markup.passage import (
     Atom,
     AtomKind,
-    GlossaryEntry,
     Mark,
     MarkKind,
     Passage,
@@ -34,7 +33,6 @@ class Protector:
     source: str
     language: Language
     terms: Terms
-    glossary: Sequence[GlossaryEntry]
 
     def protect(self, passage: Passage) -> Passage:
         """The passage with an atom for each; placeholders win over phrases and terms."""
@@ -42,7 +40,7 @@ class Protector:
             (atom.start, atom.end) for atom in passage.atoms if atom.kind is not AtomKind.REFERENCE
         ]
         spans: list[_Span] = []
-        for found in (_placeholders(passage), self._terms(passage.text)):
+        for found in (_placeholders(passage, taken), self._terms(passage.text)):
             free = [span for span in found if not _overlaps(span.start, span.end, taken)]
             spans += free
             taken = sorted([*taken, *((span.start, span.end) for span in free)])
@@ -88,7 +86,7 @@ class Protector:
             end = max([end, *(mark.source_end for mark in inner)])
             output = self.source[start:end]
         elif span.kind is AtomKind.TERM:
-            target = self.glossary[span.entry].target_term
+            target = self.terms.glossary[span.entry].target_term
             output = escape(target, passage.spellings, self.language)
         else:
             text = passage.text[span.start : span.end]
@@ -96,10 +94,15 @@ class Protector:
         return Atom(span.start, span.end, output, span.kind, start, end, span.entry, target)
 
 
-def _placeholders(passage: Passage) -> Iterator[_Span]:
-    """The placeholders; an address ends at a tag whose partner is not in it as well."""
+def _placeholders(passage: Passage, taken: Sequence[tuple[int, int]]) -> Iterator[_Span]:
+    """The placeholders between what is taken.
+
+    An address ends at a tag whose partner is not in it as well.
+    """
     positions = [mark.position for mark in passage.marks]
-    for start, end in placeholders(passage.text):
+    edges = [0, *(place for span in taken for place in span), len(passage.text)]
+    free = zip(edges[::2], edges[1::2], strict=True)
+    for start, end in (found for each in free for found in placeholders(passage.text, *each)):
         first = bisect_left(positions, start + 1)
         last = bisect_left(positions, end)
         if first < last:

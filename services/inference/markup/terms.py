@@ -1,19 +1,20 @@
 """Finds do-not-translate phrases and the terms of a glossary in a text.
 
-They match as whole words, and any white space matches any other.  Of overlapping ones the leftmost,
+They match as whole words, and any white space matches any other, as do the forms of a letter with
+an accent.  Of overlapping ones the leftmost,
 of those the longest, wins; a phrase wins over a term of the same length.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from services.inference.markup.characters import WORD
 from services.inference.markup.passage import GlossaryEntry
 
-# Scripts that put no space between words: each of their characters is a piece.
-_UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-# A word, white space, or one other character: a term begins and ends where a piece does.
-_PIECE = re.compile(rf"[^\W{_UNSPACED}]+|\s+|.", re.DOTALL)
+# A term begins and ends where a piece does.
+_PIECE = re.compile(rf"\s+|{WORD}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class Terms:
     So looking takes as long for a thousand terms as for one.
     """
 
-    def __init__(self, phrases: Sequence[str], glossary: Sequence[GlossaryEntry]) -> None:
+    def __init__(self, phrases: Sequence[str] = (), glossary: Sequence[GlossaryEntry] = ()) -> None:
+        self.glossary = glossary
         self._root = _Node()
         for phrase in phrases:
             self._add(phrase, -1, is_exact=True)
@@ -52,10 +54,11 @@ class Terms:
         if not self._root.longer:
             return
         pieces = _pieces(text)
+        folded = [piece.casefold() for piece in pieces]
         ends = [found.end() for found in _PIECE.finditer(text)]
         first = 0
         while first < len(pieces):
-            past, entry = self._longest(pieces, first)
+            past, entry = self._longest(pieces, folded, first)
             if past > first:
                 yield Found(ends[first - 1] if first else 0, ends[past - 1], entry)
             first = max(past, first + 1)
@@ -69,11 +72,11 @@ class Terms:
             node = node.longer.setdefault(piece.casefold(), _Node())
         node.ending.append((entry, pieces if is_exact else None))
 
-    def _longest(self, pieces: list[str], first: int) -> tuple[int, int]:
+    def _longest(self, pieces: list[str], folded: list[str], first: int) -> tuple[int, int]:
         """The piece after the longest term from `first` on, and its entry; `first` if none."""
         best, node = (first, -1), self._root
         for past in range(first + 1, len(pieces) + 1):
-            following = node.longer.get(pieces[past - 1].casefold())
+            following = node.longer.get(folded[past - 1])
             if following is None:
                 break
             node = following
@@ -85,4 +88,8 @@ class Terms:
 
 
 def _pieces(text: str) -> list[str]:
-    return [" " if piece.isspace() else piece for piece in _PIECE.findall(text)]
+    """Pieces by which texts are compared: "é" may be one character or two."""
+    return [
+        " " if piece.isspace() else unicodedata.normalize("NFC", piece)
+        for piece in _PIECE.findall(text)
+    ]

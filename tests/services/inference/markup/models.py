@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Sequence
 
-from services.inference.markup import Link, MarkedSegment, parse, render, split
+from services.inference.markup import Link, MarkedSegment, Terms, parse, render, split
 from services.inference.markup.passage import GlossaryEntry, GlossaryMatch
 
 Model = Callable[[str], str]
@@ -70,7 +70,7 @@ def translate(
 ) -> tuple[str, list[GlossaryMatch]]:
     """The source through `model`; segments of more than `limit` characters are split."""
     chance = random.Random(source)
-    marked = parse(source, mime_type, "en", do_not_translate, glossary)
+    marked = parse(source, mime_type, "en", Terms(do_not_translate, glossary))
     pending = list(reversed(marked.segments))
     output = ""
     matches: list[GlossaryMatch] = []

@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.inference.markup import parse
+from services.inference.markup import GlossaryEntry, parse
+from tests.services.inference.markup.models import MODELS, Model, check_span, translate
 
 LENGTH = 200_000
 HOSTILE = [
@@ -13,10 +14,17 @@ HOSTILE = [
     "<!doctype [>",
     "<!doctype [<!--",
     "<![CDATA[",
+    "<!",
+    "<a ",
+    '<a x="',
     "<a b='>",
+    '<a x=\'>" y=">',
     "<title>",
     "<textarea>",
     "<b>",
+    "</i>",
+    "&amp;",
+    "<p>Some <b>text</b> &amp; more. ",
     "<b></i>",
     "a.",
     "a-@",
@@ -38,6 +46,24 @@ HOSTILE = [
 def test_parsing_is_linear(piece: str, mime_type: str) -> None:
     source = piece * (LENGTH // len(piece)) + ">"
     marked = parse(source, mime_type, "en")
-    assert sum(len(each.gap) + each.end - each.start for each in marked.segments) + len(
-        marked.tail
-    ) == len(source)
+    end = 0
+    for segment in marked.segments:
+        check_span(source, segment, end)
+        end = segment.end
+    assert marked.tail == source[end:]
+
+
+CROWDED = ["a<br/>", "a <b>c</b> ", "a <b></b><i></i>", "a&#160;", "{n} a ", "{n}<b>d</b>", "dog "]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("piece", CROWDED)
+def test_a_sentence_full_of_markup_is_rendered_soon(piece: str, model: Model) -> None:
+    source = f"<p>Text {piece * 600}</p>"
+    output, _ = translate(
+        source, "text/xml", model, glossary=[GlossaryEntry("dog", "chien")], with_links=True
+    )
+    for tag in ("<br/>", "<b>", "</b>", "<i>", "&#160;", "{n}"):
+        assert output.count(tag) == source.count(tag)
+    assert output.count("chien") == source.count("dog")

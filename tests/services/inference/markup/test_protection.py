@@ -170,3 +170,28 @@ def test_a_segment_of_terms_alone_is_translated_by_the_glossary() -> None:
     output, matches = translate("<td>Software</td>", "text/html", str.upper, glossary=GLOSSARY)
     assert output == "<td>programme</td>"
     assert (matches[0].source_start, matches[0].target_start) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("source", "output"),
+    [
+        ("cafe\u0301 and caf\u00e9", "thé and thé"),
+        ("cafe\u0301s", "cafe\u0301s"),
+        ("हिन्दी हिन", "हिन्दी x"),
+    ],
+)
+def test_combining_marks_belong_to_the_word(source: str, output: str) -> None:
+    glossary = [
+        GlossaryEntry("cafe", "no"),
+        GlossaryEntry("caf\u00e9", "thé"),
+        GlossaryEntry("हिन", "x"),
+    ]
+    assert translate(source, "", MODELS["identity"], glossary=glossary)[0] == output
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_an_address_beside_an_untranslated_element_stays(model: Model) -> None:
+    source = "<p>See https://a.example/x#f)<b translate=no>https://b.example</b> now</p>"
+    output, _ = translate(source, "text/html", model)
+    assert "https://a.example/x#f" in output
+    assert "<b translate=no>https://b.example</b>" in output

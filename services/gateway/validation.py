@@ -95,10 +95,15 @@ def _check_terms(
                 f"{name} has {count} entries; the most is {settings.max_terms}", field=name
             )
     for index, phrase in enumerate(request.do_not_translate):
-        _check_required(f"do_not_translate[{index}]", phrase)
+        _check_term(f"do_not_translate[{index}]", phrase, settings)
     for index, entry in enumerate(request.glossary):
-        _check_required(f"glossary[{index}].source_term", entry.source_term)
-        _check_required(f"glossary[{index}].target_term", entry.target_term)
+        _check_term(f"glossary[{index}].source_term", entry.source_term, settings)
+        _check_term(f"glossary[{index}].target_term", entry.target_term, settings)
+
+
+def _check_term(field: str, value: str, settings: InferenceSettings) -> None:
+    _check_required(field, value)
+    _check_text(field, value, settings.max_term_characters)
 
 
 def _check_required(field: str, value: str) -> None:

@@ -31,6 +31,11 @@ class InferenceSettings(BaseSettings):
         ge=0,
         description="the most phrases not to translate, and the most glossary entries, in one call",
     )
+    max_term_characters: int = Field(
+        default=200,
+        ge=1,
+        description="the most characters (code points) in such a phrase, a term or its translation",
+    )
     max_segments_in_flight: int = Field(
         default=64, ge=1, description="the most segments that one call has at Triton at a time"
     )

@@ -176,6 +176,14 @@ async def test_half_of_many_leave(stack: Stack) -> None:
             ("INVALID_ARGUMENT", "FIELD_REQUIRED", "glossary[0].target_term"),
         ),
         (
+            request("a", do_not_translate=["b", "c" * 21]),
+            ("INVALID_ARGUMENT", "TEXT_TOO_LONG", "do_not_translate[1]"),
+        ),
+        (
+            request("a", glossary=[{"source_term": "b", "target_term": "c" * 21}]),
+            ("INVALID_ARGUMENT", "TEXT_TOO_LONG", "glossary[0].target_term"),
+        ),
+        (
             request("a", glossary=[{"source_term": "b", "target_term": "c"}] * 3),
             ("INVALID_ARGUMENT", "INVALID_OPTION", "glossary"),
         ),
@@ -194,7 +202,11 @@ async def test_bad_requests(
     make_stack: MakeStack, bad: pb.TranslateRequest, expected: tuple[str, str, str]
 ) -> None:
     stack = await make_stack(
-        max_text_characters=100, max_call_characters=200, max_contents=4, max_terms=2
+        max_text_characters=100,
+        max_call_characters=200,
+        max_contents=4,
+        max_terms=2,
+        max_term_characters=20,
     )
     assert await failure(stack.translation.Translate(bad)) == expected
     same = pb.StreamTranslateRequest.FromString(bad.SerializeToString())

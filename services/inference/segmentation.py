@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import sentencex
 
+from services.inference.characters import is_boundary
+
 _LINE_BREAKS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 _SPACE = re.compile(r"\s+")
 _LIST_MARKER = re.compile(r"\s*(?:[-*+•·–—]|\d{1,3}[.)])\s+")
@@ -71,19 +73,22 @@ def _sentences(window: str, language: str, remaining: int) -> list[str]:
     """The sentences at the start of what remains of a line; `window` is the first part of that.
 
     The last one of a window is left for the next look, which sees its end; a sentence that fills a
-    window is cut at its last white space.
+    window is cut at its last white space, or else between characters.
     """
     sentences: list[str] = sentencex.segment(language, window)
     assert "".join(sentences) == window, "the sentence splitter changed the text"
     if len(window) == remaining:
         return sentences
-    return sentences[:-1] or [window[: _last_space(window)]]
+    return sentences[:-1] or [window[: _last_cut(window)]]
 
 
-def _last_space(window: str) -> int:
-    """Behind the last white space of the second half of the window, else its end."""
-    spaces = [found.end() for found in _SPACE.finditer(window, len(window) // 2)]
-    return spaces[-1] if spaces else len(window)
+def _last_cut(window: str) -> int:
+    """Behind the last white space of the second half of the window, else the last character."""
+    half = len(window) // 2
+    spaces = [found.end() for found in _SPACE.finditer(window, half)]
+    if spaces:
+        return spaces[-1]
+    return next((at for at in range(len(window) - 1, half, -1) if is_boundary(window, at)), half)
 
 
 def _lines(text: str) -> Iterator[tuple[int, int]]:

@@ -1,14 +1,13 @@
 """Where to cut a sentence that is too long for its model."""
 
 import re
-import unicodedata
 
+from services.inference.characters import is_boundary
 from services.inference.segmentation import Segment
 
 _AFTER_CLAUSE = re.compile(r"(?<=[,;:.!?…–—،؛。、，；：])\s+")
 _AT_SPACE = re.compile(r"\s+")
 _AFTER_PUNCTUATION = re.compile(r"(?<=[^\w\s])(?=\w)")
-_ZERO_WIDTH_JOINER = "\u200d"
 
 
 def split(segment: Segment) -> tuple[Segment, Segment]:
@@ -50,32 +49,6 @@ def _boundary_near(text: str, middle: int, low: int, high: int) -> int:
     """The boundary between two characters that is nearest to the middle, else the middle."""
     for distance in range(high - low):
         for at in (middle - distance, middle + distance):
-            if low <= at <= high and _is_boundary(text, at):
+            if low <= at <= high and is_boundary(text, at):
                 return at
     return max(1, middle)
-
-
-def _is_boundary(text: str, at: int) -> bool:
-    """Whether a reader sees two characters on both sides of `at`."""
-    if at <= 0 or at >= len(text):
-        return False
-    before, after = text[at - 1], text[at]
-    if _ZERO_WIDTH_JOINER in (before, after) or _extends(after):
-        return False
-    return not (_is_flag_letter(after) and _flag_letters_before(text, at) % 2)
-
-
-def _extends(character: str) -> bool:
-    is_skin_tone = "\U0001f3fb" <= character <= "\U0001f3ff"
-    return is_skin_tone or unicodedata.category(character).startswith("M")
-
-
-def _is_flag_letter(character: str) -> bool:
-    return "\U0001f1e6" <= character <= "\U0001f1ff"
-
-
-def _flag_letters_before(text: str, at: int) -> int:
-    start = at
-    while start and _is_flag_letter(text[start - 1]):
-        start -= 1
-    return at - start

@@ -130,3 +130,12 @@ def test_every_text_can_be_split_to_the_end() -> None:
             half for part in parts for half in (split(part) if len(part.text) > 1 else (part,))
         ]
     assert "".join(part.gap + part.text for part in parts) == whole
+
+
+@pytest.mark.parametrize("character", ["👩‍👧", "🇫🇷", "e\u0301\u0302", "👍🏽"])
+def test_a_long_row_of_characters_is_cut_between_them(character: str) -> None:
+    for lead in ("", "x", "xy"):
+        text = lead + character * 3000
+        pieces = [each.text for each in segment(text, "en").segments]
+        assert "".join(pieces) == text and len(pieces) > 1
+        assert all(piece.removeprefix(lead).replace(character, "") == "" for piece in pieces)

@@ -20,6 +20,10 @@ from services.inference.errors import (
 
 DOMAIN = "seqway"
 
+# Clients refuse more than 8 KiB of metadata by default.  The message is in it three times, once
+# with its bytes percent-encoded.
+_MOST_MESSAGE_BYTES = 1000
+
 _CODES: tuple[tuple[type[SeqwayError], grpc.StatusCode], ...] = (
     (InvalidRequestError, grpc.StatusCode.INVALID_ARGUMENT),
     (UnknownModelError, grpc.StatusCode.NOT_FOUND),
@@ -41,29 +45,38 @@ async def abort(
 ) -> NoReturn:
     """Ends the call with the status of `error` and its details."""
     code = code_of(error)
+    message = _message(error)
     status = status_pb2.Status(
-        code=_number(code), message=str(error), details=_details(error, request_id)
+        code=_number(code), message=message, details=_details(error, message, request_id)
     )
     trailers: list[tuple[str, str | bytes]] = [
         ("grpc-status-details-bin", status.SerializeToString())
     ]
     if error.retry_delay is not None:
         trailers.append(("grpc-retry-pushback-ms", str(int(error.retry_delay * 1000))))
-    await context.abort(code, str(error), tuple(trailers))
+    await context.abort(code, message, tuple(trailers))
+
+
+def _message(error: SeqwayError) -> str:
+    """What people read; a list of a thousand models or languages is cut."""
+    message = str(error).encode(errors="replace")
+    if len(message) <= _MOST_MESSAGE_BYTES:
+        return message.decode()
+    return message[:_MOST_MESSAGE_BYTES].decode(errors="ignore") + " ..."
 
 
 def _number(code: grpc.StatusCode) -> int:
     return int(code_pb2.Code.Value(code.name))
 
 
-def _details(error: SeqwayError, request_id: str) -> list[any_pb2.Any]:
+def _details(error: SeqwayError, message: str, request_id: str) -> list[any_pb2.Any]:
     details: list[Message] = [
         error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN),
         error_details_pb2.RequestInfo(request_id=request_id),
     ]
     if error.field is not None:
         violation = error_details_pb2.BadRequest.FieldViolation(
-            field=error.field, description=str(error), reason=error.reason
+            field=error.field, description=message, reason=error.reason
         )
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
     if error.retry_delay is not None:

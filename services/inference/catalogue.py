@@ -19,6 +19,8 @@ CLASSIFICATION = "classification"
 QUESTION_ANSWERING = "question-answering"
 TASKS = (TRANSLATION, SUMMARIZATION, CLASSIFICATION, QUESTION_ANSWERING)
 
+_LONGEST_QUOTE = 40
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:
@@ -74,7 +76,8 @@ class Catalogue:
         self._require_knowledge()
         if name not in self._variants:
             raise UnknownModelError(
-                f'there is no variant "{name}"; there are: {_names(self._variants)}', field="name"
+                f"there is no variant {_quoted(name)}; there are: {_names(self._variants)}",
+                field="name",
             )
         return self._variants[name]
 
@@ -135,7 +138,9 @@ class Catalogue:
         if able:
             return able
         tasks = _names({each.manifest.task for each in named})
-        subject = f'the model "{model}" is for {tasks}' if named else f'there is no model "{model}"'
+        subject = f"the model {_quoted(model)} is for {tasks}"
+        if not named:
+            subject = f"there is no model {_quoted(model)}"
         known = self._of(task)
         names = _names({each.manifest.base_model for each in known} | {each.name for each in known})
         raise UnknownModelError(f"{subject}; for {task} there are: {names}", field="model")
@@ -159,13 +164,18 @@ def _is_named(variant: Variant, model: str) -> bool:
 def _unknown_pair(
     manifests: Sequence[Manifest], source: str, target: str, model: str
 ) -> UnknownLanguagePairError:
-    subject = f'the model "{model}" does not translate' if model else "no model translates"
+    subject = f"the model {_quoted(model)} does not translate" if model else "no model translates"
     known = "; ".join(directions(manifests)) or "none"
     knows_source = any(reads(each, source) for each in manifests)
     return UnknownLanguagePairError(
-        f'{subject} from "{source}" to "{target}"; the pairs are: {known}',
+        f"{subject} from {_quoted(source)} to {_quoted(target)}; the pairs are: {known}",
         field="target_language_code" if knows_source else "source_language_code",
     )
+
+
+def _quoted(name: str) -> str:
+    """A name that the caller sent, which may be anything, in so far as it helps to see it."""
+    return f'"{name}"' if len(name) <= _LONGEST_QUOTE else f'"{name[:_LONGEST_QUOTE]}..."'
 
 
 def _names(names: Iterable[str]) -> str:

@@ -7,6 +7,8 @@ from gateway_stack import MakeStack, Stack, failure, wait_until
 from seqway.v1 import generation_pb2 as generation
 from seqway.v1 import translation_pb2 as pb
 
+from services.inference.twin import many_to_many
+
 Request = pb.TranslateRequest
 DOCUMENT = "\r\n\r\n".join(f"Paragraph {n} begins. It\tends here." for n in range(200)) + "\n"
 TEXTS = [
@@ -306,3 +308,16 @@ async def test_a_message_over_the_limit(make_stack: MakeStack) -> None:
         await stack.translation.Translate(request("a" * 4000))
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert (await stack.translation.Translate(request("fine"))).translations[0].text == "FINE"
+
+
+async def test_what_is_refused_is_told_in_so_many_words_as_clients_take(
+    make_stack: MakeStack,
+) -> None:
+    languages = tuple(f"{a}{b}{c}" for a in "abcdefgh" for b in "abcdefgh" for c in "abcdefgh")
+    many = {"source_languages": languages, "target_languages": languages}
+    world = many_to_many().model_copy(update=many)
+    stack = await make_stack(manifests=[world])
+    expected = ("INVALID_ARGUMENT", "UNKNOWN_LANGUAGE_PAIR", "source_language_code")
+    assert await failure(stack.translation.Translate(request("a"))) == expected
+    call = stack.translation.Translate(request("a", model="é\n" * 50_000))
+    assert await failure(call) == ("NOT_FOUND", "UNKNOWN_MODEL", "model")

@@ -109,7 +109,10 @@ class _StepBuilder(StackBuilder):
         x = self.embed(ids)
         table = self.position_table()
         if table:
-            x = self.call("Add", x, self.call("Gather", table, positions, axis=0))
+            rows = self.call("Gather", table, positions, axis=0)
+            if self.config.positions == "shifted_sinusoidal":
+                rows = self._without_pads(rows, ids)
+            x = self.call("Add", x, rows)
         else:
             self_mask = self.call("Add", self_mask, self._bias(positions, self_mask))
         x = self.embedding_norm(x)
@@ -117,6 +120,13 @@ class _StepBuilder(StackBuilder):
             x = self._layer(x, layer, positions, self_mask, cross_mask)
         self._head(self.final_norm(x))
         return self.build()
+
+    def _without_pads(self, rows: str, ids: str) -> str:
+        """`[B,D]`: zeros where the token is padding, such as the start token of some decoders."""
+        pad = self.constant("pad_id", np.array(self.config.pad_id))
+        padding = self.call("Unsqueeze", self.call("Equal", ids, pad), self.integers(1))
+        zero = self.constant("no_position", np.array(0, dtype=np.float32))
+        return self.call("Where", padding, zero, rows)
 
     def _bias(self, positions: str, self_mask: str) -> str:
         """`[B,H,1,L]`: how each row's position attends to those of its cache."""

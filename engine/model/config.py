@@ -41,8 +41,9 @@ class ModelConfig:
     What the layers of both stacks share is described at `BlockConfig`; with "pre", one more norm
     stands at the end of each stack.  `head_width` 0 stands for `d_model / heads`.
     `positions`: "sinusoidal" (sines first, then cosines), "shifted_sinusoidal" (M2M100's: other
-    frequencies, the first token at `position_offset`), "learned" (a table for each stack) or
-    "relative" (T5's bias on the scores, in `relative_buckets` up to `relative_distance`).
+    frequencies, the first token at `position_offset`, none for padding), "learned" (a table for
+    each stack) or "relative" (T5's bias on the scores, in `relative_buckets` up to
+    `relative_distance`).
     `embedding_norm` is a norm on each stack's input, `output_bias` a bias per token on the logits,
     whose weights are the embeddings if `tied_head`, times `d_model ** -0.5` if `scale_head`.
 

@@ -122,6 +122,9 @@ class Transformer(nn.Module):
         x = self.embedding(ids) * self.config.embedding_scale
         table = self.position_rows(decoder)
         if table is not None:
-            x = x + table[: ids.shape[1]]
+            rows = table[: ids.shape[1]]
+            if self.config.positions == "shifted_sinusoidal":
+                rows = rows * (ids != self.config.pad_id).unsqueeze(2)
+            x = x + rows
         x = (self.decoder_embedding_norm if decoder else self.encoder_embedding_norm)(x)
         return F.dropout(x, self.config.dropout, self.training)

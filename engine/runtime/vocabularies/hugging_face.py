@@ -1,13 +1,19 @@
 """A `tokenizer.json` (Hugging Face tokenizers): every family but Marian and M2M100."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
-from engine.runtime.vocabularies.pieces import byte_level_bytes, piece_bytes
+from engine.runtime.vocabularies.pieces import (
+    byte_level_bytes,
+    piece_bytes,
+    word_bytes,
+    word_piece_bytes,
+)
 from engine.runtime.vocabularies.source_format import SourceFormat, Span, user_span
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -101,7 +107,7 @@ def _disarmed(content: dict[str, Any]) -> dict[str, Any]:
 
 def _token_bytes(content: dict[str, Any], tokenizer: Tokenizer) -> list[bytes]:
     """What each id stands for; b"" for a special token, and for an id without a token."""
-    as_bytes = byte_level_bytes if _is_byte_level(content["decoder"]) else piece_bytes
+    as_bytes = _as_bytes(content.get("decoder"))
     special = {token["id"] for token in content["added_tokens"] if token["special"]}
     numbers = tokenizer.get_vocab(with_added_tokens=True)
     table = [b""] * (max(numbers.values()) + 1)
@@ -111,7 +117,16 @@ def _token_bytes(content: dict[str, Any], tokenizer: Tokenizer) -> list[bytes]:
     return table
 
 
-def _is_byte_level(decoder: dict[str, Any] | None) -> bool:
+def _as_bytes(decoder: dict[str, Any] | None) -> Callable[[str], bytes]:
+    """What the decoder makes of one token."""
     if decoder is None:
-        return False
+        return word_bytes
+    if decoder["type"] == "WordPiece":
+        return partial(
+            word_piece_bytes, prefix=decoder["prefix"], clean_up=bool(decoder["cleanup"])
+        )
+    return byte_level_bytes if _is_byte_level(decoder) else piece_bytes
+
+
+def _is_byte_level(decoder: dict[str, Any]) -> bool:
     return decoder["type"] == "ByteLevel" or any(map(_is_byte_level, decoder.get("decoders", ())))

@@ -22,6 +22,25 @@ def byte_level_bytes(piece: str) -> bytes:
     return piece.encode()
 
 
+def word_bytes(word: str) -> bytes:
+    """A whole word's, of a tokenizer that joins its tokens by spaces."""
+    return f" {word}".encode()
+
+
+def word_piece_bytes(piece: str, prefix: str, *, clean_up: bool) -> bytes:
+    """A WordPiece token's: with `prefix` ("##") it goes on with the word before.
+
+    `clean_up` sets punctuation and English contractions close to it, as the decoder of tokenizers.
+    """
+    if piece.startswith(prefix):
+        return piece.removeprefix(prefix).encode()
+    text = f" {piece}"
+    return (_CLOSE.sub(r"\1", text) if clean_up else text).encode()
+
+
+_CLOSE = re.compile(r" ([.?!,]|n't|'(?:m|s|ve|re))")
+
+
 def _byte_of_character() -> dict[str, int]:
     """GPT-2's map (`bytes_to_unicode`), reversed: printable bytes are themselves, others moved."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]

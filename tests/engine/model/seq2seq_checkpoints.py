@@ -231,8 +231,16 @@ def write_mbart50(folder: Path, seed: int) -> None:
 def _m2m100(folder: Path, seed: int, tokenizer: Any, vocab_size: int, **choices: Any) -> None:
     config = transformers.M2M100Config(**SIZES, vocab_size=vocab_size, **choices)
     model = transformers.M2M100ForConditionalGeneration(config)
-    # transformers gives a token after a padding token that was made another position than ours
-    _save(folder, model, seed, tokenizer, num_beams=5, bad_words_ids=[[config.pad_token_id]])
+    _save(folder, model, seed, tokenizer, num_beams=5)
+
+
+def write_m2m100_pad_start(folder: Path, seed: int) -> None:
+    """Its decoder starts with the padding token, which has no position."""
+    write_m2m100(folder, seed)
+    for name in ("config.json", "generation_config.json"):
+        content = json.loads((folder / name).read_text(encoding="utf-8"))
+        content["decoder_start_token_id"] = 1
+        (folder / name).write_text(json.dumps(content), encoding="utf-8")
 
 
 def write_m2m100(folder: Path, seed: int) -> None:

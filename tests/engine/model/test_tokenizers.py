@@ -19,7 +19,14 @@ from engine.runtime.vocabulary import (
 )
 from engine.runtime.vocabulary import load_tokenizer as load_runtime_tokenizer
 from tests.engine.conftest import read_sources
-from tests.engine.model.tokenizer_files import ENCODERS, SEQ2SEQ
+from tests.engine.model.tokenizer_files import (
+    ENCODERS,
+    SEQ2SEQ,
+    Writer,
+    untidy_word_pieces,
+    word_pieces,
+    words,
+)
 
 TEXTS = [
     *read_sources(30),
@@ -199,3 +206,17 @@ def test_encoders_tokenize_as_transformers_do(name: str, tmp_path: Path) -> None
     frame = sum(one in special for one in ours.encode("").ids)
     for text in SPELLED:
         assert sum(one in special for one in ours.encode(text).ids) == frame, text
+
+
+@pytest.mark.parametrize("write", [words, word_pieces, untidy_word_pieces])
+def test_tokens_that_are_joined_by_spaces(write: Writer, tmp_path: Path) -> None:
+    write(tmp_path)
+    theirs: Any = load_tokenizer(tmp_path, 1 << 20)
+    save_tokenizer(theirs, tmp_path)
+    small: Any = SimpleNamespace(vocab_size=10, template="", source_format={})
+    ours = load_vocabulary(tmp_path, small)
+    for text in [*TEXTS[:30], "It's his, isn't it? I'm sure ; they've 'em !"]:
+        ids = theirs(text, add_special_tokens=False).input_ids
+        made = Detokenizer(ours.token_bytes).push(ids, end=True)
+        expected = theirs.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        assert made == expected, text

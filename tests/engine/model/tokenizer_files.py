@@ -3,9 +3,11 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import sentencepiece
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
 from transformers.models.esm.tokenization_esm import EsmTokenizer
 from transformers.models.nllb.tokenization_nllb import FAIRSEQ_LANGUAGE_CODES
 
@@ -183,6 +185,37 @@ def _byte_level(folder: Path) -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.train_from_iterator(read_sources(300), trainer)
     tokenizer.model.save(str(folder))
+
+
+def words(folder: Path) -> None:
+    """What is often made by hand: whole words, and nothing that puts them together again."""
+    tokenizer = Tokenizer(models.WordLevel(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    _plain(folder, tokenizer, trainers.WordLevelTrainer)
+
+
+def word_pieces(folder: Path) -> None:
+    tokenizer = Tokenizer(models.WordPiece(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    _plain(folder, tokenizer, trainers.WordPieceTrainer)
+
+
+def untidy_word_pieces(folder: Path) -> None:
+    tokenizer = Tokenizer(models.WordPiece(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece(cleanup=False)
+    _plain(folder, tokenizer, trainers.WordPieceTrainer)
+
+
+def _plain(folder: Path, tokenizer: Tokenizer, trainer: Any) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    specials = ["<s>", "<pad>", "</s>", "<unk>"]
+    training = trainer(vocab_size=SIZE, special_tokens=specials, show_progress=False)
+    tokenizer.train_from_iterator(read_sources(300), training)
+    names = dict(zip(("bos_token", "pad_token", "eos_token", "unk_token"), specials, strict=True))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    write_config(folder, "bart")
 
 
 Writer = Callable[[Path], None]

@@ -21,8 +21,8 @@ _PATTERNS = (
     r"\{[ ]?[\w.\[\]!:,<>=^+$@|#-]{0,200}[ ]?\}",
     # Addresses and paths.  Punctuation at the end is the sentence's.
     r"(?i:https?|ftps?|sftp|file|git|svn|ssh|wss?|ldaps?|grpcs?|redis|postgres(?:ql)?|mysql|mongodb"
-    r"|amqps?|s3|gs|ircs?)://[^\s<>\"'“”«»]*[^\s<>\"'“”«».,;:!?)\]}…]",
-    r"\bwww\.[^\s<>\"'“”«»]*[^\s<>\"'“”«».,;:!?)\]}…]",
+    r"|amqps?|s3|gs|ircs?)://[^\s<>\"'“”«»]*[^\s<>\"'“”«».,;:!?()\[\]{}…]",
+    r"\bwww\.[^\s<>\"'“”«»]*[^\s<>\"'“”«».,;:!?()\[\]{}…]",
     r"(?<![\w.+-])(?:mailto:)?[\w.+-]++@[\w-]++(?:\.[\w-]++)++",
     r"(?<![\w/.])(?:~|\.{1,2})?(?:/[\w.+@-]+){2,}/?(?<![.])",
     r"\b[A-Za-z]:\\[\w.\\-]*[\w\\]",

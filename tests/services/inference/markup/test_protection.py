@@ -51,6 +51,11 @@ def test_each_form_is_found_whole(form: str) -> None:
     assert found_in(f"Say ({form}).") == Counter([form])
 
 
+def test_an_address_ends_before_what_follows_in_brackets() -> None:
+    assert found_in("(www.a.example)({})") == Counter(["www.a.example", "{}"])
+    assert found_in("(http://a.example/{x}/(y)z).") == Counter(["http://a.example/{x}/(y)z"])
+
+
 @pytest.mark.parametrize(
     "text",
     [

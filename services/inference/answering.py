@@ -12,7 +12,7 @@ from services.inference.generation import Generation
 class Question:
     """What is asked of which context; `deadline` is a time of the running event loop's clock.
 
-    `max_answer_tokens` is for an extractive model, `generation` for a generative one.
+    `max_answer_tokens` is for an extractive model (0: 30), `generation` for a generative one.
     """
 
     question: str
@@ -20,7 +20,7 @@ class Question:
     deadline: float
     model: str = ""
     top_k: int = 1
-    max_answer_tokens: int = 30
+    max_answer_tokens: int = 0
     generation: Generation = field(default_factory=Generation)
 
 

@@ -1,10 +1,15 @@
 """Answers that stand in the context: found by an encoder with a span head."""
 
+from dataclasses import replace
+
 from services.inference.account import Account
 from services.inference.answering import Answers, FoundAnswer, Question
 from services.inference.classifier import windows_warning
 from services.inference.encoder import Element, Encoder, Failure, Spans
-from services.inference.errors import ModelFailedError
+from services.inference.errors import InvalidOptionError, ModelFailedError
+from services.inference.generation import Generation
+
+_MAX_ANSWER_TOKENS = 30
 
 
 class Extractor:
@@ -15,8 +20,10 @@ class Extractor:
 
     async def answer(self, question: Question, variant: str) -> Answers:
         """The answers of a variant with a span head; raises a SeqwayError."""
+        _check_options(question, variant)
         account = Account(variant)
-        options = {"top_k": question.top_k, "max_answer_tokens": question.max_answer_tokens}
+        most = question.max_answer_tokens or _MAX_ANSWER_TOKENS
+        options = {"top_k": question.top_k, "max_answer_tokens": most}
         element = Element(question.context, question.question)
         [spans] = await self._encoder.read(variant, [element], options, question.deadline)
         if isinstance(spans, Failure):
@@ -36,3 +43,12 @@ class Extractor:
         ]
         warnings = windows_warning("context", spans.windows)
         return Answers(answers, spans.no_answer_score, spans.windows, account.close(), warnings)
+
+
+def _check_options(question: Question, variant: str) -> None:
+    if replace(question.generation, priority="interactive") != Generation():
+        raise InvalidOptionError(
+            f"options have no use here: {variant} finds its answers in the context and generates "
+            "nothing; leave them out, or name a generative model",
+            field="options",
+        )

@@ -10,7 +10,7 @@ from services.inference.account import Account
 from services.inference.answering import Answers, FoundAnswer, Question
 from services.inference.classifier import windows_warning
 from services.inference.engine import Engine
-from services.inference.errors import TextTooLongError
+from services.inference.errors import InvalidOptionError, TextTooLongError
 from services.inference.events import End, TooLong
 from services.inference.generation import Generation, row_seed
 from services.inference.manifest import Manifest
@@ -136,6 +136,12 @@ class GenerativeAnswerer:
 
     async def answer(self, question: Question, manifest: Manifest) -> Answers:
         """The answers of an encoder-decoder; raises a SeqwayError."""
+        if question.max_answer_tokens:
+            raise InvalidOptionError(
+                f"max_answer_tokens has no use here: {manifest.name} generates its answers; set "
+                "options.max_new_tokens",
+                field="max_answer_tokens",
+            )
         reading = Reading(question, manifest.template)
         account = await self._run(reading, manifest.name)
         windows = len(reading.windows)

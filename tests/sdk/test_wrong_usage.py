@@ -38,11 +38,11 @@ def test_wrong_usage_is_told_apart(tmp_path: Path) -> None:
         (["--top-k", "5"], "only means something with --sample"),
         (["--top-p", "0.5"], "only means something with --sample"),
         (["--seed", "5"], "only means something with --sample"),
-        (["--sample", "--temperature", "0"], "must be above 0, not 0"),
+        (["--sample", "--temperature", "0"], "must be from 0.001 to 1000, not 0"),
         (["--sample", "--top-p", "1.5"], "at most 1, not 1.5"),
         (["--sample", "--seed", "-1"], "'--seed': Input should be greater than or equal to 0"),
         (["--min-tokens", "9", "--max-tokens", "8"], "above --max-tokens 8"),
-        (["--repetition-penalty", "0"], "must be above 0, not 0"),
+        (["--repetition-penalty", "0"], "must be from 0.01 to 100, not 0"),
         (["--early-stopping", "maybe"], "'maybe' is not one of"),
     ],
 )

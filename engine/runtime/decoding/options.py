@@ -65,8 +65,13 @@ _WHOLE = {
     "no_repeat_ngram_size": (0, math.inf),
     "deadline_ms": (0, math.inf),
 }
-_POSITIVE = ("temperature", "repetition_penalty", "top_p")
-_MAX_LENGTH_PENALTY = 10.0
+# Beyond these, single-precision scores overflow.
+_NUMBERS = {
+    "temperature": (0.001, 1000),
+    "repetition_penalty": (0.01, 100),
+    "length_penalty": (-10, 10),
+    "top_p": (0, 1),
+}
 _FLAGS = ("sample", "stop_repetition", "stream", "token_ids", "token_log_probs", "alignment")
 _TEXTS = ("source_language", "target_language")
 
@@ -96,8 +101,8 @@ def _check(name: str, value: Any) -> None:
     elif name in _TEXTS:
         if not isinstance(value, str):
             raise InvalidOptionsError(f"{name} must be a string, not {value!r}")
-    elif name in _POSITIVE or name == "length_penalty":
-        _check_number(name, value)
+    elif name in _NUMBERS:
+        _check_number(name, value, *_NUMBERS[name])
     elif name == "early_stopping":
         if not (isinstance(value, bool) or value == "never"):
             raise InvalidOptionsError(f'{name} must be true, false or "never", not {value!r}')
@@ -124,12 +129,10 @@ def _check_whole(name: str, value: Any, lowest: float, highest: float) -> None:
     raise InvalidOptionsError(f"{name} must be a whole number {span}, not {value!r}")
 
 
-def _check_number(name: str, value: Any) -> None:
+def _check_number(name: str, value: Any, lowest: float, highest: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise InvalidOptionsError(f"{name} must be a finite number, not {value!r}")
-    if name in _POSITIVE and value <= 0:
-        raise InvalidOptionsError(f"{name} must be above 0, not {value!r}")
-    if name == "length_penalty" and abs(value) > _MAX_LENGTH_PENALTY:
-        raise InvalidOptionsError(f"{name} must be from -10 to 10, not {value!r}")
-    if name == "top_p" and value > 1:
+    if name == "top_p" and not 0 < value <= 1:
         raise InvalidOptionsError(f"{name} must be above 0 and at most 1, not {value!r}")
+    if not lowest <= value <= highest:
+        raise InvalidOptionsError(f"{name} must be from {lowest} to {highest}, not {value!r}")

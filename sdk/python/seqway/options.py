@@ -9,7 +9,7 @@ class Sampling:
     """Tokens are drawn at random; None is the server's default.
 
     Attributes:
-        temperature: Divides the logits; above 0.
+        temperature: Divides the logits; 0.001 to 1,000.
         top_k: Only the k most probable tokens are drawn from; 0 allows all.
         top_p: Only the most probable tokens that together reach this probability are drawn from.
         seed: The same seed gives the same answer; from 0 to 2^64 - 1.

@@ -1,6 +1,5 @@
 """`GenerationOptions`: what they must be, and what the engine is told."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -12,6 +11,9 @@ from services.inference.errors import InvalidOptionError
 from services.inference.generation import Generation
 
 MAX_BEAMS = 8
+TEMPERATURES = (0.001, 1000)
+REPETITION_PENALTIES = (0.01, 100)
+LENGTH_PENALTIES = (-10, 10)
 
 _EARLY_STOPPING: Mapping[int, bool | Literal["never"]] = {
     generation_pb2.EARLY_STOPPING_TRUE: True,
@@ -71,10 +73,11 @@ def _check_numbers(options: generation_pb2.GenerationOptions) -> None:
     if options.HasField("num_beams"):
         _check_beams("num_beams", options.num_beams, least=1)
     _check_beams("num_hypotheses", options.num_hypotheses, least=0)
-    _require(math.isfinite(options.length_penalty), "length_penalty", "must be a finite number")
+    if options.HasField("length_penalty"):
+        _check_span("length_penalty", options.length_penalty, LENGTH_PENALTIES)
     _require(options.no_repeat_ngram_size >= 0, "no_repeat_ngram_size", "must not be negative")
     if options.HasField("repetition_penalty"):
-        _check_positive("repetition_penalty", options.repetition_penalty)
+        _check_span("repetition_penalty", options.repetition_penalty, REPETITION_PENALTIES)
 
 
 def _check_enums(options: generation_pb2.GenerationOptions) -> None:
@@ -88,7 +91,7 @@ def _check_sampling(options: generation_pb2.GenerationOptions) -> None:
     sampling = options.sampling
     _check_known("options.sampling", sampling)
     if sampling.HasField("temperature"):
-        _check_positive("sampling.temperature", sampling.temperature)
+        _check_span("sampling.temperature", sampling.temperature, TEMPERATURES)
     _require(sampling.top_k >= 0, "sampling.top_k", "must not be negative; 0 allows all tokens")
     if sampling.HasField("top_p") and not 0 < sampling.top_p <= 1:
         raise _wrong("sampling.top_p", f"must be above 0 and at most 1; it is {sampling.top_p:g}")
@@ -113,9 +116,9 @@ def _check_beams(name: str, value: int, least: int) -> None:
         raise _wrong(name, f"must be from {least} to {MAX_BEAMS}; it is {value}")
 
 
-def _check_positive(name: str, value: float) -> None:
-    if not (value > 0 and math.isfinite(value)):
-        raise _wrong(name, f"must be a finite number above 0; it is {value:g}")
+def _check_span(name: str, value: float, span: tuple[float, float]) -> None:
+    if not span[0] <= value <= span[1]:
+        raise _wrong(name, f"must be from {span[0]:g} to {span[1]:g}; it is {value:g}")
 
 
 def _require(holds: bool, name: str, rule: str) -> None:

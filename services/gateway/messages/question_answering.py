@@ -6,8 +6,6 @@ from services.gateway.messages import generation
 from services.gateway.messages.options import generation_of
 from services.inference.answering import Answers, FoundAnswer, Question
 
-_MAX_ANSWER_TOKENS = 30
-
 
 def question_of(request: pb.AnswerQuestionRequest, deadline: float) -> Question:
     """The question of a request whose fields, but for the options, have been checked."""
@@ -17,7 +15,7 @@ def question_of(request: pb.AnswerQuestionRequest, deadline: float) -> Question:
         deadline=deadline,
         model=request.model,
         top_k=request.top_k or 1,
-        max_answer_tokens=request.max_answer_tokens or _MAX_ANSWER_TOKENS,
+        max_answer_tokens=request.max_answer_tokens,
         generation=generation_of(request.options),
     )
 

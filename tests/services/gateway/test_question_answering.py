@@ -114,6 +114,16 @@ async def test_bad_requests(
     assert await failure(stack.questions.AnswerQuestion(bad)) == expected
 
 
+async def test_options_of_the_other_kind_are_refused(stack: Stack) -> None:
+    wrong = request(model="spans", options={"num_beams": 4})
+    refused = ("INVALID_ARGUMENT", "INVALID_OPTION", "options")
+    assert await failure(stack.questions.AnswerQuestion(wrong)) == refused
+    await stack.questions.AnswerQuestion(request(model="spans", options={"priority": 2}))
+    wrong = request(model="answer", max_answer_tokens=5)
+    refused = ("INVALID_ARGUMENT", "INVALID_OPTION", "max_answer_tokens")
+    assert await failure(stack.questions.AnswerQuestion(wrong)) == refused
+
+
 async def test_leaving_cancels_upstream(stack: Stack) -> None:
     stack.twin.gate.clear()
     for model in ("spans", "answer"):

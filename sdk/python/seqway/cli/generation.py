@@ -132,8 +132,7 @@ class GenerationFlags:
         ):
             if value is not None and not self.sample:
                 raise _refusal(name, "it only means something with --sample: add that")
-        if self.temperature is not None and not self.temperature > 0:
-            raise _refusal("--temperature", f"it must be above 0, not {self.temperature:g}")
+        _check_span("--temperature", self.temperature, 0.001, 1000)
         if self.sampling_top_p is not None and not 0 < self.sampling_top_p <= 1:
             raise _refusal(
                 "--top-p", f"it must be above 0 and at most 1, not {self.sampling_top_p:g}"
@@ -146,10 +145,13 @@ class GenerationFlags:
             )
         if self.min_tokens and self.max_tokens and self.min_tokens > self.max_tokens:
             raise _refusal("--min-tokens", f"it is above --max-tokens {self.max_tokens}")
-        if self.repetition_penalty is not None and not self.repetition_penalty > 0:
-            raise _refusal(
-                "--repetition-penalty", f"it must be above 0, not {self.repetition_penalty:g}"
-            )
+        _check_span("--repetition-penalty", self.repetition_penalty, 0.01, 100)
+        _check_span("--length-penalty", self.length_penalty, -10, 10)
+
+
+def _check_span(name: str, value: float | None, lowest: float, highest: float) -> None:
+    if value is not None and not lowest <= value <= highest:
+        raise _refusal(name, f"it must be from {lowest:g} to {highest:g}, not {value:g}")
 
 
 def _refusal(name: str, problem: str) -> typer.BadParameter:

@@ -138,7 +138,9 @@ class GenerationOptions(_message.Message):
     num_beams: _builtins.int
     """Beams of the search, 1 to 8; 1 is greedy decoding.  Not to be combined with sampling."""
     length_penalty: _builtins.float
-    """Beam search ranks by the sum of log-probabilities divided by length to this power."""
+    """Beam search ranks by the sum of log-probabilities divided by length to this power, -10 to
+    10.
+    """
     early_stopping: Global___EarlyStopping.ValueType
     """When a beam search stops."""
     num_hypotheses: _builtins.int
@@ -148,7 +150,9 @@ class GenerationOptions(_message.Message):
     no_repeat_ngram_size: _builtins.int
     """No n-gram of this many tokens comes twice in an answer; 0 allows all."""
     repetition_penalty: _builtins.float
-    """Tokens that the answer has already are made less likely by this factor; 1 changes nothing."""
+    """Tokens that the answer has already are made less likely by this factor, 0.01 to
+    100; 1 changes nothing.
+    """
     target_prefix: _builtins.str
     """The answer begins with this text; of a text of several segments, the first one does."""
     token_log_probs: _builtins.bool
@@ -220,7 +224,7 @@ class Sampling(_message.Message):
     TOP_P_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     temperature: _builtins.float
-    """Divides the logits; above 0, 1 when not set."""
+    """Divides the logits; 0.001 to 1,000, 1 when not set."""
     top_k: _builtins.int
     """Only the k most probable tokens are drawn from; 0 allows all, 50 when not set."""
     top_p: _builtins.float

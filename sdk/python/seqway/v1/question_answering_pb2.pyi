@@ -42,10 +42,12 @@ class AnswerQuestionRequest(_message.Message):
     top_k: _builtins.int
     """The most answers to return; 0 means 1."""
     max_answer_tokens: _builtins.int
-    """The most tokens in an extracted answer; 0 means 30."""
+    """The most tokens in an extracted answer; 0 means 30.  A generative model refuses it."""
     @_builtins.property
     def options(self) -> _generation_pb2.GenerationOptions:
-        """How a generative model generates; max_new_tokens counts here."""
+        """How a generative model generates; max_new_tokens counts here.  An extractive model refuses all
+        but the priority.
+        """
 
     def __init__(
         self,

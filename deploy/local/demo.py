@@ -17,9 +17,8 @@ from deploy.local.settings import ROOT, StackSettings
 _SAMPLE = ROOT / "examples" / "texts" / "packages.txt"
 _SENTENCE = "A small and fast text editor for the console."
 _DESCRIPTION = (
-    "This program plays chess against you or against itself, and explains its moves. It reads and "
-    "writes games in PGN, has an opening book, and can be played over the network. Ten levels let "
-    "beginners win, too. A clock and a board in three dimensions are part of it."
+    "This package contains a small web server for static files. It is configured by one file, "
+    "speaks HTTP/2 and TLS, and needs few resources, so it can be used on small systems."
 )
 _TASKS = ("translation", "summarization", "classification")
 

@@ -73,7 +73,12 @@ def _seq2seq(checkpoint: Checkpoint, plan: SourcePlan, common: dict[str, Any]) -
 
 def _check_text(manifest: Manifest, tokenizer: Any, files: Path) -> None:
     """Compares text to ids to text with `transformers`, so that no tokenizer is served wrongly."""
-    vocabulary = load_vocabulary(files, manifest)
+    try:
+        vocabulary = load_vocabulary(files, manifest)
+    except (ValueError, LookupError) as error:
+        raise CheckpointError(
+            f"the tokenizer {type(tokenizer).__name__} has an incomplete vocabulary: {error}"
+        ) from error
     for text in _SAMPLE:
         ids = tokenizer(text, add_special_tokens=False).input_ids
         ours = Detokenizer(vocabulary.token_bytes).push(ids, end=True)

@@ -12,12 +12,12 @@ from types import ModuleType
 from typing import Any, Literal, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoConfig, PretrainedConfig
 
 from engine.model.config import ModelConfig
 from engine.model.encoder import EncoderModel
-from engine.model.errors import CheckpointError
+from engine.model.errors import CheckpointError, in_one_line
 from engine.model.families import (
     albert,
     bart,
@@ -41,11 +41,12 @@ from engine.model.transformer import Transformer
 from engine.model.weights import read_weights
 from engine.runtime.manifest import Task
 
-__all__ = ["Checkpoint", "CheckpointError", "load_checkpoint"]
+__all__ = ["Checkpoint", "CheckpointError", "load_checkpoint", "read_config"]
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+M = TypeVar("M", bound=nn.Module)
 
 
 def _register(*modules: ModuleType) -> dict[str, ModuleType]:
@@ -128,8 +129,8 @@ def load_checkpoint(
 
     """
     folder = locate(folder_or_id, revision, allow_pickle)
-    raw = _read_json(folder / "config.json")
-    family = raw.get("model_type", "unknown")
+    raw = read_config(folder)
+    family = raw["model_type"]
     if family not in FAMILIES and family not in ENCODER_FAMILIES:
         known = ", ".join(sorted({*FAMILIES, *ENCODER_FAMILIES}))
         raise CheckpointError(
@@ -137,7 +138,10 @@ def load_checkpoint(
         )
     kind: Literal["seq2seq", "encoder"] = "seq2seq" if family in FAMILIES else "encoder"
     head = check_architecture(folder, kind, raw.get("architectures") or [], task)
-    config = _checked(folder, lambda: AutoConfig.from_pretrained(folder, local_files_only=True))
+    config = _checked(
+        folder,
+        lambda: AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False),
+    )
     hf = {**config.to_dict(), **raw}
     state, sha256 = read_weights(folder, allow_pickle)
     if head is None:
@@ -154,15 +158,14 @@ def _seq2seq(
     tasks: list[str],
 ) -> Checkpoint:
     module = FAMILIES[family]
+    generation = _checked(folder, lambda: read_generation(folder, hf, tasks))
+    hf |= generation.tokens
     config: ModelConfig = _checked(folder, lambda: module.read_config(hf))
     tracked = _Tracked(state)
     weights = _checked(folder, lambda: module.map_weights(tracked, config))
     _check_finite(folder, weights)
     tracked.warn_of_rest(folder)
-    model = Transformer(config)
-    if "positions" in weights:
-        model.positions = weights.pop("positions")
-    _checked(folder, lambda: model.load_state_dict(weights))
+    model = _checked(folder, lambda: _filled(Transformer(config), weights))
     source, target = hf.get("source_language"), hf.get("target_language")
     return Checkpoint(
         folder=folder,
@@ -174,7 +177,7 @@ def _seq2seq(
         max_source_tokens=config.max_positions,
         max_target_tokens=config.max_positions,
         languages=(source, target) if source and target else None,
-        generation=read_generation(folder, hf, tasks),
+        generation=generation,
     )
 
 
@@ -197,8 +200,7 @@ def _encoder(
     weights = _checked(folder, lambda: module.map_weights(tracked, config, head))
     _check_finite(folder, weights)
     tracked.warn_of_rest(folder)
-    model = EncoderModel(config, head, len(labels) or 2)
-    _checked(folder, lambda: model.load_state_dict(weights))
+    model = _checked(folder, lambda: _filled(EncoderModel(config, head, len(labels) or 2), weights))
     # One output alone can't be compared with others: transformers takes its sigmoid, too.
     multi_label = hf.get("problem_type") == "multi_label_classification" or len(labels) == 1
     return Checkpoint(
@@ -213,6 +215,24 @@ def _encoder(
         labels=labels,
         multi_label=multi_label,
     )
+
+
+def _filled(model: M, weights: dict[str, Tensor]) -> M:
+    """The model with its weights.
+
+    Raises:
+        RuntimeError: one has another shape, or is no parameter.
+
+    """
+    if (table := weights.pop("positions", None)) is not None:
+        expected = model.get_buffer("positions").shape
+        if table.shape != expected:
+            raise RuntimeError(
+                f"the table of positions is {list(table.shape)}, not {list(expected)}."
+            )
+        model.register_buffer("positions", table, persistent=False)
+    model.load_state_dict(weights)
+    return model
 
 
 def _task_names(task: Task | None, languages: tuple[str, str] | None) -> list[str]:
@@ -234,7 +254,10 @@ class _Tracked(dict[str, Tensor]):
 
     def __getitem__(self, name: str) -> Tensor:
         self._read.add(name)
-        return super().__getitem__(name)
+        tensor = super().__getitem__(name)
+        if not tensor.is_floating_point():
+            raise ValueError(f"{name} holds {tensor.dtype}, and only real numbers are supported.")
+        return tensor
 
     def get(self, name: str, default: Any = None) -> Any:
         try:
@@ -263,14 +286,38 @@ def _is_copy(name: str) -> bool:
     return name.endswith(_COPIES) or name == "final_logits_bias"
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """`config.json` as it stands; the fields that all families have are of their types.
+
+    Raises:
+        CheckpointError: it can't be read, or such a field is of another type.
+
+    """
+    path = folder / "config.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        # JSON can hold halves of characters, which no file that we write can.
+        json.dumps(content, ensure_ascii=False).encode()
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{folder} is no checkpoint: it has no config.json.") from error
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} can't be read: {error}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} can't be read: it holds no JSON object.")
+    if not isinstance(content.get("model_type"), str):
+        raise CheckpointError(f"{path} names no model_type, such as 'marian' or 'bert'.")
+    classes, specific = content.get("architectures"), content.get("task_specific_params")
+    if not _is_list_of(str, classes or []):
+        raise CheckpointError(f"{path}: architectures has to be a list of names, not {classes!r}.")
+    if not isinstance(specific or {}, dict) or not _is_list_of(dict, [*(specific or {}).values()]):
+        raise CheckpointError(
+            f"{path}: task_specific_params has to hold an object for each task, not {specific!r}."
+        )
     return content
+
+
+def _is_list_of(kind: type, value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, kind) for item in value)
 
 
 def _checked(folder: Path, load: Callable[[], T]) -> T:
@@ -278,13 +325,17 @@ def _checked(folder: Path, load: Callable[[], T]) -> T:
         return load()
     except KeyError as error:
         raise CheckpointError(f"{folder} is incomplete: {error.args[0]!r} is missing.") from error
-    except (ValueError, RuntimeError, TypeError, OSError) as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise CheckpointError(f"{folder}: {' '.join(lines[:2])}") from error
+    except CheckpointError:
+        raise
+    # What others have written is wrong in more ways than can be listed.
+    except Exception as error:
+        raise CheckpointError(f"{folder}: {in_one_line(error)}") from error
 
 
 def _check_finite(folder: Path, weights: dict[str, Tensor]) -> None:
     for name, tensor in weights.items():
-        # Marian's bias may hold -inf for tokens that are never to be made.
-        if name != "output_bias" and not torch.isfinite(tensor).all():
+        wrong = ~torch.isfinite(tensor)
+        if name == "output_bias":  # Marian's may hold -inf for tokens that are never to be made
+            wrong &= tensor != -torch.inf
+        if wrong.any():
             raise CheckpointError(f"{folder}: {name} holds values that are not finite.")

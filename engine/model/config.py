@@ -9,6 +9,17 @@ NormKind = Literal["layer", "rms"]
 Positions = Literal["sinusoidal", "shifted_sinusoidal", "learned", "relative"]
 
 
+def check_token(name: str, token_id: int, vocab_size: int) -> None:
+    """Checks that a model knows a token.
+
+    Raises:
+        ValueError: it does not.
+
+    """
+    if not 0 <= token_id < vocab_size:
+        raise ValueError(f"{name} must be from 0 to {vocab_size - 1}, not {token_id}.")
+
+
 @dataclass(frozen=True)
 class BlockConfig:
     """Sizes and choices of one stack's layers: what an attention and a feed-forward block need.
@@ -48,7 +59,8 @@ class ModelConfig:
     whose weights are the embeddings if `tied_head`, times `d_model ** -0.5` if `scale_head`.
 
     Raises:
-        ValueError: a size is not positive, or `heads` does not divide `d_model`.
+        ValueError: a size is not positive, `heads` does not divide `d_model`, or a special token is
+            outside of the vocabulary.
 
     """
 
@@ -84,9 +96,19 @@ class ModelConfig:
     relative_distance: int = 128
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "encoder_layers", "decoder_layers", "d_model", "max_positions"):
+        for name in (
+            "vocab_size",
+            "encoder_layers",
+            "decoder_layers",
+            "d_model",
+            "encoder_ffn",
+            "decoder_ffn",
+            "max_positions",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        for name in ("pad_id", "eos_id", "decoder_start_id"):
+            check_token(name, getattr(self, name), self.vocab_size)
         for name in ("encoder_heads", "decoder_heads"):
             heads = getattr(self, name)
             if heads < 1 or (not self.head_width and self.d_model % heads):

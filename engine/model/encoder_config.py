@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.model.config import Activation, BlockConfig
+from engine.model.config import Activation, BlockConfig, check_token
 
 HeadKind = Literal["classification", "spans"]
 
@@ -71,11 +71,13 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         block = self.block
+        check_token("the padding's id", self.pad_id, self.vocab_size)
         for name, size in (
             ("the vocabulary", self.vocab_size),
             ("the number of layers", len(self.order)),
             ("the number of heads", block.heads),
             ("the model's width", block.width),
+            ("the width of feed-forward blocks", block.hidden),
             ("the embeddings' width", self.embedding_width),
             ("the number of positions", self.max_tokens),
         ):

@@ -8,11 +8,10 @@ from typing import Any
 
 from transformers import GenerationConfig
 
-from engine.model.errors import CheckpointError
+from engine.model.errors import CheckpointError, in_one_line
+from engine.runtime.decoding.options import MAX_BEAMS, InvalidOptionsError, parse_options
 
 logger = logging.getLogger(__name__)
-
-MOST_BEAMS = 8
 
 _SAME_NAME = (
     "num_beams",
@@ -26,10 +25,10 @@ _SAME_NAME = (
 )
 _RENAMED = {
     "do_sample": "sample",
-    "forced_eos_token_id": "forced_eos_id",
-    "suppress_tokens": "suppressed_ids",
-    "begin_suppress_tokens": "begin_suppressed_ids",
 }
+_TOKENS = ("eos_token_id", "decoder_start_token_id")
+"""Tokens that `generate` takes from `generation_config.json`, whatever `config.json` says."""
+
 _NOT_SUPPORTED = (
     "min_p",
     "top_h",
@@ -55,13 +54,15 @@ _NEUTRAL: tuple[Any, ...] = (None, False, 0, 1, 1.0, [], {})
 class GenerationDefaults:
     """`options` are defaults of the engine's options, as in a manifest's `generation`.
 
-    `suppressed_ids` are tokens that are never made; `prefix` stands before every text.
+    `suppressed_ids` are tokens that are never made; `prefix` stands before every text. `tokens` are
+    fields that come over those of `config.json`.
     """
 
     options: dict[str, Any] = field(default_factory=dict)
     suppressed_ids: tuple[int, ...] = ()
     forced_bos_id: int | None = None
     prefix: str = ""
+    tokens: dict[str, int | list[int]] = field(default_factory=dict)
 
 
 def read_generation(folder: Path, hf: Mapping[str, Any], tasks: list[str]) -> GenerationDefaults:
@@ -72,25 +73,69 @@ def read_generation(folder: Path, hf: Mapping[str, Any], tasks: list[str]) -> Ge
 
     Raises:
         CheckpointError: a file can't be read.
+        ValueError: tokens are not ids, or one that is forced is not in the vocabulary.
 
     """
     stated = _stated(folder)
+    tokens = {name: stated[name] for name in _TOKENS if name in stated}
     specific: Mapping[str, Any] = hf.get("task_specific_params") or {}
     for task in tasks:
         if task in specific:
             stated |= specific[task]
             break
-    bad_words = stated.get("bad_words_ids") or []
-    options = _options(stated)
-    longer = [ids for ids in bad_words if len(ids) > 1]
-    if longer:
-        options["bad_words"] = longer
+    ids = _Ids(stated, hf["vocab_size"])
+    ends = stated.get("eos_token_id", hf.get("eos_token_id"))
+    ends = ends if isinstance(ends, list) else [ends]
+    # `generate` passes over a ban of the end itself.
+    words = [word for word in ids.words("bad_words_ids") if word not in [[end] for end in ends]]
+    forbidding = {
+        "forced_eos_id": ids.forced("forced_eos_token_id"),
+        "suppressed_ids": ids.known("suppress_tokens"),
+        "begin_suppressed_ids": ids.known("begin_suppress_tokens"),
+        "bad_words": [word for word in words if len(word) > 1],
+    }
     return GenerationDefaults(
-        options=options,
-        suppressed_ids=tuple(ids[0] for ids in bad_words if len(ids) == 1),
-        forced_bos_id=stated.get("forced_bos_token_id"),
-        prefix=stated.get("prefix") or "",
+        options=_options(stated)
+        | {name: value for name, value in forbidding.items() if value not in (None, [])},
+        suppressed_ids=tuple(word[0] for word in words if len(word) == 1),
+        forced_bos_id=ids.forced("forced_bos_token_id"),
+        prefix=str(stated.get("prefix") or ""),
+        tokens=tokens,
     )
+
+
+class _Ids:
+    """The fields that name tokens, of a model that has `size` of them."""
+
+    def __init__(self, stated: Mapping[str, Any], size: int) -> None:
+        self._stated = stated
+        self._size = size
+
+    def known(self, name: str) -> list[int]:
+        """A list of ids; those that the model has not can't be made anyway."""
+        return self._known(name, self._stated.get(name) or [])
+
+    def words(self, name: str) -> list[list[int]]:
+        """A list of lists of ids, without those that can't be made."""
+        words = self._stated.get(name) or []
+        if not isinstance(words, list) or [] in words:
+            raise ValueError(f"{name} has to be a list of lists of token ids, not {words!r}.")
+        return [word for word in words if self._known(name, word) == word]
+
+    def forced(self, name: str) -> int | None:
+        """One id, the first where several may stand."""
+        value = self._stated.get(name)
+        known = self._known(name, value if isinstance(value, list) else [value])
+        if value in (None, []):
+            return None
+        if not known:
+            raise ValueError(f"{name} is {value!r}: the model's tokens are 0 to {self._size - 1}.")
+        return known[0]
+
+    def _known(self, name: str, ids: Any) -> list[int]:
+        if not isinstance(ids, list) or any(not isinstance(i, int | None) for i in ids):
+            raise ValueError(f"{name} has to hold token ids, not {ids!r}.")
+        return [i for i in ids if i is not None and 0 <= i < self._size]
 
 
 def _stated(folder: Path) -> dict[str, Any]:
@@ -100,8 +145,9 @@ def _stated(folder: Path) -> dict[str, Any]:
         generation = GenerationConfig.from_pretrained(
             folder, config_file_name=name, local_files_only=True, _from_model_config=old
         )
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder / name} can't be read: {error}") from error
+    # Each field that is of a wrong type fails in its own way.
+    except Exception as error:
+        raise CheckpointError(f"{folder / name} can't be read: {in_one_line(error)}") from error
     return {key: value for key, value in generation.to_dict().items() if value is not None}
 
 
@@ -111,16 +157,25 @@ def _options(stated: Mapping[str, Any]) -> dict[str, Any]:
     # transformers' lengths count the decoder's start token.
     for kind in ("max", "min"):
         tokens = stated.get(f"{kind}_new_tokens")
-        if tokens is None and stated.get(f"{kind}_length"):
-            tokens = max(stated[f"{kind}_length"] - 1, 0)
+        if tokens is None and isinstance(length := stated.get(f"{kind}_length"), int):
+            tokens = max(length - 1, 0)
         if tokens:
             options[f"{kind}_new_tokens"] = tokens
-    if options.get("num_beams", 1) > MOST_BEAMS:
-        logger.warning("the checkpoint asks for %d beams: %d", options["num_beams"], MOST_BEAMS)
-        options["num_beams"] = MOST_BEAMS
-    if isinstance(options.get("forced_eos_id"), list):
-        options["forced_eos_id"] = options["forced_eos_id"][0]
+    beams = options.get("num_beams")
+    if isinstance(beams, int) and beams > MAX_BEAMS:
+        logger.warning("the checkpoint asks for %d beams: %d", beams, MAX_BEAMS)
+        options["num_beams"] = MAX_BEAMS
     for name in _NOT_SUPPORTED:
         if stated.get(name) not in _NEUTRAL:
             logger.warning("the checkpoint's %s=%s is not supported: left out", name, stated[name])
-    return options
+    return {name: value for name, value in options.items() if _is_possible(name, value)}
+
+
+def _is_possible(name: str, value: Any) -> bool:
+    """Whether a request could ask for it; what it could not, its default must not be."""
+    try:
+        parse_options({name: value})
+    except InvalidOptionsError as error:
+        logger.warning("a default of the checkpoint is left out: %s", error)
+        return False
+    return True

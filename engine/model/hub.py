@@ -1,5 +1,6 @@
 """Finds a checkpoint: a folder, or a hub id of which only the files that are needed are fetched."""
 
+from contextlib import suppress
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -41,8 +42,11 @@ def locate(folder_or_id: str | Path, revision: str | None, allow_pickle: bool) -
 
     """
     folder = Path(folder_or_id)
-    if folder.is_dir():
-        return folder
+    with suppress(OSError):  # of a name that is too long
+        if folder.is_dir():
+            return folder
+        if folder.exists():
+            raise CheckpointError(f"{folder} is a file: give the checkpoint's folder, or a hub id.")
     try:
         return _download(str(folder_or_id), revision, allow_pickle)
     except CheckpointError:

@@ -14,7 +14,7 @@ from transformers.models.auto.tokenization_auto import (
 )
 from transformers.utils import sentencepiece_model_pb2_new
 
-from engine.model.errors import CheckpointError
+from engine.model.errors import CheckpointError, in_one_line
 
 # The description of its files that sentencepiece 0.2.3 brings needs a newer protobuf than gRPC's
 # packages allow. transformers has one of its own, but takes it only without sentencepiece.
@@ -46,7 +46,7 @@ def load_tokenizer(folder: Path, vocab_size: int) -> Any:
     # Each tokenizer class fails in its own way on a damaged file.
     except Exception as error:
         raise CheckpointError(
-            f"{folder} has no tokenizer that can be loaded: {_line(error)}"
+            f"{folder} has no tokenizer that can be loaded: {in_one_line(error)}"
         ) from error
     if missing := _missing_file(folder, type(tokenizer)):
         raise CheckpointError(f"{folder} is incomplete: the tokenizer file {missing} is missing.")
@@ -63,7 +63,8 @@ def save_tokenizer(tokenizer: Any, folder: Path) -> None:
     """Writes the files that the runtime reads, see `engine.runtime.vocabulary`.
 
     Raises:
-        CheckpointError: the tokenizer is of a kind that the runtime has not.
+        CheckpointError: the tokenizer is of a kind that the runtime has not, or lacks its special
+            tokens.
 
     """
     name = type(tokenizer).__name__
@@ -109,11 +110,6 @@ def _read(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
-
-
 def _protein_tokenizer(tokenizer: Any) -> Tokenizer:
     """ESM's as a `tokenizers` one: each residue is a token, whatever else a word makes "<unk>"."""
     numbers: dict[str, int] = {token: index for index, token in enumerate(tokenizer.all_tokens)}
@@ -123,6 +119,8 @@ def _protein_tokenizer(tokenizer: Any) -> Tokenizer:
     built.add_special_tokens([token for token in numbers if token in special])
     built.add_tokens([token for token in numbers if token not in special])
     start, end = tokenizer.cls_token, tokenizer.eos_token
+    if missing := [token for token in (start, end) if token not in numbers]:
+        raise CheckpointError(f"the tokenizer's vocabulary has no {missing[0]!r}.")
     built.post_processor = processors.TemplateProcessing(
         single=f"{start} $A {end}",
         pair=f"{start} $A {end} $B:0 {end}:0",

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -52,13 +51,14 @@ def weight_files(folder: Path, name: str) -> list[Path]:
     if not index.exists():
         return []
     try:
-        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{index} is no index of shards: {error}") from error
+    present = {path.name for path in folder.iterdir()}
     for shard in shards:
-        if not (folder / shard).exists():
+        if shard not in present:  # a path to another folder never is
             raise CheckpointError(f"{folder} is incomplete: the shard {shard} is missing.")
-    return [folder / shard for shard in shards]
+    return [folder / shard for shard in sorted(shards)]
 
 
 def _load(file: Path) -> dict[str, Tensor]:
@@ -66,11 +66,16 @@ def _load(file: Path) -> dict[str, Tensor]:
         if file.suffix == ".safetensors":
             return load_file(file)
         content = torch.load(file, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except pickle.UnpicklingError as error:  # whose message advises to run the file's code
+        raise CheckpointError(
+            f"{file} is damaged or holds more than tensors, which could run code: it is not loaded."
+        ) from error
+    # A damaged pickle fails in as many ways as there are instructions in it.
+    except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{file} is damaged or no file of weights: {reason}") from error
-    tensors = content.values() if isinstance(content, dict) else ()
-    if not tensors or not all(isinstance(tensor, Tensor) for tensor in tensors):
+    entries = content.items() if isinstance(content, dict) else ()
+    if not entries or not all(isinstance(n, str) and isinstance(t, Tensor) for n, t in entries):
         raise CheckpointError(f"{file} holds no state dict: names with tensors were expected.")
     return dict(content)
 

@@ -71,6 +71,19 @@ def refuse_decoders(hf: Mapping[str, Any]) -> None:
     refuse(hf, is_decoder=False, add_cross_attention=False, position_embedding_type="absolute")
 
 
+def padding_before_positions(hf: Mapping[str, Any], default: int | None = None) -> int:
+    """The padding's id in a family whose positions are counted from it.
+
+    Raises:
+        ValueError: there is none.
+
+    """
+    pad_id = hf.get("pad_token_id", default)
+    if pad_id is None:
+        raise ValueError("pad_token_id is missing, and positions are counted from it")
+    return int(pad_id)
+
+
 def block(hf: Mapping[str, Any], activation: Activation, **choices: Any) -> BlockConfig:
     """The layers' sizes by BERT's names of them.
 

@@ -9,7 +9,13 @@ from torch import Tensor
 
 from engine.model.encoder_config import EncoderConfig, HeadKind, TokenDropout
 from engine.model.encoder_positions import rotary_frequencies
-from engine.model.families.encoder_layout import LAYER, Layout, block, refuse
+from engine.model.families.encoder_layout import (
+    LAYER,
+    Layout,
+    block,
+    padding_before_positions,
+    refuse,
+)
 
 MODEL_TYPES = ("esm",)
 
@@ -30,7 +36,12 @@ def read_config(hf: dict[str, Any]) -> EncoderConfig:
     kind = hf.get("position_embedding_type", "absolute")
     if kind not in ("absolute", "rotary"):
         raise ValueError(f"position_embedding_type {kind!r} is not supported")
-    pad_id = hf["pad_token_id"]
+    pad_id, mask_id = padding_before_positions(hf), hf.get("mask_token_id")
+    dropout = None
+    if hf.get("token_dropout"):
+        if mask_id is None:
+            raise ValueError("mask_token_id is missing, and token_dropout needs it")
+        dropout = TokenDropout(mask_id)
     return EncoderConfig(
         block=block(hf, "gelu", norm="pre", norm_epsilon=hf.get("layer_norm_eps", 1e-12)),
         vocab_size=hf["vocab_size"],
@@ -42,7 +53,7 @@ def read_config(hf: dict[str, Any]) -> EncoderConfig:
         embedding_norm="before" if hf.get("emb_layer_norm_before") else "none",
         positions="learned" if kind == "absolute" else "rotary",
         rotary_base=hf.get("rope_theta", 10000.0),
-        token_dropout=TokenDropout(hf["mask_token_id"]) if hf.get("token_dropout") else None,
+        token_dropout=dropout,
     )
 
 

@@ -13,6 +13,7 @@ from engine.model.families.encoder_layout import (
     LAYER,
     Layout,
     block,
+    padding_before_positions,
     read_activation,
     refuse_decoders,
 )
@@ -35,7 +36,7 @@ def read_config(hf: dict[str, Any]) -> EncoderConfig:
 
     """
     refuse_decoders(hf)
-    pad_id = hf.get("pad_token_id", PAD_ID)
+    pad_id = padding_before_positions(hf, PAD_ID)
     activation = read_activation(hf, "hidden_act", "gelu")
     return EncoderConfig(
         block=block(hf, activation, norm_epsilon=hf.get("layer_norm_eps", 1e-12)),

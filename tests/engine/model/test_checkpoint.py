@@ -102,7 +102,7 @@ class Bomb:
 def test_a_pickle_never_runs_code(copy: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (copy / "model.safetensors").unlink()
     torch.save({"weight": Bomb()}, copy / "pytorch_model.bin")
-    with pytest.raises(CheckpointError, match="damaged or no file of weights"):
+    with pytest.raises(CheckpointError, match="could run code: it is not loaded"):
         load_checkpoint(copy, allow_pickle=True)
     assert "it ran" not in capfd.readouterr().out
 
@@ -152,7 +152,7 @@ def test_a_folder_without_weights_or_configuration_is_refused(copy: Path) -> Non
     with pytest.raises(CheckpointError, match=r"config\.json can't be read"):
         load_checkpoint(copy)
     (copy / "config.json").unlink()
-    with pytest.raises(CheckpointError, match=r"config\.json can't be read"):
+    with pytest.raises(CheckpointError, match=r"it has no config\.json"):
         load_checkpoint(copy)
 
 
@@ -209,7 +209,8 @@ def test_a_checkpoint_for_another_task_is_refused(
 
 
 def _defaults(folder: Path, content: dict[str, Any], *tasks: str) -> GenerationDefaults:
-    (folder / "config.json").write_text(json.dumps({"model_type": "t5"} | content))
+    content = {"model_type": "t5", "vocab_size": 100} | content
+    (folder / "config.json").write_text(json.dumps(content))
     return read_generation(folder, content, list(tasks))
 
 

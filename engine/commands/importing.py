@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from engine.commands import options as given
-from engine.commands.terminal import EXPECTED, console, failure, stage
+from engine.commands.terminal import EXPECTED, console, failure, stage, stoppable
 from engine.export.exporter import DEFAULT_PRECISIONS
 from engine.export.importer import ImportRequest, import_checkpoint
 from engine.export.variant import Serving
@@ -54,8 +54,10 @@ def import_command(
 
 def run_import(request: ImportRequest) -> None:
     """Imports with progress on the terminal."""
-    for folder in import_checkpoint(request, stage):
-        console.print(f"wrote {folder}", highlight=False, soft_wrap=True)
+    with stoppable():
+        folders = import_checkpoint(request, stage)
+    for folder in folders:
+        console.print(f"wrote {folder}", markup=False, highlight=False, soft_wrap=True)
 
 
 def export_command(

@@ -7,12 +7,15 @@ import typer
 from rich.table import Table
 
 from engine.commands import options as given
-from engine.commands.terminal import console, failure
+from engine.commands.terminal import EXPECTED, console, failure
 from engine.export.answers import fits
-from engine.export.importer import ImportRequestError, read_pairs
+from engine.export.exporter import PRECISIONS
 from engine.export.quality import FIGURES
-from engine.export.report import as_table, report_variant, transformers_answers
+from engine.export.report import Output, as_table, report_variant, transformers_answers
+from engine.export.texts import read_pairs
+from engine.model.errors import in_one_line
 from engine.runtime.manifest import Manifest, read_manifest
+from engine.training.corpus import Pair
 
 MOST_PAIRS = 4
 """Pairs of languages that `list` names; of more it gives the number."""
@@ -27,40 +30,66 @@ def report_command(
     test: Annotated[
         Path | None, typer.Option(help="Default: examples/data/MODEL.test.jsonl.")
     ] = None,
-    compare: Annotated[int, typer.Option(help="Texts to compare with transformers.")] = 200,
+    compare: Annotated[int, typer.Option(min=0, help="Texts to compare with transformers.")] = 200,
 ) -> None:
     """Print quality, parity with transformers and independence of the batch, of every variant."""
-    folders = sorted(path for path in repository.glob(f"{model}_*/1") if path.is_dir())
+    variants = [repository / f"{model}_{precision}" / "1" for precision in PRECISIONS]
+    folders = [folder for folder in variants if folder.is_dir()]
     if not folders:
         raise failure(f"{repository} has no variant of {model!r}; `seqway-models list` shows all.")
-    task = read_manifest(folders[0]).task
+    task = _read(folders[0]).task
     if task not in FIGURES:
         raise failure(f"{model} is for {task}, which pairs of texts can't measure.")
     origin = checkpoint or Path("examples/checkpoints") / model
     if not origin.is_dir():
         raise failure(f"{origin} does not exist: give the checkpoint's folder by --checkpoint.")
     try:
-        pairs = read_pairs(test or Path(f"examples/data/{model}.test.jsonl"))
-    except ImportRequestError as error:
+        kept = _fitting(folders[0], read_pairs(test or Path(f"examples/data/{model}.test.jsonl")))
+        oracle = _oracle(origin, [pair.source for pair in kept[:compare]], folders[0])
+        reports = []
+        for folder in folders:
+            with console.status(f"running {folder.parent.name}"):
+                reports.append(report_variant(folder, oracle, kept))
+    except EXPECTED as error:
         raise failure(error) from error
-    fitting = fits(folders[0], [pair.source for pair in pairs])
+    console.print(as_table(model, reports))
+
+
+def _fitting(folder: Path, pairs: list[Pair]) -> list[Pair]:
+    """The pairs whose source the model takes as a whole."""
+    fitting = fits(folder, [pair.source for pair in pairs])
     kept = [pair for pair, fit in zip(pairs, fitting, strict=True) if fit]
+    if not kept:
+        raise failure("every text of the test set is longer than the model takes.")
     if len(kept) < len(pairs):
         console.print(f"{len(pairs) - len(kept)} of {len(pairs)} test texts are too long: left out")
-    with console.status("transformers makes the reference"):
-        oracle = transformers_answers(origin, [pair.source for pair in kept[:compare]], folders[0])
-    reports = []
-    for folder in folders:
-        with console.status(f"running {folder.parent.name}"):
-            reports.append(report_variant(folder, oracle, kept))
-    console.print(as_table(model, reports))
+    return kept
+
+
+def _oracle(checkpoint: Path, texts: list[str], folder: Path) -> list[Output | None]:
+    try:
+        with console.status("transformers makes the reference"):
+            return transformers_answers(checkpoint, texts, folder)
+    # A folder that is none of the checkpoint's fails in many ways.
+    except Exception as error:
+        reason = in_one_line(error)
+        raise failure(f"transformers can't answer with {checkpoint}: {reason}") from error
+
+
+def _read(folder: Path) -> Manifest:
+    try:
+        return read_manifest(folder)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise failure(f"{folder} holds no variant that can be read: {error}") from error
 
 
 def list_command(repository: given.Repository = given.REPOSITORY) -> None:
     """List the variants of the model repository."""
+    if not repository.is_dir():
+        raise failure(f"{repository} is no folder: import a checkpoint into it first.")
     table = Table("variant", "task", "languages or labels", "family", "limits (tokens)", "quality")
     for folder in sorted(repository.glob("*/1/manifest.json")):
-        manifest = read_manifest(folder.parent)
+        manifest = _read(folder.parent)
         made = f", {manifest.max_target_tokens} out" if manifest.kind == "seq2seq" else ""
         table.add_row(
             manifest.name,
@@ -71,7 +100,10 @@ def list_command(repository: given.Repository = given.REPOSITORY) -> None:
             ", ".join(f"{key} {value}" for key, value in manifest.quality.items())
             or "not measured",
         )
-    console.print(table if table.row_count else f"{repository} holds no variant.")
+    if table.row_count:
+        console.print(table)
+    else:
+        console.print(f"{repository} holds no variant.", markup=False, soft_wrap=True)
 
 
 def _scope(manifest: Manifest) -> str:

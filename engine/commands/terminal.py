@@ -1,28 +1,41 @@
 """What the commands share: the console, and how a failure is told."""
 
+import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from engine.export.gates import GateError
 from engine.export.importer import ImportRequestError
 from engine.export.repository import RepositoryError
+from engine.export.texts import TextFileError
 from engine.model.checkpoint import CheckpointError
 from engine.runtime.batch import EngineError
 
 console = Console()
 
-EXPECTED = (CheckpointError, EngineError, GateError, ImportRequestError, RepositoryError)
+EXPECTED = (
+    CheckpointError,
+    EngineError,
+    GateError,
+    ImportRequestError,
+    RepositoryError,
+    TextFileError,
+)
 """What users do, and not we."""
 
 
 def failure(reason: object) -> typer.Exit:
     """One sentence on stderr, and exit code 1."""
+    sentence = " ".join(str(reason).split())
     Console(stderr=True).print(
-        "[red]error:[/red]", str(reason), highlight=False, soft_wrap=True, markup=True
+        f"[red]error:[/red] {escape(sentence)}", highlight=False, soft_wrap=True
     )
     return typer.Exit(1)
 
@@ -34,3 +47,20 @@ def stage(text: str) -> Iterator[None]:
     with console.status(text):
         yield
     console.print(f"[green]done[/green] {text} ({time.monotonic() - began:.1f} s)")
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Has SIGTERM and SIGHUP end the work as Ctrl-C does: what was begun is cleaned up."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    numbers = [signal.SIGTERM, signal.SIGHUP]
+    # A signal that is ignored stays so: nohup does that.
+    before = {n: signal.signal(n, stop) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

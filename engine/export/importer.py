@@ -1,6 +1,5 @@
 """From a folder or a hub id to variants of the model repository: `seqway-models import`."""
 
-import json
 import logging
 import re
 from collections.abc import Sequence
@@ -16,22 +15,28 @@ from engine.export.exporter import (
     announce,
     export,
 )
-from engine.export.repository import RepositoryError
+from engine.export.repository import refuse_standing, stands
 from engine.export.source import guess_generation_task
+from engine.export.texts import read_pairs, read_texts
 from engine.export.variant import Serving
-from engine.model.checkpoint import FAMILIES, Checkpoint, CheckpointError, load_checkpoint
+from engine.model.checkpoint import (
+    FAMILIES,
+    Checkpoint,
+    CheckpointError,
+    load_checkpoint,
+    read_config,
+)
 from engine.model.hub import locate
 from engine.model.tasks import guess_task
 from engine.runtime.manifest import Task
-from engine.training.corpus import Pair, load_pairs
 
 logger = logging.getLogger(__name__)
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 class ImportRequestError(ValueError):
-    """What was asked for makes no sense or can't be read; the message says what."""
+    """What was asked for makes no sense; the message says what."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,8 @@ class ImportRequest:
         name = self.name or Path(self.checkpoint).resolve().name
         if not _NAME.fullmatch(name):
             raise ImportRequestError(
-                f"{name!r} can't be a model's name: give --name with letters, digits, '.', '_' and "
-                "'-' only."
+                f"{name!r} can't be a model's name: give --name with at most 200 letters, digits, "
+                "'.', '_' and '-'."
             )
         return name
 
@@ -80,26 +85,28 @@ class ImportRequest:
         """The variants that are still to be made."""
         if not self.keep:
             return list(self.variants)
-        folders = {one: self.repository / f"{self.model_name}_{one}" for one in self.variants}
-        return [one for one, folder in folders.items() if not folder.exists()]
+        names = {one: f"{self.model_name}_{one}" for one in self.variants}
+        return [one for one, name in names.items() if not stands(self.repository, name)]
 
 
 def import_checkpoint(request: ImportRequest, stage: Stage = announce) -> list[Path]:
     """Writes the variants that are missing: all of them, or nothing.
 
     Raises:
-        ImportRequestError: a file can't be read, or the name is none.
+        ImportRequestError: the request contradicts itself, or the name is none.
+        TextFileError: a file of texts can't be read.
         CheckpointError: the checkpoint can't be had, is damaged, or does not fit what is asked.
         GateError: a variant does not agree with the checkpoint.
         RepositoryError: the repository can't be written, or has one of the variants already.
 
     """
     precisions = request.missing()
-    _refuse_standing(request)
+    if not request.force:  # before anything is downloaded
+        refuse_standing(request.repository, [f"{request.model_name}_{one}" for one in precisions])
     if not precisions:
         return []
     test = read_pairs(request.test) if request.test else ()
-    calibration = _read_texts(request.calibration) if request.calibration else None
+    calibration = read_texts(request.calibration) if request.calibration else None
     checkpoint, task = _load(request, stage)
     if test and task == "question-answering":
         raise ImportRequestError("--test holds texts with answers; it can't measure questions.")
@@ -115,16 +122,6 @@ def import_checkpoint(request: ImportRequest, stage: Stage = announce) -> list[P
         template=request.template,
     )
     return export(job, precisions, overwrite=request.force, stage=stage)
-
-
-def _refuse_standing(request: ImportRequest) -> None:
-    """Says before anything is downloaded what `export` would say at its end."""
-    if request.force or request.keep:
-        return
-    for precision in request.variants:
-        folder = request.repository / f"{request.model_name}_{precision}"
-        if folder.exists():
-            raise RepositoryError(f"{folder} exists already: give --force to replace it.")
 
 
 def _load(request: ImportRequest, stage: Stage) -> tuple[Checkpoint, Task]:
@@ -147,11 +144,8 @@ def _load(request: ImportRequest, stage: Stage) -> tuple[Checkpoint, Task]:
 
 def _generation_task(folder: Path) -> Task | None:
     """The task of an encoder-decoder that leaves no doubt about it."""
-    try:
-        hf = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None  # `load_checkpoint` says what is wrong
-    if not isinstance(hf, dict) or hf.get("model_type") not in FAMILIES:
+    hf = read_config(folder)
+    if hf["model_type"] not in FAMILIES:
         return None
     return guess_generation_task(folder, hf)
 
@@ -162,40 +156,3 @@ def _own_texts(checkpoint: Checkpoint, precisions: Sequence[Precision]) -> list[
         kind = "random amino-acid sequences" if proteins else "our own English sentences"
         logger.info("INT8 is calibrated on %s; --calibration with yours is better", kind)
     return random_proteins() if proteins else generic_texts()
-
-
-def _read_texts(path: Path) -> list[str]:
-    """JSON Lines of pairs, or a text a line.
-
-    Raises:
-        ImportRequestError: the file can't be read or holds no text.
-
-    """
-    if path.suffix == ".jsonl":
-        return [pair.source for pair in read_pairs(path)]
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise ImportRequestError(f"{path} can't be read: {error}") from error
-    texts = [line for line in lines if line.strip()]
-    if not texts:
-        raise ImportRequestError(f"{path} holds no text.")
-    return texts
-
-
-def read_pairs(path: Path) -> list[Pair]:
-    """The pairs of a file of JSON Lines.
-
-    Raises:
-        ImportRequestError: the file can't be read, or holds none.
-
-    """
-    try:
-        pairs = load_pairs(path)
-    except (OSError, ValueError, TypeError) as error:
-        raise ImportRequestError(
-            f"{path} is no file of pairs (JSON Lines with source and target): {error}"
-        ) from error
-    if not pairs:
-        raise ImportRequestError(f"{path} holds no pair.")
-    return pairs

@@ -1,8 +1,11 @@
 """`seqway-models import`: what is served in the end, and every wrong input in one sentence."""
 
+import itertools
 import json
 import logging
+import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -309,6 +312,45 @@ def _too_few_embeddings(folder: Path) -> None:
     (folder / "tokenizer.json").write_text(json.dumps(content))
 
 
+def _config(text: str = "", **values: object) -> Callable[[Path], None]:
+    """Other fields of `config.json`, or all of it."""
+
+    def damage(folder: Path) -> None:
+        if text:
+            (folder / "config.json").write_text(text)
+        else:
+            _change(folder / "config.json", **values)
+
+    return damage
+
+
+def _generation(**values: object) -> Callable[[Path], None]:
+    return lambda folder: _change(folder / "generation_config.json", **values)
+
+
+def _whole_numbers(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights["model.decoder.layers.0.fc1.weight"] = torch.ones(64, 32, dtype=torch.int8)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _poisoned_bias(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights["final_logits_bias"][0, 0] = torch.nan
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def _shards(name: object) -> Callable[[Path], None]:
+    """An index that names a file which is not in the folder."""
+
+    def damage(folder: Path) -> None:
+        shutil.move(folder / "model.safetensors", folder.parent / "model.safetensors")
+        index = json.dumps({"weight_map": {"model.shared.weight": name}})
+        (folder / "model.safetensors.index.json").write_text(index)
+
+    return damage
+
+
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
@@ -319,6 +361,32 @@ def _too_few_embeddings(folder: Path) -> None:
         (_pickled, "give --allow-pickle if you trust their author"),
         (_poisoned, "holds values that are not finite"),
         (_too_few_embeddings, "the tokenizer makes ids up to 400"),
+        (_config("["), "config.json can't be read: Expecting value"),
+        (_config("[" * 100_000), "config.json can't be read: maximum recursion depth"),
+        (_config("{}"), "config.json names no model_type"),
+        (_config(model_type=["bart"]), "config.json names no model_type"),
+        (_config(model_type="[/red]"), "model_type '[/red]' is not supported"),
+        (_config(architectures=[5]), "architectures has to be a list of names, not [5]"),
+        (_config(task_specific_params=[1]), "task_specific_params has to hold an object"),
+        (
+            _config(source_language="\ud800"),
+            "config.json can't be read: 'utf-8' codec can't encode",
+        ),
+        (_config(vocab_size="many"), "Field 'vocab_size' expected int, got str"),
+        (_config(encoder_ffn_dim=-3), "encoder_ffn must be at least 1, not -3"),
+        (_config(pad_token_id=400), "pad_id must be from 0 to 399, not 400"),
+        (_generation(eos_token_id=400), "eos_id must be from 0 to 399, not 400"),
+        (_generation(eos_token_id=[1, 2]), "eos_token_id has to be one token, not [1, 2]"),
+        (_generation(decoder_start_token_id=-1), "decoder_start_id must be from 0 to 399, not -1"),
+        (_generation(forced_bos_token_id=400), "forced_bos_token_id is 400: the model's tokens"),
+        (_generation(suppress_tokens=["a"]), "suppress_tokens has to hold token ids, not ['a']"),
+        (_generation(bad_words_ids=[5]), "bad_words_ids has to hold token ids, not 5"),
+        (_generation(watermarking_config=5), "generation_config.json can't be read"),
+        (_whole_numbers, "holds torch.int8, and only real numbers are supported"),
+        (_poisoned_bias, "output_bias holds values that are not finite"),
+        (_shards("model-2.safetensors"), "the shard model-2.safetensors is missing"),
+        (_shards("../model.safetensors"), "the shard ../model.safetensors is missing"),
+        (_shards(5), "the shard 5 is missing"),
     ],
 )
 def test_a_damaged_checkpoint_is_told_in_one_sentence(
@@ -352,7 +420,7 @@ def test_a_missing_marian_tokenizer_file_is_named(
         (["--name", "../evil"], "can't be a model's name"),
         (["--template", "summarize:"], "has no {text}"),
         (["--calibration", "nothing.txt"], "nothing.txt can't be read"),
-        (["--test", "nothing.jsonl"], "nothing.jsonl is no file of pairs"),
+        (["--test", "nothing.jsonl"], "nothing.jsonl can't be read: No such file"),
     ],
 )
 def test_options_that_make_no_sense_are_told_in_one_sentence(
@@ -450,3 +518,176 @@ def test_a_variant_that_cannot_be_moved_leaves_all_as_it_was(
     assert result.exit_code == 1
     assert "can't be written: No space left on device" in told(result)
     assert snapshot(repository) == before
+
+
+# ---- files of texts
+
+
+@pytest.mark.parametrize(
+    ("option", "content", "reason"),
+    [
+        ("--test", b"{", ".jsonl, line 1: Expecting property name"),
+        ("--test", b"[" * 100_000, ".jsonl, line 1: maximum recursion depth"),
+        ("--test", b"\n[1]\n", ".jsonl, line 2: a JSON object was expected, not [1]"),
+        ("--test", b'{"source": "a"}', "line 1: 'target' is missing, and has to be a text"),
+        ("--test", b'{"source": 5, "target": "b"}', "line 1: 'source' is 5, and has to be a text"),
+        ("--test", b'{"source": "\\ud800", "target": "b"}', "'source' holds half of a character"),
+        ("--test", b'{"source": "\xe9"}', "can't be read as UTF-8"),
+        ("--test", b"\n", "holds no pair"),
+        ("--calibration", b'{"text": "a"}', "line 1: 'source' is missing, and has to be a text"),
+        ("--calibration", b'{"source": " "}', "holds no text"),
+    ],
+)
+def test_files_of_texts_that_cannot_be_read_are_told_in_one_sentence(
+    tmp_path: Path, repository: Path, copy: Path, option: str, content: bytes, reason: str
+) -> None:
+    (tmp_path / "texts.jsonl").write_bytes(content)
+    before = snapshot(repository)
+    result = run(copy, "--model-repository", repository, option, tmp_path / "texts.jsonl")
+    assert result.exit_code == 1
+    assert reason in told(result)
+    assert snapshot(repository) == before
+
+
+def test_calibration_needs_sources_only(tmp_path: Path, repository: Path, copy: Path) -> None:
+    lines = [json.dumps({"source": text, "id": 7}) for text in SHORT]
+    (tmp_path / "texts.jsonl").write_text("\ufeff" + "\n\n".join(lines), encoding="utf-8")
+    options = ("--model-repository", repository, "--calibration", tmp_path / "texts.jsonl")
+    result = run(copy, *options)
+    assert result.exit_code == 0, result.output
+
+
+# ---- what a checkpoint's decoding defaults become
+
+
+def test_the_generation_config_comes_over_the_configuration(copy: Path, repository: Path) -> None:
+    _change(copy / "generation_config.json", eos_token_id=7, decoder_start_token_id=9)
+    manifest = imported(copy, repository)
+    assert (manifest.eos_id, manifest.decoder_start_id) == (7, 9)
+
+
+def test_defaults_that_no_request_could_ask_for_are_left_out(
+    copy: Path, repository: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _change(
+        copy / "generation_config.json",
+        temperature=0.0,
+        num_beams="4",
+        length_penalty=0.8,
+        bad_words_ids=[[400], [5, 6], [1]],
+        suppress_tokens=[-1, 3],
+    )
+    manifest = imported(copy, repository)
+    assert "left out: temperature must be " in caplog.text
+    assert "left out: num_beams must be a whole number from 1 to 8, not '4'" in caplog.text
+    assert manifest.generation == {
+        "length_penalty": 0.8,
+        "max_new_tokens": 40,
+        "bad_words": [[5, 6]],
+        "suppressed_ids": [3],
+    }
+
+
+# ---- pickles
+
+
+class _Malicious:
+    def __init__(self, trace: Path) -> None:
+        self._trace = trace
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self._trace),)
+
+
+def test_a_pickle_with_code_in_it_does_not_run(
+    tmp_path: Path, repository: Path, copy: Path
+) -> None:
+    (copy / "model.safetensors").unlink()
+    torch.save({"model.shared.weight": _Malicious(tmp_path / "ran")}, copy / "pytorch_model.bin")
+    result = run(copy, "--model-repository", repository, "--allow-pickle")
+    assert result.exit_code == 1
+    assert "holds more than tensors, which could run code: it is not loaded" in told(result)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"hello\n", b"\x80\x02.", b"PK\x03\x04"])
+def test_a_damaged_pickle_is_told(repository: Path, copy: Path, content: bytes) -> None:
+    (copy / "model.safetensors").unlink()
+    (copy / "pytorch_model.bin").write_bytes(content)
+    result = run(copy, "--model-repository", repository, "--allow-pickle")
+    assert result.exit_code == 1
+    assert "pytorch_model.bin is damaged" in told(result)
+
+
+# ---- signals, and others at work
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("moved", [0, 1, 2, 3])
+def test_a_signal_leaves_all_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, copy: Path, repository: Path, number: int, moved: int
+) -> None:
+    """Whenever it comes while variants are moved: out of the way, or to their places."""
+    for name in ("m_fp32", "m_int8"):
+        (repository / name).mkdir()
+        (repository / name / "config.pbtxt").write_text("the old one")
+    before = snapshot(repository)
+    rename, count = Path.rename, itertools.count()
+
+    def signalled(path: Path, target: Path) -> Path:
+        done = rename(path, target)
+        if next(count) == moved:
+            signal.raise_signal(number)
+        return done
+
+    monkeypatch.setattr(Path, "rename", signalled)
+    result = run(copy, "--model-repository", repository, "--name", "m", "--force")
+    assert result.exit_code in (130, 128 + number)
+    assert snapshot(repository) == before
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_variant_that_another_import_has_placed_meanwhile_stays(
+    monkeypatch: pytest.MonkeyPatch, copy: Path, repository: Path
+) -> None:
+    from engine.export import exporter
+
+    def check(*_: object) -> None:
+        (repository / "m_int8").mkdir(exist_ok=True)
+        (repository / "m_int8" / "config.pbtxt").write_text("another's")
+
+    monkeypatch.setattr(exporter, "check_variant", check)
+    result = run(copy, "--model-repository", repository, "--name", "m")
+    assert result.exit_code == 1
+    assert "m_int8 exists already: give --force" in told(result)
+    assert sorted(path.name for path in repository.iterdir()) == ["m_int8", "other_fp32"]
+    assert (repository / "m_int8" / "config.pbtxt").read_text() == "another's"
+
+
+def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, copy: Path, repository: Path) -> None:
+    from engine.export import exporter
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(exporter, "write_graphs", full)
+    before = snapshot(repository)
+    result = run(copy, "--model-repository", repository)
+    assert result.exit_code == 1
+    assert "can't be written: No space left on device" in told(result)
+    assert snapshot(repository) == before
+
+
+def test_a_path_that_is_too_long_is_told(copy: Path, repository: Path) -> None:
+    result = run(copy, "--model-repository", repository / ("a" * 300))
+    assert result.exit_code == 1
+    assert "can't be read: File name too long" in told(result)
+    assert "can't be a model's name" in told(run(copy, "--name", "a" * 300))
+    assert "neither a folder nor a hub id" in told(run("a" * 5000, "--name", "m"))
+
+
+def test_a_file_is_no_checkpoint(tmp_path: Path, repository: Path) -> None:
+    (tmp_path / "weights.bin").write_text("weights")
+    result = run(tmp_path / "weights.bin", "--model-repository", repository)
+    assert result.exit_code == 1
+    assert "weights.bin is a file: give the checkpoint's folder" in told(result)

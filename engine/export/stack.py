@@ -8,6 +8,7 @@ from engine.export.blocks import BlockBuilder
 from engine.export.graph import Array
 from engine.model.positions import RelativeBias
 from engine.model.transformer import Transformer
+from engine.runtime.slots import padded
 
 
 def as_array(tensor: Tensor) -> Array:
@@ -40,7 +41,13 @@ class StackBuilder(BlockBuilder):
     def position_table(self) -> str:
         """The rows that are added to the embeddings; empty where positions are relative."""
         rows = self.model.position_rows(self.decoder)
-        return "" if rows is None else self.constant("positions_table", as_array(rows))
+        if rows is None:
+            return ""
+        table = as_array(rows)
+        if not self.decoder:
+            # Sources are padded to round lengths: padding may come after the last position.
+            table = np.pad(table, ((0, padded(len(table)) - len(table)), (0, 0)))
+        return self.constant("positions_table", table)
 
     def embedding_norm(self, x: str) -> str:
         """The norm of the stack's input, where there is one."""

@@ -16,8 +16,11 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from engine.cli import app
-from engine.export.answers import answer_texts, likeliest_labels
+from engine.export.answers import answer_texts, fits, likeliest_labels
+from engine.export.report import report_variant, transformers_answers
 from engine.runtime.manifest import Manifest, read_manifest
+from engine.runtime.vocabulary import load_vocabulary
+from engine.training.corpus import Pair
 from tests.engine.conftest import read_sources
 from tests.engine.model import encoder_checkpoints, seq2seq_checkpoints
 
@@ -691,3 +694,29 @@ def test_a_file_is_no_checkpoint(tmp_path: Path, repository: Path) -> None:
     result = run(tmp_path / "weights.bin", "--model-repository", repository)
     assert result.exit_code == 1
     assert "weights.bin is a file: give the checkpoint's folder" in told(result)
+
+
+# ---- limits
+
+
+@pytest.mark.parametrize("family", ["bart", "mbart"])
+def test_a_source_may_be_as_long_as_a_model_of_an_odd_length(
+    tmp_path: Path, repository: Path, made: Made, family: str
+) -> None:
+    longest = 77  # the runtime pads sources to multiples of 16
+    folder = Path(shutil.copytree(made(family), tmp_path / "copy"))
+    _change(folder / "config.json", max_position_embeddings=longest)
+    weights = load_file(folder / "model.safetensors")
+    for name in (name for name in weights if name.endswith("embed_positions.weight")):
+        weights[name] = weights[name][: longest + 2].clone()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    options = ("--task", "translation", "--source", "en", "--target", "fr")
+    manifest = imported(folder, repository, *options)
+    assert (manifest.max_source_tokens, manifest.max_target_tokens) == (longest, longest)
+    files = repository / "m_fp32" / "1"
+    encode = load_vocabulary(files, manifest).encode
+    texts = ["x " * count for count in range(longest)]
+    text = next(text for text in texts if len(encode([text], "en", "fr")[0]) == longest)
+    assert fits(files, [text, f"{text}x"]) == [True, False]
+    oracle = transformers_answers(folder, [text], files)
+    assert report_variant(files, oracle, [Pair(text, "")]).equal == 1

@@ -4,6 +4,7 @@ import random
 import re
 from collections import Counter
 from html.parser import HTMLParser
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -106,7 +107,7 @@ def test_100_fragments_keep_their_tags(client: Client) -> None:
 
 def test_streams_of_markup_are_the_unary_answer(client: Client) -> None:
     for fragment in FRAGMENTS[::10]:
-        arguments = {"source": "en", "target": "fr", "mime_type": "text/html"}
+        arguments: Any = {"source": "en", "target": "fr", "mime_type": "text/html"}
         whole = client.translate(fragment, **arguments).text
         assert "".join(client.stream_translate(fragment, **arguments).text()) == whole
 
@@ -139,8 +140,8 @@ def test_100_strings_keep_every_placeholder(client: Client) -> None:
         marked.append(" ".join(words))
         wanted.append(Counter(chosen))
     answers = client.translate(marked, source="en", target="fr", timeout=200).texts
-    for source, target, chosen in zip(marked, answers, wanted, strict=True):
-        for one, count in chosen.items():
+    for source, target, counts in zip(marked, answers, wanted, strict=True):
+        for one, count in counts.items():
             assert target.count(one) >= count, (source, target, one)
 
 

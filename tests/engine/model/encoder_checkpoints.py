@@ -16,7 +16,7 @@ from tests.engine.model import encoder_tokenizers
 LONGEST = 64
 LABELS = ("admin", "games", "net", "science")
 
-SIZES = {
+SIZES: dict[str, Any] = {
     "hidden_size": 32,
     "num_hidden_layers": 3,
     "num_attention_heads": 4,

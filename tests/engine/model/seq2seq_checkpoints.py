@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import sentencepiece
 import tokenizers
@@ -62,7 +62,7 @@ def _unigrams(**specials: int) -> bytes:
         model_writer=model,
         vocab_size=PIECES,
         minloglevel=2,
-        **specials,
+        **cast(Any, specials),
     )
     return model.getvalue()
 
@@ -108,7 +108,7 @@ def _randomise(model: PreTrainedModel, seed: int) -> None:
             parameter.normal_(std=1.2 * factor * parameter.shape[1] ** -0.5)
     for name, parameter in model.named_parameters():
         if name.endswith("embed_tokens.weight"):  # of a model that is not told to tie them
-            parameter.copy_(model.get_input_embeddings().weight)
+            parameter.copy_(cast(torch.Tensor, model.get_input_embeddings().weight))
     for name, buffer in model.named_buffers():
         if name == "final_logits_bias":
             buffer.normal_(std=0.5)
@@ -148,7 +148,7 @@ def _bart_tokenizer() -> Any:
     specials = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     base.train_from_iterator(sentences(), 400, 1, show_progress=False, special_tokens=specials)
     data = json.loads(base.to_str())["model"]
-    merges = [tuple(merge) for merge in data["merges"]]
+    merges: Any = [tuple(merge) for merge in data["merges"]]
     return transformers.BartTokenizer(vocab=data["vocab"], merges=merges)
 
 
@@ -266,9 +266,10 @@ def write_nllb(folder: Path, seed: int) -> None:
     )
     base._tokenizer.train_from_iterator(sentences(), trainer)
     data = json.loads(base.to_str())["model"]
+    merges: Any = [tuple(merge) for merge in data["merges"]]
     tokenizer = transformers.NllbTokenizer(
         vocab=data["vocab"],
-        merges=[tuple(merge) for merge in data["merges"]],
+        merges=merges,
         src_lang="eng_Latn",
         tgt_lang="fra_Latn",
         extra_special_tokens=list(NLLB_CODES),

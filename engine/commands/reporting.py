@@ -12,6 +12,7 @@ from engine.export.answers import fits
 from engine.export.exporter import PRECISIONS
 from engine.export.quality import FIGURES
 from engine.export.report import Output, as_table, report_variant, transformers_answers
+from engine.export.repository import RepositoryError, stands
 from engine.export.texts import read_pairs
 from engine.model.errors import in_one_line
 from engine.runtime.manifest import Manifest, read_manifest
@@ -33,8 +34,11 @@ def report_command(
     compare: Annotated[int, typer.Option(min=0, help="Texts to compare with transformers.")] = 200,
 ) -> None:
     """Print quality, parity with transformers and independence of the batch, of every variant."""
-    variants = [repository / f"{model}_{precision}" / "1" for precision in PRECISIONS]
-    folders = [folder for folder in variants if folder.is_dir()]
+    names = [f"{model}_{precision}" for precision in PRECISIONS]
+    try:
+        folders = [repository / name / "1" for name in names if stands(repository, name)]
+    except RepositoryError as error:
+        raise failure(error) from error
     if not folders:
         raise failure(f"{repository} has no variant of {model!r}; `seqway-models list` shows all.")
     task = _read(folders[0]).task

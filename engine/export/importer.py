@@ -26,6 +26,7 @@ from engine.model.checkpoint import (
     load_checkpoint,
     read_config,
 )
+from engine.model.families.languages import language_tag
 from engine.model.hub import locate
 from engine.model.tasks import guess_task
 from engine.runtime.manifest import Task
@@ -108,6 +109,11 @@ def import_checkpoint(request: ImportRequest, stage: Stage = announce) -> list[P
     test = read_pairs(request.test) if request.test else ()
     calibration = read_texts(request.calibration) if request.calibration else None
     checkpoint, task = _load(request, stage)
+    if checkpoint.kind == "encoder" and (request.source or request.target or request.template):
+        raise ImportRequestError(
+            f"an encoder reads a text as it is: for {task}, leave --source, --target and "
+            "--template out."
+        )
     if test and task == "question-answering":
         raise ImportRequestError("--test holds texts with answers; it can't measure questions.")
     job = ExportJob(
@@ -128,7 +134,8 @@ def _load(request: ImportRequest, stage: Stage) -> tuple[Checkpoint, Task]:
     # A download shows its own progress, by bytes.
     folder = locate(request.checkpoint, request.revision, request.allow_pickle)
     task = request.task or _generation_task(folder)
-    languages = (request.source, request.target) if request.source and request.target else None
+    pair = language_tag(request.source), language_tag(request.target)
+    languages = (pair[0], pair[1]) if pair[0] and pair[1] else None
     with stage("reading the weights"):
         checkpoint = load_checkpoint(
             folder, task, allow_pickle=request.allow_pickle, languages=languages

@@ -3,19 +3,27 @@
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from engine.model.checkpoint import Checkpoint, CheckpointError
-from engine.model.families.languages import bcp47, language_name, single_language
+from engine.model.families.languages import (
+    bcp47,
+    language_name,
+    language_tag,
+    single_language,
+)
 from engine.model.tokenizer import load_tokenizer, stated_languages
 from engine.runtime.manifest import Task
 
 _CODED_CLASSES = ("NllbTokenizer", "MBartTokenizer", "MBart50Tokenizer")
 _CODE = re.compile(r"[a-z]{2,3}_([A-Z]{2}|[A-Z][a-z]{3})")
 _OPUS = re.compile(r"opus-mt-(?:tc-[a-z]+-)?([A-Za-z_]+)-([A-Za-z_]+)")
+_PLACE = re.compile(r"\{\w+\}")
 _T5_TASK = re.compile(r"translation_([a-z]+)_to_([a-z]+)")
+
+T5_TEMPLATE = "translate {source} to {target}: {text}"
 
 QUESTION_TEMPLATE = "question: {question}  context: {context}"
 """T5's for SQuAD (Raffel et al. 2020, arXiv:1910.10683, appendix D.15)."""
@@ -155,7 +163,7 @@ def _multi_target(
     """Marian with ">>fra<<" before a text."""
     _only_translates(checkpoint, wish)
     tags = bcp47(ids)
-    source = wish.source or named_pair(checkpoint.folder, checkpoint.hf)[0]
+    source = _any_tag(wish.source) or named_pair(checkpoint.folder, checkpoint.hf)[0]
     if not source:
         raise CheckpointError(
             f"{checkpoint.folder} does not tell what it translates from: give --source."
@@ -185,6 +193,7 @@ def _plain(checkpoint: Checkpoint, tokenizer: Any, wish: Wish) -> SourcePlan:
         "source_format": frame,
         "forced_bos_ids": {} if forced is None else {"": forced},
     }
+    wish = replace(wish, source=_any_tag(wish.source), target=_any_tag(wish.target))
     if wish.task != "translation":
         named = [[wish.source], [wish.target or wish.source]] if wish.source else [[], []]
         return SourcePlan(
@@ -229,18 +238,19 @@ def _translation_template(
     checkpoint: Checkpoint, wish: Wish, pairs: list[tuple[str, str]]
 ) -> tuple[str, dict[str, str]]:
     """T5 is told the languages by their English names; the other families know them."""
-    if wish.template or checkpoint.family != "t5":
-        return wish.template, {}
-    names = {}
+    template = wish.template or (T5_TEMPLATE if checkpoint.family == "t5" else "")
+    names: dict[str, str] = {}
+    if not {"{source}", "{target}"} & set(_PLACE.findall(template)):
+        return template, names
     for code in dict.fromkeys(code for pair in pairs for code in pair):
         name = language_name(code)
         if name is None:
             raise CheckpointError(
-                f"T5 is told languages by their names, and {code!r} has none here: give "
+                f"the model is told languages by their names, and {code!r} has none here: give "
                 '--template, such as "translate English to Klingon: {text}".'
             )
         names[code] = name
-    return "translate {source} to {target}: {text}", names
+    return template, names
 
 
 def _template(checkpoint: Checkpoint, wish: Wish) -> str:
@@ -258,6 +268,15 @@ def _check_template(wish: Wish) -> None:
     if wish.template and missing:
         raise CheckpointError(
             f"--template {wish.template!r} has no {missing[0]}, which the task {wish.task} fills."
+        )
+    places = _PLACE.findall(wish.template)
+    known = (*parts, "{source}", "{target}") if wish.task == "translation" else parts
+    unknown = [place for place in places if place not in known]
+    twice = [part for part in parts if places.count(part) > 1]
+    if unknown or twice:
+        raise CheckpointError(
+            f"--template {wish.template!r} has {(unknown or twice)[0]} in it"
+            f"{', which nothing fills' if unknown else ' twice'}."
         )
 
 
@@ -297,11 +316,24 @@ def _tag_of(code: str, tags: dict[str, str]) -> str:
     if not code or code in tags:
         return code
     for tag, own in tags.items():
-        if code in (own, own.strip("><_")) or code.lower() == tag.lower():
+        if code in (own, own.strip("><_")) or tag in (code.lower(), language_tag(code)):
             return tag
     raise CheckpointError(
         f"the checkpoint does not know the language {code!r}; it knows {_some(tags)}."
     )
+
+
+def _any_tag(code: str) -> str:
+    """The BCP-47 tag of a language that a user names; "" for "".
+
+    Raises:
+        CheckpointError: it is none.
+
+    """
+    tag = language_tag(code) if code else ""
+    if tag is None:
+        raise CheckpointError(f"{code!r} is no language: give a BCP-47 code, such as en or pt-BR.")
+    return tag
 
 
 def _some(tags: Iterable[str]) -> str:

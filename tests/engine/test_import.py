@@ -19,7 +19,7 @@ from engine.cli import app
 from engine.export.answers import answer_texts, fits, likeliest_labels
 from engine.export.report import report_variant, transformers_answers
 from engine.runtime.manifest import Manifest, read_manifest
-from engine.runtime.vocabulary import load_vocabulary
+from engine.runtime.vocabulary import load_tokenizer, load_vocabulary
 from engine.training.corpus import Pair
 from tests.engine.conftest import read_sources
 from tests.engine.model import encoder_checkpoints, seq2seq_checkpoints
@@ -257,6 +257,28 @@ def test_t5_is_told_the_languages_by_name(repository: Path, made: Made) -> None:
     assert manifest.language_codes == {"en": "English", "de": "German"}
 
 
+@pytest.mark.parametrize("family", ["t5", "mt5", "bart"])
+def test_a_template_names_the_languages(repository: Path, made: Made, family: str) -> None:
+    options = ("--task", "translation", "--template", "from {source} into {target}: {text}")
+    manifest = imported(made(family), repository, "--source", "eng", "--target", "DE", *options)
+    assert manifest.language_pairs == [["en", "de"]]
+    assert manifest.language_codes == {"en": "English", "de": "German"}
+    files = repository / "m_fp32" / "1"
+    spelled = load_tokenizer(files).encode("from English into German: a", add_special_tokens=False)
+    (ids,) = load_vocabulary(files, manifest).encode(["a"])
+    assert spelled.ids == [i for i in ids if i in spelled.ids]
+
+
+@pytest.mark.parametrize("spelling", ["fr", "FR", "fra", "__fr__", "fr_XX", ">>fra<<"])
+def test_a_language_may_be_spelled_as_other_checkpoints_do(
+    repository: Path, made: Made, spelling: str
+) -> None:
+    options = ("--task", "translation", "--source", "en", "--target", spelling)
+    for family in ("m2m100", "bart"):
+        manifest = imported(made(family), repository, *options, "--force")
+        assert manifest.language_pairs == [["en", "fr"]]
+
+
 def test_a_generative_question_answerer_has_a_template(repository: Path, made: Made) -> None:
     template = "question: {question} context: {context}"
     options = ("--task", "question-answering", "--template", template)
@@ -422,6 +444,10 @@ def test_a_missing_marian_tokenizer_file_is_named(
         (["--variants", ","], "no variant is named"),
         (["--name", "../evil"], "can't be a model's name"),
         (["--template", "summarize:"], "has no {text}"),
+        (["--template", "{text} {text}"], "has {text} in it twice"),
+        (["--template", "{text} {tone}"], "has {tone} in it, which nothing fills"),
+        (["--source", "English", "--target", "fr"], "'English' is no language: give a BCP-47"),
+        (["--source", "[/red]", "--target", "fr"], "'[/red]' is no language"),
         (["--calibration", "nothing.txt"], "nothing.txt can't be read"),
         (["--test", "nothing.jsonl"], "nothing.jsonl can't be read: No such file"),
     ],
@@ -456,6 +482,12 @@ def test_an_encoder_does_not_translate(repository: Path, made: Made) -> None:
     result = run(made("bert"), "--model-repository", repository, "--task", "translation")
     assert result.exit_code == 1
     assert "BertForSequenceClassification, which can't do translation" in told(result)
+
+
+def test_an_encoder_takes_no_template(repository: Path, made: Made) -> None:
+    result = run(made("bert"), "--model-repository", repository, "--template", "topic: {text}")
+    assert result.exit_code == 1
+    assert "leave --source, --target and --template out" in told(result)
 
 
 def test_an_unknown_option_is_refused(copy: Path, repository: Path) -> None:
@@ -715,8 +747,8 @@ def test_a_source_may_be_as_long_as_a_model_of_an_odd_length(
     assert (manifest.max_source_tokens, manifest.max_target_tokens) == (longest, longest)
     files = repository / "m_fp32" / "1"
     encode = load_vocabulary(files, manifest).encode
-    texts = ["x " * count for count in range(longest)]
+    texts = ["x " * words + "x" * letters for words in range(longest) for letters in range(9)]
     text = next(text for text in texts if len(encode([text], "en", "fr")[0]) == longest)
-    assert fits(files, [text, f"{text}x"]) == [True, False]
+    assert fits(files, [text, f"{text} x x"]) == [True, False]
     oracle = transformers_answers(folder, [text], files)
     assert report_variant(files, oracle, [Pair(text, "")]).equal == 1

@@ -79,6 +79,19 @@ def single_language(code: str) -> str | None:
     return None if _GROUP.fullmatch(language) and language not in _KEPT else tag
 
 
+def language_tag(code: str) -> str | None:
+    """The BCP-47 tag of a code in any spelling ("EN", "__en__", "en_XX", "eng"); None: it is none.
+
+    Unlike `single_language`, it takes groups, too: who names one means it.
+    """
+    language, *rest = re.split("[_-]", code.strip("_<>"))
+    tag = _tag("-".join([language.lower(), *rest]))
+    return tag if _BCP47.fullmatch(tag) else None
+
+
+_BCP47 = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
+
+
 # Languages of three letters that OPUS-MT names, which are none of its groups.
 _KEPT = {"ceb", "ilo", "pap", "war", "tpi", "tum", "kea", "crs", "pag", "hil", "fil", "bcl", "ast"}
 

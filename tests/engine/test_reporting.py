@@ -1,0 +1,71 @@
+"""`seqway-models list` and `report`: what they print, and every wrong input in one sentence."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from engine.cli import app
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [*map(str, arguments)], env={"COLUMNS": "200"})
+
+
+def told(result: Result) -> str:
+    """The one sentence on stderr."""
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code == 1
+    lines = result.stderr.splitlines()
+    assert [line.startswith("error:") for line in lines] == [True], result.stderr
+    return lines[0]
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    line = json.dumps({"source": "A small editor.", "target": "Un petit éditeur."})
+    (tmp_path / "pairs.jsonl").write_text(f"{line}\n" * 3, encoding="utf-8")
+    return tmp_path / "pairs.jsonl"
+
+
+def test_the_variants_of_a_model_are_reported_and_of_no_other(
+    tmp_path: Path, repository: Path, checkpoints: dict[str, Path], pairs: Path
+) -> None:
+    for name in ("marian", "marian_2"):  # the second one's name begins like a variant's of marian
+        shutil.copytree(repository / "marian_fp32", tmp_path / "own" / f"{name}_fp32")
+    options = ("--checkpoint", checkpoints["marian"], "--test", pairs)
+    result = run("report", "marian", "--model-repository", tmp_path / "own", *options)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("3 of 3") == 1
+    listed = run("list", "--model-repository", tmp_path / "own")
+    assert listed.stdout.count("│ marian") == 2
+
+
+@pytest.mark.parametrize("model", ["", "*", "/etc", "..", "[/red]", "marian_fp32"])
+def test_a_model_that_is_not_there_is_told(repository: Path, model: str) -> None:
+    result = run("report", model, "--model-repository", repository)
+    assert f"has no variant of {model!r}" in told(result)
+
+
+def test_a_checkpoint_that_transformers_cannot_load_is_told(
+    tmp_path: Path, repository: Path, pairs: Path
+) -> None:
+    options = ("--checkpoint", tmp_path, "--test", pairs)
+    result = run("report", "marian", "--model-repository", repository, *options)
+    assert f"transformers can't answer with {tmp_path}: " in told(result)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
+def test_a_damaged_manifest_is_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / "m_fp32" / "1").mkdir(parents=True)
+    (tmp_path / "m_fp32" / "1" / "manifest.json").write_text(content)
+    for command in (("list",), ("report", "m")):
+        result = run(*command, "--model-repository", tmp_path)
+        assert "m_fp32/1 holds no variant that can be read" in told(result)
+
+
+def test_a_repository_that_is_not_there_is_told(tmp_path: Path) -> None:
+    assert "is no folder" in told(run("list", "--model-repository", tmp_path / "[/red]"))
+    assert "holds no variant" in run("list", "--model-repository", tmp_path).stdout

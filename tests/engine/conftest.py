@@ -13,6 +13,9 @@ from engine.export.exporter import ExportJob, export
 from engine.model.checkpoint import load_checkpoint
 from engine.training.vocabulary import train_vocabulary
 
+# These models are so small that threads would only wait for each other.
+torch.set_num_threads(1)
+
 DATA = Path(__file__).parents[2] / "examples" / "data"
 VOCABULARY = 400
 

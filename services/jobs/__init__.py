@@ -1,0 +1,1 @@
+"""Offline batches: plan, chunk, run, commit, reconcile.  The object store is the truth."""

@@ -76,13 +76,16 @@ class Summarizer:
         assert account is not None
         return SummaryAnswer(texts, [ends[index] for index in range(len(texts))], account)
 
-    def stream(self, job: SummaryJob) -> AsyncGenerator[SummaryOutput, None]:
+    def stream(
+        self, job: SummaryJob, *, live: bool = True
+    ) -> AsyncGenerator[SummaryOutput, None]:
         """Progress, deltas and an end for each text, in order within a text, then the account.
 
-        Close it when you leave early: that cancels what the engine still does for it.  Raises a
+        When not `live`, the deltas are whole summaries, which costs less.  Close it
+        when you leave early: that cancels what the engine still does for it.  Raises a
         SeqwayError.
         """
-        return self._outputs(job, stream=True)
+        return self._outputs(job, stream=live)
 
     async def _outputs(
         self, job: SummaryJob, *, stream: bool

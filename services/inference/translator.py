@@ -73,13 +73,14 @@ class Translator:
             ["".join(each) for each in parts], [ends[i] for i in range(len(parts))], account
         )
 
-    def stream(self, job: Job) -> AsyncGenerator[Output, None]:
+    def stream(self, job: Job, *, live: bool = True) -> AsyncGenerator[Output, None]:
         """Deltas and an end for each text, in order within a text, then the account.
 
-        Close it when you leave early: that cancels what the engine still does for it.  Raises a
+        When not `live`, the deltas are whole sentences, which costs less.  Close it
+        when you leave early: that cancels what the engine still does for it.  Raises a
         SeqwayError.
         """
-        return self._outputs(job, stream=True)
+        return self._outputs(job, stream=live)
 
     async def _outputs(self, job: Job, *, stream: bool) -> AsyncGenerator[Output, None]:
         variant, source, target = self._catalogue.pick_translator(job.source, job.target, job.model)

@@ -52,3 +52,9 @@ class StoreUnavailableError(UnavailableError):
     """The object store does not answer or takes nothing."""
 
     reason = "STORE_UNAVAILABLE"
+
+
+class QueueUnavailableError(UnavailableError):
+    """Redis does not answer; jobs that were accepted wait for it."""
+
+    reason = "QUEUE_UNAVAILABLE"

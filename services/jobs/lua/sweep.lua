@@ -1,0 +1,9 @@
+-- The members whose lease has run out, which are forgotten.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local late = redis.call('ZRANGE', 'seqway:out', '-inf', now, 'BYSCORE')
+for _, member in ipairs(late) do
+  redis.call('ZREM', 'seqway:out', member)
+  redis.call('HDEL', 'seqway:owners', member)
+end
+return late

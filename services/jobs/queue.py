@@ -1,0 +1,89 @@
+"""The messages between processes: wake-ups with ids only, over Celery.
+
+What is known to lose or repeat messages, and why each setting is what it is, is in
+docs/operations.md.  Nothing depends on a message: the store and the reconciler do.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import kombu.exceptions
+import redis
+from celery import Celery
+
+from services.jobs.board import Ticket
+from services.jobs.errors import QueueUnavailableError
+from services.jobs.settings import JobSettings
+
+CHUNK_QUEUE = "seqway.chunks"
+CONTROL_QUEUE = "seqway.control"
+CHUNK_TASK = "seqway.run_chunk"
+FINISH_TASK = "seqway.finish_job"
+
+
+def celery_app(settings: JobSettings) -> Celery:
+    """An app over the Redis of the settings; workers register their tasks on it."""
+    app = Celery("seqway", broker=settings.redis_url, set_as_current=False)
+    timeout = settings.redis_timeout
+    # Counts from delivery, so a chunk that waits out Triton must fit; the reconciler is quicker.
+    visibility = 4 * (settings.chunk_timeout + settings.chunk_patience)
+    app.conf.update(
+        broker_connection_max_retries=None,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={
+            "visibility_timeout": visibility,
+            "socket_keepalive": True,
+            "socket_connect_timeout": timeout,
+            "socket_timeout": max(30.0, timeout),
+            "health_check_interval": 25,
+            "retry_on_timeout": False,
+        },
+        visibility_timeout=visibility,
+        result_backend_transport_options={"visibility_timeout": visibility},
+        broker_pool_limit=4,
+        task_acks_late=True,
+        task_ignore_result=True,
+        # Without this a killed child's message is acknowledged; the lease runs out all the same.
+        task_reject_on_worker_lost=False,
+        task_serializer="json",
+        accept_content=["json"],
+        task_default_queue=CONTROL_QUEUE,
+        task_routes={CHUNK_TASK: {"queue": CHUNK_QUEUE}},
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        worker_hijack_root_logger=False,
+        worker_max_tasks_per_child=500,
+        enable_utc=True,
+    )
+    return app
+
+
+class Queue:
+    """Sends wake-ups; raises QueueUnavailableError, and never hangs."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def run_chunk(self, ticket: Ticket) -> None:
+        """Asks a worker to run a chunk."""
+        self._send(CHUNK_TASK, CHUNK_QUEUE, ticket.job, ticket.run, ticket.chunk)
+
+    def finish_job(self, job: str) -> None:
+        """Asks a controller to see whether a job has ended."""
+        self._send(FINISH_TASK, CONTROL_QUEUE, job)
+
+    def _send(self, task: str, queue: str, *arguments: str | int) -> None:
+        with _faults():
+            self._app.send_task(task, args=arguments, queue=queue, retry=False, ignore_result=True)
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    try:
+        yield
+    except (kombu.exceptions.KombuError, redis.RedisError, OSError) as error:
+        kind = type(error).__name__
+        raise QueueUnavailableError(f"Redis takes no message ({kind})", retry_delay=5.0) from error

@@ -1,0 +1,114 @@
+"""The object store: whole objects, created once, listed in order."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
+from obstore.store import MemoryStore, from_url
+
+from services.jobs.errors import StoreUnavailableError
+
+_DELETE_BATCH = 1000
+
+
+class Store:
+    """Objects by key, over a local folder, S3, GCS or memory.
+
+    Every method raises StoreUnavailableError when the store does not do what it was asked.
+    """
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Writes an object that is not there yet; False when there is one.  Atomic."""
+        try:
+            with _faults(key):
+                obstore.put(self._backend, key, data, mode="create")
+        except AlreadyExistsError:
+            return False
+        return True
+
+    def get(self, key: str) -> bytes | None:
+        """The object; None when there is none."""
+        try:
+            with _faults(key):
+                return bytes(obstore.get(self._backend, key).bytes())
+        except NotFoundError:
+            return None
+
+    def head(self, key: str, length: int) -> bytes | None:
+        """At most the first `length` bytes of the object; None when there is none."""
+        try:
+            with _faults(key):
+                return bytes(obstore.get_range(self._backend, key, start=0, length=length))
+        except NotFoundError:
+            return None
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such an object."""
+        try:
+            with _faults(key):
+                obstore.head(self._backend, key)
+        except NotFoundError:
+            return False
+        return True
+
+    def keys(self, prefix: str, after: str | None = None) -> Iterator[str]:
+        """The keys of the objects in the folder `prefix`, at any depth; in no certain order."""
+        with _faults(prefix):
+            for page in obstore.list(self._backend, prefix.rstrip("/"), offset=after):
+                for each in page:
+                    yield each["path"]
+
+    def delete(self, *keys: str) -> None:
+        """Removes objects, those that are not there as well."""
+        with _faults(keys[0] if keys else ""):
+            for start in range(0, len(keys), _DELETE_BATCH):
+                for key in keys[start : start + _DELETE_BATCH]:
+                    try:
+                        obstore.delete(self._backend, key)
+                    except NotFoundError:
+                        continue
+
+    def delete_folder(self, prefix: str) -> None:
+        """Removes every object in a folder."""
+        self.delete(*self.keys(prefix))
+
+    @contextmanager
+    def writer(self, key: str) -> Iterator[IO[bytes]]:
+        """Writes a large object in parts, replacing what is there; it is seen when it is whole."""
+        with _faults(key), obstore.open_writer(self._backend, key) as writer:
+            yield writer  # type: ignore[misc]
+
+
+@contextmanager
+def _faults(key: str) -> Iterator[None]:
+    try:
+        yield
+    except (AlreadyExistsError, NotFoundError):
+        raise
+    except (BaseError, OSError) as error:
+        kind = type(error).__name__
+        raise StoreUnavailableError(
+            f"the object store failed on {key.partition('/')[0]} ({kind})", retry_delay=5.0
+        ) from error
+
+
+def open_store(url: str) -> Store:
+    """The store at `file:///folder`, `s3://bucket/prefix`, `gs://bucket/prefix` or `memory:`.
+
+    Credentials, region and endpoint come from the variables of the cloud's own tools.  ValueError
+    when the URL is none of these.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme == "memory":
+        return Store(MemoryStore())
+    if scheme == "file":
+        return Store(from_url(url, mkdir=True))
+    if scheme in ("s3", "gs"):
+        return Store(from_url(url))
+    raise ValueError(f"{url!r} is no file://, s3:// or gs:// URL")

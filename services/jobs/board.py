@@ -55,7 +55,8 @@ class Board:
 
     def __init__(self, url: str, timeout: float, weights: Mapping[str, float]) -> None:
         # No retries: a command that was lost on its way back would run twice (redis-py#3554).
-        self._redis = redis.Redis.from_url(
+        # The stubs of redis-py speak of bytes and of sockets, whatever the client decodes.
+        self._redis: Any = redis.Redis.from_url(
             url,
             decode_responses=True,
             socket_timeout=timeout,

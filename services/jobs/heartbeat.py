@@ -1,0 +1,110 @@
+"""Keeps the lease of a chunk while it is worked on, and learns when that is in vain."""
+
+import threading
+from collections.abc import Callable
+from enum import Enum, auto
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from services.inference.errors import UnavailableError
+from services.jobs.archive import Archive, Run
+from services.jobs.board import Board, Ticket
+
+logger = structlog.get_logger(__name__)
+
+
+class Halt(Enum):
+    """Why work on a chunk stops early."""
+
+    LOST = auto()  # another worker may have the chunk
+    ENDED = auto()  # the run was cancelled, has expired or is final, or the job is gone
+
+
+class Heartbeat:
+    """A thread that renews the lease three times in its length.
+
+    When Redis does not answer it goes on: the chunk's result is written once all the same.
+    """
+
+    def __init__(
+        self, board: Board, archive: Archive, run: Run, ticket: Ticket, token: str, lease: float
+    ) -> None:
+        self.reason: Halt | None = None
+        self._board = board
+        self._archive = archive
+        self._run = run
+        self._ticket = ticket
+        self._token = token
+        self._lease = lease
+        self._on_halt: Callable[[], object] | None = None
+        self._left = threading.Event()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def on_halt(self, call: Callable[[], object] | None) -> None:
+        """Calls `call` in the heartbeat's thread when work is to stop, at once if it is already."""
+        with self._lock:
+            self._on_halt = call
+            halted = self.reason is not None
+        if halted and call is not None:
+            call()
+
+    def wait(self, seconds: float) -> None:
+        """Sleeps, but not beyond a halt."""
+        woken = threading.Event()
+        self.on_halt(woken.set)
+        woken.wait(seconds)
+        self.on_halt(None)
+
+    def look(self) -> Halt | None:
+        """Renews the lease now, and tells why to stop, if so."""
+        if self.reason is None:
+            reason = self._look()
+            if reason is not None:
+                self._halt(reason)
+        return self.reason
+
+    def _look(self) -> Halt | None:
+        try:
+            if not self._board.renew(self._ticket, self._token, self._lease):
+                # An empty Redis has forgotten us; it must not be for another owner.
+                if not self._board.acquire(self._ticket, self._token, self._lease):
+                    return Halt.LOST
+        except UnavailableError as error:
+            logger.warning("the lease could not be renewed", error=str(error))
+        try:
+            if self._run.is_late() or self._archive.is_cancelled(self._run):
+                return Halt.ENDED
+            if self._archive.store.exists(self._run.layout.final):
+                return Halt.ENDED
+        except UnavailableError as error:
+            logger.warning("the store could not be asked", error=str(error))
+        return None
+
+    def _halt(self, reason: Halt) -> None:
+        with self._lock:
+            self.reason = reason
+            call = self._on_halt
+        logger.info("work on the chunk stops", reason=reason.name)
+        if call is not None:
+            call()
+
+    def _beat(self) -> None:
+        while not self._left.wait(min(self._lease / 3, 2.0)):
+            if self.look() is not None:
+                return
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self._left.set()
+        self._thread.join()

@@ -68,10 +68,10 @@ class Heartbeat:
 
     def _look(self) -> Halt | None:
         try:
-            if not self._board.renew(self._ticket, self._token, self._lease):
-                # An empty Redis has forgotten us; it must not be for another owner.
-                if not self._board.acquire(self._ticket, self._token, self._lease):
-                    return Halt.LOST
+            owner = self._ticket, self._token, self._lease
+            # A Redis that came back empty has forgotten us: ask again, as a new owner would.
+            if not (self._board.renew(*owner) or self._board.acquire(*owner)):
+                return Halt.LOST
         except UnavailableError as error:
             logger.warning("the lease could not be renewed", error=str(error))
         try:

@@ -145,8 +145,10 @@ class _Chunk:
         items = self._archive.items(self._run, self._chunk)
         before = self._kept()
         todo = [item for item in items if item.index not in before]
-        done = self._recalled(todo)
-        self._answer(todo, done)
+        done: dict[int, Outcome] = {}
+        if self._heartbeat.look() is None:
+            done = self._recalled(todo)
+            self._answer(todo, done)
         if self._heartbeat.look() is Halt.LOST:
             return
         self._commit(items, before, done)

@@ -1,0 +1,91 @@
+"""Brings Redis back to what the store says, ends what is due, removes what has expired.
+
+Everything that can be lost is found here: messages, leases, all of Redis, a process that died
+between two steps.  Safe to run by several processes at once.
+"""
+
+import time
+
+import structlog
+
+from services.inference.errors import UnavailableError
+from services.jobs import layout
+from services.jobs.archive import Archive, Run
+from services.jobs.board import Board
+from services.jobs.feeding import Feeder
+from services.jobs.finishing import Finisher
+from services.jobs.operations import remove
+from services.jobs.settings import JobSettings
+
+logger = structlog.get_logger(__name__)
+
+
+class Reconciler:
+    """One look at all jobs that may have work to do."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        board: Board,
+        feeder: Feeder,
+        finisher: Finisher,
+        settings: JobSettings,
+    ) -> None:
+        self._archive = archive
+        self._store = archive.store
+        self._board = board
+        self._feeder = feeder
+        self._finisher = finisher
+        self._settings = settings
+
+    def reconcile(self) -> None:
+        """Looks once; what fails for one job is logged, and the others are looked at."""
+        lost = self._board.sweep()
+        if lost:
+            logger.warning("chunks were lost", chunks=[str(ticket) for ticket in lost])
+        for job in list(self._archive.active()):
+            try:
+                self._look(job)
+            except UnavailableError as error:
+                logger.warning("a job could not be looked at", job_id=job, error=str(error))
+        self._feeder.feed()
+        self._remove_expired()
+
+    def _look(self, job: str) -> None:
+        run = self._archive.current(job)
+        if run is None:
+            self._remove_leftover(job)
+        elif not self._finisher.finish(run):
+            self._restore(run)
+
+    def _restore(self, run: Run) -> None:
+        """Has the chunks wait again of which neither the store nor Redis knows anything."""
+        known = {t.chunk for t in self._board.known(run.record.id) if t.run == run.run.number}
+        done = self._archive.done(run)
+        missing = [c for c in run.run.chunks if c not in known and c not in done]
+        if missing:
+            logger.info("chunks are queued", job_id=run.record.id, chunks=len(missing))
+            self._feeder.announce(run, missing)
+
+    def _remove_leftover(self, job: str) -> None:
+        """An upload that never became a job."""
+        since = self._archive.active_since(job)
+        if since is not None and time.time() - since > self._settings.job_upload_grace:
+            logger.info("an upload without a job is removed", job_id=job)
+            self._store.delete_folder(layout.job_folder(job))
+            self._store.delete(layout.active(job))
+
+    def _remove_expired(self) -> None:
+        now = int(time.time() * 1000)
+        for key in sorted(self._store.keys(layout.EXPIRING)):
+            when, _, job = key.rpartition("/")[2].partition("-")
+            if int(when) > now:
+                return
+            run = self._archive.current(job)
+            final = self._archive.final(run) if run is not None else None
+            if run is not None and final is not None and final.delete <= time.time():
+                logger.info("a job is deleted: its time is over", job_id=job)
+                remove(self._store, run)
+            if run is None and self._archive.active_since(job) is None:
+                self._store.delete_folder(layout.job_folder(job))  # half deleted
+            self._store.delete(key)

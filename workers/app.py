@@ -1,0 +1,122 @@
+"""The Celery app: `celery -A workers.app worker -Q seqway.chunks` and `-Q seqway.control -B`."""
+
+import os
+import sys
+from typing import Any
+
+import pydantic
+import structlog
+from celery import bootsteps
+
+from services.inference.errors import UnavailableError
+from services.jobs.board import Board, Ticket
+from services.jobs.errors import QueueUnavailableError
+from services.jobs.queue import CHUNK_QUEUE, CHUNK_TASK, FINISH_TASK, celery_app
+from workers.parts import Parts
+from workers.settings import WorkerSettings
+
+logger = structlog.get_logger(__name__)
+
+_RECONCILE_TASK = "seqway.reconcile"
+_ALIVE_SECONDS = 15.0
+_ALIVE_INTERVAL = 5.0
+
+
+def _settings() -> WorkerSettings:
+    try:
+        settings = WorkerSettings()
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        sys.exit(f"seqway worker: SEQWAY_{str(first['loc'][0]).upper()}: {first['msg']}")
+    if not settings.job_store:
+        sys.exit("seqway worker: SEQWAY_JOB_STORE is not set: where are the jobs?")
+    return settings
+
+
+settings = _settings()
+app = celery_app(settings)
+app.conf.update(
+    worker_soft_shutdown_timeout=settings.worker_soft_shutdown,
+    worker_enable_soft_shutdown_on_idle=False,
+    beat_schedule={
+        "reconcile": {
+            "task": _RECONCILE_TASK,
+            "schedule": settings.reconcile_interval,
+            # A controller that was away must not find a hundred of them.
+            "options": {"expires": settings.reconcile_interval * 2},
+        }
+    },
+)
+parts = Parts(app, settings)
+
+
+@app.task(name=CHUNK_TASK)  # type: ignore[untyped-decorator]
+def run_chunk(job: str, run: int, chunk: int) -> None:
+    """Runs a chunk, and wakes up whoever is next."""
+    with structlog.contextvars.bound_contextvars(job_id=job, run=run, chunk=chunk):
+        may_have_ended = parts.runner.run(Ticket(job, run, chunk))
+    try:
+        if may_have_ended:
+            parts.queue.finish_job(job)
+        parts.feeder.feed()
+    except QueueUnavailableError as error:
+        logger.warning("the reconciler has to go on", error=str(error))
+
+
+@app.task(name=FINISH_TASK)  # type: ignore[untyped-decorator]
+def finish_job(job: str) -> None:
+    """Ends a job if nothing of it is left to do."""
+    try:
+        run = parts.archive.current(job)
+        if run is not None:
+            parts.finisher.finish(run)
+    except UnavailableError as error:
+        logger.warning("a job could not be ended now", job_id=job, error=str(error))
+
+
+@app.task(name=_RECONCILE_TASK)  # type: ignore[untyped-decorator]
+def reconcile() -> None:
+    """Looks for all that was lost; one look at a time in a process."""
+    if not parts.lock.acquire(blocking=False):
+        return
+    try:
+        parts.reconciler.reconcile()
+    except UnavailableError as error:
+        logger.warning("a look was cut short", error=str(error))
+    finally:
+        parts.lock.release()
+
+
+class Alive(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Tells Redis from within the consumer's loop that the process consumes.
+
+    `inspect ping` answers in workers that have stopped to consume (airflow#63580).
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **_: Any) -> None:
+        queues = consumer.app.amqp.queues.consume_from
+        self._role = "worker" if CHUNK_QUEUE in queues else "controller"
+        self._board = Board(settings.redis_url, settings.redis_timeout, {})
+        self._timer: Any = None
+
+    def start(self, consumer: Any) -> None:
+        """Begins to tell, each time that the consumer has connected."""
+        self._tell()
+        self._timer = consumer.timer.call_repeatedly(_ALIVE_INTERVAL, self._tell)
+
+    def stop(self, _consumer: Any) -> None:
+        """Stops telling."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _tell(self) -> None:
+        try:
+            self._board.live(self._role, str(os.getpid()), _ALIVE_SECONDS)
+        except QueueUnavailableError as error:
+            logger.warning("nobody hears that this process lives", error=str(error))
+
+
+app.steps["consumer"].add(Alive)

@@ -1,0 +1,115 @@
+"""Inference for tasks, which block, on an event loop in a thread of its own."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, MutableMapping, Sequence
+from concurrent.futures import CancelledError, Future, wait
+
+from services.inference.answerer import Answerer
+from services.inference.catalogue import Catalogue
+from services.inference.classifier import Classifier
+from services.inference.errors import SeqwayError, TritonUnavailableError
+from services.inference.summarizer import Summarizer
+from services.inference.translator import Translator
+from services.inference.triton.engine import TritonEngine
+from services.inference.watch import Watch
+from services.jobs.items import Item
+from services.jobs.performing import Performer
+from services.jobs.results import Outcome
+from services.jobs.running import Cancelled
+from services.jobs.tasks import CATALOGUE_TASKS, Task, TranslationTask
+from workers.settings import WorkerSettings
+
+_LOOK_SECONDS = 1.0
+# A worker has time to find out that a model is gone, and every worker asks.
+_LEAST_WATCH_INTERVAL = 2.0
+
+
+class TritonInference:
+    """To be built after the fork of a worker: gRPC does not survive one (grpc#13464)."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._stall = settings.worker_stall
+        self._settings = settings.model_copy(
+            update={
+                "max_segments_in_flight": settings.bulk_rows,
+                "health_interval": max(settings.health_interval, _LEAST_WATCH_INTERVAL),
+            }
+        )
+        self._catalogue = Catalogue(settings.preferred_precisions)
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="inference", daemon=True).start()
+        self._performer, self._watching = asyncio.run_coroutine_threadsafe(
+            self._build(), self._loop
+        ).result()
+
+    async def _build(self) -> tuple[Performer, asyncio.Task[None]]:
+        settings, catalogue = self._settings, self._catalogue
+        engine = TritonEngine(
+            settings.triton_url, settings.triton_streams, settings.encoder_patience
+        )
+        watch = Watch(engine, engine.encoder, engine.repository, catalogue, settings, _nothing)
+        performer = Performer(
+            catalogue,
+            Translator(engine, catalogue, settings),
+            Summarizer(engine, catalogue, settings),
+            Classifier(engine.encoder, catalogue),
+            Answerer(engine, engine.encoder, catalogue, settings),
+        )
+        return performer, asyncio.create_task(watch.run(), name="watch")
+
+    def is_ready(self, task: Task) -> bool:
+        """See `services.jobs.running.Inference`."""
+        try:
+            if isinstance(task, TranslationTask):
+                self._catalogue.pick_translator(task.source, task.target, task.model)
+            else:
+                self._catalogue.pick(CATALOGUE_TASKS[task.kind], task.model)
+        except SeqwayError:
+            return False
+        return True
+
+    def perform(
+        self,
+        task: Task,
+        items: Sequence[Item],
+        seconds: float,
+        done: MutableMapping[int, Outcome],
+        on_halt: Callable[[Callable[[], object] | None], None],
+    ) -> None:
+        """See `services.jobs.running.Inference`."""
+        future = asyncio.run_coroutine_threadsafe(
+            self._perform(task, items, seconds, done), self._loop
+        )
+        on_halt(future.cancel)
+        try:
+            self._wait(task, future)
+            future.result()
+        except CancelledError:
+            raise Cancelled from None
+        finally:
+            on_halt(None)
+            future.cancel()
+
+    async def _perform(
+        self,
+        task: Task,
+        items: Sequence[Item],
+        seconds: float,
+        done: MutableMapping[int, Outcome],
+    ) -> None:
+        await self._performer.perform(task, items, self._loop.time() + seconds, done)
+
+    def _wait(self, task: Task, future: "Future[None]") -> None:
+        """Returns when it is done; TritonUnavailableError when no model answers for too long."""
+        answered = time.monotonic()
+        while not wait([future], timeout=_LOOK_SECONDS).done:
+            if self.is_ready(task):
+                answered = time.monotonic()
+            elif time.monotonic() - answered > self._stall:
+                raise TritonUnavailableError(f"no model has answered for {self._stall:g} s")
+
+
+async def _nothing() -> None:
+    """A worker tells nobody what it sees."""

@@ -1,0 +1,61 @@
+"""What the tasks of one process share, built when the first one needs it."""
+
+import threading
+from functools import cached_property
+
+from celery import Celery
+
+from services.jobs.archive import Archive
+from services.jobs.board import Board
+from services.jobs.feeding import Feeder
+from services.jobs.finishing import Finisher
+from services.jobs.memo import Memo
+from services.jobs.progress import Counter
+from services.jobs.queue import Queue
+from services.jobs.reconciling import Reconciler
+from services.jobs.running import ChunkRunner
+from services.jobs.store import open_store
+from workers.inference import TritonInference
+from workers.settings import WorkerSettings
+
+
+class Parts:
+    """Built after the fork, since neither gRPC nor the store's threads survive one."""
+
+    def __init__(self, app: Celery, settings: WorkerSettings) -> None:
+        self.settings = settings
+        self.lock = threading.Lock()
+        self.queue = Queue(app)
+
+    @cached_property
+    def board(self) -> Board:
+        """The state in Redis."""
+        settings = self.settings
+        return Board(settings.redis_url, settings.redis_timeout, settings.tenant_weights)
+
+    @cached_property
+    def archive(self) -> Archive:
+        """The records in the store."""
+        return Archive(open_store(self.settings.job_store))
+
+    @cached_property
+    def feeder(self) -> Feeder:
+        """Sends chunks to workers."""
+        return Feeder(self.board, self.queue, self.settings)
+
+    @cached_property
+    def finisher(self) -> Finisher:
+        """Ends jobs."""
+        return Finisher(self.archive, self.board, Counter(self.archive))
+
+    @cached_property
+    def reconciler(self) -> Reconciler:
+        """Finds what was lost."""
+        return Reconciler(self.archive, self.board, self.feeder, self.finisher, self.settings)
+
+    @cached_property
+    def runner(self) -> ChunkRunner:
+        """Runs chunks."""
+        memo = Memo(self.board, self.archive.store, self.settings)
+        inference = TritonInference(self.settings)
+        return ChunkRunner(self.archive, self.board, memo, inference, self.settings)

@@ -1,0 +1,19 @@
+"""Settings of the workers, read from `SEQWAY_*` environment variables."""
+
+from pydantic import Field
+
+from services.inference.settings import InferenceSettings
+from services.jobs.settings import JobSettings
+
+
+class WorkerSettings(JobSettings, InferenceSettings):
+    """Those of jobs and of inference, and how a worker leaves."""
+
+    worker_soft_shutdown: float = Field(
+        default=20.0, ge=0, description="seconds that chunks get to finish at shutdown"
+    )
+    worker_stall: float = Field(
+        default=10.0,
+        gt=0,
+        description="seconds without an answering model after which a chunk's attempt is given up",
+    )

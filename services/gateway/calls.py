@@ -86,6 +86,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
 def _parts(handler: Handler) -> tuple[Callable[..., Handler], Behaviour]:
     """How to make a handler of this kind, and what it calls; the stubs type the blocking server."""
+    if handler.request_streaming:
+        return grpc.stream_unary_rpc_method_handler, cast(Behaviour, handler.stream_unary)
     if handler.response_streaming:
         return grpc.unary_stream_rpc_method_handler, cast(Behaviour, handler.unary_stream)
     return grpc.unary_unary_rpc_method_handler, cast(Behaviour, handler.unary_unary)

@@ -8,6 +8,8 @@ from grpc_health.v1 import health, health_pb2_grpc  # type: ignore[import-untype
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 from seqway.v1 import (
     classification_pb2_grpc,
+    job_pb2,
+    job_pb2_grpc,
     model_pb2_grpc,
     question_answering_pb2_grpc,
     summarization_pb2_grpc,
@@ -18,6 +20,7 @@ from services.gateway.admission import Admission
 from services.gateway.calls import CallInterceptor
 from services.gateway.classification_service import ClassificationServicer
 from services.gateway.health import MODELS, SERVICES, Health
+from services.gateway.job_service import JobServicer
 from services.gateway.model_service import ModelServicer
 from services.gateway.question_answering_service import QuestionAnsweringServicer
 from services.gateway.settings import GatewaySettings
@@ -30,6 +33,7 @@ from services.inference.summarizer import Summarizer
 from services.inference.translator import Translator
 from services.inference.triton.engine import TritonEngine
 from services.inference.watch import Watch
+from services.jobs.service import Jobs
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +100,10 @@ class Gateway:
         self._add_tasks(server)
         model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(self._catalogue), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
-        names = (*SERVICES, MODELS, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        if settings.job_store:
+            servicer = JobServicer(Jobs(settings), self._catalogue, settings)
+            job_pb2_grpc.add_JobServiceServicer_to_server(servicer, server)
+        names = (*SERVICES, MODELS, *_jobs(settings), health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         return server
 
@@ -116,6 +123,12 @@ class Gateway:
             QuestionAnsweringServicer(Answerer(engine, encoder, catalogue, settings), settings),
             server,
         )
+
+
+def _jobs(settings: GatewaySettings) -> tuple[str, ...]:
+    """The name of the service of jobs, where there is one."""
+    service = job_pb2.DESCRIPTOR.services_by_name["JobService"]
+    return (service.full_name,) if settings.job_store else ()
 
 
 def _channel_options(settings: GatewaySettings) -> list[tuple[str, int]]:

@@ -5,9 +5,10 @@ from typing import Literal
 from pydantic import Field
 
 from services.inference.settings import InferenceSettings
+from services.jobs.settings import JobSettings
 
 
-class GatewaySettings(InferenceSettings):
+class GatewaySettings(JobSettings, InferenceSettings):
     """Where the gateway listens, how much it takes on, how it leaves."""
 
     gateway_host: str = Field(default="127.0.0.1", description="address to listen on")

@@ -17,16 +17,27 @@ from services.inference.errors import (
     UnavailableError,
     UnknownModelError,
 )
+from services.jobs.errors import (
+    InvalidInputError,
+    JobStateError,
+    RequestIdConflictError,
+    UnknownJobError,
+)
 
 DOMAIN = "seqway"
 
 # Clients refuse more than 8 KiB of metadata by default.  The message is in it three times, once
 # with its bytes percent-encoded.
 _MOST_MESSAGE_BYTES = 1000
+_MOST_LINES = 10
+_MOST_LINE_CHARACTERS = 120
 
 _CODES: tuple[tuple[type[SeqwayError], grpc.StatusCode], ...] = (
     (InvalidRequestError, grpc.StatusCode.INVALID_ARGUMENT),
     (UnknownModelError, grpc.StatusCode.NOT_FOUND),
+    (UnknownJobError, grpc.StatusCode.NOT_FOUND),
+    (RequestIdConflictError, grpc.StatusCode.ALREADY_EXISTS),
+    (JobStateError, grpc.StatusCode.FAILED_PRECONDITION),
     (DeadlineError, grpc.StatusCode.DEADLINE_EXCEEDED),
     (OverloadedError, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (UnavailableError, grpc.StatusCode.UNAVAILABLE),
@@ -74,7 +85,9 @@ def _details(error: SeqwayError, message: str, request_id: str) -> list[any_pb2.
         error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN),
         error_details_pb2.RequestInfo(request_id=request_id),
     ]
-    if error.field is not None:
+    if isinstance(error, InvalidInputError) and error.lines:
+        details.append(error_details_pb2.BadRequest(field_violations=_lines(error)))
+    elif error.field is not None:
         violation = error_details_pb2.BadRequest.FieldViolation(
             field=error.field, description=message, reason=error.reason
         )
@@ -84,6 +97,19 @@ def _details(error: SeqwayError, message: str, request_id: str) -> list[any_pb2.
         delay.FromMilliseconds(int(error.retry_delay * 1000))
         details.append(error_details_pb2.RetryInfo(retry_delay=delay))
     return [_pack(detail) for detail in details]
+
+
+def _lines(error: InvalidInputError) -> list[Any]:
+    """The first lines that are wrong; trailers have no room for all."""
+    violation = error_details_pb2.BadRequest.FieldViolation
+    return [
+        violation(
+            field=f"line {each.line}",
+            description=each.reason[:_MOST_LINE_CHARACTERS],
+            reason=error.reason,
+        )
+        for each in error.lines[:_MOST_LINES]
+    ]
 
 
 def _pack(message: Message) -> any_pb2.Any:

@@ -33,11 +33,13 @@ MAX_ANSWER_TOKENS = 512
 def check_translation(
     request: translation_pb2.TranslateRequest | translation_pb2.StreamTranslateRequest,
     settings: InferenceSettings,
+    *,
+    in_job: bool = False,
 ) -> None:
-    """Checks all that can be checked without knowing the models."""
+    """Checks all that can be checked without knowing the models; in a job there are no texts."""
     _check_required("source_language_code", request.source_language_code)
     _check_required("target_language_code", request.target_language_code)
-    _check_contents(request.contents, settings)
+    _check_contents(request.contents, settings, in_job=in_job)
     if request.mime_type.lower() not in MIME_TYPES:
         known = ", ".join(sorted(filter(None, MIME_TYPES)))
         raise UnsupportedMimeTypeError(f"mime_type must be one of {known}", field="mime_type")
@@ -47,18 +49,23 @@ def check_translation(
 def check_summarization(
     request: summarization_pb2.SummarizeRequest | summarization_pb2.StreamSummarizeRequest,
     settings: InferenceSettings,
+    *,
+    in_job: bool = False,
 ) -> None:
-    """Checks all that can be checked without knowing the models."""
-    _check_contents(request.contents, settings)
+    """Checks all that can be checked without knowing the models; in a job there are no texts."""
+    _check_contents(request.contents, settings, in_job=in_job)
     if request.length not in summarization_pb2.SummaryLength.values():
         raise InvalidOptionError(f"there is no length {request.length}", field="length")
 
 
 def check_classification(
-    request: classification_pb2.ClassifyRequest, settings: InferenceSettings
+    request: classification_pb2.ClassifyRequest,
+    settings: InferenceSettings,
+    *,
+    in_job: bool = False,
 ) -> None:
-    """Checks all that can be checked without knowing the models."""
-    _check_contents(request.contents, settings)
+    """Checks all that can be checked without knowing the models; in a job there are no texts."""
+    _check_contents(request.contents, settings, in_job=in_job)
     if request.top_k < 0:
         raise InvalidOptionError("top_k must not be negative; 0 means all labels", field="top_k")
     if math.isnan(request.threshold) or not 0 <= request.threshold <= 1:
@@ -66,10 +73,16 @@ def check_classification(
 
 
 def check_question(
-    request: question_answering_pb2.AnswerQuestionRequest, settings: InferenceSettings
+    request: question_answering_pb2.AnswerQuestionRequest,
+    settings: InferenceSettings,
+    *,
+    in_job: bool = False,
 ) -> None:
-    """Checks all that can be checked without knowing the models."""
+    """Checks all that can be checked without knowing the models; in a job there are no texts."""
     for name, text in (("question", request.question), ("context", request.context)):
+        if in_job:
+            _check_absent(name, text)
+            continue
         _check_required(name, text)
         _check_text(name, text, settings.max_text_characters)
     _check_range("top_k", request.top_k, MAX_ANSWERS)
@@ -116,7 +129,16 @@ def _check_range(field: str, value: int, most: int) -> None:
         raise InvalidOptionError(f"{field} must be from 0 to {most}; it is {value}", field=field)
 
 
-def _check_contents(contents: Sequence[str], settings: InferenceSettings) -> None:
+def _check_absent(field: str, value: str | Sequence[str]) -> None:
+    if value:
+        raise InvalidOptionError(
+            f"{field} must be empty in a job: the texts are the lines of its input", field=field
+        )
+
+
+def _check_contents(contents: Sequence[str], settings: InferenceSettings, *, in_job: bool) -> None:
+    if in_job:
+        return _check_absent("contents", contents)
     if not contents:
         raise MissingFieldError("contents needs one text or more", field="contents")
     if len(contents) > settings.max_contents:
@@ -135,6 +157,7 @@ def _check_contents(contents: Sequence[str], settings: InferenceSettings) -> Non
             f"the call has {characters} characters; the most is {settings.max_call_characters}",
             field="contents",
         )
+    return None
 
 
 def _check_text(field: str, text: str, limit: int) -> None:

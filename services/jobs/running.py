@@ -258,7 +258,7 @@ class _Chunk:
             retry=tenacity.retry_if_result(
                 lambda ready: not ready and self._heartbeat.reason is None
             ),
-            wait=tenacity.wait_exponential_jitter(initial=0.2, max=5.0),
+            wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=5.0),
             stop=tenacity.stop_after_delay(max(0.0, self._until - time.monotonic())),
             sleep=pause,
         )
@@ -287,7 +287,7 @@ class _Chunk:
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(StoreUnavailableError),
-            wait=tenacity.wait_exponential_jitter(initial=0.2, max=5.0),
+            wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=5.0),
             stop=tenacity.stop_after_delay(self._settings.chunk_patience),
             sleep=pause,
             reraise=True,

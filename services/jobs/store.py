@@ -1,7 +1,7 @@
 """The object store: whole objects, created once, listed in order."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any
 from urllib.parse import urlsplit
 
@@ -11,7 +11,8 @@ from obstore.store import MemoryStore, from_url
 
 from services.jobs.errors import StoreUnavailableError
 
-_DELETE_BATCH = 1000
+# obstore raises the one or the other, by store and call.
+_MISSING = (FileNotFoundError, NotFoundError)
 
 
 class Store:
@@ -37,7 +38,7 @@ class Store:
         try:
             with _faults(key):
                 return bytes(obstore.get(self._backend, key).bytes())
-        except NotFoundError:
+        except _MISSING:
             return None
 
     def head(self, key: str, length: int) -> bytes | None:
@@ -45,7 +46,7 @@ class Store:
         try:
             with _faults(key):
                 return bytes(obstore.get_range(self._backend, key, start=0, length=length))
-        except NotFoundError:
+        except _MISSING:
             return None
 
     def exists(self, key: str) -> bool:
@@ -53,7 +54,7 @@ class Store:
         try:
             with _faults(key):
                 obstore.head(self._backend, key)
-        except NotFoundError:
+        except _MISSING:
             return False
         return True
 
@@ -67,12 +68,9 @@ class Store:
     def delete(self, *keys: str) -> None:
         """Removes objects, those that are not there as well."""
         with _faults(keys[0] if keys else ""):
-            for start in range(0, len(keys), _DELETE_BATCH):
-                for key in keys[start : start + _DELETE_BATCH]:
-                    try:
-                        obstore.delete(self._backend, key)
-                    except NotFoundError:
-                        continue
+            for key in keys:
+                with suppress(*_MISSING):
+                    obstore.delete(self._backend, key)
 
     def delete_folder(self, prefix: str) -> None:
         """Removes every object in a folder."""
@@ -89,7 +87,7 @@ class Store:
 def _faults(key: str) -> Iterator[None]:
     try:
         yield
-    except (AlreadyExistsError, NotFoundError):
+    except (AlreadyExistsError, *_MISSING):
         raise
     except (BaseError, OSError) as error:
         kind = type(error).__name__

@@ -1,0 +1,214 @@
+"""All of `services.jobs` without Celery: messages go into a list, and a test runs them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from dataclasses import dataclass, field
+
+from services.inference.errors import TritonUnavailableError
+from services.jobs.archive import Archive, Run
+from services.jobs.board import Board, Ticket
+from services.jobs.creation import Creator, Order
+from services.jobs.feeding import Feeder
+from services.jobs.finishing import Finisher
+from services.jobs.items import Item
+from services.jobs.memo import Memo
+from services.jobs.operations import Operations
+from services.jobs.progress import Counter, Progress
+from services.jobs.reading import Reader
+from services.jobs.reconciling import Reconciler
+from services.jobs.records import JobRecord, Status
+from services.jobs.results import Line, Outcome
+from services.jobs.running import Cancelled, ChunkRunner
+from services.jobs.settings import JobSettings
+from services.jobs.store import open_store
+from services.jobs.tasks import Task, TranslationTask
+
+TASK = TranslationTask(source="en", target="fr", model="tiny")
+
+
+class KilledError(BaseException):
+    """Stands for kill -9: nothing after it runs that a killed process would not run."""
+
+
+@dataclass
+class FakeInference:
+    """Answers in upper case; `kills` and `breaks` are texts that take down worker and Triton."""
+
+    kills: set[str] = field(default_factory=set)
+    breaks: set[str] = field(default_factory=set)
+    ready: bool = True
+    seen: list[str] = field(default_factory=list)
+    gate: threading.Event | None = None
+    started: threading.Event = field(default_factory=threading.Event)
+
+    def is_ready(self, task: Task) -> bool:
+        return self.ready
+
+    def perform(
+        self,
+        task: Task,
+        items: Sequence[Item],
+        seconds: float,
+        done: MutableMapping[int, Outcome],
+        on_halt: Callable[[Callable[[], object] | None], None],
+    ) -> None:
+        halted = threading.Event()
+        on_halt(halted.set)
+        self.started.set()
+        try:
+            if self.gate is not None:
+                while not self.gate.wait(0.01):
+                    if halted.is_set():
+                        raise Cancelled
+            texts = {item.text for item in items}
+            if texts & self.kills:
+                raise KilledError
+            if texts & self.breaks:
+                raise TritonUnavailableError("Triton is gone")
+            for item in items:
+                self.seen.append(item.text)
+                done[item.index] = Outcome(Status.SUCCEEDED, {"text": item.text.upper()})
+        finally:
+            on_halt(None)
+
+
+@dataclass
+class FakeQueue:
+    """Messages that wait; `lossy` drops them."""
+
+    chunks: deque[Ticket] = field(default_factory=deque)
+    jobs: list[str] = field(default_factory=list)
+    lossy: bool = False
+
+    def run_chunk(self, ticket: Ticket) -> None:
+        if not self.lossy:
+            self.chunks.append(ticket)
+
+    def finish_job(self, job: str) -> None:
+        self.jobs.append(job)
+
+
+@dataclass
+class Bench:
+    settings: JobSettings
+    archive: Archive
+    board: Board
+    queue: FakeQueue
+    inference: FakeInference
+    creator: Creator
+    counter: Counter
+    operations: Operations
+    feeder: Feeder
+    finisher: Finisher
+    reconciler: Reconciler
+    runner: ChunkRunner
+
+    def submit(self, texts: Iterable[str], tenant: str = "default", **order: object) -> JobRecord:
+        items = (Item(index, text, f"id-{index}") for index, text in enumerate(texts))
+        order = {"retention": 3600.0, **order}
+        record = self.creator.create(Order(tenant, TASK, **order), items)  # type: ignore[arg-type]
+        run = self.archive.current(record.id)
+        assert run is not None
+        self.feeder.announce(run, list(run.run.chunks))
+        return record
+
+    def pump(self, most: int = 10_000) -> None:
+        """Feeds, and runs every message, as one worker would; then ends what has ended."""
+        self.feeder.feed()
+        while self.queue.chunks and most:
+            most -= 1
+            ticket = self.queue.chunks.popleft()
+            if self.runner.run(ticket):
+                run = self.archive.current(ticket.job)
+                assert run is not None
+                self.finisher.finish(run)
+            self.feeder.feed()
+
+    def settle(self, job: str, patience: float = 30.0) -> Progress:
+        """Reconciles and pumps until the job has ended."""
+        deadline = time.monotonic() + patience
+        while not (progress := self.progress(job)).ended:
+            assert time.monotonic() < deadline, progress
+            self.reconciler.reconcile()
+            try:
+                self.pump()
+            except KilledError:
+                continue
+            time.sleep(0.02)
+        return progress
+
+    def run(self, job: str) -> Run:
+        run = self.archive.current(job)
+        assert run is not None
+        return run
+
+    def progress(self, job: str) -> Progress:
+        return self.counter.progress(self.run(job))
+
+    def lines(self, job: str) -> list[Line]:
+        reader = Reader(self.archive, self.run(job), 0)
+        lines: list[Line] = []
+        while not reader.at_end:
+            part = reader.read()
+            assert part is not None, "not done"
+            lines += part
+        return lines
+
+    def check(self, job: str, total: int) -> list[Line]:
+        """I1 and I2 of a job that has ended: one record a line, in order, and true counts."""
+        lines = self.lines(job)
+        assert [line["index"] for line in lines] == list(range(total))
+        progress = self.progress(job)
+        assert progress.ended
+        assert progress.counts.done == total
+        for status in Status:
+            counted = sum(line["status"] == status.value for line in lines)
+            assert getattr(progress.counts, status.value) == counted
+        final = progress.final
+        assert final is not None
+        output = self.archive.store.get(final.output)
+        errors = self.archive.store.get(final.errors)
+        assert output is not None
+        assert errors is not None
+        assert len(output.splitlines()) == total
+        assert len(errors.splitlines()) == total - progress.counts.succeeded
+        return lines
+
+    def close(self) -> None:
+        self.board.close()
+
+
+def make_bench(redis_url: str, store_url: str, **settings: object) -> Bench:
+    defaults = {
+        "redis_url": redis_url,
+        "job_store": store_url,
+        "chunk_items": 4,
+        "chunk_lease": 0.5,
+        "chunk_patience": 0.5,
+        "redis_timeout": 1.0,
+    }
+    made = JobSettings(**(defaults | settings))  # type: ignore[arg-type]
+    archive = Archive(open_store(made.job_store))
+    board = Board(made.redis_url, made.redis_timeout, made.tenant_weights)
+    queue, inference, counter = FakeQueue(), FakeInference(), Counter(archive)
+    feeder = Feeder(board, queue, made)  # type: ignore[arg-type]
+    finisher = Finisher(archive, board, counter)
+    memo = Memo(board, archive.store, made)
+    return Bench(
+        settings=made,
+        archive=archive,
+        board=board,
+        queue=queue,
+        inference=inference,
+        creator=Creator(archive, made),
+        counter=counter,
+        operations=Operations(archive, counter),
+        feeder=feeder,
+        finisher=finisher,
+        reconciler=Reconciler(archive, board, feeder, finisher, made),
+        runner=ChunkRunner(archive, board, memo, inference, made),
+    )

@@ -76,9 +76,7 @@ class Summarizer:
         assert account is not None
         return SummaryAnswer(texts, [ends[index] for index in range(len(texts))], account)
 
-    def stream(
-        self, job: SummaryJob, *, live: bool = True
-    ) -> AsyncGenerator[SummaryOutput, None]:
+    def stream(self, job: SummaryJob, *, live: bool = True) -> AsyncGenerator[SummaryOutput, None]:
         """Progress, deltas and an end for each text, in order within a text, then the account.
 
         When not `live`, the deltas are whole summaries, which costs less.  Close it

@@ -34,7 +34,7 @@ demo: setup models ## Translate, summarize and classify real text, then stop eve
 	@$(BIN)/python -m deploy.local demo
 
 .PHONY: up
-up: setup models ## Start Triton and the gateway and leave them running
+up: setup models ## Start Redis, Triton, the gateway and the workers
 	@$(BIN)/python -m deploy.local up
 
 .PHONY: status

@@ -1,6 +1,7 @@
 """The Celery app: `celery -A workers.app worker -Q seqway.chunks` and `-Q seqway.control -B`."""
 
 import os
+import socket
 import sys
 from typing import Any
 
@@ -114,7 +115,7 @@ class Alive(bootsteps.StartStopStep):  # type: ignore[misc]
 
     def _tell(self) -> None:
         try:
-            self._board.live(self._role, str(os.getpid()), _ALIVE_SECONDS)
+            self._board.live(self._role, socket.gethostname(), os.getpid(), _ALIVE_SECONDS)
         except QueueUnavailableError as error:
             logger.warning("nobody hears that this process lives", error=str(error))
 

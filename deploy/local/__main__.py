@@ -17,7 +17,7 @@ from deploy.local.running import full_stack
 from deploy.local.settings import StackSettings, settings_from_environment
 
 _COMMANDS = {
-    "up": "start Triton and the gateway and leave them running",
+    "up": "start Redis, Triton, the gateway and the workers and leave them running",
     "down": "stop them",
     "status": "show what runs; exit code 1 unless everything is ready",
     "demo": "start a stack of its own, show what it does, stop it",

@@ -11,6 +11,7 @@ from deploy.local.manifests import read_models
 from deploy.local.ports import HOST
 from deploy.local.services import Check, Launch, Service
 from deploy.local.settings import ROOT, StackSettings
+from deploy.local.workers import batch_environment
 
 _SECONDS = 3.0
 _ALWAYS = "seqway.v1.ModelService"
@@ -22,8 +23,8 @@ _SERVICE_OF_TASK = {
 }
 
 
-def gateway_service(settings: StackSettings) -> Service:
-    """The gateway in front of the stack's Triton."""
+def gateway_service(settings: StackSettings, *, batch: bool = False) -> Service:
+    """The gateway in front of the stack's Triton; it takes batch jobs if `batch`."""
     ports = settings.ports
     return Service(
         name="gateway",
@@ -32,7 +33,7 @@ def gateway_service(settings: StackSettings) -> Service:
             command=(str(Path(sys.executable).with_name("seqway-gateway")),),
             environment={
                 "SEQWAY_DRAIN_GRACE": "5",  # less than `stop_seconds`
-                **os.environ,
+                **(batch_environment(settings) if batch else os.environ),
                 "SEQWAY_GATEWAY_HOST": HOST,
                 "SEQWAY_GATEWAY_PORT": str(ports.gateway.number),
                 "SEQWAY_METRICS_PORT": str(ports.gateway_metrics.number),

@@ -12,7 +12,8 @@ def status_table(statuses: Sequence[ServiceStatus]) -> Table:
     """One row for each service and each thing that it was asked for."""
     table = Table("Process", "Pid", "Address", "State")
     for status in statuses:
-        address = f"{HOST}:{status.service.ports[0].number}"
+        ports = status.service.ports
+        address = f"{HOST}:{ports[0].number}" if ports else "-"
         table.add_row(status.service.name, str(status.pid or "-"), address, _state(status))
         for check in status.checks:
             if check.subject == "server":

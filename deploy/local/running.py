@@ -8,26 +8,50 @@ from pathlib import Path
 
 from deploy.local.gateway import gateway_service
 from deploy.local.interrupts import deferred_interrupts
+from deploy.local.redis import redis_service
 from deploy.local.services import Service
 from deploy.local.settings import StackSettings, on_free_ports
 from deploy.local.stack import Stack
 from deploy.local.triton import triton_service
+from deploy.local.workers import controller_service, worker_service
 
 
 def full_stack(settings: StackSettings) -> Stack:
-    """Triton and the gateway."""
-    return Stack(settings.run_directory, [triton_service(settings), gateway_service(settings)])
+    """All there is: Redis, Triton, the gateway and the workers."""
+    return Stack(settings.run_directory, _all_services(settings))
+
+
+def _all_services(settings: StackSettings) -> list[Service]:
+    return [
+        redis_service(settings),
+        triton_service(settings),
+        gateway_service(settings, batch=True),
+        worker_service(settings),
+        controller_service(settings),
+    ]
 
 
 @contextmanager
 def running_stack(settings: StackSettings) -> Iterator[StackSettings]:
     """Triton and the gateway on free ports, ready; yields the settings that tell the ports.
 
+    No batch jobs; see `running_full_stack`.
+
     >>> with running_stack(StackSettings()) as stack:
     ...     Client(f"127.0.0.1:{stack.ports.gateway.number}")
     """
     with _running(settings, lambda own: [triton_service(own), gateway_service(own)]) as own:
         yield own
+
+
+@contextmanager
+def running_full_stack(settings: StackSettings) -> Iterator[tuple[StackSettings, Stack]]:
+    """All there is on free ports, ready; yields the settings and the stack, to stop parts of."""
+    directory = _run_directory()
+    own = on_free_ports(settings, directory)
+    stack = full_stack(own)
+    with _running_until_the_end(stack):
+        yield own, stack
 
 
 @contextmanager
@@ -50,14 +74,23 @@ def running_triton(
 def _running(
     settings: StackSettings, services: Callable[[StackSettings], Sequence[Service]]
 ) -> Iterator[StackSettings]:
-    """Stops everything at the end, also on failure, and removes the logs."""
-    directory = Path(tempfile.mkdtemp(prefix="seqway-stack-"))
+    directory = _run_directory()
     own = on_free_ports(settings, directory)
-    stack = Stack(directory, services(own))
+    with _running_until_the_end(Stack(directory, services(own))):
+        yield own
+
+
+def _run_directory() -> Path:
+    return Path(tempfile.mkdtemp(prefix="seqway-stack-"))
+
+
+@contextmanager
+def _running_until_the_end(stack: Stack) -> Iterator[None]:
+    """Stops everything at the end, also on failure, and removes the run directory."""
     try:
         stack.up()
-        yield own
+        yield
     finally:
         with deferred_interrupts():
             stack.down()
-            shutil.rmtree(directory, ignore_errors=True)
+            shutil.rmtree(stack.run_directory, ignore_errors=True)

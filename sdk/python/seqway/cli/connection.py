@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from seqway.channel import ADDRESS_VARIABLE, DEFAULT_ADDRESS
+from seqway.channel import ADDRESS_VARIABLE, DEFAULT_ADDRESS, TENANT_VARIABLE
 from seqway.cli.failures import friendly_failures
 from seqway.client import Client
 
@@ -42,11 +42,21 @@ class Connection:
         typer.Option("--tls", help="Encrypt the connection with TLS.", rich_help_panel=_PANEL),
     ] = False
 
+    tenant: Annotated[
+        str,
+        typer.Option(
+            "--tenant",
+            envvar=TENANT_VARIABLE,
+            help="Whose jobs to work on; by default the server's default tenant.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = ""
+
     @contextmanager
     def client(self) -> Iterator[Client]:
         """A client; failures of its calls end the command with a line on stderr."""
         with (
             friendly_failures(self.address),
-            Client(self.address, tls=self.tls, timeout=self.timeout) as client,
+            Client(self.address, tls=self.tls, timeout=self.timeout, tenant=self.tenant) as client,
         ):
             yield client

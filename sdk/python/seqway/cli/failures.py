@@ -15,6 +15,15 @@ from seqway.errors import (
     UnavailableError,
 )
 
+_ADVICE = {
+    "UNKNOWN_JOB": ". `seqway jobs list` shows yours; --tenant names another's.",
+    "REQUEST_ID_CONFLICT": ". Take another --request-id for another job.",
+    "JOB_STATE": ". `seqway jobs show JOB` tells how it stands.",
+    "QUEUE_UNAVAILABLE": ". Try again in a moment.",
+    "STORE_UNAVAILABLE": ". Try again in a moment.",
+    "UNIMPLEMENTED": ". The server takes no such calls; batch jobs need SEQWAY_JOB_STORE there.",
+}
+
 
 @contextmanager
 def friendly_failures(address: str) -> Iterator[None]:
@@ -54,6 +63,8 @@ def _what(error: SeqwayError) -> str:
 
 
 def _advice(error: SeqwayError, address: str) -> str:
+    if advice := _ADVICE.get(error.reason):
+        return advice
     match error:
         case OverloadedError(retry_after=float(seconds)):
             return f". Try again in {seconds:g} s."

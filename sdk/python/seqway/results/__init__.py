@@ -8,6 +8,15 @@ from seqway.results.generation import (
     TokenCounts,
     TokenLogProb,
 )
+from seqway.results.jobs import (
+    Job,
+    JobCounts,
+    JobPriority,
+    JobState,
+    LineError,
+    LineResult,
+    LineStatus,
+)
 from seqway.results.models import LanguagePair, Model
 from seqway.results.question_answering import Answer, AskResult
 from seqway.results.summarization import DroppedSpan, SummarizeResult, Summary, SummaryPart
@@ -22,8 +31,15 @@ __all__ = [
     "FinishReason",
     "GlossaryMatch",
     "Hypothesis",
+    "Job",
+    "JobCounts",
+    "JobPriority",
+    "JobState",
     "LabelScore",
     "LanguagePair",
+    "LineError",
+    "LineResult",
+    "LineStatus",
     "Model",
     "Segment",
     "SummarizeResult",

@@ -1,0 +1,94 @@
+"""The Celery workers as services of the stack: one runs chunks, one looks after the jobs."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import redis
+
+from deploy.local.ports import HOST
+from deploy.local.records import StackRecord
+from deploy.local.redis import redis_url
+from deploy.local.services import Check, Launch, Service
+from deploy.local.settings import ROOT, StackSettings
+
+_SECONDS = 2.0
+_STOP_SECONDS = 20.0
+_SOFT_SHUTDOWN_SECONDS = 8  # less than that
+
+
+def batch_environment(settings: StackSettings) -> dict[str, str]:
+    """What the gateway and the workers have to agree about; the user's variables come first."""
+    return {
+        "SEQWAY_JOB_INPUT_URIS": f'["file://{ROOT}/examples/"]',
+        **os.environ,
+        "SEQWAY_JOB_STORE": settings.job_store or f"file://{settings.run_directory}/jobs",
+        "SEQWAY_REDIS_URL": redis_url(settings),
+        "SEQWAY_TRITON_URL": f"{HOST}:{settings.ports.triton_grpc.number}",
+    }
+
+
+def worker_service(settings: StackSettings) -> Service:
+    """Runs chunks, in as many processes as `settings.workers`."""
+    return _service(
+        settings,
+        "worker",
+        *("--queues", "seqway.chunks"),
+        *("--concurrency", str(settings.workers)),
+        *("--prefetch-multiplier", "1"),
+        "--disable-prefetch",
+    )
+
+
+def controller_service(settings: StackSettings) -> Service:
+    """Ends jobs, and looks for what was lost."""
+    return _service(
+        settings,
+        "controller",
+        *("--queues", "seqway.control"),
+        *("--pool", "threads"),
+        *("--concurrency", "2"),
+        "--beat",
+        *("--schedule", str(settings.run_directory / "beat")),
+    )
+
+
+def _service(settings: StackSettings, role: str, *options: str) -> Service:
+    return Service(
+        name=role,
+        ports=(),
+        launch=lambda: Launch(
+            command=(
+                str(Path(sys.executable).with_name("celery")),
+                *("--app", "workers.app"),
+                "worker",
+                *("--hostname", f"{role}@%h"),
+                *options,
+            ),
+            environment={
+                "SEQWAY_WORKER_SOFT_SHUTDOWN": str(_SOFT_SHUTDOWN_SECONDS),
+                **batch_environment(settings),
+                # SIGTERM without it is a warm shutdown, which waits for chunks without an end.
+                "REMAP_SIGTERM": "SIGQUIT",
+            },
+            directory=ROOT,
+        ),
+        check=lambda: [_check(settings, role)],
+        subject=settings.job_store,
+        stop_seconds=_STOP_SECONDS,
+    )
+
+
+def _check(settings: StackSettings, role: str) -> Check:
+    """Whether the very process that was started has said that it consumes."""
+    process = StackRecord.load(settings.run_directory).processes.get(role)
+    pid = process.pid if process else 0
+    client = redis.Redis.from_url(redis_url(settings), socket_timeout=_SECONDS)
+    try:
+        lives = client.exists(f"seqway:alive:{role}:{socket.gethostname()}:{pid}")
+    except redis.RedisError as error:
+        return Check("server", ok=False, detail=f"Redis doesn't answer ({type(error).__name__})")
+    finally:
+        client.close()
+    return Check("server", ok=bool(lives), detail="" if lives else "takes no messages")

@@ -1,0 +1,187 @@
+"""A connection and how methods are called over it: blocking, and for asyncio."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from seqway.channel import CHANNEL_OPTIONS, metadata_of, resolve_address, resolve_credentials
+from seqway.method import CallArguments, Method, Request, Response, Result
+from seqway.status import error_of
+from seqway.streams import AsyncStream, Stream
+
+
+class _Connection:
+    def __init__(
+        self,
+        address: str | None,
+        tls: bool | grpc.ChannelCredentials,
+        timeout: float,
+        tenant: str | None,
+    ) -> None:
+        self.address = resolve_address(address)
+        self._credentials = resolve_credentials(tls)
+        self._timeout = timeout
+        self._metadata = metadata_of(tenant)
+
+    def _deadline(self, arguments: CallArguments) -> float:
+        timeout = arguments.get("timeout")
+        return self._timeout if timeout is None else timeout
+
+
+class Calls(_Connection):
+    """Blocking calls; safe to share between threads."""
+
+    def __init__(
+        self,
+        address: str | None,
+        tls: bool | grpc.ChannelCredentials,
+        timeout: float,
+        tenant: str | None,
+    ) -> None:
+        super().__init__(address, tls, timeout, tenant)
+        self._channel = (
+            grpc.insecure_channel(self.address, options=CHANNEL_OPTIONS)
+            if self._credentials is None
+            else grpc.secure_channel(self.address, self._credentials, options=CHANNEL_OPTIONS)
+        )
+
+    def unary(
+        self, method: Method[Request, Response, Result], request: Request, arguments: CallArguments
+    ) -> Result:
+        """One request, one response; a subclass of `SeqwayError` when it fails."""
+        call: grpc.UnaryUnaryMultiCallable[bytes, Response] = self._channel.unary_unary(
+            method.path, response_deserializer=method.response.FromString
+        )
+        data = method.serialize(request)
+        timeout = self._deadline(arguments)
+        try:
+            return method.result(call(data, timeout=timeout, metadata=self._metadata))
+        except grpc.RpcError as failure:
+            raise error_of(failure) from None
+
+    def stream(
+        self, method: Method[Request, Response, Result], request: Request, arguments: CallArguments
+    ) -> Stream[Result]:
+        """A stream of responses that ends within the client's timeout."""
+        responses = self.open(method, request, self._deadline(arguments))
+        return Stream(responses, method.result)
+
+    def open(
+        self, method: Method[Request, Response, Result], request: Request, timeout: float | None
+    ) -> Any:
+        """A stream of responses as gRPC gives it."""
+        call: grpc.UnaryStreamMultiCallable[bytes, Response] = self._channel.unary_stream(
+            method.path, response_deserializer=method.response.FromString
+        )
+        return call(method.serialize(request), timeout=timeout, metadata=self._metadata)
+
+    def upload(
+        self,
+        method: Method[Request, Response, Result],
+        requests: Iterator[bytes],
+        timeout: float | None,
+    ) -> Result:
+        """Serialized requests, one response.  What `requests` raises is raised here."""
+        call: grpc.StreamUnaryMultiCallable[bytes, Response] = self._channel.stream_unary(
+            method.path, response_deserializer=method.response.FromString
+        )
+        upload = _Upload(requests)
+        try:
+            return method.result(call(upload, timeout=timeout, metadata=self._metadata))
+        except grpc.RpcError as failure:
+            if upload.failure is not None:
+                raise upload.failure from None
+            raise error_of(failure) from None
+
+    def close(self) -> None:
+        """Ends all calls and frees the connection."""
+        self._channel.close()
+
+
+class AsyncCalls(_Connection):
+    """`Calls` for asyncio."""
+
+    def __init__(
+        self,
+        address: str | None,
+        tls: bool | grpc.ChannelCredentials,
+        timeout: float,
+        tenant: str | None,
+    ) -> None:
+        super().__init__(address, tls, timeout, tenant)
+        self._channel = (
+            grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
+            if self._credentials is None
+            else grpc.aio.secure_channel(self.address, self._credentials, options=CHANNEL_OPTIONS)
+        )
+
+    async def unary(
+        self, method: Method[Request, Response, Result], request: Request, arguments: CallArguments
+    ) -> Result:
+        """See `Calls.unary`."""
+        call: grpc.aio.UnaryUnaryMultiCallable[bytes, Response] = self._channel.unary_unary(
+            method.path, response_deserializer=method.response.FromString
+        )
+        data = method.serialize(request)
+        timeout = self._deadline(arguments)
+        try:
+            return method.result(await call(data, timeout=timeout, metadata=self._metadata))
+        except grpc.RpcError as failure:
+            raise error_of(failure) from None
+
+    def stream(
+        self, method: Method[Request, Response, Result], request: Request, arguments: CallArguments
+    ) -> AsyncStream[Result]:
+        """See `Calls.stream`."""
+        responses = self.open(method, request, self._deadline(arguments))
+        return AsyncStream(responses, method.result)
+
+    def open(
+        self, method: Method[Request, Response, Result], request: Request, timeout: float | None
+    ) -> "grpc.aio.UnaryStreamCall[bytes, Response]":
+        """See `Calls.open`."""
+        call: grpc.aio.UnaryStreamMultiCallable[bytes, Response] = self._channel.unary_stream(
+            method.path, response_deserializer=method.response.FromString
+        )
+        return call(method.serialize(request), timeout=timeout, metadata=self._metadata)
+
+    async def upload(
+        self,
+        method: Method[Request, Response, Result],
+        requests: Iterator[bytes],
+        timeout: float | None,  # noqa: ASYNC109 - it goes to the server, too
+    ) -> Result:
+        """See `Calls.upload`; reading a file blocks the loop for a moment at a time."""
+        call: grpc.aio.StreamUnaryMultiCallable[bytes, Response] = self._channel.stream_unary(
+            method.path, response_deserializer=method.response.FromString
+        )
+        upload = _Upload(requests)
+        try:
+            return method.result(await call(upload, timeout=timeout, metadata=self._metadata))
+        except grpc.RpcError as failure:
+            if upload.failure is not None:
+                raise upload.failure from None
+            raise error_of(failure) from None
+
+    async def close(self) -> None:
+        """See `Calls.close`."""
+        await self._channel.close()
+
+
+class _Upload(Iterator[bytes]):
+    """Keeps what the caller's lines raise: gRPC would only say that the call was cancelled."""
+
+    def __init__(self, requests: Iterator[bytes]) -> None:
+        self._requests = requests
+        self.failure: Exception | None = None
+
+    def __next__(self) -> bytes:
+        try:
+            return next(self._requests)
+        except StopIteration:
+            raise
+        except Exception as error:
+            self.failure = error
+            raise

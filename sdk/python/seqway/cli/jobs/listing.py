@@ -1,0 +1,132 @@
+"""`seqway jobs list` and `seqway jobs show`."""
+
+from itertools import islice
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from seqway.cli.connection import Connection
+from seqway.cli.flag_groups import with_flag_groups
+from seqway.cli.jobs.arguments import JobId, Labels, labels_of
+from seqway.cli.jobs.output import print_jobs
+from seqway.cli.jobs.words import state, when
+from seqway.cli.output import AsJson
+from seqway.results import Job, JobState
+
+
+@with_flag_groups
+def list_jobs(
+    *,
+    states: Annotated[
+        list[str] | None,
+        typer.Option("--state", help="Only in this state; may come repeatedly.", metavar="STATE"),
+    ] = None,
+    task: Annotated[
+        str,
+        typer.Option(
+            "--task",
+            help="Only of this task: translation, summarization, classification, "
+            "question-answering.",
+        ),
+    ] = "",
+    label: Labels = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The most jobs.")] = 20,
+    as_json: AsJson = False,
+    connection: Connection,
+) -> None:
+    """List your jobs, the newest first."""
+    wanted = [_state_named(name) for name in states or ()]
+    with connection.client() as client:
+        found = list(
+            islice(client.jobs.list(states=wanted, task=task, labels=labels_of(label)), limit + 1)
+        )
+    more, found = len(found) > limit, found[:limit]
+    if as_json:
+        print_jobs(found)
+    elif found:
+        Console().print(_table(found))
+    else:
+        typer.echo("There is no such job." if wanted or task or label else "There is no job.")
+    if more:
+        typer.echo(f"seqway: there are more than {limit}: --limit shows them", err=True)
+
+
+@with_flag_groups
+def show(*, job: JobId, as_json: AsJson = False, connection: Connection) -> None:
+    """Show one job with all that is known of it."""
+    with connection.client() as client:
+        found = client.jobs.get(job)
+    if as_json:
+        print_jobs(found)
+    else:
+        Console().print(_description(found))
+
+
+def _state_named(name: str) -> JobState:
+    try:
+        return JobState[name.upper().replace("-", "_")]
+    except KeyError:
+        known = ", ".join(one.lower() for one in JobState if one is not JobState.UNSPECIFIED)
+        raise typer.BadParameter(f"{name!r} is none of {known}", param_hint="--state") from None
+
+
+def _table(jobs: list[Job]) -> Table:
+    table = Table(box=SIMPLE)
+    for title in ("Job", "State", "Task", "Done", "Failed", "Created", "Labels"):
+        right = title in ("Done", "Failed")
+        table.add_column(title, justify="right" if right else "left", no_wrap=title != "Labels")
+    for job in jobs:
+        table.add_row(
+            job.id,
+            state(job),
+            _task(job),
+            f"{job.counts.done:,}/{job.counts.total:,}",
+            f"{job.counts.failed:,}",
+            when(job.create_time),
+            escape(_labels(job)),
+        )
+    return table
+
+
+def _description(job: Job) -> Table:
+    counts = job.counts
+    table = Table(box=SIMPLE, show_header=False)
+    for title, value in (
+        ("Job", job.id),
+        ("State", state(job)),
+        ("Task", _task(job)),
+        ("Model", escape(job.model) or "the server's choice"),
+        ("Lines", f"{counts.total:,}"),
+        ("  waiting or running", f"{counts.pending:,}"),
+        ("  succeeded", f"{counts.succeeded:,}"),
+        ("  failed", f"{counts.failed:,}"),
+        ("  cancelled", f"{counts.cancelled:,}" if counts.cancelled else ""),
+        ("  expired", f"{counts.expired:,}" if counts.expired else ""),
+        ("Priority", job.priority.lower()),
+        ("Labels", escape(_labels(job))),
+        ("Request id", escape(job.request_id)),
+        ("Run", str(job.run) if job.run > 1 else ""),
+        ("Created", when(job.create_time)),
+        ("Deadline", when(job.deadline)),
+        ("Ended", when(job.end_time)),
+        ("Kept until", when(job.delete_time)),
+        ("Results in the store", escape(job.output_object)),
+        ("Errors in the store", escape(job.error_object)),
+    ):
+        if value:
+            table.add_row(title, value)
+    return table
+
+
+def _task(job: Job) -> str:
+    if job.source_language:
+        return escape(f"{job.task} {job.source_language}-{job.target_language}")
+    return job.task
+
+
+def _labels(job: Job) -> str:
+    return ", ".join(f"{name}={value}" for name, value in sorted(job.labels.items()))

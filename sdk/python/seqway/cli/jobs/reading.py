@@ -1,0 +1,114 @@
+"""`seqway jobs results` and `seqway jobs errors`."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+from seqway.cli.connection import Connection
+from seqway.cli.failures import fail
+from seqway.cli.flag_groups import with_flag_groups
+from seqway.cli.jobs.arguments import JobId
+from seqway.cli.jobs.output import line_of
+from seqway.results import LineResult
+
+Follow = Annotated[
+    bool, typer.Option("--follow", "-f", help="Wait for what is not there yet, until the end.")
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Write to this file, which must not exist.")
+]
+
+
+@with_flag_groups
+def results(
+    *,
+    job: JobId,
+    text: Annotated[
+        bool,
+        typer.Option(
+            "--text",
+            help="Only the text, the best label or the best answer: a line for each line, empty "
+            "for one without; line breaks become spaces.",
+        ),
+    ] = False,
+    follow: Follow = False,
+    output: Output = None,
+    connection: Connection,
+) -> None:
+    """Print the final records of a job's lines in their order, as JSON Lines.
+
+    Also while it runs: those that are there.  With --output a file appears when it is whole.
+
+        seqway jobs results JOB --output results.jsonl
+    """
+    printed = 0
+    with connection.client() as client, _opened(output) as file:
+        found = client.jobs.get(job)
+        for result in client.jobs.results(job, wait=follow):
+            file.write((_plain(result) if text else line_of(result)) + "\n")
+            printed += 1
+        if printed < found.counts.total:
+            typer.echo(
+                f"seqway: {printed:,} of {found.counts.total:,} lines are done up to here; "
+                "--follow waits for the others",
+                err=True,
+            )
+
+
+@with_flag_groups
+def errors(
+    *,
+    job: JobId,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON Lines.")] = False,
+    follow: Follow = False,
+    output: Output = None,
+    connection: Connection,
+) -> None:
+    """Print why lines of a job failed, were cancelled or expired; lines count from 1."""
+    with connection.client() as client, _opened(output) as file:
+        for result in client.jobs.results(job, which="errors", wait=follow):
+            file.write((line_of(result) if as_json else _reason(result)) + "\n")
+
+
+def _plain(result: LineResult) -> str:
+    text = result.text
+    if result.labels:
+        text = result.labels[0].label
+    elif result.answers:
+        text = result.answers[0].text
+    return " ".join(text.splitlines())
+
+
+def _reason(result: LineResult) -> str:
+    name = f" ({result.custom_id})" if result.custom_id else ""
+    if result.error is None:
+        return f"line {result.index + 1}{name}: {result.status.lower()}"
+    return f"line {result.index + 1}{name}: {result.error.message} [{result.error.reason}]"
+
+
+@contextmanager
+def _opened(path: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file that takes its name when all is written."""
+    if path is None:
+        try:
+            yield sys.stdout
+            sys.stdout.flush()
+        except BrokenPipeError:  # of `| head`
+            sys.stderr.close()
+            raise typer.Exit(0) from None
+        return
+    if path.exists():
+        raise typer.BadParameter(f"{path} exists already", param_hint="--output")
+    draft = path.with_name(f"{path.name}.part")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            yield file
+        draft.rename(path)
+    except OSError as error:
+        fail(f"{path}: {error.strerror}")
+    finally:
+        draft.unlink(missing_ok=True)

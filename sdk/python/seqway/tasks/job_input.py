@@ -1,0 +1,132 @@
+"""The input of a batch job: a file, a URI, or the lines themselves."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+from seqway.errors import FieldViolation, InvalidRequestError
+from seqway.v1 import job_pb2 as pb
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A binary file, or what reads like one."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes; none at the end."""
+
+
+JobLines = Path | str | Readable | Iterable[str | Mapping[str, object]]
+"""A file of this machine, a URI that the server reads, an open binary file, or the lines: texts,
+or objects with the members of a line of JSON."""
+
+JobFormat = Literal["jsonl", "csv", "tsv", "text", "parquet"]
+JobCompression = Literal["none", "gzip", "zstd"]
+
+_FORMATS: dict[str | None, "pb.JobInputFormat.ValueType"] = {
+    None: pb.JOB_INPUT_FORMAT_UNSPECIFIED,
+    "jsonl": pb.JOB_INPUT_FORMAT_JSON_LINES,
+    "csv": pb.JOB_INPUT_FORMAT_CSV,
+    "tsv": pb.JOB_INPUT_FORMAT_TSV,
+    "text": pb.JOB_INPUT_FORMAT_TEXT,
+    "parquet": pb.JOB_INPUT_FORMAT_PARQUET,
+}
+_COMPRESSIONS: dict[str | None, "pb.JobInputCompression.ValueType"] = {
+    None: pb.JOB_INPUT_COMPRESSION_UNSPECIFIED,
+    "none": pb.JOB_INPUT_COMPRESSION_NONE,
+    "gzip": pb.JOB_INPUT_COMPRESSION_GZIP,
+    "zstd": pb.JOB_INPUT_COMPRESSION_ZSTD,
+}
+_SUFFIXES: dict[str, JobFormat] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".txt": "text",
+    ".parquet": "parquet",
+}
+_COMPRESSED = (".gz", ".zst")
+_PIECE_BYTES = 256 * 1024
+
+
+def is_uri(text: str) -> bool:
+    """Whether the server is to read it, as "s3://bucket/lines.jsonl"."""
+    return "://" in text
+
+
+def format_of(file: Path) -> JobFormat:
+    """By the suffix, below one of a compression; JSON Lines for one that is not known."""
+    suffixes = [suffix.lower() for suffix in file.suffixes]
+    if suffixes and suffixes[-1] in _COMPRESSED:
+        suffixes.pop()
+    return _SUFFIXES.get(suffixes[-1] if suffixes else "", "jsonl")
+
+
+def input_message(
+    lines: JobLines,
+    *,
+    format: JobFormat | None,  # noqa: A002 - the API's name for it
+    compression: JobCompression | None,
+    text_field: str,
+    custom_id_field: str,
+    question_field: str,
+) -> pb.JobInput:
+    """How the server is to read it; InvalidRequestError names what is none of the choices."""
+    if isinstance(lines, str) and not is_uri(lines):
+        raise _wrong("lines", f"{lines!r} is no URI: give a Path for a file, a list for texts")
+    if format is None and isinstance(lines, Path):
+        format = format_of(lines)  # noqa: A001
+    if format not in _FORMATS:
+        raise _wrong("format", f"{format!r} is none of {', '.join(filter(None, _FORMATS))}")
+    if compression not in _COMPRESSIONS:
+        known = ", ".join(filter(None, _COMPRESSIONS))
+        raise _wrong("compression", f"{compression!r} is none of {known}")
+    return pb.JobInput(
+        uri=lines if isinstance(lines, str) else "",
+        format=_FORMATS[format],
+        compression=_COMPRESSIONS[compression],
+        text_field=text_field,
+        custom_id_field=custom_id_field,
+        question_field=question_field,
+    )
+
+
+def pieces(lines: JobLines, text_field: str) -> Iterator[bytes]:
+    """The bytes to upload, a piece at a time; none for a URI.  OSError as the file raises it."""
+    if isinstance(lines, str):
+        return
+    if isinstance(lines, Path):
+        with lines.open("rb") as file:
+            yield from _pieces_of_file(file.read)
+    elif isinstance(lines, Readable):
+        yield from _pieces_of_file(lines.read)
+    else:
+        yield from _pieces_of_lines(lines, text_field or "text")
+
+
+def _pieces_of_file(read: Callable[[int], bytes]) -> Iterator[bytes]:
+    while piece := read(_PIECE_BYTES):
+        yield piece
+
+
+def _pieces_of_lines(
+    lines: Iterable[str | Mapping[str, object]], text_field: str
+) -> Iterator[bytes]:
+    piece = bytearray()
+    for line in lines:
+        row = {text_field: line} if isinstance(line, str) else dict(line)
+        piece += json.dumps(row, ensure_ascii=False).encode() + b"\n"
+        if len(piece) >= _PIECE_BYTES:
+            yield bytes(piece)
+            piece.clear()
+    if piece:
+        yield bytes(piece)
+
+
+def _wrong(field: str, problem: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"{field}: {problem}",
+        reason="INVALID_INPUT",
+        violations=(FieldViolation(field, problem),),
+    )

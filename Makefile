@@ -10,6 +10,8 @@ PYTHON ?= python3.11
 TORCH := torch==2.13.0
 UV := uv==0.13.9
 TRITON := nvidia-pytriton==0.7.0
+DEBIAN_REDIS := redis-server redis-tools libatomic1 libhiredis0.14 libjemalloc2 liblua5.1-0 liblzf1 \
+	lua-bitop lua-cjson
 
 EXAMPLES := en-fr deb-summary deb-section
 TASK_en-fr := translation
@@ -30,7 +32,7 @@ help: ## Show this list
 	@echo
 
 .PHONY: demo
-demo: setup models ## Translate, summarize and classify real text, then stop everything
+demo: setup models ## Translate, summarize and classify real text, run a batch, stop everything
 	@$(BIN)/python -m deploy.local demo
 
 .PHONY: up
@@ -50,6 +52,9 @@ down: .venv/.installed ## Stop what `make up` started
 .PHONY: setup
 setup: .venv/.installed .triton/.installed ## Make both Python environments; start nothing
 
+.PHONY: debian-redis
+debian-redis: .debian-redis/redis-server ## Unpack Debian's Redis for the tests; needs no root
+
 .PHONY: models
 models: .venv/.installed $(EXPORTED) ## Import the example checkpoints to model_repository/
 
@@ -66,7 +71,7 @@ train-%: corpus/en-fr.train.jsonl ## Train one example, such as `make train-deb-
 .PHONY: clean
 clean: ## Stop the stack; remove environments, exported models and caches
 	@if [[ -x $(BIN)/python && -e .run/stack.json ]]; then $(BIN)/python -m deploy.local down; fi
-	rm -rf .venv .triton .run $(VARIANTS) .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	rm -rf .venv .triton .run .debian-redis $(VARIANTS) .mypy_cache .ruff_cache .pytest_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Work on it
@@ -77,6 +82,10 @@ test: setup models ## Run every test that needs no GPU and no root
 
 test-%: setup models ## Run the tests of one folder, such as `make test-sdk`
 	$(BIN)/python -m pytest tests/$*
+
+.PHONY: test-faults
+test-faults: setup models ## Run every fault of batch jobs against the real servers (15 minutes)
+	SEQWAY_FAULTS=all $(BIN)/python -m pytest tests/faults
 
 .PHONY: lint
 lint: .venv/.installed ## Check style and types
@@ -131,6 +140,16 @@ protos: .venv/.installed ## Generate the Python stubs of protos/
 	$(BIN)/uv pip install --quiet --python .triton/bin/python -r $<
 	$(BIN)/uv pip install --quiet --python .triton/bin/python --no-deps $(TRITON)
 	@touch $@
+
+# Debian's own Redis, unpacked without root, for the tests to run over beside the wheel's server.
+.debian-redis/redis-server:
+	@mkdir -p .debian-redis/lists/partial .debian-redis/packages
+	cd .debian-redis/packages && apt-get -q -q -o Dir::State::Lists=$(CURDIR)/.debian-redis/lists update \
+		&& apt-get -q -q -o Dir::State::Lists=$(CURDIR)/.debian-redis/lists download $(DEBIAN_REDIS)
+	for package in .debian-redis/packages/*.deb; do dpkg-deb -x "$$package" .debian-redis/root; done
+	@printf '#!/bin/sh\nhere=$$(dirname "$$(readlink -f "$$0")")\n%s\n' \
+		'LD_LIBRARY_PATH="$$here/root/usr/lib/$$(uname -m)-linux-gnu" exec "$$here/root/usr/bin/redis-server" "$$@"' > $@
+	@chmod +x $@
 
 # Both variants of an example come from one import.
 model_repository/%_fp32/.exported model_repository/%_int8/.exported: \

@@ -59,7 +59,7 @@ class Creator:
         except BaseException:
             # What is left when the store is away now, the reconciler removes.
             with contextlib.suppress(StoreUnavailableError):
-                self._discard(order, job, upload)
+                self._discard(job, upload)
             raise
 
     def _upload(self, order: Order, job: str, upload: str, items: Iterable[Item]) -> JobRecord:
@@ -98,11 +98,16 @@ class Creator:
         index = layout.index(record.tenant, record.created, record.id)
         self._store.create(index, b"")
         self._archive.activate(record.id, record.tenant)
-        if self._store.create(layout.record(record.id), JOBS.encode(record)):
+        is_ours = self._store.create(layout.record(record.id), JOBS.encode(record))
+        # A refused call with the same id may have removed the mark.
+        self._archive.activate(record.id, record.tenant)
+        if is_ours:
             return record
         existing = self._archive.record(record.id)
         assert existing is not None, "it was there a moment ago, and no job is deleted that runs"
-        self._store.delete(index)
+        # Calls of the same millisecond have the same entry.
+        if index != layout.index(existing.tenant, existing.created, existing.id):
+            self._store.delete(index)
         self._store.delete_folder(layout.upload_folder(record.id, record.upload))
         if existing.digest != record.digest:
             raise RequestIdConflictError(
@@ -112,11 +117,12 @@ class Creator:
             )
         return existing
 
-    def _discard(self, order: Order, job: str, upload: str) -> None:
+    def _discard(self, job: str, upload: str) -> None:
         existing = self._archive.record(job)
         if existing is None or existing.upload != upload:
             self._store.delete_folder(layout.upload_folder(job, upload))
-        if existing is None and not order.request_id:
+        if existing is None:
+            # A call beside this one with the same id marks the job again, once it has its record.
             self._store.delete(layout.active(job))
 
 

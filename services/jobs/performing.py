@@ -158,7 +158,9 @@ class Performer:
             )
         )
         for item, each in zip(items, answer.classifications, strict=True):
-            labels = [{"label": one.label, "score": one.score} for one in each.labels]
+            labels = [
+                {"label": one.label, "score": one.score, "logit": one.logit} for one in each.labels
+            ]
             said = {"labels": labels, "input_tokens": each.input_tokens}
             done[item.index] = _success(said, each.warnings, answer.account.variant)
 

@@ -1,9 +1,11 @@
 """The object store: whole objects, created once, listed in order."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
@@ -21,14 +23,18 @@ class Store:
     Every method raises StoreUnavailableError when the store does not do what it was asked.
     """
 
-    def __init__(self, backend: Any) -> None:
+    def __init__(self, backend: Any, folder: Path | None = None) -> None:
+        """`folder` is where a local backend keeps the objects."""
         self._backend = backend
+        self._folder = folder
 
     def create(self, key: str, data: bytes) -> bool:
         """Writes an object that is not there yet; False when there is one.  Atomic."""
         try:
             with _faults(key):
                 obstore.put(self._backend, key, data, mode="create")
+                if self._folder is not None:
+                    _sync(self._folder, self._folder / key)
         except AlreadyExistsError:
             return False
         return True
@@ -83,6 +89,19 @@ class Store:
             yield writer  # type: ignore[misc]
 
 
+def _sync(root: Path, path: Path) -> None:
+    """Has a new file and its names outlive a loss of power, which obstore leaves to chance."""
+    for each in (path, *path.parents):
+        with suppress(FileNotFoundError):  # somebody has deleted it already
+            descriptor = os.open(each, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        if each == root:
+            return
+
+
 @contextmanager
 def _faults(key: str) -> Iterator[None]:
     try:
@@ -106,7 +125,8 @@ def open_store(url: str) -> Store:
     if scheme == "memory":
         return Store(MemoryStore())
     if scheme == "file":
-        return Store(from_url(url, mkdir=True))
+        folder = Path(unquote(urlsplit(url).path))
+        return Store(from_url(url, mkdir=True, automatic_cleanup=True), folder)
     if scheme in ("s3", "gs"):
         return Store(from_url(url))
     raise ValueError(f"{url!r} is no file://, s3:// or gs:// URL")

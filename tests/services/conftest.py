@@ -1,10 +1,14 @@
-"""Stacks of a twin, a gateway and a channel, taken down after each test."""
+"""Stacks of a twin, a gateway and a channel; real servers that batch jobs stand on."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
 
 import grpc
 import pytest
 from gateway_stack import MakeStack, Stack, wait_until
+from jobs_bench import Bench, make_bench
+from redis_server import RedisServer, binaries
+from s3_server import S3Server
 
 from services.gateway.server import Gateway
 from services.gateway.settings import GatewaySettings
@@ -53,3 +57,42 @@ async def make_stack() -> AsyncIterator[MakeStack]:
 @pytest.fixture
 async def stack(make_stack: MakeStack) -> Stack:
     return await make_stack()
+
+
+@pytest.fixture(scope="session", params=list(binaries()))
+def redis_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RedisServer]:
+    server = RedisServer(binaries()[request.param], tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store_url(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    if request.param == "folder":
+        return f"file://{tmp_path}/store"
+    server: S3Server = request.getfixturevalue("s3_server")
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    return f"{server.url}/{tmp_path.name}"
+
+
+@pytest.fixture
+def bench(redis_server: RedisServer, store_url: str) -> Iterator[Bench]:
+    with redis_server.client() as client:
+        client.flushall()
+    bench = make_bench(redis_server.url, store_url)
+    yield bench
+    bench.close()

@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 from seqway.v1 import (
     classification_pb2_grpc,
+    job_pb2_grpc,
     model_pb2_grpc,
     question_answering_pb2_grpc,
     summarization_pb2_grpc,
@@ -37,6 +38,7 @@ class Stack:
         self.summarization: Any = summarization_pb2_grpc.SummarizationServiceStub(self.channel)
         self.classification: Any = classification_pb2_grpc.ClassificationServiceStub(self.channel)
         self.questions: Any = question_answering_pb2_grpc.QuestionAnsweringServiceStub(self.channel)
+        self.jobs: Any = job_pb2_grpc.JobServiceStub(self.channel)
         self.models: Any = model_pb2_grpc.ModelServiceStub(self.channel)
         self.health: Any = health_pb2_grpc.HealthStub(self.channel)
 

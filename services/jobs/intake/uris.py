@@ -24,8 +24,8 @@ def open_uri(uri: str, allowed: Sequence[str]) -> Iterator[Iterator[bytes]]:
     """
     if not allowed:
         raise _refusal(
-            "this server reads no URIs: send the input in the call, or have its operator set"
-            " SEQWAY_JOB_INPUT_URIS"
+            "can't be read, as this server reads none: send the input in the call, or have its"
+            " operator set SEQWAY_JOB_INPUT_URIS"
         )
     try:
         parts = urlsplit(uri)
@@ -81,4 +81,4 @@ def _stream(answer: Any) -> Iterator[bytes]:
 
 
 def _refusal(what: str) -> UnreadableUriError:
-    return UnreadableUriError(f"spec.input.uri: {what}", field="spec.input.uri")
+    return UnreadableUriError(f"the URI {what}", field="spec.input.uri")

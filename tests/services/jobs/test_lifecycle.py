@@ -5,7 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from bench import Bench, KilledError
+from jobs_bench import Bench, KilledError
 
 from services.jobs import layout
 from services.jobs.errors import (

@@ -13,7 +13,7 @@ from seqway.cli.connection import Connection
 from seqway.cli.flag_groups import with_flag_groups
 from seqway.cli.jobs.arguments import JobId, Labels, labels_of
 from seqway.cli.jobs.output import print_jobs
-from seqway.cli.jobs.words import state, when
+from seqway.cli.jobs.words import state, when, when_shortly
 from seqway.cli.output import AsJson
 from seqway.results import Job, JobState
 
@@ -75,21 +75,28 @@ def _state_named(name: str) -> JobState:
 
 
 def _table(jobs: list[Job]) -> Table:
+    """Fits 80 columns, and never shortens an id."""
     table = Table(box=SIMPLE)
-    for title in ("Job", "State", "Task", "Done", "Failed", "Created", "Labels"):
-        right = title in ("Done", "Failed")
-        table.add_column(title, justify="right" if right else "left", no_wrap=title != "Labels")
+    table.add_column("Job", no_wrap=True)
+    table.add_column("State")
+    table.add_column("Task", no_wrap=True)
+    table.add_column("Done")
+    table.add_column("Created", no_wrap=True)
+    labelled = any(job.labels for job in jobs)
+    if labelled:
+        table.add_column("Labels", overflow="fold")
     for job in jobs:
+        labels = [escape(_labels(job))] if labelled else []
         table.add_row(
-            job.id,
-            state(job),
-            _task(job),
-            f"{job.counts.done:,}/{job.counts.total:,}",
-            f"{job.counts.failed:,}",
-            when(job.create_time),
-            escape(_labels(job)),
+            job.id, state(job), _task(job), _done(job), when_shortly(job.create_time), *labels
         )
     return table
+
+
+def _done(job: Job) -> str:
+    counts = job.counts
+    failed = f" ({counts.failed:,} failed)" if counts.failed else ""
+    return f"{counts.done:,}/{counts.total:,}{failed}"
 
 
 def _description(job: Job) -> Table:

@@ -45,3 +45,8 @@ def state(job: Job) -> str:
 def when(time: datetime | None) -> str:
     """In this machine's zone."""
     return "" if time is None else f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def when_shortly(time: datetime) -> str:
+    """The same, for tables."""
+    return f"{time.astimezone():%m-%d %H:%M}"

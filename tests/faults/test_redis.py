@@ -1,0 +1,86 @@
+"""Redis that dies, forgets, hangs and is full."""
+
+import time
+
+import pytest
+from seqway import SeqwayError
+
+from tests.faults.stack import BrokenStack
+
+
+def test_it_comes_back_empty(broken: BrokenStack) -> None:
+    job = broken.submit_and_start()
+    broken.forget_redis()
+    broken.restore()
+    broken.check(job)
+
+
+def test_everything_in_it_is_flushed(broken: BrokenStack) -> None:
+    job = broken.submit_and_start()
+    with broken.redis() as client:
+        client.flushall()
+    broken.check(job)
+
+
+@pytest.mark.slow_fault
+def test_it_is_restarted_with_what_it_knew(broken: BrokenStack) -> None:
+    job = broken.submit_and_start()
+    broken.kill_service("redis")
+    broken.restore()
+    broken.check(job)
+
+
+@pytest.mark.slow_fault
+def test_it_is_away_for_30_s_three_times(broken: BrokenStack) -> None:
+    """Each time a job is taken while it is away, and every worker consumes again behind it."""
+    jobs = [broken.submit_and_start(4000)]
+    for turn in range(3):
+        broken.kill_service("redis")
+        jobs.append(broken.submit(100, seed=turn + 1))
+        time.sleep(30)
+        broken.restore()
+        time.sleep(5)
+    for job in jobs:
+        broken.check(job)
+
+
+def test_it_takes_no_more(broken: BrokenStack) -> None:
+    """At maxmemory: a job is taken all the same, and done when there is room."""
+    job = broken.submit_and_start()
+    with broken.redis() as client:
+        client.config_set("maxmemory", 1)
+        try:
+            second = broken.submit(100, seed=1)
+            time.sleep(5)
+        finally:
+            client.config_set("maxmemory", 0)
+    broken.check(job)
+    broken.check(second)
+
+
+@pytest.mark.slow_fault
+def test_it_hangs(broken: BrokenStack) -> None:
+    """A submit fails or succeeds within its timeouts, and never hangs."""
+    job = broken.submit_and_start()
+    broken.freeze("redis")
+    try:
+        began = time.monotonic()
+        second = broken.submit(100, seed=1)
+        assert time.monotonic() - began < 20
+        time.sleep(10)
+    finally:
+        broken.thaw("redis")
+    broken.check(job)
+    broken.check(second)
+
+
+def test_workers_do_not_read_a_stream_of_garbage_for_ever(broken: BrokenStack) -> None:
+    """Messages of unknown jobs, and of chunks that are done, are dropped."""
+    done = broken.check(broken.submit(100))
+    with broken.redis() as client:
+        client.zadd("seqway:out", {f"{done.id}/1/0": 0, "nothing/1/0": 0})
+    job = broken.submit(200, seed=1)
+    broken.check(job)
+    assert broken.check(broken.client.jobs.get(done.id)) == done
+    with pytest.raises(SeqwayError):
+        broken.client.jobs.get("nothing")

@@ -30,6 +30,8 @@ def celery_app(settings: JobSettings) -> Celery:
     app.conf.update(
         broker_connection_max_retries=None,
         broker_connection_retry_on_startup=True,
+        # A Redis at its maxmemory would end the worker.
+        broker_channel_error_retry=True,
         broker_transport_options={
             "visibility_timeout": visibility,
             "socket_keepalive": True,

@@ -24,23 +24,7 @@ PATIENCE = 150.0
 _MORE_DESCRIPTORS = 25
 _MORE_MEMORY = 120 * 2**20
 
-WORDS = [
-    "a",
-    "small",
-    "fast",
-    "text",
-    "editor",
-    "for",
-    "the",
-    "console",
-    "with",
-    "files",
-    "and",
-    "many",
-    "fonts",
-    "in",
-    "it",
-]
+WORDS = "a small fast text editor for the console with files and many fonts in it".split()  # noqa: SIM905
 
 
 def texts(count: int, seed: int = 0) -> list[str]:
@@ -50,6 +34,11 @@ def texts(count: int, seed: int = 0) -> list[str]:
         " ".join(WORDS[(seed + n // size**k + k) % size] for k in range(6)) + f" {seed}-{n}"
         for n in range(count)
     ]
+
+
+def lines(count: int, seed: int = 0) -> list[dict[str, str]]:
+    """The same, with ids."""
+    return [{"text": text, "custom_id": f"id-{n}"} for n, text in enumerate(texts(count, seed))]
 
 
 def wait_until(probe: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:

@@ -9,24 +9,25 @@ from seqway import InvalidRequestError, Job, JobState, SeqwayError
 
 from deploy.local import processes
 from deploy.local.workers import controller_service
-from tests.faults.stack import BrokenStack, texts, wait_until
+from tests.faults.stack import BrokenStack, lines, wait_until
 
 _ENDS = {JobState.SUCCEEDED, JobState.CANCELLED}
 
 
 def test_fifty_submits_with_one_request_id(broken: BrokenStack) -> None:
-    lines = [{"text": text, "custom_id": f"id-{n}"} for n, text in enumerate(texts(100))]
     request_id = f"fifty-{time.time()}"
 
     def submit(_: int) -> Job:
-        return broken.client.jobs.translate(lines, source="en", target="fr", request_id=request_id)
+        return broken.client.jobs.translate(
+            lines(100), source="en", target="fr", request_id=request_id
+        )
 
     with ThreadPoolExecutor(50) as pool:
         jobs = list(pool.map(submit, range(50)))
     assert len({job.id for job in jobs}) == 1
     broken.check(jobs[0])
     with pytest.raises(InvalidRequestError) as caught:
-        broken.client.jobs.translate(lines[:50], source="en", target="fr", request_id=request_id)
+        broken.client.jobs.translate(lines(50), source="en", target="fr", request_id=request_id)
     assert caught.value.reason == "REQUEST_ID_CONFLICT"
     assert broken.client.jobs.get(jobs[0].id).counts.total == 100
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 
 import grpc
 from seqway.v1.classification_pb2_grpc import add_ClassificationServiceServicer_to_server
+from seqway.v1.job_pb2_grpc import add_JobServiceServicer_to_server
 from seqway.v1.model_pb2_grpc import add_ModelServiceServicer_to_server
 from seqway.v1.question_answering_pb2_grpc import add_QuestionAnsweringServiceServicer_to_server
 from seqway.v1.summarization_pb2_grpc import add_SummarizationServiceServicer_to_server
 from seqway.v1.translation_pb2_grpc import add_TranslationServiceServicer_to_server
 
 from tests.sdk.servicers.classification import FakeClassification
+from tests.sdk.servicers.jobs import FakeJobs
 from tests.sdk.servicers.models import FakeModels
 from tests.sdk.servicers.question_answering import FakeQuestionAnswering
 from tests.sdk.servicers.summarization import FakeSummarization
@@ -26,6 +28,7 @@ class FakeServer:
     summarization: FakeSummarization = field(default_factory=FakeSummarization)
     classification: FakeClassification = field(default_factory=FakeClassification)
     question_answering: FakeQuestionAnswering = field(default_factory=FakeQuestionAnswering)
+    jobs: FakeJobs = field(default_factory=FakeJobs)
     models: FakeModels = field(default_factory=FakeModels)
 
 
@@ -37,6 +40,7 @@ def running_server() -> Iterator[FakeServer]:
     add_SummarizationServiceServicer_to_server(fakes.summarization, running)
     add_ClassificationServiceServicer_to_server(fakes.classification, running)
     add_QuestionAnsweringServiceServicer_to_server(fakes.question_answering, running)
+    add_JobServiceServicer_to_server(fakes.jobs, running)
     add_ModelServiceServicer_to_server(fakes.models, running)
     fakes.address = f"127.0.0.1:{running.add_insecure_port('127.0.0.1:0')}"
     running.start()

@@ -1,0 +1,236 @@
+"""`client.jobs`, blocking and for asyncio."""
+
+import io
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import grpc
+import pytest
+from seqway import (
+    AsyncClient,
+    Client,
+    DeadlineError,
+    InvalidRequestError,
+    JobState,
+    LineStatus,
+    NotFoundError,
+    UnavailableError,
+)
+from seqway.tasks.job_input import JobLines
+from seqway.v1 import job_pb2 as pb
+
+from tests.sdk.server import FakeServer
+from tests.sdk.status import Failure, error_info
+
+LINES = [{"text": "one", "custom_id": "a"}, {"text": "bad"}, {"text": "three"}]
+
+
+def test_a_job_from_creation_to_deletion(server: FakeServer) -> None:
+    with Client(server.address, tenant="me") as client:
+        job = client.jobs.translate(LINES, source="en", target="fr", labels={"a": "b"})
+        assert (job.state, job.counts.total, job.counts.done) == (JobState.QUEUED, 3, 0)
+        assert (job.source_language, job.labels) == ("en", {"a": "b"})
+        ended = client.jobs.wait(job.id)
+        assert ended.state is JobState.PARTIALLY_SUCCEEDED
+        assert ended.state.ended
+        assert (ended.counts.succeeded, ended.counts.failed, ended.counts.done) == (2, 1, 3)
+        first, second, third = client.jobs.results(job.id)
+        assert (first.index, first.custom_id, first.text, first.succeeded) == (0, "a", "ONE", True)
+        assert (second.status, second.succeeded) == (LineStatus.FAILED, False)
+        assert second.error is not None
+        assert second.error.reason == "TEXT_TOO_LONG"
+        assert third.model == "en-fr_int8"
+        assert [one.index for one in client.jobs.results(job.id, which="errors")] == [1]
+        assert [one.index for one in client.jobs.results(job.id, which="succeeded")] == [0, 2]
+        assert client.jobs.resume(job.id).run == 2
+        assert client.jobs.cancel(job.id).cancel_requested
+        client.jobs.delete(job.id)
+        with pytest.raises(NotFoundError):
+            client.jobs.get(job.id)
+    assert server.jobs.tenants == ["me"]
+
+
+async def test_the_same_for_asyncio(server: FakeServer) -> None:
+    async with AsyncClient(server.address) as client:
+        job = await client.jobs.translate(LINES, source="en", target="fr")
+        assert (await client.jobs.wait(job.id)).counts.done == 3
+        texts = [one.text async for one in client.jobs.results(job.id)]
+        assert texts == ["ONE", "", "THREE"]
+        assert [one.id async for one in client.jobs.list()] == [job.id]
+        assert (await client.jobs.resume(job.id)).run == 2
+        assert (await client.jobs.cancel(job.id)).cancel_requested
+        await client.jobs.delete(job.id)
+        with pytest.raises(NotFoundError):
+            await client.jobs.get(job.id)
+
+
+def test_every_task_has_its_arguments(server: FakeServer) -> None:
+    with Client(server.address) as client:
+        client.jobs.translate(["x"], source="en", target="fr", glossary={"a": "b"}, model="m")
+        client.jobs.summarize(["x"], length="short")
+        client.jobs.classify(["x"], top_k=2, threshold=0.5)
+        client.jobs.ask([{"question": "q", "text": "t"}], top_k=3, question_field="q")
+        with pytest.raises(TypeError, match="unexpected argument 'sorce'"):
+            client.jobs.translate(["x"], sorce="en", target="fr")  # type: ignore[call-arg]
+        with pytest.raises(TypeError, match="missing argument 'source'"):
+            client.jobs.translate(["x"], target="fr")  # type: ignore[call-arg]
+    translate, summarize, classify, ask = server.jobs.specs
+    assert translate.translate.source_language_code == "en"
+    assert translate.translate.glossary[0].target_term == "b"
+    assert translate.translate.model == "m"
+    assert summarize.summarize.length
+    assert (classify.classify.top_k, classify.classify.threshold) == (2, 0.5)
+    assert (ask.answer_question.top_k, ask.input.question_field) == (3, "q")
+    assert len({one.request_id for one in server.jobs.specs}) == 4
+
+
+def test_the_lines_may_be_many_things(server: FakeServer, tmp_path: Path) -> None:
+    file = tmp_path / "lines.jsonl"
+    file.write_bytes(b'{"text": "a"}\n' * 50_000)
+    inputs: list[tuple[JobLines, bytes]] = [
+        (file, file.read_bytes()),
+        (io.BytesIO(b'{"text": "a"}\n'), b'{"text": "a"}\n'),
+        (["é", "b"], '{"text": "é"}\n{"text": "b"}\n'.encode()),
+        (({"text": str(n)} for n in range(2)), b'{"text": "0"}\n{"text": "1"}\n'),
+        ("s3://bucket/lines.csv", b""),
+    ]
+    with Client(server.address) as client:
+        for lines, sent in inputs:
+            client.jobs.summarize(lines)
+            assert server.jobs.data == sent
+    formats = [spec.input.format for spec in server.jobs.specs]
+    assert formats == [pb.JOB_INPUT_FORMAT_JSON_LINES, *[pb.JOB_INPUT_FORMAT_UNSPECIFIED] * 4]
+    assert server.jobs.specs[-1].input.uri == "s3://bucket/lines.csv"
+
+
+@pytest.mark.parametrize(
+    ("name", "format_"),
+    [
+        ("a.csv", pb.JOB_INPUT_FORMAT_CSV),
+        ("a.TSV.gz", pb.JOB_INPUT_FORMAT_TSV),
+        ("a.txt.zst", pb.JOB_INPUT_FORMAT_TEXT),
+        ("a.parquet", pb.JOB_INPUT_FORMAT_PARQUET),
+        ("a", pb.JOB_INPUT_FORMAT_JSON_LINES),
+    ],
+)
+def test_the_name_of_a_file_tells_its_format(
+    server: FakeServer, tmp_path: Path, name: str, format_: int
+) -> None:
+    (tmp_path / name).write_bytes(b"{}")
+    with Client(server.address) as client:
+        client.jobs.summarize(tmp_path / name)
+    assert server.jobs.specs[0].input.format == format_
+
+
+def test_what_is_no_input_is_refused(server: FakeServer, tmp_path: Path) -> None:
+    with Client(server.address) as client:
+        with pytest.raises(InvalidRequestError, match="no URI"):
+            client.jobs.summarize("a text")
+        with pytest.raises(FileNotFoundError):
+            client.jobs.summarize(tmp_path / "missing")
+        with pytest.raises(InvalidRequestError, match="priority"):
+            client.jobs.summarize(["x"], priority="urgent")  # type: ignore[arg-type]
+        with pytest.raises(InvalidRequestError, match="format"):
+            client.jobs.summarize(["x"], format="doc")  # type: ignore[arg-type]
+
+        def lines() -> object:
+            yield "one"
+            raise ValueError("mine")
+
+        with pytest.raises(ValueError, match="mine"):
+            client.jobs.summarize(lines())  # type: ignore[arg-type]
+    assert server.jobs.jobs == {}
+
+
+def test_times_are_absolute_or_from_now(server: FakeServer) -> None:
+    when = datetime(2030, 1, 1, tzinfo=UTC)
+    with Client(server.address) as client:
+        client.jobs.summarize(["x"], deadline=when, retention=timedelta(days=2), priority="high")
+        client.jobs.summarize(["x"], deadline=timedelta(hours=1))
+    first, second = server.jobs.specs
+    assert first.deadline.ToDatetime(UTC) == when
+    assert first.retention.seconds == 2 * 86400
+    assert first.priority == pb.JOB_PRIORITY_HIGH
+    assert 3500 < second.deadline.seconds - time.time() <= 3600
+
+
+def test_streams_go_on_when_a_server_is_replaced(server: FakeServer) -> None:
+    with Client(server.address) as client:
+        job = client.jobs.translate(["x"] * 7, source="en", target="fr")
+        server.jobs.breaks = 3
+        seen = [one.counts.pending for one in client.jobs.watch(job.id)]
+        assert seen == sorted(set(seen), reverse=True)
+        assert seen[-1] == 0
+        server.jobs.breaks = 3
+        assert [one.index for one in client.jobs.results(job.id)] == list(range(7))
+
+
+async def test_async_streams_go_on_when_a_server_is_replaced(server: FakeServer) -> None:
+    async with AsyncClient(server.address) as client:
+        job = await client.jobs.translate(["x"] * 7, source="en", target="fr")
+        server.jobs.breaks = 2
+        assert [one.index async for one in client.jobs.results(job.id)] == list(range(7))
+        server.jobs.breaks = 1
+        assert (await client.jobs.wait(job.id)).state is JobState.SUCCEEDED
+
+
+def test_a_token_goes_on_behind_what_was_read(server: FakeServer) -> None:
+    with Client(server.address) as client:
+        job = client.jobs.translate(["x"] * 5, source="en", target="fr")
+        with client.jobs.results(job.id) as stream:
+            assert [next(stream).index, next(stream).index] == [0, 1]
+            token = stream.resume_token
+            assert next(stream).index == 2
+            assert stream.resume_token == token  # the message is not read whole
+        rest = client.jobs.results(job.id, resume_token=token)
+        assert [one.index for one in rest] == [2, 3, 4]
+
+
+def test_patience_ends() -> None:
+    with Client("127.0.0.1:9") as client:
+        began = time.monotonic()
+        with pytest.raises(UnavailableError):
+            list(client.jobs.results("job", patience=0.5))
+        assert 0.5 < time.monotonic() - began < 20
+
+
+def test_other_failures_are_raised_at_once(server: FakeServer) -> None:
+    with Client(server.address) as client:
+        with pytest.raises(NotFoundError) as caught:
+            list(client.jobs.results("nope"))
+        assert caught.value.reason == "UNKNOWN_JOB"
+        job = client.jobs.translate(["x"] * 100, source="en", target="fr")
+        server.jobs.pause = 0.2
+        with pytest.raises(DeadlineError):
+            client.jobs.wait(job.id, timeout=0.5)
+
+
+def test_a_conflict_is_a_request_that_cannot_be_served(server: FakeServer) -> None:
+    details = (error_info("REQUEST_ID_CONFLICT"),)
+    server.jobs.failure = Failure(grpc.StatusCode.ALREADY_EXISTS, "other content", details)
+    with Client(server.address) as client, pytest.raises(InvalidRequestError) as caught:
+        client.jobs.translate(["x"], source="en", target="fr", request_id="a")
+    assert caught.value.reason == "REQUEST_ID_CONFLICT"
+
+
+def test_all_pages_are_listed(server: FakeServer) -> None:
+    with Client(server.address) as client:
+        ids = [client.jobs.summarize(["x"]).id for _ in range(5)]
+        assert [one.id for one in client.jobs.list()] == ids[::-1]
+        list(client.jobs.list(states=[JobState.FAILED], task="summarization", labels={"a": "b"}))
+    request = server.jobs.requests[-1]
+    assert isinstance(request, pb.ListJobsRequest)
+    assert list(request.states) == [pb.JOB_STATE_FAILED]
+    assert dict(request.labels) == {"a": "b"}
+
+
+def test_a_stream_can_be_cancelled_from_another_thread(server: FakeServer) -> None:
+    server.jobs.pause = 0.2
+    with Client(server.address) as client:
+        job = client.jobs.translate(["x"] * 1000, source="en", target="fr")
+        stream = client.jobs.watch(job.id)
+        next(stream)
+        threading.Timer(0.3, stream.cancel).start()
+        assert len(list(stream)) < 100

@@ -40,11 +40,11 @@ class TritonInference:
         self._catalogue = Catalogue(settings.preferred_precisions)
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="inference", daemon=True).start()
-        self._performer, self._watching = asyncio.run_coroutine_threadsafe(
+        self._performer, self._watch, self._watching = asyncio.run_coroutine_threadsafe(
             self._build(), self._loop
         ).result()
 
-    async def _build(self) -> tuple[Performer, asyncio.Task[None]]:
+    async def _build(self) -> tuple[Performer, Watch, asyncio.Task[None]]:
         settings, catalogue = self._settings, self._catalogue
         engine = TritonEngine(
             settings.triton_url, settings.triton_streams, settings.encoder_patience
@@ -57,10 +57,12 @@ class TritonInference:
             Classifier(engine.encoder, catalogue),
             Answerer(engine, engine.encoder, catalogue, settings),
         )
-        return performer, asyncio.create_task(watch.run(), name="watch")
+        return performer, watch, asyncio.create_task(watch.run(), name="watch")
 
-    def is_ready(self, task: Task) -> bool:
+    def is_ready(self, task: Task, *, afresh: bool = False) -> bool:
         """See `services.jobs.running.Inference`."""
+        if afresh:
+            asyncio.run_coroutine_threadsafe(self._watch.look(), self._loop).result()
         try:
             if isinstance(task, TranslationTask):
                 self._catalogue.pick_translator(task.source, task.target, task.model)

@@ -35,8 +35,8 @@ class Cancelled(Exception):  # noqa: N818
 class Inference(Protocol):
     """Answers texts; all its methods block."""
 
-    def is_ready(self, task: Task) -> bool:
-        """Whether a model for the task answers now."""
+    def is_ready(self, task: Task, *, afresh: bool = False) -> bool:
+        """Whether a model for the task answers: when it was last asked, or `afresh`, now."""
         ...
 
     def perform(
@@ -139,6 +139,7 @@ class _Chunk:
         self._heartbeat = heartbeat
         self._until = time.monotonic() + self._settings.chunk_patience
         self._attempt = 0
+        self._has_failed = False
 
     def work(self) -> None:
         """Answers what is to be answered, and commits."""
@@ -239,7 +240,7 @@ class _Chunk:
         except Cancelled:
             pass
         except (UnavailableError, DeadlineError) as error:
-            suspect = True
+            suspect = self._has_failed = True
             logger.warning("an attempt failed", piece=piece.name, error=str(error))
         except SeqwayError as error:
             logger.warning("an attempt could not begin", piece=piece.name, error=str(error))
@@ -263,7 +264,9 @@ class _Chunk:
             sleep=pause,
         )
         try:
-            retrying(lambda: self._inference.is_ready(task))
+            # After a failure the model must be seen to answer: else texts would be blamed for a
+            # Triton that is away.
+            retrying(lambda: self._inference.is_ready(task, afresh=self._has_failed))
         except tenacity.RetryError:
             raise GiveBackError("no model for the task answers") from None
 

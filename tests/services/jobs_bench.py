@@ -41,12 +41,13 @@ class FakeInference:
     kills: set[str] = field(default_factory=set)
     breaks: set[str] = field(default_factory=set)
     ready: bool = True
+    away: bool = False
     seen: list[str] = field(default_factory=list)
     gate: threading.Event | None = None
     started: threading.Event = field(default_factory=threading.Event)
 
-    def is_ready(self, task: Task) -> bool:
-        return self.ready
+    def is_ready(self, task: Task, *, afresh: bool = False) -> bool:
+        return self.ready and not (afresh and self.away)
 
     def perform(
         self,

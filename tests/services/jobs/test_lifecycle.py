@@ -332,3 +332,15 @@ def test_items_survive_the_store(bench: Bench) -> None:
     record = bench.submit(strange)
     items = bench.archive.items(bench.run(record.id), 0)
     assert items == [Item(n, strange[n], f"id-{n}") for n in range(4)]
+
+
+def test_texts_are_not_blamed_for_a_triton_that_is_away(bench: Bench) -> None:
+    """It looks ready and refuses everything: one attempt is counted, and then it is waited for."""
+    record = bench.submit(texts(4))
+    bench.inference.breaks = set(texts(4))
+    bench.inference.away = True
+    bench.pump(1)  # gives the chunk back when its patience is over
+    attempts = list(bench.archive.store.keys(bench.run(record.id).layout.attempts(0)))
+    assert len(attempts) == 1
+    bench.inference.breaks, bench.inference.away = set(), False
+    assert bench.settle(record.id).state is State.SUCCEEDED

@@ -7,7 +7,7 @@ from typing import Any
 
 import pydantic
 import structlog
-from celery import bootsteps
+from celery import bootsteps, signals
 
 from services.inference.errors import UnavailableError
 from services.jobs.board import Board, Ticket
@@ -86,6 +86,12 @@ def reconcile() -> None:
         logger.warning("a look was cut short", error=str(error))
     finally:
         parts.lock.release()
+
+
+@signals.worker_init.connect  # type: ignore[untyped-decorator]
+def give_way(**_: Any) -> None:
+    """Before the pool forks, so that its processes give way too."""
+    os.nice(settings.worker_nice)
 
 
 class Alive(bootsteps.StartStopStep):  # type: ignore[misc]

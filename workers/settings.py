@@ -12,6 +12,12 @@ class WorkerSettings(JobSettings, InferenceSettings):
     worker_soft_shutdown: float = Field(
         default=20.0, ge=0, description="seconds that chunks get to finish at shutdown"
     )
+    worker_nice: int = Field(
+        default=10,
+        ge=0,
+        le=19,
+        description="how much the workers give way to other processes of their machine",
+    )
     worker_stall: float = Field(
         default=10.0,
         gt=0,

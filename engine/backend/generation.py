@@ -7,11 +7,9 @@ watcher looks for callers who left.
 
 import json
 import os
-import queue
 import threading
 import time
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +17,13 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from engine.backend.metrics import EngineMetrics
+from engine.backend.outbox import Message, Outbox
 from engine.runtime.engine import Engine, Settings
 from engine.runtime.request import (
     Event,
     InvalidOptionsError,
     Options,
+    Priority,
     Refused,
     Request,
     parse_options,
@@ -32,14 +32,6 @@ from engine.runtime.scheduler import Limits
 
 WATCH_SECONDS, IDLE_WATCH_SECONDS = 0.001, 0.02
 """How often the watcher looks whether a step was made (it asks Triton at most once a step)."""
-
-
-@dataclass(frozen=True)
-class _Message:
-    key: str
-    sender: Any
-    events: list[Event]
-    last: bool
 
 
 class GenerationVariant:
@@ -52,11 +44,14 @@ class GenerationVariant:
         self._metrics = EngineMetrics(args["model_name"], args["model_instance_name"])
         self._senders: dict[str, Any] = {}
         self._asking = threading.Lock()
-        self._outbox: queue.SimpleQueue[_Message | None] = queue.SimpleQueue()
+        self._outbox = Outbox(self._respond)
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=target, daemon=True, name=name)
-            for name, target in (("seqway-outbox", self._send), ("seqway-watcher", self._watch))
+            for name, target in (
+                ("seqway-outbox", self._outbox.run),
+                ("seqway-watcher", self._watch),
+            )
         ]
         self._engine.start()
         for thread in self._threads:
@@ -71,38 +66,38 @@ class GenerationVariant:
                 texts, options, cancelled = _read(request)
             except InvalidOptionsError as error:
                 refused: list[Event] = [Refused("INVALID_OPTIONS", str(error))]
-                self._outbox.put(_Message(key, sender, refused, last=True))
+                self._outbox.put(Message(key, sender, refused, last=True))
                 continue
             for other in cancelled:
                 self._engine.cancel(other)
             self._senders[key] = sender
-            self._engine.submit(Request(key, texts, options, self._sink(key, sender)))
+            can_wait = options.priority is Priority.BULK and not options.stream
+            self._engine.submit(Request(key, texts, options, self._sink(key, sender, can_wait)))
 
     def finalize(self) -> None:
         """Ends what runs and waits for its last answers to be sent."""
         self._engine.stop()
         self._stopping.set()
-        self._outbox.put(None)
+        self._outbox.close()
         for thread in self._threads:
             thread.join()
 
-    def _sink(self, key: str, sender: Any) -> Any:
+    def _sink(self, key: str, sender: Any, can_wait: bool) -> Any:
         def sink(events: list[Event], last: bool) -> None:
-            self._outbox.put(_Message(key, sender, events, last))
+            self._outbox.put(Message(key, sender, events, last, can_wait))
 
         return sink
 
-    def _send(self) -> None:
-        while (message := self._outbox.get()) is not None:
-            if message.last:
-                with self._asking:
-                    self._senders.pop(message.key, None)
-            text = json.dumps([event.as_dict() for event in message.events], ensure_ascii=False)
-            flags = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL if message.last else 0
-            try:
-                message.sender.send(_response(text), flags=flags)
-            except pb_utils.TritonModelException:
-                self._engine.cancel(message.key)  # the caller is gone
+    def _respond(self, message: Message) -> None:
+        if message.last:
+            with self._asking:
+                self._senders.pop(message.key, None)
+        text = json.dumps([event.as_dict() for event in message.events], ensure_ascii=False)
+        flags = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL if message.last else 0
+        try:
+            message.sender.send(_response(text), flags=flags)
+        except pb_utils.TritonModelException:
+            self._engine.cancel(message.key)  # the caller is gone
 
     def _watch(self) -> None:
         """Cancels what callers left, and brings the metrics up to date, once a step."""
@@ -130,6 +125,7 @@ def _settings(config: dict[str, Any]) -> Settings:
     limits = Limits(
         max_rows=int(values.get("max_rows", Limits.max_rows)),
         max_waiting=int(values.get("max_waiting", Limits.max_waiting)),
+        bulk_rows=int(values.get("bulk_rows", Limits.bulk_rows)),
     )
     lanes = int(values.get("lanes", 0)) or max(1, cores // instances)
     return Settings(lanes=lanes, threads=int(values.get("threads", 1)), limits=limits)

@@ -159,7 +159,7 @@ class Lane:
                 self._finish(row, FinishReason.CANCELLED)
 
     def _admit(self) -> None:
-        rows = sorted(self._scheduler.admit(), key=lambda row: len(row.source))
+        rows = sorted(self._scheduler.admit(time.monotonic()), key=lambda row: len(row.source))
         while rows:
             shortest = len(rows[0].source)
             group = [row for row in rows if len(row.source) < shortest + ENCODER_BUCKET_TOKENS]

@@ -60,7 +60,7 @@ class JobSettings(BaseSettings):
         " chunk",
     )
     bulk_rows: int = Field(
-        default=24, ge=1, description="rows that one chunk has at Triton at a time"
+        default=64, ge=1, description="rows that one chunk has at Triton at a time"
     )
     memo_bytes: int = Field(
         default=64 * 2**20,

@@ -1,0 +1,89 @@
+"""Answers that can wait are joined, and nothing is lost or overtaken."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from engine.backend.outbox import Message, Outbox
+from engine.runtime.request import Refused
+
+
+def _message(key: str, number: int, last: bool = False, can_wait: bool = False) -> Message:
+    return Message(key, None, [Refused("CODE", str(number))], last, can_wait)
+
+
+def _numbers(message: Message) -> list[int]:
+    return [int(event.message) for event in message.events if isinstance(event, Refused)]
+
+
+class Sent(list[Message]):
+    """What was sent; tells when there is so much of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changed = threading.Condition()
+
+    def add(self, message: Message) -> None:
+        with self._changed:
+            self.append(message)
+            self._changed.notify_all()
+
+    def wait_for(self, done: Callable[[], bool]) -> None:
+        with self._changed:
+            assert self._changed.wait_for(done, timeout=20)
+
+
+@pytest.fixture
+def sent() -> Sent:
+    return Sent()
+
+
+def _run(outbox: Outbox) -> None:
+    outbox.close()
+    outbox.run()
+
+
+def test_what_cannot_wait_is_sent_as_it_comes(sent: Sent) -> None:
+    outbox = Outbox(sent.add)
+    messages = [_message("a", 0), _message("b", 1), _message("a", 2, last=True)]
+    for message in messages:
+        outbox.put(message)
+    _run(outbox)
+    assert sent == messages
+
+
+def test_what_can_wait_is_joined_with_what_follows(sent: Sent) -> None:
+    outbox = Outbox(sent.add)
+    outbox.put(_message("bulk", 0, can_wait=True))
+    outbox.put(_message("chat", 1))
+    outbox.put(_message("bulk", 2, can_wait=True))
+    outbox.put(_message("bulk", 3, last=True, can_wait=True))
+    _run(outbox)
+    assert [(one.key, _numbers(one), one.last) for one in sent] == [
+        ("chat", [1], False),
+        ("bulk", [0, 2, 3], True),
+    ]
+
+
+def test_what_can_wait_does_not_wait_for_ever(sent: Sent) -> None:
+    outbox = Outbox(sent.add)
+    thread = threading.Thread(target=outbox.run)
+    thread.start()
+    try:
+        outbox.put(_message("bulk", 0, can_wait=True))
+        sent.wait_for(lambda: len(sent) == 1)
+        outbox.put(_message("bulk", 1, can_wait=True))
+        outbox.put(_message("other", 2, can_wait=True))
+        sent.wait_for(lambda: len(sent) == 3)
+    finally:
+        outbox.close()
+        thread.join(20)
+    assert [_numbers(one) for one in sent] == [[0], [1], [2]]
+
+
+def test_closing_sends_what_is_held(sent: Sent) -> None:
+    outbox = Outbox(sent.add)
+    outbox.put(_message("bulk", 0, can_wait=True))
+    _run(outbox)
+    assert [_numbers(one) for one in sent] == [[0]]

@@ -98,6 +98,10 @@ lint: .venv/.installed ## Check style and types
 bench: setup models .venv/.bench ## Measure our speed beside CTranslate2's and transformers'
 	$(BIN)/python -m tests.benchmarks
 
+.PHONY: bench-jobs
+bench-jobs: setup models ## Measure batch jobs beside a direct client, and their neighbours (12 minutes)
+	$(BIN)/python -m tests.benchmarks.jobs
+
 .PHONY: protos
 protos: .venv/.installed ## Generate the Python stubs of protos/
 	@COMMON=$$($(BIN)/python -c 'import google.rpc as r; print(list(r.__path__)[0] + "/../..")'); \

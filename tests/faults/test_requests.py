@@ -1,5 +1,6 @@
 """Calls that race each other."""
 
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -56,7 +57,10 @@ def test_two_controllers(broken: BrokenStack) -> None:
     ]
     second = processes.spawn("second", tuple(command), launch.environment, log, launch.directory)
     try:
-        wait_until(lambda: b"ready" in log.read_bytes(), "the second controller is ready")
+        with broken.redis() as client:
+            wait_until(
+                lambda: client.exists(_alive(second.pid)) == 1, "the second controller consumes"
+            )
         jobs = [broken.submit_and_start(), broken.submit(300, seed=1)]
         with broken.redis() as client:
             client.flushall()
@@ -64,6 +68,10 @@ def test_two_controllers(broken: BrokenStack) -> None:
             broken.check(job)
     finally:
         processes.stop(second, 20)
+
+
+def _alive(pid: int) -> str:
+    return f"seqway:alive:controller:{socket.gethostname()}:{pid}"
 
 
 def test_a_small_tenant_is_not_kept_waiting(broken: BrokenStack) -> None:

@@ -55,8 +55,8 @@ class Finisher:
             self._store.create(run.layout.result(chunk), encode(lines, run=run.run.number))
 
     def _write_files(self, run: Run) -> None:
-        """All results in one file, and those that did not succeed in another, chunk by chunk."""
-        good = json.dumps(Status.SUCCEEDED.value)
+        """What succeeded in one file, and the rest in another, in order, chunk by chunk."""
+        good = f'"status":{json.dumps(Status.SUCCEEDED.value)}'.encode()
         with (
             self._store.writer(run.layout.output) as output,
             self._store.writer(run.layout.errors) as errors,
@@ -65,9 +65,9 @@ class Finisher:
                 data = self._archive.lines_object(run, chunk)
                 assert data is not None, "every chunk is done"
                 for line in raw_lines(data):
-                    output.write(line + b"\n")
-                    if f'"status":{good}'.encode() not in line[:64]:
-                        errors.write(line + b"\n")
+                    # The status stands behind the index; what callers wrote comes later.
+                    file = output if good in line[:64] else errors
+                    file.write(line + b"\n")
 
     def _record(self, run: Run) -> None:
         counts = self._counter.count(run)

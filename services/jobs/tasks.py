@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from services.inference.catalogue import (
     CLASSIFICATION,
@@ -68,6 +68,23 @@ Task = Annotated[
     TranslationTask | SummarizationTask | ClassificationTask | AnsweringTask,
     Field(discriminator="kind"),
 ]
+
+_TASKS: TypeAdapter[Task] = TypeAdapter(Task)
+_NAMED = ("kind", "model", "source", "target")
+
+
+def options_of(task: Task) -> dict[str, Any]:
+    """What a task sets beside model and languages, as JSON; the seed, of 64 bits, as a string."""
+    values = _TASKS.dump_python(task, mode="json", exclude_defaults=True)
+    generation = values.get("generation", {})
+    if "seed" in generation:
+        generation["seed"] = str(generation["seed"])
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in _NAMED and value not in ("", [], {})
+    }
+
 
 # The task of the catalogue that a model must be for.
 CATALOGUE_TASKS: Mapping[str, str] = {

@@ -89,10 +89,10 @@ class BrokenStack:
         assert (counts.succeeded, counts.failed, counts.cancelled, counts.expired) == tuple(
             found[name] for name in ("succeeded", "failed", "cancelled", "expired")
         )
-        output = (self.store / ended.output_object).read_text().splitlines()
-        errors = (self.store / ended.error_object).read_text().splitlines()
-        assert [json.loads(line)["index"] for line in output] == list(range(total))
-        assert len(errors) == total - counts.succeeded
+        for name, succeeded in ((ended.output_object, True), (ended.error_object, False)):
+            written = (self.store / name).read_text().splitlines()
+            expected = [one.index for one in results if one.succeeded is succeeded]
+            assert [json.loads(line)["index"] for line in written] == expected
         return ended
 
     def wait(self, job: str) -> Job:

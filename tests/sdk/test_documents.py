@@ -31,3 +31,5 @@ def test_the_examples_run(
     for fake in (server.translation, server.summarization, server.classification):
         assert len(fake.requests) > 1
     assert len(server.question_answering.requests) == 1
+    assert [dict(spec.labels) for spec in server.jobs.specs] == [{"from": "docs"}]
+    assert "SUCCEEDED 2 of 2" in shown

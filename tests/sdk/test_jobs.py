@@ -32,6 +32,7 @@ def test_a_job_from_creation_to_deletion(server: FakeServer) -> None:
         job = client.jobs.translate(LINES, source="en", target="fr", labels={"a": "b"})
         assert (job.state, job.counts.total, job.counts.done) == (JobState.QUEUED, 3, 0)
         assert (job.source_language, job.labels) == ("en", {"a": "b"})
+        assert job.options == {"generation": {"num_beams": 0}}
         ended = client.jobs.wait(job.id)
         assert ended.state is JobState.PARTIALLY_SUCCEEDED
         assert ended.state.ended

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import deque
@@ -171,12 +172,11 @@ class Bench:
             assert getattr(progress.counts, status.value) == counted
         final = progress.final
         assert final is not None
-        output = self.archive.store.get(final.output)
-        errors = self.archive.store.get(final.errors)
-        assert output is not None
-        assert errors is not None
-        assert len(output.splitlines()) == total
-        assert len(errors.splitlines()) == total - progress.counts.succeeded
+        for name, succeeded in ((final.output, True), (final.errors, False)):
+            data = self.archive.store.get(name)
+            assert data is not None
+            wanted = [x for x in lines if (x["status"] == Status.SUCCEEDED.value) is succeeded]
+            assert [json.loads(line) for line in data.splitlines()] == wanted
         return lines
 
     def close(self) -> None:

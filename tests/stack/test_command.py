@@ -45,7 +45,7 @@ def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedPro
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=400,
     )
 
 

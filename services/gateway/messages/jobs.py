@@ -31,6 +31,7 @@ from services.jobs.tasks import (
     SummarizationTask,
     Task,
     TranslationTask,
+    options_of,
 )
 
 MAX_REQUEST_ID = 128
@@ -145,6 +146,7 @@ def job_message(progress: Progress) -> pb.Job:
         job.output_object, job.error_object = progress.final.output, progress.final.errors
     if isinstance(task, TranslationTask):
         job.source_language_code, job.target_language_code = task.source, task.target
+    job.options.update(options_of(task))
     return job
 
 

@@ -52,6 +52,7 @@ class FakeJobs(Fake, JobServiceServicer):
             create_time=Timestamp(seconds=1_700_000_000),
             run=1,
         )
+        job.options.update({"generation": {"num_beams": spec.translate.options.num_beams}})
         rows = [json.loads(line) for line in self.data.splitlines()] if self.data else []
         job.counts.total = job.counts.pending = len(rows)
         with self._lock:

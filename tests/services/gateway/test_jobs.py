@@ -11,12 +11,13 @@ from typing import Any
 import grpc
 import pytest
 from gateway_stack import PATIENCE, MakeStack, Stack, failure, wait_until
+from google.protobuf import json_format
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from jobs_bench import Bench
 from redis_server import RedisServer
 from seqway.v1 import job_pb2 as pb
-from seqway.v1.generation_pb2 import GenerationOptions
+from seqway.v1.generation_pb2 import GenerationOptions, Sampling
 from seqway.v1.translation_pb2 import TranslateRequest
 
 Metadata = Sequence[tuple[str, str]]
@@ -119,6 +120,25 @@ async def test_a_job_from_creation_to_deletion(stack: Stack, bench: Bench) -> No
         "UNKNOWN_JOB",
         "id",
     )
+
+
+async def test_a_job_tells_with_which_options_it_runs(stack: Stack) -> None:
+    options = GenerationOptions(num_beams=4)
+    task = TranslateRequest(
+        source_language_code="en",
+        target_language_code="fr",
+        do_not_translate=["Debian"],
+        options=options,
+    )
+    made = (await create(stack, pb.JobSpec(translate=task), lines(1))).job
+    assert json_format.MessageToDict(made.options) == {
+        "do_not_translate": ["Debian"],
+        "generation": {"num_beams": 4},
+    }
+    seeded = GenerationOptions(sampling=Sampling(seed=2**64 - 1))
+    task.options.CopyFrom(seeded)
+    made = (await create(stack, pb.JobSpec(translate=task), lines(1))).job
+    assert made.options["generation"]["seed"] == str(2**64 - 1)
 
 
 async def test_an_input_in_pieces_that_break_lines_and_characters(

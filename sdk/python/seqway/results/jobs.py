@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from seqway.results.classification import LabelScore
 from seqway.results.generation import FinishReason, TokenCounts
@@ -82,7 +83,8 @@ class Job:
 
     `model` is empty when the server picks, `source_language` and `target_language` unless it
     translates.  `end_time` and `delete_time` are None, and the objects empty, before its end.
-    `run` is 1, and one more for each time that the job was resumed.
+    `run` is 1, and one more for each time that the job was resumed.  `options` is all else that the
+    task sets.
     """
 
     id: str
@@ -103,6 +105,7 @@ class Job:
     run: int
     output_object: str
     error_object: str
+    options: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

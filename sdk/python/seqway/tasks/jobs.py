@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypedDict, cast
 
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from seqway import results
@@ -243,6 +244,7 @@ def _job(message: pb.Job) -> results.Job:
         run=message.run,
         output_object=message.output_object,
         error_object=message.error_object,
+        options=MessageToDict(message.options),
     )
 
 

@@ -24,6 +24,7 @@ _sym_db = _symbol_database.Default()
 
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from seqway.v1 import classification_pb2 as seqway_dot_v1_dot_classification__pb2
 from seqway.v1 import generation_pb2 as seqway_dot_v1_dot_generation__pb2
@@ -32,7 +33,7 @@ from seqway.v1 import summarization_pb2 as seqway_dot_v1_dot_summarization__pb2
 from seqway.v1 import translation_pb2 as seqway_dot_v1_dot_translation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13seqway/v1/job.proto\x12\tseqway.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eseqway/v1/classification.proto\x1a\x1aseqway/v1/generation.proto\x1a\"seqway/v1/question_answering.proto\x1a\x1dseqway/v1/summarization.proto\x1a\x1bseqway/v1/translation.proto\"N\n\x10\x43reateJobRequest\x12\"\n\x04spec\x18\x01 \x01(\x0b\x32\x12.seqway.v1.JobSpecH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"0\n\x11\x43reateJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.seqway.v1.Job\"\xff\x03\n\x07JobSpec\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x30\n\ttranslate\x18\x02 \x01(\x0b\x32\x1b.seqway.v1.TranslateRequestH\x00\x12\x30\n\tsummarize\x18\x03 \x01(\x0b\x32\x1b.seqway.v1.SummarizeRequestH\x00\x12.\n\x08\x63lassify\x18\x04 \x01(\x0b\x32\x1a.seqway.v1.ClassifyRequestH\x00\x12;\n\x0f\x61nswer_question\x18\x05 \x01(\x0b\x32 .seqway.v1.AnswerQuestionRequestH\x00\x12\"\n\x05input\x18\x06 \x01(\x0b\x32\x13.seqway.v1.JobInput\x12.\n\x06labels\x18\x07 \x03(\x0b\x32\x1e.seqway.v1.JobSpec.LabelsEntry\x12(\n\x08priority\x18\x08 \x01(\x0e\x32\x16.seqway.v1.JobPriority\x12,\n\x08\x64\x65\x61\x64line\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\tretention\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04task\"\xbc\x01\n\x08JobInput\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12)\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x19.seqway.v1.JobInputFormat\x12\x33\n\x0b\x63ompression\x18\x03 \x01(\x0e\x32\x1e.seqway.v1.JobInputCompression\x12\x12\n\ntext_field\x18\x04 \x01(\t\x12\x17\n\x0f\x63ustom_id_field\x18\x05 \x01(\t\x12\x16\n\x0equestion_field\x18\x06 \x01(\t\"r\n\tJobCounts\x12\r\n\x05total\x18\x01 \x01(\x03\x12\x0f\n\x07pending\x18\x02 \x01(\x03\x12\x11\n\tsucceeded\x18\x03 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x03\x12\x11\n\tcancelled\x18\x05 \x01(\x03\x12\x0f\n\x07\x65xpired\x18\x06 \x01(\x03\"\xdf\x04\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\"\n\x05state\x18\x02 \x01(\x0e\x32\x13.seqway.v1.JobState\x12$\n\x06\x63ounts\x18\x03 \x01(\x0b\x32\x14.seqway.v1.JobCounts\x12\x0c\n\x04task\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12*\n\x06labels\x18\x07 \x03(\x0b\x32\x1a.seqway.v1.Job.LabelsEntry\x12(\n\x08priority\x18\x08 \x01(\x0e\x32\x16.seqway.v1.JobPriority\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x61\x64line\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65lete_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x63\x61ncel_requested\x18\r \x01(\x08\x12\x0b\n\x03run\x18\x0e \x01(\x05\x12\x15\n\routput_object\x18\x0f \x01(\t\x12\x14\n\x0c\x65rror_object\x18\x10 \x01(\t\x12\x1c\n\x14source_language_code\x18\x11 \x01(\t\x12\x1c\n\x14target_language_code\x18\x12 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"!\n\rGetJobRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"-\n\x0eGetJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.seqway.v1.Job\"\xd2\x01\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12#\n\x06states\x18\x03 \x03(\x0e\x32\x13.seqway.v1.JobState\x12\x0c\n\x04task\x18\x04 \x01(\t\x12\x36\n\x06labels\x18\x05 \x03(\x0b\x32&.seqway.v1.ListJobsRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"I\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.seqway.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x0fWatchJobRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"E\n\x10WatchJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.seqway.v1.Job\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"y\n\x12ReadResultsRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\x12*\n\x06\x66ilter\x18\x03 \x01(\x0e\x32\x1a.seqway.v1.JobResultFilter\x12\x0f\n\x07no_wait\x18\x04 \x01(\x08\"R\n\x13ReadResultsResponse\x12%\n\x07results\x18\x01 \x03(\x0b\x32\x14.seqway.v1.JobResult\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"\xee\x02\n\tJobResult\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x11\n\tcustom_id\x18\x02 \x01(\t\x12*\n\x06status\x18\x03 \x01(\x0e\x32\x1a.seqway.v1.JobResultStatus\x12\"\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x13.seqway.v1.JobError\x12\x0c\n\x04text\x18\x05 \x01(\t\x12%\n\x06labels\x18\x06 \x03(\x0b\x32\x15.seqway.v1.LabelScore\x12\"\n\x07\x61nswers\x18\x07 \x03(\x0b\x32\x11.seqway.v1.Answer\x12\x17\n\x0fno_answer_score\x18\x08 \x01(\x01\x12.\n\rfinish_reason\x18\t \x01(\x0e\x32\x17.seqway.v1.FinishReason\x12,\n\x0ctoken_counts\x18\n \x01(\x0b\x32\x16.seqway.v1.TokenCounts\x12\x10\n\x08warnings\x18\x0b \x03(\t\x12\r\n\x05model\x18\x0c \x01(\t\"+\n\x08JobError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"$\n\x10\x43\x61ncelJobRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"0\n\x11\x43\x61ncelJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.seqway.v1.Job\"R\n\x10ResumeJobRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12,\n\x08\x64\x65\x61\x64line\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"0\n\x11ResumeJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.seqway.v1.Job\"$\n\x10\x44\x65leteJobRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x13\n\x11\x44\x65leteJobResponse*\xc0\x01\n\x0eJobInputFormat\x12 \n\x1cJOB_INPUT_FORMAT_UNSPECIFIED\x10\x00\x12\x1f\n\x1bJOB_INPUT_FORMAT_JSON_LINES\x10\x01\x12\x18\n\x14JOB_INPUT_FORMAT_CSV\x10\x02\x12\x18\n\x14JOB_INPUT_FORMAT_TSV\x10\x03\x12\x19\n\x15JOB_INPUT_FORMAT_TEXT\x10\x04\x12\x1c\n\x18JOB_INPUT_FORMAT_PARQUET\x10\x05*\x9c\x01\n\x13JobInputCompression\x12%\n!JOB_INPUT_COMPRESSION_UNSPECIFIED\x10\x00\x12\x1e\n\x1aJOB_INPUT_COMPRESSION_NONE\x10\x01\x12\x1e\n\x1aJOB_INPUT_COMPRESSION_GZIP\x10\x02\x12\x1e\n\x1aJOB_INPUT_COMPRESSION_ZSTD\x10\x03*q\n\x0bJobPriority\x12\x1c\n\x18JOB_PRIORITY_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_PRIORITY_LOW\x10\x01\x12\x17\n\x13JOB_PRIORITY_NORMAL\x10\x02\x12\x15\n\x11JOB_PRIORITY_HIGH\x10\x03*\xee\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x18\n\x14JOB_STATE_FINALIZING\x10\x03\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x04\x12!\n\x1dJOB_STATE_PARTIALLY_SUCCEEDED\x10\x05\x12\x14\n\x10JOB_STATE_FAILED\x10\x06\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x07\x12\x15\n\x11JOB_STATE_EXPIRED\x10\x08*s\n\x0fJobResultFilter\x12!\n\x1dJOB_RESULT_FILTER_UNSPECIFIED\x10\x00\x12\x1f\n\x1bJOB_RESULT_FILTER_SUCCEEDED\x10\x01\x12\x1c\n\x18JOB_RESULT_FILTER_ERRORS\x10\x02*\xb3\x01\n\x0fJobResultStatus\x12!\n\x1dJOB_RESULT_STATUS_UNSPECIFIED\x10\x00\x12\x1f\n\x1bJOB_RESULT_STATUS_SUCCEEDED\x10\x01\x12\x1c\n\x18JOB_RESULT_STATUS_FAILED\x10\x02\x12\x1f\n\x1bJOB_RESULT_STATUS_CANCELLED\x10\x03\x12\x1d\n\x19JOB_RESULT_STATUS_EXPIRED\x10\x04\x32\xc9\x04\n\nJobService\x12H\n\tCreateJob\x12\x1b.seqway.v1.CreateJobRequest\x1a\x1c.seqway.v1.CreateJobResponse(\x01\x12=\n\x06GetJob\x12\x18.seqway.v1.GetJobRequest\x1a\x19.seqway.v1.GetJobResponse\x12\x43\n\x08ListJobs\x12\x1a.seqway.v1.ListJobsRequest\x1a\x1b.seqway.v1.ListJobsResponse\x12\x45\n\x08WatchJob\x12\x1a.seqway.v1.WatchJobRequest\x1a\x1b.seqway.v1.WatchJobResponse0\x01\x12N\n\x0bReadResults\x12\x1d.seqway.v1.ReadResultsRequest\x1a\x1e.seqway.v1.ReadResultsResponse0\x01\x12\x46\n\tCancelJob\x12\x1b.seqway.v1.CancelJobRequest\x1a\x1c.seqway.v1.CancelJobResponse\x12\x46\n\tResumeJob\x12\x1b.seqway.v1.ResumeJobRequest\x1a\x1c.seqway.v1.ResumeJobResponse\x12\x46\n\tDeleteJob\x12\x1b.seqway.v1.DeleteJobRequest\x1a\x1c.seqway.v1.DeleteJobResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13seqway/v1/job.proto\x12\tseqway.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eseqway/v1/classification.proto\x1a\x1aseqway/v1/generation.proto\x1a\"seqway/v1/question_answering.proto\x1a\x1dseqway/v1/summarization.proto\x1a\x1bseqway/v1/translation.proto\"N\n\x10\x43reateJobRequest\x12\"\n\x04spec\x18\x01 \x01(\x0b\x32\x12.seqway.v1.JobSpecH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"0\n\x11\x43reateJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.seqway.v1.Job\"\xff\x03\n\x07JobSpec\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x30\n\ttranslate\x18\x02 \x01(\x0b\x32\x1b.seqway.v1.TranslateRequestH\x00\x12\x30\n\tsummarize\x18\x03 \x01(\x0b\x32\x1b.seqway.v1.SummarizeRequestH\x00\x12.\n\x08\x63lassify\x18\x04 \x01(\x0b\x32\x1a.seqway.v1.ClassifyRequestH\x00\x12;\n\x0f\x61nswer_question\x18\x05 \x01(\x0b\x32 .seqway.v1.AnswerQuestionRequestH\x00\x12\"\n\x05input\x18\x06 \x01(\x0b\x32\x13.seqway.v1.JobInput\x12.\n\x06labels\x18\x07 \x03(\x0b\x32\x1e.seqway.v1.JobSpec.LabelsEntry\x12(\n\x08priority\x18\x08 \x01(\x0e\x32\x16.seqway.v1.JobPriority\x12,\n\x08\x64\x65\x61\x64line\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\tretention\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04task\"\xbc\x01\n\x08JobInput\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12)\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x19.seqway.v1.JobInputFormat\x12\x33\n\x0b\x63ompression\x18\x03 \x01(\x0e\x32\x1e.seqway.v1.JobInputCompression\x12\x12\n\ntext_field\x18\x04 \x01(\t\x12\x17\n\x0f\x63ustom_id_field\x18\x05 \x01(\t\x12\x16\n\x0equestion_field\x18\x06 \x01(\t\"r\n\tJobCounts\x12\r\n\x05total\x18\x01 \x01(\x03\x12\x0f\n\x07pending\x18\x02 \x01(\x03\x12\x11\n\tsucceeded\x18\x03 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x04 \x01(\x03\x12\x11\n\tcancelled\x18\x05 \x01(\x03\x12\x0f\n\x07\x65xpired\x18\x06 \x01(\x03\"\x89\x05\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\"\n\x05state\x18\x02 \x01(\x0e\x32\x13.seqway.v1.JobState\x12$\n\x06\x63ounts\x18\x03 \x01(\x0b\x32\x14.seqway.v1.JobCounts\x12\x0c\n\x04task\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12*\n\x06labels\x18\x07 \x03(\x0b\x32\x1a.seqway.v1.Job.LabelsEntry\x12(\n\x08priority\x18\x08 \x01(\x0e\x32\x16.seqway.v1.JobPriority\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x61\x64line\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65lete_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x63\x61ncel_requested\x18\r \x01(\x08\x12\x0b\n\x03run\x18\x0e \x01(\x05\x12\x15\n\routput_object\x18\x0f \x01(\t\x12\x14\n\x0c\x65rror_object\x18\x10 \x01(\t\x12\x1c\n\x14source_language_code\x18\x11 \x01(\t\x12\x1c\n\x14target_language_code\x18\x12 \x01(\t\x12(\n\x07options\x18\x13 \x01(\x0b\x32\x17.google.protobuf.Struct\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"!\n\rGetJobRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"-\n\x0eGetJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.seqway.v1.Job\"\xd2\x01\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12#\n\x06states\x18\x03 \x03(\x0e\x32\x13.seqway.v1.JobState\x12\x0c\n\x04task\x18\x04 \x01(\t\x12\x36\n\x06labels\x18\x05 \x03(\x0b\x32&.seqway.v1.ListJobsRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"I\n\x10ListJobsResponse\x12\x1c\n\x04jobs\x18\x01 \x03(\x0b\x32\x0e.seqway.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x0fWatchJobRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"E\n\x10WatchJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.seqway.v1.Job\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"y\n\x12ReadResultsRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\x12*\n\x06\x66ilter\x18\x03 \x01(\x0e\x32\x1a.seqway.v1.JobResultFilter\x12\x0f\n\x07no_wait\x18\x04 \x01(\x08\"R\n\x13ReadResultsResponse\x12%\n\x07results\x18\x01 \x03(\x0b\x32\x14.seqway.v1.JobResult\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"\xee\x02\n\tJobResult\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x11\n\tcustom_id\x18\x02 \x01(\t\x12*\n\x06status\x18\x03 \x01(\x0e\x32\x1a.seqway.v1.JobResultStatus\x12\"\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x13.seqway.v1.JobError\x12\x0c\n\x04text\x18\x05 \x01(\t\x12%\n\x06labels\x18\x06 \x03(\x0b\x32\x15.seqway.v1.LabelScore\x12\"\n\x07\x61nswers\x18\x07 \x03(\x0b\x32\x11.seqway.v1.Answer\x12\x17\n\x0fno_answer_score\x18\x08 \x01(\x01\x12.\n\rfinish_reason\x18\t \x01(\x0e\x32\x17.seqway.v1.FinishReason\x12,\n\x0ctoken_counts\x18\n \x01(\x0b\x32\x16.seqway.v1.TokenCounts\x12\x10\n\x08warnings\x18\x0b \x03(\t\x12\r\n\x05model\x18\x0c \x01(\t\"+\n\x08JobError\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"$\n\x10\x43\x61ncelJobRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"0\n\x11\x43\x61ncelJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.seqway.v1.Job\"R\n\x10ResumeJobRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12,\n\x08\x64\x65\x61\x64line\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"0\n\x11ResumeJobResponse\x12\x1b\n\x03job\x18\x01 \x01(\x0b\x32\x0e.seqway.v1.Job\"$\n\x10\x44\x65leteJobRequest\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x13\n\x11\x44\x65leteJobResponse*\xc0\x01\n\x0eJobInputFormat\x12 \n\x1cJOB_INPUT_FORMAT_UNSPECIFIED\x10\x00\x12\x1f\n\x1bJOB_INPUT_FORMAT_JSON_LINES\x10\x01\x12\x18\n\x14JOB_INPUT_FORMAT_CSV\x10\x02\x12\x18\n\x14JOB_INPUT_FORMAT_TSV\x10\x03\x12\x19\n\x15JOB_INPUT_FORMAT_TEXT\x10\x04\x12\x1c\n\x18JOB_INPUT_FORMAT_PARQUET\x10\x05*\x9c\x01\n\x13JobInputCompression\x12%\n!JOB_INPUT_COMPRESSION_UNSPECIFIED\x10\x00\x12\x1e\n\x1aJOB_INPUT_COMPRESSION_NONE\x10\x01\x12\x1e\n\x1aJOB_INPUT_COMPRESSION_GZIP\x10\x02\x12\x1e\n\x1aJOB_INPUT_COMPRESSION_ZSTD\x10\x03*q\n\x0bJobPriority\x12\x1c\n\x18JOB_PRIORITY_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_PRIORITY_LOW\x10\x01\x12\x17\n\x13JOB_PRIORITY_NORMAL\x10\x02\x12\x15\n\x11JOB_PRIORITY_HIGH\x10\x03*\xee\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x18\n\x14JOB_STATE_FINALIZING\x10\x03\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x04\x12!\n\x1dJOB_STATE_PARTIALLY_SUCCEEDED\x10\x05\x12\x14\n\x10JOB_STATE_FAILED\x10\x06\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x07\x12\x15\n\x11JOB_STATE_EXPIRED\x10\x08*s\n\x0fJobResultFilter\x12!\n\x1dJOB_RESULT_FILTER_UNSPECIFIED\x10\x00\x12\x1f\n\x1bJOB_RESULT_FILTER_SUCCEEDED\x10\x01\x12\x1c\n\x18JOB_RESULT_FILTER_ERRORS\x10\x02*\xb3\x01\n\x0fJobResultStatus\x12!\n\x1dJOB_RESULT_STATUS_UNSPECIFIED\x10\x00\x12\x1f\n\x1bJOB_RESULT_STATUS_SUCCEEDED\x10\x01\x12\x1c\n\x18JOB_RESULT_STATUS_FAILED\x10\x02\x12\x1f\n\x1bJOB_RESULT_STATUS_CANCELLED\x10\x03\x12\x1d\n\x19JOB_RESULT_STATUS_EXPIRED\x10\x04\x32\xc9\x04\n\nJobService\x12H\n\tCreateJob\x12\x1b.seqway.v1.CreateJobRequest\x1a\x1c.seqway.v1.CreateJobResponse(\x01\x12=\n\x06GetJob\x12\x18.seqway.v1.GetJobRequest\x1a\x19.seqway.v1.GetJobResponse\x12\x43\n\x08ListJobs\x12\x1a.seqway.v1.ListJobsRequest\x1a\x1b.seqway.v1.ListJobsResponse\x12\x45\n\x08WatchJob\x12\x1a.seqway.v1.WatchJobRequest\x1a\x1b.seqway.v1.WatchJobResponse0\x01\x12N\n\x0bReadResults\x12\x1d.seqway.v1.ReadResultsRequest\x1a\x1e.seqway.v1.ReadResultsResponse0\x01\x12\x46\n\tCancelJob\x12\x1b.seqway.v1.CancelJobRequest\x1a\x1c.seqway.v1.CancelJobResponse\x12\x46\n\tResumeJob\x12\x1b.seqway.v1.ResumeJobRequest\x1a\x1c.seqway.v1.ResumeJobResponse\x12\x46\n\tDeleteJob\x12\x1b.seqway.v1.DeleteJobRequest\x1a\x1c.seqway.v1.DeleteJobResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -57,68 +58,68 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESUMEJOBREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
   _globals['_DELETEJOBREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_DELETEJOBREQUEST'].fields_by_name['id']._serialized_options = b'\342A\001\002'
-  _globals['_JOBINPUTFORMAT']._serialized_start=3252
-  _globals['_JOBINPUTFORMAT']._serialized_end=3444
-  _globals['_JOBINPUTCOMPRESSION']._serialized_start=3447
-  _globals['_JOBINPUTCOMPRESSION']._serialized_end=3603
-  _globals['_JOBPRIORITY']._serialized_start=3605
-  _globals['_JOBPRIORITY']._serialized_end=3718
-  _globals['_JOBSTATE']._serialized_start=3721
-  _globals['_JOBSTATE']._serialized_end=3959
-  _globals['_JOBRESULTFILTER']._serialized_start=3961
-  _globals['_JOBRESULTFILTER']._serialized_end=4076
-  _globals['_JOBRESULTSTATUS']._serialized_start=4079
-  _globals['_JOBRESULTSTATUS']._serialized_end=4258
-  _globals['_CREATEJOBREQUEST']._serialized_start=288
-  _globals['_CREATEJOBREQUEST']._serialized_end=366
-  _globals['_CREATEJOBRESPONSE']._serialized_start=368
-  _globals['_CREATEJOBRESPONSE']._serialized_end=416
-  _globals['_JOBSPEC']._serialized_start=419
-  _globals['_JOBSPEC']._serialized_end=930
-  _globals['_JOBSPEC_LABELSENTRY']._serialized_start=877
-  _globals['_JOBSPEC_LABELSENTRY']._serialized_end=922
-  _globals['_JOBINPUT']._serialized_start=933
-  _globals['_JOBINPUT']._serialized_end=1121
-  _globals['_JOBCOUNTS']._serialized_start=1123
-  _globals['_JOBCOUNTS']._serialized_end=1237
-  _globals['_JOB']._serialized_start=1240
-  _globals['_JOB']._serialized_end=1847
-  _globals['_JOB_LABELSENTRY']._serialized_start=877
-  _globals['_JOB_LABELSENTRY']._serialized_end=922
-  _globals['_GETJOBREQUEST']._serialized_start=1849
-  _globals['_GETJOBREQUEST']._serialized_end=1882
-  _globals['_GETJOBRESPONSE']._serialized_start=1884
-  _globals['_GETJOBRESPONSE']._serialized_end=1929
-  _globals['_LISTJOBSREQUEST']._serialized_start=1932
-  _globals['_LISTJOBSREQUEST']._serialized_end=2142
-  _globals['_LISTJOBSREQUEST_LABELSENTRY']._serialized_start=877
-  _globals['_LISTJOBSREQUEST_LABELSENTRY']._serialized_end=922
-  _globals['_LISTJOBSRESPONSE']._serialized_start=2144
-  _globals['_LISTJOBSRESPONSE']._serialized_end=2217
-  _globals['_WATCHJOBREQUEST']._serialized_start=2219
-  _globals['_WATCHJOBREQUEST']._serialized_end=2276
-  _globals['_WATCHJOBRESPONSE']._serialized_start=2278
-  _globals['_WATCHJOBRESPONSE']._serialized_end=2347
-  _globals['_READRESULTSREQUEST']._serialized_start=2349
-  _globals['_READRESULTSREQUEST']._serialized_end=2470
-  _globals['_READRESULTSRESPONSE']._serialized_start=2472
-  _globals['_READRESULTSRESPONSE']._serialized_end=2554
-  _globals['_JOBRESULT']._serialized_start=2557
-  _globals['_JOBRESULT']._serialized_end=2923
-  _globals['_JOBERROR']._serialized_start=2925
-  _globals['_JOBERROR']._serialized_end=2968
-  _globals['_CANCELJOBREQUEST']._serialized_start=2970
-  _globals['_CANCELJOBREQUEST']._serialized_end=3006
-  _globals['_CANCELJOBRESPONSE']._serialized_start=3008
-  _globals['_CANCELJOBRESPONSE']._serialized_end=3056
-  _globals['_RESUMEJOBREQUEST']._serialized_start=3058
-  _globals['_RESUMEJOBREQUEST']._serialized_end=3140
-  _globals['_RESUMEJOBRESPONSE']._serialized_start=3142
-  _globals['_RESUMEJOBRESPONSE']._serialized_end=3190
-  _globals['_DELETEJOBREQUEST']._serialized_start=3192
-  _globals['_DELETEJOBREQUEST']._serialized_end=3228
-  _globals['_DELETEJOBRESPONSE']._serialized_start=3230
-  _globals['_DELETEJOBRESPONSE']._serialized_end=3249
-  _globals['_JOBSERVICE']._serialized_start=4261
-  _globals['_JOBSERVICE']._serialized_end=4846
+  _globals['_JOBINPUTFORMAT']._serialized_start=3324
+  _globals['_JOBINPUTFORMAT']._serialized_end=3516
+  _globals['_JOBINPUTCOMPRESSION']._serialized_start=3519
+  _globals['_JOBINPUTCOMPRESSION']._serialized_end=3675
+  _globals['_JOBPRIORITY']._serialized_start=3677
+  _globals['_JOBPRIORITY']._serialized_end=3790
+  _globals['_JOBSTATE']._serialized_start=3793
+  _globals['_JOBSTATE']._serialized_end=4031
+  _globals['_JOBRESULTFILTER']._serialized_start=4033
+  _globals['_JOBRESULTFILTER']._serialized_end=4148
+  _globals['_JOBRESULTSTATUS']._serialized_start=4151
+  _globals['_JOBRESULTSTATUS']._serialized_end=4330
+  _globals['_CREATEJOBREQUEST']._serialized_start=318
+  _globals['_CREATEJOBREQUEST']._serialized_end=396
+  _globals['_CREATEJOBRESPONSE']._serialized_start=398
+  _globals['_CREATEJOBRESPONSE']._serialized_end=446
+  _globals['_JOBSPEC']._serialized_start=449
+  _globals['_JOBSPEC']._serialized_end=960
+  _globals['_JOBSPEC_LABELSENTRY']._serialized_start=907
+  _globals['_JOBSPEC_LABELSENTRY']._serialized_end=952
+  _globals['_JOBINPUT']._serialized_start=963
+  _globals['_JOBINPUT']._serialized_end=1151
+  _globals['_JOBCOUNTS']._serialized_start=1153
+  _globals['_JOBCOUNTS']._serialized_end=1267
+  _globals['_JOB']._serialized_start=1270
+  _globals['_JOB']._serialized_end=1919
+  _globals['_JOB_LABELSENTRY']._serialized_start=907
+  _globals['_JOB_LABELSENTRY']._serialized_end=952
+  _globals['_GETJOBREQUEST']._serialized_start=1921
+  _globals['_GETJOBREQUEST']._serialized_end=1954
+  _globals['_GETJOBRESPONSE']._serialized_start=1956
+  _globals['_GETJOBRESPONSE']._serialized_end=2001
+  _globals['_LISTJOBSREQUEST']._serialized_start=2004
+  _globals['_LISTJOBSREQUEST']._serialized_end=2214
+  _globals['_LISTJOBSREQUEST_LABELSENTRY']._serialized_start=907
+  _globals['_LISTJOBSREQUEST_LABELSENTRY']._serialized_end=952
+  _globals['_LISTJOBSRESPONSE']._serialized_start=2216
+  _globals['_LISTJOBSRESPONSE']._serialized_end=2289
+  _globals['_WATCHJOBREQUEST']._serialized_start=2291
+  _globals['_WATCHJOBREQUEST']._serialized_end=2348
+  _globals['_WATCHJOBRESPONSE']._serialized_start=2350
+  _globals['_WATCHJOBRESPONSE']._serialized_end=2419
+  _globals['_READRESULTSREQUEST']._serialized_start=2421
+  _globals['_READRESULTSREQUEST']._serialized_end=2542
+  _globals['_READRESULTSRESPONSE']._serialized_start=2544
+  _globals['_READRESULTSRESPONSE']._serialized_end=2626
+  _globals['_JOBRESULT']._serialized_start=2629
+  _globals['_JOBRESULT']._serialized_end=2995
+  _globals['_JOBERROR']._serialized_start=2997
+  _globals['_JOBERROR']._serialized_end=3040
+  _globals['_CANCELJOBREQUEST']._serialized_start=3042
+  _globals['_CANCELJOBREQUEST']._serialized_end=3078
+  _globals['_CANCELJOBRESPONSE']._serialized_start=3080
+  _globals['_CANCELJOBRESPONSE']._serialized_end=3128
+  _globals['_RESUMEJOBREQUEST']._serialized_start=3130
+  _globals['_RESUMEJOBREQUEST']._serialized_end=3212
+  _globals['_RESUMEJOBRESPONSE']._serialized_start=3214
+  _globals['_RESUMEJOBRESPONSE']._serialized_end=3262
+  _globals['_DELETEJOBREQUEST']._serialized_start=3264
+  _globals['_DELETEJOBREQUEST']._serialized_end=3300
+  _globals['_DELETEJOBRESPONSE']._serialized_start=3302
+  _globals['_DELETEJOBRESPONSE']._serialized_end=3321
+  _globals['_JOBSERVICE']._serialized_start=4333
+  _globals['_JOBSERVICE']._serialized_end=4918
 # @@protoc_insertion_point(module_scope)

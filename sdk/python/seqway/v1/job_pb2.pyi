@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -464,6 +465,7 @@ class Job(_message.Message):
     ERROR_OBJECT_FIELD_NUMBER: _builtins.int
     SOURCE_LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
     TARGET_LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its id."""
     state: Global___JobState.ValueType
@@ -479,7 +481,9 @@ class Job(_message.Message):
     run: _builtins.int
     """1, and one more for each time that it was resumed."""
     output_object: _builtins.str
-    """The objects that hold all results and all errors as JSON Lines, once the job has ended."""
+    """The objects that hold, as JSON Lines and once the job has ended, the results of the lines that
+    succeeded, and of those that did not.
+    """
     error_object: _builtins.str
     source_language_code: _builtins.str
     """The source and target language, of a translation."""
@@ -502,6 +506,12 @@ class Job(_message.Message):
     def delete_time(self) -> _timestamp_pb2.Timestamp:
         """When it is deleted; unset before its end."""
 
+    @_builtins.property
+    def options(self) -> _struct_pb2.Struct:
+        """Everything else that the task sets, such as {"length": "SHORT", "generation": {"num_beams": 4}};
+        what is not there is as the model's defaults say.  A seed, of 64 bits, is a string.
+        """
+
     def __init__(
         self,
         *,
@@ -523,10 +533,11 @@ class Job(_message.Message):
         error_object: _builtins.str = ...,
         source_language_code: _builtins.str = ...,
         target_language_code: _builtins.str = ...,
+        options: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "deadline", b"deadline", "delete_time", b"delete_time", "end_time", b"end_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "deadline", b"deadline", "delete_time", b"delete_time", "end_time", b"end_time", "options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_requested", b"cancel_requested", "counts", b"counts", "create_time", b"create_time", "deadline", b"deadline", "delete_time", b"delete_time", "end_time", b"end_time", "error_object", b"error_object", "id", b"id", "labels", b"labels", "model", b"model", "output_object", b"output_object", "priority", b"priority", "request_id", b"request_id", "run", b"run", "source_language_code", b"source_language_code", "state", b"state", "target_language_code", b"target_language_code", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_requested", b"cancel_requested", "counts", b"counts", "create_time", b"create_time", "deadline", b"deadline", "delete_time", b"delete_time", "end_time", b"end_time", "error_object", b"error_object", "id", b"id", "labels", b"labels", "model", b"model", "options", b"options", "output_object", b"output_object", "priority", b"priority", "request_id", b"request_id", "run", b"run", "source_language_code", b"source_language_code", "state", b"state", "target_language_code", b"target_language_code", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,5 +1,6 @@
 """`seqway jobs list` and `seqway jobs show`."""
 
+import json
 from itertools import islice
 from typing import Annotated
 
@@ -107,6 +108,7 @@ def _description(job: Job) -> Table:
         ("State", state(job)),
         ("Task", _task(job)),
         ("Model", escape(job.model) or "the server's choice"),
+        ("Options", escape(json.dumps(job.options)) if job.options else ""),
         ("Lines", f"{counts.total:,}"),
         ("  waiting or running", f"{counts.pending:,}"),
         ("  succeeded", f"{counts.succeeded:,}"),

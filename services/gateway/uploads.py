@@ -8,6 +8,10 @@ from seqway.v1 import job_pb2 as pb
 
 from services.inference.errors import InvalidRequestError, MalformedMessageError
 
+# grpc.aio tells of a cancelled call first as if its stream had ended, and a moment later that it
+# was cancelled: without this pause what had come by then became a job.
+_SETTLE_SECONDS = 0.1
+
 
 class AbandonedError(Exception):
     """The caller has gone: what it sent is not the whole."""
@@ -56,7 +60,10 @@ class Upload:
     async def _next(self) -> Any:
         if self._abandoned:
             return _END
-        return await anext(self._messages, _END)
+        message = await anext(self._messages, _END)
+        if message is _END:
+            await asyncio.sleep(_SETTLE_SECONDS)
+        return message
 
 
 _END: Any = object()

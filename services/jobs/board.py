@@ -9,6 +9,7 @@ machines do not matter.  A *member* names a chunk of a run: "<job>/<run>/<chunk>
     seqway:tenants         sorted set   tenants with such jobs, by virtual time
     seqway:out             sorted set   members that are queued or run, by the end of their lease
     seqway:owners          hash         member -> token of the worker that has it
+    seqway:paused:<job>    string       for as long as it is there, nothing of the job is handed out
     seqway:memo:<job>      hash         text -> answer
 
 The tenant with the least virtual time is next, and a chunk adds one over the tenant's weight to it:
@@ -95,6 +96,16 @@ class Board:
         """Has a chunk wait again; nothing when another worker has it."""
         self._run("put_back", tenant, ticket.job, order, ticket.chunk, str(ticket), token)
 
+    def pause(self, job: str, seconds: float) -> None:
+        """Lets other jobs go first for a while."""
+        with _faults():
+            self._redis.set(_key("paused", job), "1", px=_ms(seconds))
+
+    def is_paused(self, job: str) -> bool:
+        """Whether other jobs go first for now."""
+        with _faults():
+            return bool(self._redis.exists(_key("paused", job)))
+
     def acquire(self, ticket: Ticket, token: str, lease: float) -> bool:
         """Makes a worker the owner of a chunk; False while another one is."""
         return bool(self._run("acquire", str(ticket), token, _ms(lease)))
@@ -129,7 +140,7 @@ class Board:
     def forget(self, tenant: str, job: str) -> None:
         """Drops what is known of a job; what is out ends by itself."""
         with _faults():
-            self._redis.unlink(_key("pending", job), _key("memo", job))
+            self._redis.unlink(*(_key(each, job) for each in ("pending", "memo", "paused")))
             self._redis.zrem(_key("ready", tenant), job)
 
     def recall(self, job: str, texts: list[str]) -> list[str | None]:

@@ -1,7 +1,6 @@
 """Runs one chunk: lease, attempts, answers, one commit."""
 
 import secrets
-import time
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
@@ -89,10 +88,17 @@ class ChunkRunner:
         if run is None or not self._is_open(run, ticket.chunk):
             return self._release(ticket, token)
         try:
+            if self._is_paused(ticket.job):
+                raise GiveBackError("its job has paused since the chunk was queued")
             with Heartbeat(self._board, self._archive, run, ticket, token, lease) as heartbeat:
                 _Chunk(self, run, ticket.chunk, token, heartbeat).work()
-        except (GiveBackError, UnavailableError) as error:
-            logger.warning("a chunk is given back", error=str(error))
+        except GiveBackError as error:
+            logger.info("a chunk is given back", error=str(error))
+            self._give_back(run, ticket, token)
+            return False
+        except UnavailableError as error:
+            logger.warning("a job pauses, and a chunk is given back", error=str(error))
+            self._pause(ticket.job)
             self._give_back(run, ticket, token)
             return False
         return self._release(ticket, token)
@@ -119,6 +125,18 @@ class ChunkRunner:
         except UnavailableError as error:
             logger.warning("the reconciler has to find a chunk", error=str(error))
 
+    def _is_paused(self, job: str) -> bool:
+        try:
+            return self._board.is_paused(job)
+        except UnavailableError:
+            return False
+
+    def _pause(self, job: str) -> None:
+        try:
+            self._board.pause(job, self._settings.job_pause)
+        except UnavailableError as error:
+            logger.warning("the job does not pause", error=str(error))
+
     @property
     def parts(self) -> tuple[Archive, Memo, Inference, JobSettings]:
         """What a chunk works with."""
@@ -137,7 +155,6 @@ class _Chunk:
         self._chunk = chunk
         self._token = token
         self._heartbeat = heartbeat
-        self._until = time.monotonic() + self._settings.chunk_patience
         self._attempt = 0
         self._has_failed = False
 
@@ -249,7 +266,7 @@ class _Chunk:
             self._store.delete(mark)
 
     def _wait_ready(self) -> None:
-        """Waits until a model answers; GiveBackError when that takes too long."""
+        """Waits until a model answers; UnavailableError when that takes too long."""
 
         def pause(seconds: float) -> None:
             self._heartbeat.wait(seconds)
@@ -260,7 +277,7 @@ class _Chunk:
                 lambda ready: not ready and self._heartbeat.reason is None
             ),
             wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=5.0),
-            stop=tenacity.stop_after_delay(max(0.0, self._until - time.monotonic())),
+            stop=tenacity.stop_after_delay(self._settings.model_patience),
             sleep=pause,
         )
         try:
@@ -268,7 +285,7 @@ class _Chunk:
             # Triton that is away.
             retrying(lambda: self._inference.is_ready(task, afresh=self._has_failed))
         except tenacity.RetryError:
-            raise GiveBackError("no model for the task answers") from None
+            raise UnavailableError("no model for the task answers") from None
 
     def _commit(self, items: Sequence[Item], before: dict[int, Line], done: Done) -> None:
         """Writes the results, once; a chunk that was stopped is closed only when its run is."""

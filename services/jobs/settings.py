@@ -56,8 +56,17 @@ class JobSettings(BaseSettings):
     chunk_patience: float = Field(
         default=300.0,
         gt=0,
-        description="seconds that a worker waits for Triton or the store before it gives back a"
-        " chunk",
+        description="seconds that a worker waits for the store before it gives back a chunk",
+    )
+    model_patience: float = Field(
+        default=5.0,
+        gt=0,
+        description="seconds that a worker waits for a model before it gives back a chunk",
+    )
+    job_pause: float = Field(
+        default=15.0,
+        gt=0,
+        description="seconds that other jobs go first when a chunk was given back",
     )
     bulk_rows: int = Field(
         default=64, ge=1, description="rows that one chunk has at Triton at a time"

@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import onnxruntime as ort
@@ -657,6 +657,15 @@ def test_a_damaged_pickle_is_told(repository: Path, copy: Path, content: bytes) 
 # ---- signals, and others at work
 
 
+@pytest.fixture
+def hangups() -> Iterator[None]:
+    """Under nohup they are ignored, also by what is tested."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangups")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 @pytest.mark.parametrize("moved", [0, 1, 2, 3])
 def test_a_signal_leaves_all_as_it_was(

@@ -129,12 +129,13 @@ def test_what_is_no_input_is_refused(server: FakeServer, tmp_path: Path) -> None
     with Client(server.address) as client:
         with pytest.raises(InvalidRequestError, match="no URI"):
             client.jobs.summarize("a text")
-        with pytest.raises(FileNotFoundError):
-            client.jobs.summarize(tmp_path / "missing")
         with pytest.raises(InvalidRequestError, match="priority"):
             client.jobs.summarize(["x"], priority="urgent")  # type: ignore[arg-type]
         with pytest.raises(InvalidRequestError, match="format"):
             client.jobs.summarize(["x"], format="doc")  # type: ignore[arg-type]
+        assert server.jobs.specs == []
+        with pytest.raises(FileNotFoundError):
+            client.jobs.summarize(tmp_path / "missing")
 
         def lines() -> object:
             yield "one"
@@ -142,7 +143,6 @@ def test_what_is_no_input_is_refused(server: FakeServer, tmp_path: Path) -> None
 
         with pytest.raises(ValueError, match="mine"):
             client.jobs.summarize(lines())  # type: ignore[arg-type]
-    assert server.jobs.jobs == {}
 
 
 def test_times_are_absolute_or_from_now(server: FakeServer) -> None:

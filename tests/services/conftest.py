@@ -1,6 +1,7 @@
 """Stacks of a twin, a gateway and a channel; real servers that batch jobs stand on."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
@@ -90,9 +91,19 @@ def store_url(
 
 
 @pytest.fixture
-def bench(redis_server: RedisServer, store_url: str) -> Iterator[Bench]:
-    with redis_server.client() as client:
+def make(redis_server: RedisServer, store_url: str) -> Iterator[Callable[..., Bench]]:
+    """Makes the bench of a test, with settings of its own; Redis is empty then."""
+    with redis_server.client() as client, ExitStack() as benches:
         client.flushall()
-    bench = make_bench(redis_server.url, store_url)
-    yield bench
-    bench.close()
+
+        def make_one(**settings: object) -> Bench:
+            bench = make_bench(redis_server.url, store_url, **settings)
+            benches.callback(bench.close)
+            return bench
+
+        yield make_one
+
+
+@pytest.fixture
+def bench(make: Callable[..., Bench]) -> Bench:
+    return make()

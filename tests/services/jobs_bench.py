@@ -190,6 +190,8 @@ def make_bench(redis_url: str, store_url: str, **settings: object) -> Bench:
         "chunk_items": 4,
         "chunk_lease": 0.5,
         "chunk_patience": 0.5,
+        "model_patience": 0.3,
+        "job_pause": 0.2,
         "redis_timeout": 1.0,
     }
     made = JobSettings(**(defaults | settings))  # type: ignore[arg-type]

@@ -274,6 +274,24 @@ async def test_an_upload_that_breaks_off_leaves_nothing(stack: Stack, tmp_path: 
     await wait_until(lambda: not objects(store))
 
 
+async def test_cancelled_uploads_never_become_jobs(stack: Stack, tmp_path: Path) -> None:
+    """grpc.aio shows the end of a stream before it shows that the call was cancelled."""
+
+    async def requests(number: int) -> AsyncIterator[pb.CreateJobRequest]:
+        yield pb.CreateJobRequest(spec=spec())
+        for piece in range(5):
+            yield pb.CreateJobRequest(data=b'{"text": "%d %d"}\n' % (number, piece))
+            await asyncio.sleep(0)
+        await asyncio.sleep(60)
+
+    for number in range(300):
+        call = stack.jobs.CreateJob(requests(number))
+        await asyncio.sleep(number % 20 / 1000)
+        call.cancel()
+    store = tmp_path / "store"
+    await wait_until(lambda: not objects(store))
+
+
 LINES = [
     (b'{"text": "a"}\n{"text": \n', "line 2", "JSON"),
     (b'{"text": "a"}\n[1]\n', "line 2", "object"),

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -264,6 +265,39 @@ def test_a_small_tenant_does_not_wait_for_a_large_one(bench: Bench) -> None:
     bench.pump(most=2 * bench.settings.chunk_window)
     assert bench.progress(small).ended
     assert not bench.progress(large).ended
+
+
+def test_a_job_without_a_model_does_not_hold_up_others(
+    make: Callable[..., Bench],
+) -> None:
+    bench = make(job_pause=3600.0)
+    bench.inference.ready = False
+    stuck = bench.submit(texts(40), tenant="stuck").id
+    bench.pump(most=1)
+    bench.inference.ready = True
+    others = [bench.submit(texts(8), tenant=tenant).id for tenant in ("stuck", "other")]
+    bench.pump()
+    assert all(bench.progress(job).ended for job in others)
+    assert bench.progress(stuck).counts.done == 0
+    bench.operations.cancel("stuck", stuck)
+    assert bench.settle(stuck).state is State.CANCELLED
+
+
+def test_a_tenant_whose_jobs_pause_saves_up_no_turns(make: Callable[..., Bench]) -> None:
+    bench = make(job_pause=3600.0)
+    paused = bench.submit(texts(100), tenant="paused").id
+    bench.board.pause(paused, 0.5)
+    busy = bench.submit(texts(200, "b"), tenant="busy").id
+    bench.pump(most=20)
+    assert bench.progress(busy).counts.done == 80
+    deadline = time.monotonic() + 10
+    while bench.board.is_paused(paused):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    bench.pump(most=20)
+    done = [bench.progress(job).counts.done for job in (paused, busy)]
+    assert sum(done) == 160
+    assert 24 <= done[0] <= 56
 
 
 def test_two_reconcilers_and_two_feeders_dispatch_nothing_twice(bench: Bench) -> None:

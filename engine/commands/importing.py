@@ -6,7 +6,7 @@ import typer
 
 from engine.commands import options as given
 from engine.commands.terminal import EXPECTED, console, failure, stage, stoppable
-from engine.export.exporter import DEFAULT_PRECISIONS
+from engine.export.exporter import DEFAULT_PRECISIONS, MAX_LOSS
 from engine.export.importer import ImportRequest, import_checkpoint
 from engine.export.variant import Serving
 
@@ -21,6 +21,9 @@ def import_command(
     template: given.Template = "",
     calibration: given.Calibration = None,
     test: given.Test = None,
+    max_loss: given.MaxLoss = MAX_LOSS,
+    tensorrt: given.TensorRT = False,
+    compute_capability: given.Capabilities = "",
     revision: given.Revision = None,
     allow_pickle: given.AllowPickle = False,
     force: given.Force = False,
@@ -42,6 +45,8 @@ def import_command(
             template=template,
             calibration=calibration,
             test=test,
+            max_loss=max_loss,
+            plans=given.read_plans(tensorrt, compute_capability),
             revision=revision,
             allow_pickle=allow_pickle,
             force=force,
@@ -69,10 +74,13 @@ def export_command(
     target: given.Target = "",
     precision: Annotated[
         list[str] | None,
-        typer.Option(help="fp32, fp16, int8; repeatable (default: fp32, int8)."),
+        typer.Option(help="fp32, fp16, bf16, int8; repeatable (default: fp32, int8)."),
     ] = None,
     calibration: given.Calibration = None,
     test: given.Test = None,
+    max_loss: given.MaxLoss = MAX_LOSS,
+    tensorrt: given.TensorRT = False,
+    compute_capability: given.Capabilities = "",
     instances: given.Instances = 1,
     lanes: given.Lanes = 0,
     threads: given.Threads = 1,
@@ -87,6 +95,9 @@ def export_command(
         name=name,
         calibration=calibration,
         test=test,
+        max_loss=max_loss,
+        tensorrt=tensorrt,
+        compute_capability=compute_capability,
         force=True,
         repository=repository,
         instances=instances,

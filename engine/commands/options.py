@@ -5,8 +5,10 @@ from typing import Annotated, get_args
 
 import typer
 
-from engine.export.exporter import DEFAULT_PRECISIONS, PRECISIONS, Precision
+from engine.export.exporter import DEFAULT_PRECISIONS
 from engine.export.importer import ImportRequestError
+from engine.export.recipes import PRECISIONS, Precision
+from engine.export.tensorrt.plans import PlanWish
 from engine.runtime.manifest import Task
 
 REPOSITORY = Path("model_repository")
@@ -37,6 +39,20 @@ Template = Annotated[
 Calibration = Annotated[
     Path | None, typer.Option(help="Source texts for INT8: JSON Lines or one text a line.")
 ]
+MaxLoss = Annotated[
+    float,
+    typer.Option(
+        min=0, help="Points of BLEU, ROUGE-L or accuracy that a variant may lose against fp32."
+    ),
+]
+TensorRT = Annotated[bool, typer.Option("--tensorrt", help="Build TensorRT plans, too.")]
+Capabilities = Annotated[
+    str,
+    typer.Option(
+        "--compute-capability",
+        help="GPUs to build plans for, such as 80,86,89 (default: the GPU of this machine).",
+    ),
+]
 Test = Annotated[Path | None, typer.Option(help="JSON Lines of pairs to measure on.")]
 Revision = Annotated[
     str | None, typer.Option(help="A branch, tag or commit of the hub's repository.")
@@ -64,6 +80,35 @@ def read_task(text: str) -> Task | None:
     found = next((task for task in tasks if task == text), None)
     if found is None:
         raise ImportRequestError(f"--task {text} is not one of {', '.join(tasks)}.")
+    return found
+
+
+def read_plans(tensorrt: bool, capabilities: str) -> PlanWish | None:
+    """The plans that are wished for, None for none.
+
+    Raises:
+        ImportRequestError: a compute capability is none.
+
+    """
+    asked = [part.strip() for part in capabilities.split(",") if part.strip()]
+    if asked and not tensorrt:
+        raise ImportRequestError("--compute-capability is for --tensorrt, which is not given.")
+    return PlanWish(read_capabilities(capabilities)) if tensorrt else None
+
+
+def read_capabilities(text: str) -> list[str]:
+    """The compute capabilities of a list such as "80,8.9": "8.0" and "8.9".
+
+    Raises:
+        ImportRequestError: one is none.
+
+    """
+    found = []
+    for part in (part.strip() for part in text.split(",") if part.strip()):
+        digits = part.removeprefix("sm_").replace(".", "")
+        if not (digits.isdecimal() and 2 <= len(digits) <= 3):
+            raise ImportRequestError(f"{part!r} is no compute capability; 80, 86 and 89 are.")
+        found.append(f"{digits[:-1]}.{digits[-1]}")
     return found
 
 

@@ -9,8 +9,8 @@ from rich.table import Table
 from engine.commands import options as given
 from engine.commands.terminal import EXPECTED, console, failure
 from engine.export.answers import fits
-from engine.export.exporter import PRECISIONS
 from engine.export.quality import FIGURES
+from engine.export.recipes import PRECISIONS
 from engine.export.report import Output, as_table, report_variant, transformers_answers
 from engine.export.repository import RepositoryError, stands
 from engine.export.texts import read_pairs

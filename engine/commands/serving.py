@@ -11,6 +11,7 @@ from engine.commands import options as given
 from engine.commands.example import example_command
 from engine.commands.importing import run_import
 from engine.commands.terminal import EXPECTED, console, failure
+from engine.export.exporter import MAX_LOSS
 from engine.export.importer import ImportRequest
 from engine.export.variant import Serving
 from engine.runtime.manifest import read_manifest
@@ -29,6 +30,9 @@ def serve_command(
     template: given.Template = "",
     calibration: given.Calibration = None,
     test: given.Test = None,
+    max_loss: given.MaxLoss = MAX_LOSS,
+    tensorrt: given.TensorRT = False,
+    compute_capability: given.Capabilities = "",
     revision: given.Revision = None,
     allow_pickle: given.AllowPickle = False,
     force: given.Force = False,
@@ -50,6 +54,8 @@ def serve_command(
             template=template,
             calibration=calibration,
             test=test,
+            max_loss=max_loss,
+            plans=given.read_plans(tensorrt, compute_capability),
             revision=revision,
             allow_pickle=allow_pickle,
             force=force,

@@ -29,9 +29,9 @@ class BlockBuilder(GraphBuilder):
         scale = self.constant(f"{prefix}.weight", self.weights[f"{prefix}.weight"])
         epsilon = self.block.norm_epsilon
         if self.block.norm_kind == "rms":
-            return self.call("RMSNormalization", x, scale, epsilon=epsilon, axis=-1)
+            return self.call("RMSNormalization", x, scale, to=prefix, epsilon=epsilon, axis=-1)
         bias = self.constant(f"{prefix}.bias", self.weights[f"{prefix}.bias"])
-        return self.call("LayerNormalization", x, scale, bias, epsilon=epsilon)
+        return self.call("LayerNormalization", x, scale, bias, to=prefix, epsilon=epsilon)
 
     def linear(self, x: str, prefix: str) -> str:
         """A linear map `[..., in] -> [..., out]`."""
@@ -53,7 +53,8 @@ class BlockBuilder(GraphBuilder):
         if bias is None:
             return self.call("MatMul", x, kernel, to=to or prefix)
         product = self.call("MatMul", x, kernel, to=prefix)
-        return self.call("Add", product, self.constant(f"{prefix}.bias", bias), to=to)
+        added = self.constant(f"{prefix}.bias", bias)
+        return self.call("Add", product, added, to=to or f"{prefix}.biased")
 
     def joined(self, x: str, name: str, prefixes: list[str]) -> list[str]:
         """Several linear maps of one input as one product, split again; their widths are equal."""
@@ -95,31 +96,34 @@ class BlockBuilder(GraphBuilder):
         def ffn(h: str) -> str:
             inner = f"{prefix}.sublayer"
             if not self.block.gated:
-                hidden = self.activation(self.linear(h, f"{inner}.up"))
+                hidden = self.activation(self.linear(h, f"{inner}.up"), f"{inner}.activation")
             else:
                 gate, up = self.joined(h, f"{inner}.gate_up", [f"{inner}.gate", f"{inner}.up"])
-                hidden = self.call("Mul", self.activation(gate), up)
+                hidden = self.call("Mul", self.activation(gate), up, to=f"{inner}.gated")
             return self.linear(hidden, f"{inner}.down")
 
         return self.residual(x, prefix, ffn)
 
-    def activation(self, x: str) -> str:
+    def activation(self, x: str, to: str = "") -> str:
         """The activation of the feed-forward blocks."""
         kind = self.block.activation
         if kind == "silu":
-            return self.call("Mul", x, self.call("Sigmoid", x))
+            return self.call("Mul", x, self.call("Sigmoid", x), to=to)
         if kind == "relu" and not self.block.bias:
             # ONNX Runtime makes no INT8 product of a MatMul whose Relu is rounded.
-            return self.call("Max", x, self.constant("zero_float", np.array(0, np.float32)))
+            zero = self.constant("zero_float", np.array(0, np.float32))
+            return self.call("Max", x, zero, to=to)
         if kind == "gelu_tanh":
-            return self.call("Gelu", x, approximate="tanh")
-        return self.call({"relu": "Relu", "gelu": "Gelu", "tanh": "Tanh"}[kind], x)
+            return self.call("Gelu", x, approximate="tanh", to=to)
+        return self.call({"relu": "Relu", "gelu": "Gelu", "tanh": "Tanh"}[kind], x, to=to)
 
     def residual(self, x: str, prefix: str, sublayer: Callable[[str], str]) -> str:
         """The residual sum around `sublayer`, with the norm before or after it."""
         if self.block.norm == "pre":
-            return self.call("Add", x, sublayer(self.norm(x, f"{prefix}.norm")))
-        return self.norm(self.call("Add", x, sublayer(x)), f"{prefix}.norm")
+            inner = sublayer(self.norm(x, f"{prefix}.norm"))
+            return self.call("Add", x, inner, to=f"{prefix}.residual")
+        summed = self.call("Add", x, sublayer(x), to=f"{prefix}.residual")
+        return self.norm(summed, f"{prefix}.norm")
 
     def encoder_block(self, x: str, prefix: str, mask: str) -> str:
         """Self-attention and feed-forward, `[B,S,D] -> [B,S,D]`."""

@@ -1,23 +1,31 @@
-"""What the float graphs' matrix products see on real text: the ranges for static quantization.
+"""What the float graphs' values are on real text: samples for INT8's ranges, maxima for 16 bits.
 
 The decoder is observed over whole greedy decodings, so that every position is represented.
 """
 
 import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import onnx
 import onnxruntime as ort
-from onnx import helper
+from onnx import TensorProto, helper, numpy_helper
 
 from engine.export.graph import Array, save_model, without_constants
+from engine.export.typed import value_types
 from engine.runtime.manifest import Manifest
 from engine.runtime.slots import MASKED, padded
 
-SAMPLES = 200_000
-"""Values kept of each tensor."""
+SAMPLED_VALUES = 200_000
+"""Values kept of each tensor that a constant matrix multiplies, in whole rows..."""
+
+LEAST_ROWS = 256
+"""...but at least so many rows."""
+
+ROWS_A_RUN = 64
 
 
 def quantizable(model: onnx.ModelProto) -> dict[str, str]:
@@ -30,43 +38,149 @@ def quantizable(model: onnx.ModelProto) -> dict[str, str]:
     }
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What was observed of one tensor `[...,K]`: sampled `rows [n,K]`, and each channel's maximum.
+
+    `maxima [K]` are the largest absolute values of all rows, not of the sample alone.
+    """
+
+    rows: Array
+    maxima: Array
+
+    @property
+    def magnitudes(self) -> Array:
+        """Absolute values: those of the sample, and the largest of all."""
+        return np.append(np.abs(self.rows).ravel(), self.maxima.max())
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What was observed in one graph.
+
+    `inputs` are the tensors that constant matrices multiply. `largest` has, of every float value
+    that a node makes, the largest absolute one, in the order of the graph; infinite where one was
+    not finite. Masked scores and tokens that are never made do not count.
+    """
+
+    inputs: dict[str, Seen]
+    largest: dict[str, float]
+
+    def first_not_finite(self) -> str:
+        """The first value of the graph that was not finite, "" if all were."""
+        return next((name for name, value in self.largest.items() if not np.isfinite(value)), "")
+
+
+class Runner(Protocol):
+    """What a decoding drives: the graph's outputs by name, for inputs by name."""
+
+    def run(self, inputs: dict[str, Array], rows: Array | None = None) -> dict[str, Array]:
+        """Runs the graph; `rows` is a mask of the leading axes that says which are meant."""
+        ...
+
+
+class _Rows:
+    """A uniform sample of rows: each draws a number, and the smallest stay."""
+
+    def __init__(self) -> None:
+        self._keys: Array = np.zeros(0)
+        self._rows: Array | None = None
+        self._maxima: Array | None = None
+
+    def add(self, rows: Array, random: np.random.Generator) -> None:
+        maxima = np.abs(rows).max(axis=0)
+        self._maxima = maxima if self._maxima is None else np.maximum(self._maxima, maxima)
+        if len(rows) > ROWS_A_RUN:
+            rows = rows[random.choice(len(rows), ROWS_A_RUN, replace=False)]
+        self._rows = rows if self._rows is None else np.concatenate([self._rows, rows])
+        self._keys = np.concatenate([self._keys, random.random(len(rows))])
+        most = max(LEAST_ROWS, SAMPLED_VALUES // rows.shape[1])
+        if len(self._keys) > most:
+            kept = np.argpartition(self._keys, most)[:most]
+            self._keys, self._rows = self._keys[kept], self._rows[kept]
+
+    @property
+    def seen(self) -> Seen:
+        assert self._rows is not None and self._maxima is not None
+        return Seen(self._rows, self._maxima)
+
+
 class Observer:
-    """Runs a float graph and keeps a sample of each tensor that a constant matrix multiplies."""
+    """Runs a float graph and looks at its values."""
 
     def __init__(self, model: onnx.ModelProto, seed: int = 0) -> None:
-        self.tensors = sorted(set(quantizable(model).values()))
         self.outputs = [output.name for output in model.graph.output]
-        self.session = _open(_watched(model, self.tensors))
-        self._samples: dict[str, list[Array]] = {name: [] for name in self.tensors}
-        self._maxima = dict.fromkeys(self.tensors, 0.0)
+        self._inputs = sorted(set(quantizable(model).values()))
+        self._floats = _float_values(model)
+        self._session = open_graph(_watched(model, self._inputs, self._floats))
+        self._rows = {name: _Rows() for name in self._inputs}
+        self._largest: Array = np.zeros(len(self._floats))
         self._random = np.random.default_rng(seed)
 
     def run(self, inputs: dict[str, Array], rows: Array | None = None) -> dict[str, Array]:
-        """Runs the graph; of the watched tensors only `rows` (a mask of the leading axes) count."""
-        values = self.session.run([*self.outputs, *self.tensors], inputs)
-        for name, value in zip(self.tensors, values[len(self.outputs) :], strict=True):
-            seen = np.abs(value if rows is None else value[rows]).ravel()
-            self._maxima[name] = max(self._maxima[name], float(seen.max(initial=0.0)))
-            self._samples[name].append(self._random.choice(seen, min(seen.size, 4096)))
-        return dict(zip(self.outputs, values, strict=False))
+        """See `Runner`; of what is sampled only `rows` count, of maxima all."""
+        watched = [*self._inputs, _LARGEST]
+        values = self._session.run([*self.outputs, *watched], inputs)
+        made, seen = values[: len(self.outputs)], values[len(self.outputs) :]
+        np.maximum(self._largest, seen.pop(), out=self._largest)
+        for name, value in zip(self._inputs, seen, strict=True):
+            meant = rows is None or value.shape[: rows.ndim] != rows.shape
+            chosen = value.reshape(-1, value.shape[-1]) if meant else value[rows]
+            if len(chosen):
+                self._rows[name].add(chosen, self._random)
+        return dict(zip(self.outputs, made, strict=True))
 
-    def magnitudes(self) -> dict[str, Array]:
-        """Of each tensor, absolute values seen: a sample, and the largest of all."""
-        return {
-            name: np.append(np.concatenate(samples)[-SAMPLES:], np.float32(self._maxima[name]))
-            for name, samples in self._samples.items()
-        }
+    def observation(self) -> Observation:
+        """What was seen so far."""
+        largest = zip(self._floats, self._largest.tolist(), strict=True)
+        return Observation({name: rows.seen for name, rows in self._rows.items()}, dict(largest))
 
 
-def _watched(model: onnx.ModelProto, tensors: list[str]) -> onnx.ModelProto:
-    """A copy of `model` of which `tensors` are outputs, too."""
+_LARGEST = "observed_largest"
+
+
+def _float_values(model: onnx.ModelProto) -> list[str]:
+    """The float values that nodes make, in the order of the graph."""
+    types = value_types(model)
+    made = [name for node in model.graph.node for name in node.output]
+    return [name for name in made if types.get(name) == TensorProto.FLOAT]
+
+
+def _watched(model: onnx.ModelProto, tensors: list[str], floats: list[str]) -> onnx.ModelProto:
+    """A copy of `model` with outputs more: `tensors`, and the maxima of `floats` in one vector."""
     watched = without_constants(model)
-    watched.graph.initializer.extend(model.graph.initializer)
-    watched.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in tensors)
+    graph = watched.graph
+    graph.initializer.extend(model.graph.initializer)
+    constants = {
+        "observed_masked": np.array(MASKED / 2, np.float32),
+        "observed_zero": np.array(0, np.float32),
+        "observed_infinity": np.array(np.inf, np.float32),
+        "observed_shape": np.array([1], np.int64),
+    }
+    graph.initializer.extend(numpy_helper.from_array(a, name) for name, a in constants.items())
+
+    def call(op: str, inputs: list[str], to: str, **attributes: int) -> str:
+        graph.node.append(helper.make_node(op, inputs, [to], name=to, **attributes))
+        return to
+
+    parts = []
+    for index, name in enumerate(floats):
+        own = f"observed_{index}"
+        masked = call("Less", [name, "observed_masked"], f"{own}.masked")
+        clean = call("Where", [masked, "observed_zero", name], f"{own}.clean")
+        size = call("ReduceMax", [call("Abs", [clean], f"{own}.abs")], f"{own}.max", keepdims=0)
+        # Zero times what is not finite is NaN; a maximum may pass over NaN.
+        zeros = call("Mul", [clean, "observed_zero"], f"{own}.zeros")
+        bad = call("IsNaN", [call("ReduceSum", [zeros], f"{own}.sum", keepdims=0)], f"{own}.bad")
+        found = call("Where", [bad, "observed_infinity", size], f"{own}.found")
+        parts.append(call("Reshape", [found, "observed_shape"], f"{own}.part"))
+    call("Concat", parts, _LARGEST, axis=0)
+    graph.output.extend(helper.make_empty_tensor_value_info(n) for n in (*tensors, _LARGEST))
     return watched
 
 
-def _open(model: onnx.ModelProto) -> ort.InferenceSession:
+def open_graph(model: onnx.ModelProto) -> ort.InferenceSession:
+    """A session on the processor for a graph that is in memory."""
     options = ort.SessionOptions()
     options.log_severity_level = 3  # it would warn at each step that the cache is copied
     with tempfile.TemporaryDirectory() as folder:  # from a file: a model may be over 2 GiB
@@ -80,12 +194,12 @@ def observe(
     step: onnx.ModelProto,
     manifest: Manifest,
     sources: Iterable[list[list[int]]],
-) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Decodes batches of ids greedily; returns the magnitudes in the encoder and in the step."""
+) -> tuple[Observation, Observation]:
+    """Decodes batches of ids greedily; returns what was seen in the encoder and in the step."""
     watchers = Observer(encoder), Observer(step)
     for batch in sources:
-        _decode(*watchers, manifest, batch)
-    return watchers[0].magnitudes(), watchers[1].magnitudes()
+        decode_greedily(*watchers, manifest, batch)
+    return watchers[0].observation(), watchers[1].observation()
 
 
 def start_id(manifest: Manifest) -> int:
@@ -94,7 +208,10 @@ def start_id(manifest: Manifest) -> int:
     return manifest.decoder_start_ids.get(target, manifest.decoder_start_id)
 
 
-def _decode(encoder: Observer, step: Observer, manifest: Manifest, batch: list[list[int]]) -> None:
+def decode_greedily(
+    encoder: Runner, step: Runner, manifest: Manifest, batch: list[list[int]]
+) -> None:
+    """Runs both graphs over a batch of sources until every row has ended."""
     rows, width = len(batch), padded(max(map(len, batch)))
     ids = np.full((rows, width), manifest.pad_id, np.int64)
     for row, source in enumerate(batch):

@@ -1,58 +1,31 @@
-"""The graphs of an encoder in each precision: built, observed on calibration texts, quantized."""
+"""What the export of an encoder has of its own: what is rounded, and what is looked at."""
 
 import hashlib
 from collections.abc import Sequence
-from typing import TypeVar
 
 import numpy as np
 import onnx
 
-from engine.export.calibration import Observer, quantizable
-from engine.export.encoder_graphs import DISTANCES, HEAD, EncoderGraphs
-from engine.export.graph import Array, without_constants
-from engine.export.half import halve
-from engine.export.quantization import quantize
-from engine.model.checkpoint import Checkpoint
+from engine.export.calibration import Observation, Observer, quantizable
+from engine.export.encoder_graphs import DISTANCES, HEAD
+from engine.export.graph import without_constants
 from engine.model.encoder_config import EncoderConfig
-
-P = TypeVar("P", bound=str)
 
 CALIBRATION_TOKENS = 2048
 """Tokens of the calibration texts that are observed at once."""
 
 
-def encoder_models(
-    checkpoint: Checkpoint, precisions: Sequence[P], calibration_ids: Sequence[list[int]]
-) -> dict[P, onnx.ModelProto]:
-    """The model in each of `precisions`, "fp32", "fp16" or "int8".
-
-    `calibration_ids` are texts as the model takes them, special tokens included; INT8's ranges are
-    taken from them.
-    """
-    config = checkpoint.encoder.config
-    float_model = EncoderGraphs(checkpoint.encoder).graph()
-    models = {}
-    for precision in precisions:
-        model = float_model
-        if precision == "int8":
-            magnitudes = _observe(float_model, config, calibration_ids)
-            model = quantize(float_model, magnitudes, keep=_kept(float_model))
-        elif precision == "fp16":
-            model = halve(float_model)
-        models[precision] = share_constants(model) if _shares(config) else model
-    return models
-
-
-def _kept(model: onnx.ModelProto) -> frozenset[str]:
-    """The products that stay FP32: the head's, and those with distances, which are few."""
+def never_int8(model: onnx.ModelProto) -> frozenset[str]:
+    """The products that are never INT8: the head's, and those with distances, which are few."""
     return frozenset(
         name for name in quantizable(model) if name in HEAD or name.endswith(DISTANCES)
     )
 
 
-def _observe(
+def observe_encoder(
     model: onnx.ModelProto, config: EncoderConfig, texts: Sequence[list[int]]
-) -> dict[str, Array]:
+) -> Observation:
+    """What is seen in the graph of an encoder; `texts` are as it takes them, as ids."""
     observer = Observer(model)
     ordered = sorted(texts, key=len)
     while ordered:
@@ -66,11 +39,12 @@ def _observe(
         inputs["mask"] = real.astype(np.int64)
         if config.token_types:
             inputs["token_types"] = np.zeros((len(batch), width), np.int64)
-        observer.run(inputs)
-    return observer.magnitudes()
+        observer.run(inputs, real)
+    return observer.observation()
 
 
-def _shares(config: EncoderConfig) -> bool:
+def shares_layers(config: EncoderConfig) -> bool:
+    """Whether layers have the same parameters."""
     return len(config.order) > config.blocks
 
 

@@ -1,48 +1,45 @@
-"""Checkpoint to variants: build the graphs, calibrate, quantize, check, measure, write."""
+"""Checkpoint to variants: build the graphs, observe, round, check, measure, write."""
 
 import logging
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-import onnx
-
-from engine.export.answers import answer_texts, fits
-from engine.export.calibration import observe
+from engine.export.answers import answer_texts, fits, texts_per_second
+from engine.export.calibration import Observation
+from engine.export.candidates import Candidate, arithmetic_of_gpu, first_candidate, settle
 from engine.export.description import describe
-from engine.export.encoder_export import encoder_models
-from engine.export.encoder_gates import check_encoder
-from engine.export.gates import check_variant
-from engine.export.half import halve
-from engine.export.quality import Quality, measure
-from engine.export.quantization import quantize
+from engine.export.floats import FloatGraphs
+from engine.export.gates import GateError
+from engine.export.quality import FIGURES, PRIMARY, Quality, measure
+from engine.export.recipes import Precision, write_recipes
 from engine.export.repository import staging
 from engine.export.source import Wish
-from engine.export.transformer_graphs import TransformerGraphs
+from engine.export.tensorrt.plans import PlanWish, build_plans
 from engine.export.variant import Serving, write_graphs, write_manifest
 from engine.model.checkpoint import Checkpoint, CheckpointError
 from engine.model.tokenizer import load_tokenizer, save_tokenizer
-from engine.runtime.manifest import Manifest, Task
+from engine.runtime.manifest import MANIFEST_FILE, Manifest, Task
 from engine.runtime.vocabulary import load_tokenizer as load_runtime_tokenizer
 from engine.runtime.vocabulary import load_vocabulary
 from engine.training.corpus import Pair
 
 logger = logging.getLogger(__name__)
 
-Precision = Literal["fp32", "fp16", "int8"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-
 DEFAULT_PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
-"""Those that a CPU gains from; "fp16" saves it disk only, see `half`."""
+"""Those that a processor gains from; 16 bits save it disk only, see `half`."""
 
-CALIBRATION_BATCH = 16
+MAX_LOSS = 0.3
+"""Points of BLEU, ROUGE-L or accuracy that a variant may lose against FP32."""
+
+SPEED_TEXTS = 64
 
 Stage = Callable[[str], AbstractContextManager[Any]]
 """Is told what is being done, and surrounds it."""
-
-Graphs = dict[str, onnx.ModelProto]
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,8 @@ class ExportJob:
 
     `languages` are source and target, "" for all that the checkpoint has. `calibration` are source
     texts that INT8's ranges are taken from and that the gate decodes; `test`, when given, is what
-    quality is measured on. `template` replaces what the checkpoint's family puts around a text.
+    quality is measured on, and `max_loss` what a variant may lose of it, in points. `template`
+    replaces what the checkpoint's family puts around a text. `plans` asks for TensorRT plans.
     """
 
     checkpoint: Checkpoint
@@ -63,6 +61,8 @@ class ExportJob:
     serving: Serving = field(default_factory=Serving)
     task: Task = "translation"
     template: str = ""
+    max_loss: float = MAX_LOSS
+    plans: PlanWish | None = None
 
     @property
     def wish(self) -> Wish:
@@ -87,7 +87,8 @@ def export(
 
     Raises:
         CheckpointError: the checkpoint does not fit the task, or has no tokenizer that we know.
-        GateError: a graph does not agree with the checkpoint.
+        GateError: a graph does not agree with the checkpoint, or loses too much quality.
+        PlanError: a TensorRT plan can't be built, or is not what it should be.
         RepositoryError: the repository can't be written, or holds a variant and not `overwrite`.
 
     """
@@ -100,27 +101,92 @@ def export(
             save_tokenizer(tokenizer, folder / "1")
         files = folders[precisions[0]] / "1"
         manifest = describe(job.checkpoint, job.wish, job.name, tokenizer, files)
-        graphs = _graphs(job, manifest, files, precisions, stage)
-        for precision, folder in folders.items():
-            variant = replace(manifest, name=names[precision], precision=precision)
-            _write(job, variant, graphs[precision], folder, stage)
+        _Export(job, manifest, files, stage).write(names, folders)
         return place.commit()
 
 
-def _write(job: ExportJob, manifest: Manifest, graphs: Graphs, folder: Path, stage: Stage) -> None:
-    files = folder / "1"
-    write_graphs(graphs, files)
-    write_manifest(manifest, job.serving, folder)
-    with stage(f"{manifest.name}: comparing with PyTorch"):
-        if manifest.kind == "encoder":
-            check_encoder(files, job.checkpoint, job.calibration)
-        else:
-            check_variant(files, job.checkpoint, job.calibration)
-    if job.test:
-        with stage(f"{manifest.name}: measuring on {len(job.test)} texts"):
-            quality = measure_variant(files, job.test)
+class _Export:
+    """One checkpoint on its way to variants; `files` has its tokenizer."""
+
+    def __init__(self, job: ExportJob, manifest: Manifest, files: Path, stage: Stage) -> None:
+        self.job, self.manifest, self.stage = job, manifest, stage
+        with stage(f"{job.name}: building the graphs"):
+            self.floats = FloatGraphs(job.checkpoint, manifest, _ids(job, manifest, files))
+        self.reference: Quality | None = None
+
+    def write(self, names: dict[Precision, str], folders: dict[Precision, Path]) -> None:
+        seen: dict[str, Observation] = {}
+        if set(names) - {"fp32", "bf16"}:
+            count = len(self.floats.calibration)
+            with self.stage(f"{self.job.name}: calibrating on {count} texts"):
+                seen = self.floats.observe()
+        for precision, folder in folders.items():
+            variant = replace(self.manifest, name=names[precision], precision=precision)
+            self._write(variant, folder, seen)
+
+    def _write(self, manifest: Manifest, folder: Path, seen: dict[str, Observation]) -> None:
+        files, serving = folder / "1", self.job.serving
+        write_manifest(manifest, serving, folder)
+        with self.stage(f"{manifest.name}: rounding, and comparing with PyTorch"):
+            first = first_candidate(self.floats, manifest, seen, list(self.job.calibration))
+            candidate = settle(first, files)
+        write_recipes(candidate.recipes, files)
+        if self.job.test:
+            manifest = replace(manifest, quality=self._quality(candidate, files))
+        with self.stage(f"{manifest.name}: taking its time"):
+            texts = list(self.job.calibration)[:SPEED_TEXTS]
+            manifest = replace(manifest, speed=texts_per_second(files, texts))
+        write_manifest(manifest, serving, folder)
+        if self.job.plans:
+            built = build_plans(folder, self.job.plans, self.stage)
+            write_manifest(manifest, replace(serving, plans=built), folder)
+
+    def _quality(self, candidate: Candidate, files: Path) -> Quality:
+        """The quality of a variant; of 16-bit ones, that of 16-bit arithmetic.
+
+        Raises:
+            GateError: it is more than the user's limit below that of FP32.
+
+        """
+        manifest, test = candidate.manifest, self.job.test
+        with self.stage(f"{manifest.name}: measuring on {len(test)} texts"):
+            if manifest.precision in ("fp16", "bf16"):
+                with arithmetic_of_gpu(files, candidate) as emulation:
+                    quality = measure_variant(emulation, test)
+            else:
+                quality = measure_variant(files, test)
         logger.info("%s: %s", manifest.name, quality)
-        write_manifest(replace(manifest, quality=quality), job.serving, folder)
+        if manifest.precision == "fp32":
+            self.reference = quality
+        else:
+            self._require_quality(manifest, files, quality)
+        return quality
+
+    def _require_quality(self, manifest: Manifest, files: Path, quality: Quality) -> None:
+        if self.reference is None:
+            with self.stage(f"{self.job.name}: measuring fp32 to compare with"):
+                self.reference = self._fp32_quality(files)
+        figure = PRIMARY[manifest.task]
+        loss = round(self.reference[figure] - quality[figure], 2)
+        if loss > self.job.max_loss:
+            name = FIGURES[manifest.task][figure]
+            raise GateError(
+                f"{manifest.name} has {name} {quality[figure]:.2f} where fp32 has "
+                f"{self.reference[figure]:.2f}, and may lose {self.job.max_loss} at most: allow "
+                f"more with --max-loss, give --calibration texts that are more like yours, or "
+                f"leave {manifest.precision} out."
+            )
+
+    def _fp32_quality(self, files: Path) -> Quality:
+        with tempfile.TemporaryDirectory() as temporary:
+            place = Path(temporary)
+            for file in files.iterdir():
+                if file.is_file() and ".onnx" not in file.name:
+                    shutil.copy(file, place)
+            plain = replace(self.manifest, precision="fp32")
+            (place / MANIFEST_FILE).write_text(plain.to_json(), encoding="utf-8")
+            write_graphs(self.floats.finished(self.floats.graphs), place)
+            return measure_variant(place, self.job.test)
 
 
 def measure_variant(files: Path, test: Sequence[Pair]) -> Quality:
@@ -144,65 +210,24 @@ def measure_variant(files: Path, test: Sequence[Pair]) -> Quality:
     return measure(task, answers, [pair.target for pair in kept])
 
 
-def _graphs(
-    job: ExportJob,
-    manifest: Manifest,
-    files: Path,
-    precisions: Sequence[Precision],
-    stage: Stage,
-) -> dict[Precision, Graphs]:
-    if manifest.kind == "encoder":
-        ids = _encoder_ids(job, manifest, files)
-        with stage(f"{job.name}: building the graph of {' and '.join(precisions)}"):
-            models = encoder_models(job.checkpoint, precisions, ids)
-        return {precision: {"model.onnx": models[precision]} for precision in precisions}
-    return _seq2seq_graphs(job, manifest, files, precisions, stage)
+def _ids(job: ExportJob, manifest: Manifest, files: Path) -> list[list[int]]:
+    """The calibration texts as the model takes them.
 
-
-def _seq2seq_graphs(
-    job: ExportJob,
-    manifest: Manifest,
-    files: Path,
-    precisions: Sequence[Precision],
-    stage: Stage,
-) -> dict[Precision, Graphs]:
-    checkpoint = job.checkpoint
-    with stage(f"{job.name}: building the graphs"):
-        builder = TransformerGraphs(checkpoint.transformer, checkpoint.suppressed_ids)
-        floats = builder.encoder(), builder.decoder_step()
-    found: dict[Precision, Graphs] = {"fp32": _named(*floats)}
-    if "fp16" in precisions:
-        found["fp16"] = _named(halve(floats[0]), halve(floats[1]))
-    if "int8" in precisions:
-        with stage(f"{job.name}: calibrating on {len(job.calibration)} texts"):
-            magnitudes = observe(*floats, manifest, _batches(job, manifest, files))
-        with stage(f"{job.name}: rounding to INT8"):
-            found["int8"] = _named(
-                quantize(floats[0], magnitudes[0]), quantize(floats[1], magnitudes[1])
-            )
-    return found
-
-
-def _named(encoder: onnx.ModelProto, step: onnx.ModelProto) -> Graphs:
-    return {"encoder.onnx": encoder, "decoder_step.onnx": step}
-
-
-def _batches(job: ExportJob, manifest: Manifest, files: Path) -> list[list[list[int]]]:
-    """The calibration texts as ids, batched by length; those too long for the model are left out.
+    An encoder takes the start of each; an encoder-decoder those that it takes as a whole.
 
     Raises:
-        CheckpointError: none is left.
+        CheckpointError: it takes none.
 
     """
+    limit = manifest.max_source_tokens
+    if manifest.kind == "encoder":
+        return _encoder_ids(job, manifest, files)
     encode = load_vocabulary(files, manifest).encode
     sources = encode(job.calibration, *manifest.example_languages)
-    limit = manifest.max_source_tokens
-    kept = sorted((source for source in sources if len(source) <= limit), key=len)
+    kept = [source for source in sources if len(source) <= limit]
     if not kept:
         raise CheckpointError(f"no calibration text has at most {limit} tokens, the model's limit.")
-    return [
-        kept[start : start + CALIBRATION_BATCH] for start in range(0, len(kept), CALIBRATION_BATCH)
-    ]
+    return kept
 
 
 CALIBRATION_QUESTION = "What is this about?"

@@ -1,39 +1,39 @@
-"""FP16 weights: every constant matrix is kept in half precision, and computed with in FP32.
+"""16-bit weights: constant matrices are kept in half precision, and computed with in FP32.
 
-ONNX Runtime's CPU kernels have no FP16 arithmetic; it turns the matrices back when it opens a
+ONNX Runtime's CPU kernels have no 16-bit arithmetic; it turns the matrices back when it opens a
 graph.  So on a CPU such a variant takes half the disk, and the memory and time of FP32.  Vectors,
 among them the scales of norms and biases with -inf, stay FP32 (Micikevicius et al. 2018,
 arXiv:1710.03740, keep FP32 masters for the same reason: small parts that do not bear rounding).
+What a GPU computes is another form of the same graph, see `typed`.
 """
 
-import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from engine.export.gates import GateError
-from engine.export.graph import Array, check_model, without_constants
+from engine.export.graph import check_model, without_constants
 
-FP16_MAX = float(np.finfo(np.float16).max)
+SUFFIX = ".half"
 
 
-def halve(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of `model` whose FP32 matrices are FP16.
-
-    Raises:
-        GateError: a matrix holds values beyond the range of FP16.
-
-    """
+def halve(
+    model: onnx.ModelProto, dtype: int, keep: frozenset[str] = frozenset()
+) -> onnx.ModelProto:
+    """A copy of `model` whose FP32 matrices are `dtype`, but for those of the nodes in `keep`."""
     result = without_constants(model)
     graph = result.graph
+    kept = {name for node in model.graph.node if node.name in keep for name in node.input}
+    half = helper.tensor_dtype_to_np_dtype(dtype)
     nodes: list[onnx.NodeProto] = []
     for constant in model.graph.initializer:
-        if constant.data_type != TensorProto.FLOAT or len(constant.dims) < 2 or 1 in constant.dims:
+        vector = len(constant.dims) < 2 or 1 in constant.dims
+        if constant.data_type != TensorProto.FLOAT or vector or constant.name in kept:
             graph.initializer.append(constant)
             continue
-        half = f"{constant.name}.half"
-        graph.initializer.append(numpy_helper.from_array(_rounded(constant), half))
+        name = constant.name + SUFFIX
+        values = numpy_helper.to_array(constant).astype(half)
+        graph.initializer.append(numpy_helper.from_array(values, name))
         nodes.append(
-            helper.make_node("Cast", [half], [constant.name], constant.name, to=TensorProto.FLOAT)
+            helper.make_node("Cast", [name], [constant.name], constant.name, to=TensorProto.FLOAT)
         )
     nodes.extend(model.graph.node)
     del graph.node[:]
@@ -42,12 +42,17 @@ def halve(model: onnx.ModelProto) -> onnx.ModelProto:
     return result
 
 
-def _rounded(constant: onnx.TensorProto) -> Array:
-    values = numpy_helper.to_array(constant)
-    largest = float(np.abs(values).max())
-    if largest > FP16_MAX:
-        raise GateError(
-            f"fp16: {constant.name} holds {largest:.0f}, more than FP16 can hold ({FP16_MAX:.0f}): "
-            "leave fp16 out of --variants."
-        )
-    return values.astype(np.float16)
+def restored(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of what `halve` made, with FP32 matrices again, of the rounded values."""
+    constants = {constant.name: constant for constant in model.graph.initializer}
+    result = without_constants(model)
+    graph = result.graph
+    del graph.node[:]
+    for node in model.graph.node:
+        if node.op_type == "Cast" and node.input[0] in constants:
+            values = numpy_helper.to_array(constants.pop(node.input[0])).astype("float32")
+            graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
+        else:
+            graph.node.append(node)
+    graph.initializer.extend(constants.values())
+    return result

@@ -9,14 +9,16 @@ from pathlib import Path
 from engine.export.calibration_texts import generic_texts, random_proteins
 from engine.export.exporter import (
     DEFAULT_PRECISIONS,
+    MAX_LOSS,
     ExportJob,
-    Precision,
     Stage,
     announce,
     export,
 )
+from engine.export.recipes import Precision
 from engine.export.repository import refuse_standing, stands
 from engine.export.source import guess_generation_task
+from engine.export.tensorrt.plans import PlanWish
 from engine.export.texts import read_pairs, read_texts
 from engine.export.variant import Serving
 from engine.model.checkpoint import (
@@ -47,7 +49,7 @@ class ImportRequest:
     `task` None and `name` "" are taken from the checkpoint, `source` and `target` "" are all
     languages that it has. `calibration` and `test` are files; without the first, INT8 takes its
     ranges from texts of our own. With `keep` the variants that stand in the repository already
-    stay as they are; with `force` they are replaced.
+    stay as they are; with `force` they are replaced. For `max_loss` and `plans` see `ExportJob`.
     """
 
     checkpoint: str
@@ -65,6 +67,8 @@ class ImportRequest:
     force: bool = False
     keep: bool = False
     serving: Serving = field(default_factory=Serving)
+    max_loss: float = MAX_LOSS
+    plans: PlanWish | None = None
 
     @property
     def model_name(self) -> str:
@@ -126,6 +130,8 @@ def import_checkpoint(request: ImportRequest, stage: Stage = announce) -> list[P
         serving=request.serving,
         task=task,
         template=request.template,
+        max_loss=request.max_loss,
+        plans=request.plans,
     )
     return export(job, precisions, overwrite=request.force, stage=stage)
 

@@ -19,6 +19,13 @@ FIGURES: dict[Task, dict[str, str]] = {
 }
 """The keys of `measure`'s answer and what to call them; other tasks can't be measured by pairs."""
 
+PRIMARY: dict[Task, str] = {
+    "translation": "bleu",
+    "summarization": "rougeL",
+    "classification": "accuracy",
+}
+"""The figure that says what a variant loses against another."""
+
 
 def measure(task: Task, answers: Sequence[str], references: Sequence[str]) -> Quality:
     """The figures of `task`, in points or percent, rounded to hundredths.

@@ -7,7 +7,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
@@ -21,13 +21,18 @@ ENCODER_BATCH = 64
 
 @dataclass(frozen=True)
 class Serving:
-    """How Triton runs a variant: processes, lanes of each (0: share the cores), threads."""
+    """How Triton runs a variant: processes, lanes of each (0: share the cores), threads.
+
+    `plans` are folders of TensorRT plans by compute capability. A variant that has some runs one
+    instance on each GPU, or on the processor where there is none.
+    """
 
     instances: int = 1
     lanes: int = 0
     threads: int = 1
     max_rows: int = 64
     max_waiting: int = 4096
+    plans: Mapping[str, str] = field(default_factory=dict)
 
 
 _GENERATING = """\
@@ -58,7 +63,7 @@ _QUESTION = """
 _COMMON = """\
 name: {name}
 backend: "seqway"
-instance_group [ {{ kind: KIND_CPU, count: {instances} }} ]
+instance_group [ {{ kind: {kind}, count: {instances} }} ]{plans}
 parameters {{ key: "manifest", value: {{ string_value: {manifest} }} }}
 parameters {{ key: "lanes", value: {{ string_value: "{lanes}" }} }}
 parameters {{ key: "threads", value: {{ string_value: "{threads}" }} }}
@@ -88,11 +93,22 @@ def tokenizer_sha256(folder: Path) -> str:
 
 def _config(manifest: Manifest, serving: Serving) -> str:
     values = {"name": _quoted(manifest.name), "manifest": _quoted(manifest.to_json())}
-    common = _COMMON.format(**values, **vars(serving))
+    common = _COMMON.format(**values, **{**vars(serving), **_placement(serving)})
     if manifest.kind == "encoder":
         question = _QUESTION if manifest.head == "spans" else ""
         return common + _CLASSIFYING.format(batch=ENCODER_BATCH, question=question)
     return common + _GENERATING.format(**vars(serving))
+
+
+def _placement(serving: Serving) -> dict[str, str]:
+    """KIND_AUTO is a GPU where there is one; Triton hands `cc_model_filenames` to the backend."""
+    if not serving.plans:
+        return {"kind": "KIND_CPU", "plans": ""}
+    entries = ", ".join(
+        f"{{ key: {_quoted(capability)}, value: {_quoted(folder)} }}"
+        for capability, folder in sorted(serving.plans.items())
+    )
+    return {"kind": "KIND_AUTO", "plans": f"\ncc_model_filenames [ {entries} ]"}
 
 
 def _quoted(text: str) -> str:

@@ -16,7 +16,8 @@ class Manifest:
 
     "seq2seq" generates text, "encoder" gives logits. `max_source_tokens` and `max_target_tokens`
     are for one row, the end of sequence and, of the source, language codes and template included.
-    `quality` is what was measured at export; empty when nothing was.
+    `quality` is what was measured at export; empty when nothing was. `speed` is how many texts a
+    second were answered then, by the machine that did it.
 
     Languages: a bilingual model lists its `language_pairs`. A many-to-many model has none and
     serves any of `source_languages` with any of `target_languages` (BCP-47); `language_codes` maps
@@ -47,6 +48,7 @@ class Manifest:
     pad_id: int
     kind: Literal["seq2seq", "encoder"] = "seq2seq"
     quality: dict[str, float] = field(default_factory=dict)
+    speed: dict[str, float] = field(default_factory=dict)
 
     language_pairs: list[list[str]] = field(default_factory=list)
     source_languages: list[str] = field(default_factory=list)

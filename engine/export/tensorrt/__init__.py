@@ -1,0 +1,1 @@
+"""Typed graphs to TensorRT plans: built ahead of time, inspected, and described."""

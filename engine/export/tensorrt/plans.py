@@ -1,0 +1,235 @@
+"""The plans of a variant: typed graphs from its files, built for each type of GPU, and checked."""
+
+import logging
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from engine.export.graph import check_model, save_model
+from engine.export.half import restored
+from engine.export.recipes import read_recipes, typed_graph
+from engine.export.tensorrt.builder import Profile, Shape, build, offered
+from engine.export.tensorrt.inspection import Expected, inspect
+from engine.export.typed import value_types
+from engine.runtime.manifest import Manifest, read_manifest
+from engine.runtime.slots import LENGTH_STEP, padded
+from engine.runtime.tensorrt.library import TensorRT, TensorRTMissingError, load_tensorrt
+from engine.runtime.tensorrt.plan import (
+    FOLDER,
+    PlanError,
+    PlanManifest,
+    plan_folder,
+    sha256,
+    write_plan,
+)
+
+logger = logging.getLogger(__name__)
+
+Stage = Callable[[str], AbstractContextManager[Any]]
+
+USUAL_ROWS, USUAL_SOURCE = 8, 32
+"""What kernels are chosen for, where a plan serves many shapes."""
+
+
+@dataclass(frozen=True)
+class PlanWish:
+    """For which GPUs to build, by compute capability ("8.9"), and for how many rows at once.
+
+    Without capabilities it is the GPU of this machine. `flavour` is that of TensorRT, "" for the
+    one that is installed.
+    """
+
+    compute_capabilities: Sequence[str] = ()
+    max_rows: int = 64
+    flavour: str = ""
+
+
+def build_plans(variant: Path, wish: PlanWish, stage: Stage) -> dict[str, str]:
+    """Builds the plans of the variant in a folder of the repository.
+
+    Returns the folder of the plans, within the version's folder, for each compute capability.
+
+    Raises:
+        PlanError: a plan can't be built, or the engine is not what was asked for.
+
+    """
+    library = _library(wish.flavour)
+    capabilities = _capabilities(library, wish)
+    files = variant / "1"
+    manifest = read_manifest(files)
+    built = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        graphs = _Graphs(files, manifest, Path(temporary))
+        for capability in capabilities:
+            folder = files / FOLDER / plan_folder(capability)
+            with stage(f"{manifest.name}: building TensorRT plans for {capability}"):
+                _build_one(library, graphs, folder, capability, wish)
+            built[capability] = f"{FOLDER}/{folder.name}"
+    return built
+
+
+def _library(flavour: str) -> TensorRT:
+    try:
+        return load_tensorrt(flavour)
+    except TensorRTMissingError as error:
+        raise PlanError(str(error)) from error
+
+
+def _capabilities(library: TensorRT, wish: PlanWish) -> list[str]:
+    choices = offered(library)
+    for one in wish.compute_capabilities:
+        if library.flavour == "tensorrt_rtx" and one not in choices:
+            raise PlanError(
+                f"{library.flavour} {library.version} can't build for compute capability {one}; it "
+                f"can for {', '.join(choices)}."
+            )
+    if not wish.compute_capabilities:
+        raise PlanError(
+            f"there is no GPU here to build for: name some with --compute-capability, of "
+            f"{', '.join(choice.replace('.', '') for choice in choices)}."
+        )
+    return list(wish.compute_capabilities)
+
+
+class _Graphs:
+    """The typed graphs of a variant, written to a folder of their own."""
+
+    def __init__(self, files: Path, manifest: Manifest, folder: Path) -> None:
+        self.manifest, self.files = manifest, files
+        self.recipes = _recipes(files)
+        self.cache_length = padded(manifest.max_target_tokens) if manifest.kind == "seq2seq" else 0
+        self.typed: dict[str, Path] = {}
+        self.float32: dict[str, set[str]] = {}
+        for name in self.recipes:
+            model = self._typed(name)
+            self.typed[name] = folder / name
+            save_model(model, folder / name)
+
+    def _typed(self, name: str) -> onnx.ModelProto:
+        model = _load(self.files / name)
+        precision: Any = self.manifest.precision
+        if precision in ("fp16", "bf16"):
+            model = restored(model)
+        typed = typed_graph(model, precision, self.recipes[name]["float32"])
+        _require_typed(typed, precision, self.recipes[name]["float32"], name)
+        fix_length(typed, self.cache_length)
+        return typed
+
+    def expected(self, name: str, inputs: Sequence[str]) -> Expected:
+        """What the engine of a graph has to be."""
+        recipe = self.recipes[name]
+        caches = [(one, one.replace("past_", "present_")) for one in inputs if "past_" in one]
+        float32 = None if self.manifest.precision == "fp32" else recipe["float32"].keys()
+        return Expected(inputs, caches, float32, recipe["roundings"].keys())
+
+
+def _load(path: Path) -> onnx.ModelProto:
+    """Reads a graph.
+
+    Raises:
+        PlanError: it is missing or damaged.
+
+    """
+    try:
+        model = onnx.load(path)
+        check_model(model)
+    except Exception as error:  # protobuf, the checker and the file system each have their own
+        reason = (str(error).strip().splitlines() or ["it is empty"])[0]
+        raise PlanError(
+            f"{path} is no whole ONNX graph ({reason[:120]}): export the variant again."
+        ) from error
+    return model
+
+
+def _recipes(files: Path) -> dict[str, dict[str, Any]]:
+    try:
+        return read_recipes(files)
+    except (OSError, ValueError) as error:
+        raise PlanError(
+            f"{files.parent} does not tell how it was rounded ({error}): export it again."
+        ) from error
+
+
+def fix_length(model: onnx.ModelProto, length: int) -> None:
+    """Gives the caches of a decoder step a static length, which TensorRT asks for."""
+    for value in (*model.graph.input, *model.graph.output):
+        for dimension in value.type.tensor_type.shape.dim:
+            if dimension.dim_param == "L":
+                dimension.dim_value = length
+
+
+def _require_typed(
+    model: onnx.ModelProto, precision: str, float32: Mapping[str, str], name: str
+) -> None:
+    """Refuses a graph with a product in FP32 that nobody asked for."""
+    if precision == "fp32":
+        return
+    types = value_types(model)
+    for node in model.graph.node:
+        product = node.op_type in ("MatMul", "Gemm") and node.name not in float32
+        if product and types[node.output[0]] == onnx.TensorProto.FLOAT:
+            raise PlanError(f"{name}: {node.name} would be FP32, and nobody asked for it.")
+
+
+def _build_one(
+    library: TensorRT, graphs: _Graphs, folder: Path, capability: str, wish: PlanWish
+) -> None:
+    manifest = graphs.manifest
+    longest = padded(manifest.max_source_tokens)
+    profile = shapes_of(wish.max_rows, longest)
+    cache = _timing_cache(graphs.files, library, capability)
+    digests, matmuls, plans = {}, {}, {}
+    for name, path in graphs.typed.items():
+        built = build(library, path, capability, profile, cache)
+        plan = f"{Path(name).stem}.plan"
+        matmuls[plan] = inspect(
+            f"{manifest.name}, {plan}", built.layers, graphs.expected(name, built.inputs)
+        )
+        plans[plan] = built.plan
+        digests[name] = sha256(graphs.files / name)
+        logger.info("%s: %s for %s: %s", manifest.name, plan, capability, matmuls[plan])
+    folder.mkdir(parents=True, exist_ok=True)
+    for plan, content in plans.items():
+        (folder / plan).write_bytes(content)
+    described = PlanManifest(
+        variant=manifest.name,
+        precision=manifest.precision,
+        flavour=library.flavour,
+        version=library.version,
+        compute_capability=capability,
+        files={plan: sha256(folder / plan) for plan in plans},
+        graphs=digests,
+        max_rows=wish.max_rows,
+        max_source=longest,
+        cache_length=graphs.cache_length,
+        matmuls=matmuls,
+    )
+    write_plan(described, folder)
+
+
+def _timing_cache(files: Path, library: TensorRT, capability: str) -> Path:
+    """Beside the variants, hidden from Triton; staged variants share it with those that stand."""
+    staged = [path for path in files.parents if path.name.startswith(".import.")]
+    repository = staged[0].parent if staged else files.parents[1]
+    name = f"{library.flavour}-{library.version}-{plan_folder(capability)}.cache"
+    return repository / ".timing" / name
+
+
+def shapes_of(max_rows: int, longest: int) -> Profile:
+    """The profile of all our graphs: rows come first, the other dynamic axis is the source."""
+
+    def profile(_: str, dims: Shape) -> tuple[Shape, Shape, Shape]:
+        def shape(rows: int, width: int) -> Shape:
+            sizes = [size if size != -1 else width for size in dims]
+            return (rows if dims[0] == -1 else dims[0], *sizes[1:])
+
+        usual = min(USUAL_ROWS, max_rows), min(USUAL_SOURCE, longest)
+        least = min(LENGTH_STEP, longest)
+        return shape(1, least), shape(*usual), shape(max_rows, longest)
+
+    return profile

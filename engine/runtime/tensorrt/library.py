@@ -1,0 +1,50 @@
+"""The TensorRT that is installed: NVIDIA's `tensorrt`, or TensorRT for RTX, which has its API."""
+
+import importlib
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+MODULES = {"tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt_rtx_bindings"}
+"""The modules of the two flavours, in the order in which they are looked for."""
+
+
+class TensorRTMissingError(RuntimeError):
+    """Neither flavour of TensorRT can be imported."""
+
+
+@dataclass(frozen=True)
+class TensorRT:
+    """A flavour of TensorRT: its name, its version, and its module."""
+
+    flavour: str
+    version: str
+    api: Any
+
+
+def load_tensorrt(flavour: str = "") -> TensorRT:
+    """The flavour that is asked for, or the first that is installed.
+
+    Raises:
+        TensorRTMissingError: it is not installed.
+
+    """
+    for name, module_name in MODULES.items():
+        if flavour and name != flavour:
+            continue
+        module = _imported(module_name)
+        if module is not None:
+            return TensorRT(name, module.__version__, module)
+    wanted = flavour or "TensorRT"
+    raise TensorRTMissingError(
+        f"{wanted} is not installed: `pip install tensorrt` where there is an NVIDIA GPU, or "
+        "`pip install 'seqway-server[tensorrt]'` to build for other machines' GPUs."
+    )
+
+
+def _imported(name: str) -> ModuleType | None:
+    try:
+        module = importlib.import_module(name)
+    except (ImportError, OSError, RuntimeError):  # the bindings are there, and their library not
+        return None
+    return module if hasattr(module, "Builder") else None

@@ -64,14 +64,25 @@ class BlockBuilder(GraphBuilder):
         names = [f"{prefix}.split" for prefix in prefixes]
         return self.call_many("Split", [product], names, axis=-1, num_outputs=len(names))
 
-    def query_key_value(self, x: str, prefix: str) -> list[str]:
-        """The three projections of self-attention."""
-        return self.joined(x, f"{prefix}.qkv", [f"{prefix}.{p}" for p in ("query", "key", "value")])
+    def joined_heads(
+        self, x: str, name: str, prefixes: list[str], to: list[str] | None = None
+    ) -> list[str]:
+        """As `joined`, each map's result split into heads: `[B,S,D] -> [B,H,S,K]`.
 
-    def split_heads(self, x: str, to: str = "") -> str:
-        """`[B,S,H*K] -> [B,H,S,K]`."""
-        shape = self.integers(0, 0, self.block.heads, self.block.head_width)
-        return self.call("Transpose", self.call("Reshape", x, shape), perm=[0, 2, 1, 3], to=to)
+        It is split along the heads: TensorRT moves a split along the channels through the product,
+        and an INT8 product then becomes a 16-bit one.
+        """
+        weights, biases = zip(*(self._linear_weights(prefix) for prefix in prefixes), strict=True)
+        bias = None if biases[0] is None else np.concatenate(biases)
+        product = self.product(x, name, np.concatenate(weights), bias)
+        shape = self.integers(0, 0, len(prefixes) * self.block.heads, self.block.head_width)
+        heads = self.call("Transpose", self.call("Reshape", product, shape), perm=[0, 2, 1, 3])
+        names = to or [f"{prefix}.heads" for prefix in prefixes]
+        return self.call_many("Split", [heads], names, axis=1, num_outputs=len(names))
+
+    def query_key_value(self, prefix: str) -> list[str]:
+        """The names of the three projections of self-attention."""
+        return [f"{prefix}.{part}" for part in ("query", "key", "value")]
 
     def attend(self, query: str, keys: str, values: str, mask: str, weights_to: str = "") -> str:
         """Softmax attention over `[B,H,*,K]`; `mask` is added to the scores `[B,H,*,S]`.
@@ -84,7 +95,8 @@ class BlockBuilder(GraphBuilder):
 
     def self_attention(self, x: str, prefix: str, mask: str) -> str:
         """Self-attention over whole sequences, `[B,S,D] -> [B,S,D]`."""
-        query, key, value = (self.split_heads(part) for part in self.query_key_value(x, prefix))
+        names = self.query_key_value(prefix)
+        query, key, value = self.joined_heads(x, f"{prefix}.qkv", names)
         context = self.call("Transpose", self.attend(query, key, value, mask), perm=[0, 2, 1, 3])
         inner = self.block.heads * self.block.head_width
         joined = self.call("Reshape", context, self.integers(0, 0, inner))

@@ -99,7 +99,8 @@ class _EncoderBuilder(BlockBuilder):
 
     def self_attention(self, x: str, prefix: str, mask: str) -> str:
         """See `BlockBuilder`; with rotated queries and keys, or scores of the distances."""
-        query, key, value = (self.split_heads(part) for part in self.query_key_value(x, prefix))
+        names = self.query_key_value(prefix)
+        query, key, value = self.joined_heads(x, f"{prefix}.qkv", names)
         if self.config.positions == "rotary":
             query, key = self._rotate(query), self._rotate(key)
         if self.config.disentangled is not None:

@@ -90,9 +90,8 @@ class _EncoderBuilder(StackBuilder):
             for layer in range(self.config.decoder_layers)
             for part in _KV
         }
-        parts = self.joined(x, "cross_projections", list(prefixes.values()))
-        for name, projected in zip(prefixes, parts, strict=True):
-            self.split_heads(projected, to=name)
+        self.joined_heads(x, "cross_projections", list(prefixes.values()), to=list(prefixes))
+        for name in prefixes:
             self.output(name, FLOAT, ["B", heads, "S", width])
 
 
@@ -155,7 +154,7 @@ class _StepBuilder(StackBuilder):
     def _cached(self, h: str, layer: int, past: list[str], positions: str, mask: str) -> str:
         """Self-attention of one position over the cache that it is written to."""
         prefix = f"decoder.{layer}.attention.sublayer"
-        query, key, value = self.query_key_value(h, prefix)
+        query, key, value = self.joined(h, f"{prefix}.qkv", self.query_key_value(prefix))
         present = [f"present_{part}_{layer}" for part in _KV]
         for cache, update, name in zip(past, (key, value), present, strict=True):
             row = self._one_position(update)

@@ -40,10 +40,21 @@ def texts_per_second(files: Path, texts: Sequence[str]) -> dict[str, float]:
     The texts run together, after a round that is not counted; too long ones are left out.
     """
     kept = [text for text, fit in zip(texts, fits(files, texts), strict=True) if fit]
-    answer_texts(files, kept[:4])
+    run = _read_all if read_manifest(files).kind == "encoder" else answer_texts
+    run(files, kept[:4])
     began = time.monotonic()
-    answer_texts(files, kept)
+    run(files, kept)
     return {machine(): round(len(kept) / (time.monotonic() - began), 1)}
+
+
+def _read_all(files: Path, texts: Sequence[str]) -> None:
+    """Has an encoder read texts; what it finds in them does not matter."""
+    engine = EncoderEngine(files)
+    question = "What is it?" if engine.manifest.head == "spans" else ""
+    try:
+        engine.run([Item(text, question, EncoderOptions()) for text in texts])
+    finally:
+        engine.close()
 
 
 def machine() -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from engine.export.graph import Array, GraphBuilder
+from engine.export.graph import RESIDUAL, Array, GraphBuilder
 from engine.model.config import BlockConfig
 
 
@@ -133,8 +133,8 @@ class BlockBuilder(GraphBuilder):
         """The residual sum around `sublayer`, with the norm before or after it."""
         if self.block.norm == "pre":
             inner = sublayer(self.norm(x, f"{prefix}.norm"))
-            return self.call("Add", x, inner, to=f"{prefix}.residual")
-        summed = self.call("Add", x, sublayer(x), to=f"{prefix}.residual")
+            return self.call("Add", x, inner, to=f"{prefix}{RESIDUAL}")
+        summed = self.call("Add", x, sublayer(x), to=f"{prefix}{RESIDUAL}")
         return self.norm(summed, f"{prefix}.norm")
 
     def encoder_block(self, x: str, prefix: str, mask: str) -> str:

@@ -138,8 +138,8 @@ class _Export:
             manifest = replace(manifest, speed=texts_per_second(files, texts))
         write_manifest(manifest, serving, folder)
         if self.job.plans:
-            built = build_plans(folder, self.job.plans, self.stage)
-            write_manifest(manifest, replace(serving, plans=built), folder)
+            build_plans(folder, self.job.plans, self.stage)
+            write_manifest(manifest, replace(serving, gpu=True), folder)
 
     def _quality(self, candidate: Candidate, files: Path) -> Quality:
         """The quality of a variant; of 16-bit ones, that of 16-bit arithmetic.

@@ -21,6 +21,9 @@ Protocol buffers end at 2 GiB; some room is for the nodes.
 EXTERNAL_SIZE = 1 << 20
 """Bytes from which a constant of such a model is a big one."""
 
+RESIDUAL = ".residual"
+"""How the names of residual sums end."""
+
 Array = NDArray[Any]
 
 

@@ -1,16 +1,16 @@
 """A float graph in 16 bits: every value has the type that it is computed in, with casts between.
 
 TensorRT's strongly typed networks and ONNX Runtime's CUDA provider compute in the types that a
-graph states (Micikevicius et al. 2018, arXiv:1710.03740).  Here products, attention, norms and
-residuals are 16-bit; the softmax over the vocabulary is FP32, as are the nodes that would overflow
-(`keep`).  Norms sum in FP32 in any case: `stash_type` 1 is ONNX's default.
+graph states (Micikevicius et al. 2018, arXiv:1710.03740).  Here products, attention and activations
+are 16-bit.  FP32 are the residual sums and the norms that read them, since they gather the rounding
+of every layer and are small, the softmax over the vocabulary, and what would overflow (`keep`).
 """
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from engine.export.graph import Array, check_model, without_constants
+from engine.export.graph import RESIDUAL, Array, check_model, without_constants
 
 FLOAT, FLOAT16, BFLOAT16 = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16
 
@@ -20,7 +20,7 @@ _FOLLOWING = {"Concat", "Expand", "GatherElements", "Reshape", "Slice", "Split",
 _FOLLOWING |= {"Transpose", "Unsqueeze", "Identity"}
 """Operators that move values and compute none: they take the type of what they are given."""
 
-_FLOAT_ONLY = {"LogSoftmax"}
+_FLOAT_ONLY = {"LayerNormalization", "LogSoftmax", "RMSNormalization"}
 
 _STATE = ("present_", "cross_key_", "cross_value_")
 """How the outputs begin that other runs read again: they stay in 16 bits; others leave as FP32."""
@@ -46,6 +46,11 @@ def in_half(
     other float outputs stay FP32.
     """
     return _Typing(model, dtype, keep).run()
+
+
+def is_residual(node: onnx.NodeProto) -> bool:
+    """Whether a node is the sum of a block's input and its result."""
+    return str(node.name).endswith(RESIDUAL)
 
 
 class _Typing:
@@ -107,7 +112,7 @@ class _Typing:
         self.nodes.append(helper.make_node("Cast", [inner], [name], name=f"{name}.cast", to=due))
 
     def _type_of(self, node: onnx.NodeProto) -> int:
-        if node.name in self.keep or node.op_type in _FLOAT_ONLY:
+        if node.op_type in _FLOAT_ONLY or node.name in self.keep or is_residual(node):
             return FLOAT
         if node.op_type == "DequantizeLinear":
             consumer = self.consumers.get(node.output[0])

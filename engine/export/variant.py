@@ -7,7 +7,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -23,8 +23,8 @@ ENCODER_BATCH = 64
 class Serving:
     """How Triton runs a variant: processes, lanes of each (0: share the cores), threads.
 
-    `plans` are folders of TensorRT plans by compute capability. A variant that has some runs one
-    instance on each GPU, or on the processor where there is none.
+    A `gpu` variant has TensorRT plans and runs `instances` on each GPU, or on the processor where
+    there is none.
     """
 
     instances: int = 1
@@ -32,7 +32,7 @@ class Serving:
     threads: int = 1
     max_rows: int = 64
     max_waiting: int = 4096
-    plans: Mapping[str, str] = field(default_factory=dict)
+    gpu: bool = False
 
 
 _GENERATING = """\
@@ -63,7 +63,7 @@ _QUESTION = """
 _COMMON = """\
 name: {name}
 backend: "seqway"
-instance_group [ {{ kind: {kind}, count: {instances} }} ]{plans}
+instance_group [ {{ kind: {kind}, count: {instances} }} ]
 parameters {{ key: "manifest", value: {{ string_value: {manifest} }} }}
 parameters {{ key: "lanes", value: {{ string_value: "{lanes}" }} }}
 parameters {{ key: "threads", value: {{ string_value: "{threads}" }} }}
@@ -93,22 +93,16 @@ def tokenizer_sha256(folder: Path) -> str:
 
 def _config(manifest: Manifest, serving: Serving) -> str:
     values = {"name": _quoted(manifest.name), "manifest": _quoted(manifest.to_json())}
-    common = _COMMON.format(**values, **{**vars(serving), **_placement(serving)})
+    common = _COMMON.format(**values, **{**vars(serving), "kind": _kind(serving)})
     if manifest.kind == "encoder":
         question = _QUESTION if manifest.head == "spans" else ""
         return common + _CLASSIFYING.format(batch=ENCODER_BATCH, question=question)
     return common + _GENERATING.format(**vars(serving))
 
 
-def _placement(serving: Serving) -> dict[str, str]:
-    """KIND_AUTO is a GPU where there is one; Triton hands `cc_model_filenames` to the backend."""
-    if not serving.plans:
-        return {"kind": "KIND_CPU", "plans": ""}
-    entries = ", ".join(
-        f"{{ key: {_quoted(capability)}, value: {_quoted(folder)} }}"
-        for capability, folder in sorted(serving.plans.items())
-    )
-    return {"kind": "KIND_AUTO", "plans": f"\ncc_model_filenames [ {entries} ]"}
+def _kind(serving: Serving) -> str:
+    """KIND_AUTO is a GPU where there is one, so the same variant is served with and without."""
+    return "KIND_AUTO" if serving.gpu else "KIND_CPU"
 
 
 def _quoted(text: str) -> str:

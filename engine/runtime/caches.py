@@ -1,5 +1,7 @@
 """The memory of keys and values: arrays whose length follows the longest live row."""
 
+from typing import Any, Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,31 @@ Floats = NDArray[np.float32]
 def padded(length: int) -> int:
     """`length` rounded up to a multiple of `LENGTH_STEP`."""
     return -(-length // LENGTH_STEP) * LENGTH_STEP
+
+
+class KeyValueMemory(Protocol):
+    """Keys and values of every decoder layer for the slots of a lane, wherever they lie."""
+
+    length: int
+
+    def resize(self, rows: int, length: int) -> bool:
+        """Gives the memory `length` positions; the first `rows` rows keep what they have.
+
+        Returns whether anything changed: memory of a fixed length stays as it is.
+        """
+        ...
+
+    def width(self, encoded: Any) -> int:
+        """How many positions there are in what the encoder gave."""
+        ...
+
+    def store(self, first: int, encoded: Any, rows: NDArray[np.intp]) -> None:
+        """Puts row `rows[i]` of what the encoder gave into slot `first + i`."""
+        ...
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Copies the first `length` positions of a slot to another."""
+        ...
 
 
 class Caches:
@@ -31,8 +58,25 @@ class Caches:
         self.arrays: list[Floats] = []
         self.resize(0, LENGTH_STEP)
 
-    def resize(self, rows: int, length: int) -> None:
-        """Gives the arrays `length` positions; the first `rows` rows keep what they have."""
+    def width(self, encoded: list[Floats]) -> int:
+        """See `KeyValueMemory`; `encoded` are arrays `[B,H,S,K]` as in `arrays`."""
+        return int(encoded[0].shape[2])
+
+    def store(self, first: int, encoded: list[Floats], rows: NDArray[np.intp]) -> None:
+        """See `KeyValueMemory`."""
+        width = self.width(encoded)
+        for array, new in zip(self.arrays, encoded, strict=True):
+            array[first : first + len(rows), :, :width] = (
+                new if len(rows) == len(new) else new[rows]
+            )
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """See `KeyValueMemory`."""
+        for array in self.arrays:
+            array[target, :, :length] = array[source, :, :length]
+
+    def resize(self, rows: int, length: int) -> bool:
+        """See `KeyValueMemory`."""
         capacity, heads, width = self._row
         shape, size = (capacity, heads, length, width), capacity * heads * length * width
         kept = min(self.length, length)
@@ -51,3 +95,4 @@ class Caches:
             else:
                 self.arrays.append(view)
         self.length = length
+        return True

@@ -16,7 +16,7 @@ from engine.runtime.request import Delta, End, Event, FinishReason, Request
 from engine.runtime.row import Row
 from engine.runtime.running import RunningRows
 from engine.runtime.scheduler import Limits, Scheduler
-from engine.runtime.session import OnnxSession
+from engine.runtime.session import Session
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Lane:
 
     def __init__(
         self,
-        session: OnnxSession,
+        session: Session,
         token_bytes: list[bytes],
         limits: Limits,
         stream_rate: float,

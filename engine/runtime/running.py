@@ -16,20 +16,18 @@ from engine.runtime.decoding.selection import Floats, Ints
 from engine.runtime.decoding.trail import Trail, common_prefix
 from engine.runtime.request import FinishReason
 from engine.runtime.row import Row
-from engine.runtime.session import OnnxSession
-from engine.runtime.slots import Slots
+from engine.runtime.session import Session
 
 
 class RunningRows:
     """Runs rows in at most `capacity` slots of a session."""
 
-    def __init__(self, session: OnnxSession, capacity: int) -> None:
+    def __init__(self, session: Session, capacity: int) -> None:
         self.rows: list[Row] = []
         self._session = session
-        self._slots = Slots(session.manifest, capacity)
+        self._slots = session.slots(capacity)
         self._owners: list[Row] = []
         self._alignment = alignment_outputs(session.manifest)
-        session.unbind()
 
     def start(self, group: list[Row]) -> None:
         """Encodes rows and gives them slots; when it fails, none of them has any."""

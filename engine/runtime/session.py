@@ -3,14 +3,43 @@
 from collections.abc import Mapping
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from engine.runtime.caches import Caches
 from engine.runtime.manifest import Manifest
 from engine.runtime.slots import MASKED, Floats, Slots
+
+
+class Session(Protocol):
+    """The two graphs of a variant on some hardware, for one thread."""
+
+    manifest: Manifest
+    extra: Mapping[str, Floats]
+
+    @property
+    def outputs(self) -> frozenset[str]:
+        """The names of all that the decoder step can give."""
+        ...
+
+    def sibling(self) -> "Session":
+        """A session for another thread, with the same weights."""
+        ...
+
+    def slots(self, capacity: int) -> Slots:
+        """Slots for this session, in place of those before."""
+        ...
+
+    def encode(self, sources: list[list[int]], width: int) -> Any:
+        """Encodes rows padded to `width`: what the slots' `admit` takes."""
+        ...
+
+    def step(self, slots: Slots, extra: frozenset[str] = frozenset()) -> None:
+        """One decoder step of the live slots: fills their `next_ids`, `log_probs`, and `extra`."""
+        ...
 
 
 class OnnxSession:
@@ -63,17 +92,22 @@ class OnnxSession:
             self._bind(slots, extra)
         self._step.run_with_iobinding(self._binding)
 
-    def unbind(self) -> None:
-        """Forgets the bound slots: they are replaced."""
+    def slots(self, capacity: int) -> Slots:
+        """Slots for this session, in place of those before."""
         self._bound = None
+        return Slots(self.manifest, capacity)
 
     def _bind(self, slots: Slots, extra: frozenset[str]) -> None:
         binding, rows = self._binding, slots.rows
         binding.clear_binding_inputs()
         binding.clear_binding_outputs()
-        for name, array in slots.step_inputs.items():
+        assert isinstance(slots.caches, Caches) and isinstance(slots.cross, Caches)
+        caches, cross = slots.caches.arrays, slots.cross.arrays
+        inputs = slots.step_inputs | _named("past_", caches) | _named("cross_", cross)
+        for name, array in inputs.items():
             _bind(binding.bind_input, name, array[:rows])
-        for name, array in slots.step_outputs.items():
+        # The caches are the very arrays that are read: they are written in place.
+        for name, array in (slots.step_outputs | _named("present_", caches)).items():
             _bind(binding.bind_output, name, array[:rows])
         self.extra = {name: self._extra(name, slots) for name in extra}
         for name, array in self.extra.items():
@@ -88,6 +122,15 @@ class OnnxSession:
         if name not in self._memory or self._memory[name].size < size:
             self._memory[name] = np.zeros(size, np.float32)
         return self._memory[name][:size].reshape(shape)
+
+
+def key_value_names(prefix: str, layers: int) -> list[str]:
+    """The graph's names of keys and values, in the order of memory: key 0, value 0, key 1, ..."""
+    return [f"{prefix}{part}_{layer}" for layer in range(layers) for part in ("key", "value")]
+
+
+def _named(prefix: str, arrays: list[Floats]) -> dict[str, NDArray[Any]]:
+    return dict(zip(key_value_names(prefix, len(arrays) // 2), arrays, strict=True))
 
 
 def _bind(bind: Any, name: str, array: NDArray[Any]) -> None:

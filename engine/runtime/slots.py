@@ -7,11 +7,12 @@ steps of `LENGTH_STEP`, so that short rows pay no attention over an empty cache.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.runtime.caches import LENGTH_STEP, Caches, Floats, padded
+from engine.runtime.caches import LENGTH_STEP, Caches, Floats, KeyValueMemory, padded
 from engine.runtime.decoding.repetition import MAX_CYCLE, Runs, extend_runs
 from engine.runtime.decoding.trail import Trail
 from engine.runtime.manifest import Manifest
@@ -31,10 +32,17 @@ class Slots:
     """Arrays for `capacity` slots. `geometry` changes whenever an array is replaced.
 
     `history [N,1+T]` holds the start token and what was made since; `sources`, `weights [N,T]` are
-    the alignment of each token where `align` was called; `runs` counts repetitions.
+    the alignment of each token where `align` was called; `runs` counts repetitions. `caches` and
+    `cross` are where keys and values lie, by default in arrays of this process.
     """
 
-    def __init__(self, manifest: Manifest, capacity: int) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        capacity: int,
+        caches: KeyValueMemory | None = None,
+        cross: KeyValueMemory | None = None,
+    ) -> None:
         longest = manifest.max_target_tokens
         self.manifest = manifest
         self.capacity = capacity
@@ -52,10 +60,10 @@ class Slots:
         self.runs: Runs = np.zeros((capacity, MAX_CYCLE), np.int32)
         self.next_ids: Ints = np.zeros(capacity, np.int64)
         self.log_probs: Floats = np.zeros(capacity, np.float32)
-        self._caches = Caches(manifest, capacity)
-        self._cross = Caches(manifest, capacity)
-        self._self_mask = self._mask(LENGTH_STEP)
-        self._cross_mask = self._mask(LENGTH_STEP)
+        self.caches = caches or Caches(manifest, capacity)
+        self.cross = cross or Caches(manifest, capacity)
+        self._self_mask = self._mask(self.caches.length)
+        self._cross_mask = self._mask(self.cross.length)
 
     @property
     def tokens(self) -> Ints:
@@ -64,51 +72,42 @@ class Slots:
 
     @property
     def step_inputs(self) -> dict[str, NDArray[np.generic]]:
-        """What the decoder step reads, by the graph's names, whole arrays."""
-        inputs: dict[str, NDArray[np.generic]] = {
+        """What the decoder step reads beside keys and values, by name, whole arrays."""
+        return {
             "ids": self.ids,
             "positions": self.positions,
             "self_mask": self._self_mask,
             "cross_mask": self._cross_mask,
         }
-        inputs |= _named("past_{}_{}", self._caches.arrays)
-        inputs |= _named("cross_{}_{}", self._cross.arrays)
-        return inputs
 
     @property
     def step_outputs(self) -> dict[str, NDArray[np.generic]]:
-        """What the decoder step writes; the caches are the very arrays that it reads."""
-        outputs: dict[str, NDArray[np.generic]] = {
-            "next_ids": self.next_ids,
-            "log_probs": self.log_probs,
-        }
-        return outputs | _named("present_{}_{}", self._caches.arrays)
+        """What the decoder step writes beside the caches."""
+        return {"next_ids": self.next_ids, "log_probs": self.log_probs}
 
     @property
     def source_width(self) -> int:
         """S."""
-        return self._cross.length
+        return self.cross.length
 
-    def admit(self, cross: list[Floats], lengths: list[int], limits: list[int]) -> None:
-        """Appends one slot for each row of `cross`: its keys and values `[B,H,S,K]`.
+    def admit(self, cross: Any, lengths: list[int], limits: list[int]) -> None:
+        """Appends one slot for each row of `cross`, which a session's `encode` has returned.
 
         `lengths` are of the sources; an answer has at most `limits` tokens.
         """
         self.admit_beams(cross, [1] * len(lengths), lengths, limits)
 
     def admit_beams(
-        self, cross: list[Floats], widths: list[int], lengths: list[int], limits: list[int]
+        self, cross: Any, widths: list[int], lengths: list[int], limits: list[int]
     ) -> list[list[int]]:
         """As `admit`, with `widths[i]` slots for row i. Returns the slots of each row."""
         first = self.rows
         last = first + sum(widths)
         assert last <= self.capacity
         self.rows = last
-        self._resize_source(max(self._cross.length, cross[0].shape[2]))
+        self._resize_source(max(self.cross.length, self.cross.width(cross)))
         rows = np.repeat(np.arange(len(widths)), widths)
-        width = cross[0].shape[2]
-        for array, new in zip(self._cross.arrays, cross, strict=True):
-            array[first:last, :, :width] = new if len(rows) == len(new) else new[rows]
+        self.cross.store(first, cross, rows)
         self.source_lengths[first:last] = np.array(lengths)[rows]
         self.limits[first:last] = np.array(limits)[rows]
         self._cross_mask[first:last] = MASKED
@@ -168,8 +167,7 @@ class Slots:
             for array in (self.history, self.token_log_probs, self.sources, self.weights):
                 array[target, : length + 1] = array[source, : length + 1]
             self.runs[target] = self.runs[source]
-            for cache in self._caches.arrays:
-                cache[target, :, : length + 1] = cache[source, :, : length + 1]
+            self.caches.copy(source, target, length + 1)
 
     def advance(self) -> Ints:
         """Takes the step's tokens, or those that are forced, as next inputs.
@@ -190,7 +188,7 @@ class Slots:
         positions += 1
         done = (tokens == self.manifest.eos_id) | (positions >= self.limits[:rows])
         longest = int(positions.max()) + 1
-        if longest > self._caches.length:
+        if longest > self.caches.length:
             self._resize_cache(longest)
         alive = live[~done]
         self._self_mask[alive, 0, 0, positions[alive]] = 0
@@ -216,35 +214,29 @@ class Slots:
             )
             for array in per_slot:
                 array[slot] = array[last]
-            length, source = int(self.positions[last]), int(self.source_lengths[last])
-            for cache in self._caches.arrays:
-                cache[slot, :, :length] = cache[last, :, :length]
-            for cross in self._cross.arrays:
-                cross[slot, :, :source] = cross[last, :, :source]
+            self.caches.copy(last, slot, int(self.positions[last]))
+            self.cross.copy(last, slot, int(self.source_lengths[last]))
         self.rows = last
         return last
 
     def shrink(self) -> None:
         """Gives up length that no live row needs any more, once it is at least half."""
         longest = int(self.positions[: self.rows].max(initial=0)) + 1
-        if padded(longest) * 2 <= self._caches.length:
+        if padded(longest) * 2 <= self.caches.length:
             self._resize_cache(longest)
         source = padded(int(self.source_lengths[: self.rows].max(initial=1)))
-        if source * 2 <= self._cross.length:
+        if source * 2 <= self.cross.length:
             self._resize_source(source)
 
     def _resize_cache(self, length: int) -> None:
-        self._resize(self._caches, padded(length))
-        self._self_mask = self._resized_mask(self._self_mask, padded(length))
+        if self.caches.resize(self.rows, padded(length)):
+            self.geometry += 1
+            self._self_mask = self._resized_mask(self._self_mask, self.caches.length)
 
     def _resize_source(self, width: int) -> None:
-        if width != self._cross.length:
-            self._resize(self._cross, width)
-            self._cross_mask = self._resized_mask(self._cross_mask, width)
-
-    def _resize(self, caches: Caches, length: int) -> None:
-        self.geometry += 1
-        caches.resize(self.rows, length)
+        if width != self.cross.length and self.cross.resize(self.rows, width):
+            self.geometry += 1
+            self._cross_mask = self._resized_mask(self._cross_mask, self.cross.length)
 
     def _mask(self, length: int) -> Floats:
         return np.full((self.capacity, 1, 1, length), MASKED, np.float32)
@@ -254,11 +246,3 @@ class Slots:
         kept = min(length, mask.shape[3])
         new[: self.rows, ..., :kept] = mask[: self.rows, ..., :kept]
         return new
-
-
-def _named(pattern: str, arrays: list[Floats]) -> dict[str, NDArray[np.generic]]:
-    """Names arrays in the order key 0, value 0, key 1, ..."""
-    return {
-        pattern.format(("key", "value")[index % 2], index // 2): array
-        for index, array in enumerate(arrays)
-    }

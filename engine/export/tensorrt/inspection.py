@@ -80,7 +80,7 @@ def _require_int8(name: str, layers: Sequence[Layer], expected: Expected) -> Non
         return
     made = set[str]()
     for layer in layers:
-        if layer.is_product and layer.types == {"Int8"} and layer.weights:
+        if layer.is_int8:
             made |= layer.sources
     missing = sorted(set(expected.int8) - made)
     if len(missing) == len(set(expected.int8)):

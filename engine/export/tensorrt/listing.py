@@ -55,8 +55,17 @@ class Layer:
 
     @property
     def types(self) -> set[str]:
-        """The types of what it multiplies."""
-        return {tensor.dtype for tensor in (*self.inputs, *self.weights) if tensor.is_matrix}
+        """The types of what it multiplies: its weights, or of attention its inputs.
+
+        What is fused with a product, such as a residual sum, reads inputs of other types.
+        """
+        return {one.dtype for one in self.weights or self.inputs if one.is_matrix}
+
+    @property
+    def is_int8(self) -> bool:
+        """Whether it multiplies INT8 weights with INT8 values."""
+        read = {one.dtype for one in self.inputs if one.is_matrix}
+        return self.is_product and bool(self.weights) and self.types == {"Int8"} <= read
 
 
 def read_layers(messages: Iterable[str]) -> list[Layer]:

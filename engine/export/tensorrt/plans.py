@@ -49,10 +49,10 @@ class PlanWish:
     flavour: str = ""
 
 
-def build_plans(variant: Path, wish: PlanWish, stage: Stage) -> dict[str, str]:
+def build_plans(variant: Path, wish: PlanWish, stage: Stage) -> list[Path]:
     """Builds the plans of the variant in a folder of the repository.
 
-    Returns the folder of the plans, within the version's folder, for each compute capability.
+    Returns the folder of the plans for each compute capability.
 
     Raises:
         PlanError: a plan can't be built, or the engine is not what was asked for.
@@ -62,14 +62,14 @@ def build_plans(variant: Path, wish: PlanWish, stage: Stage) -> dict[str, str]:
     capabilities = _capabilities(library, wish)
     files = variant / "1"
     manifest = read_manifest(files)
-    built = {}
+    built = []
     with tempfile.TemporaryDirectory() as temporary:
         graphs = _Graphs(files, manifest, Path(temporary))
         for capability in capabilities:
             folder = files / FOLDER / plan_folder(capability)
             with stage(f"{manifest.name}: building TensorRT plans for {capability}"):
                 _build_one(library, graphs, folder, capability, wish)
-            built[capability] = f"{FOLDER}/{folder.name}"
+            built.append(folder)
     return built
 
 

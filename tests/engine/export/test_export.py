@@ -16,6 +16,7 @@ from engine.export.gates import GateError, check_variant
 from engine.export.report import transformers_answers
 from engine.model.checkpoint import Checkpoint, load_checkpoint
 from engine.runtime.batch import run_texts
+from engine.runtime.caches import Caches
 from engine.runtime.engine import Engine
 from engine.runtime.manifest import read_manifest
 from engine.runtime.request import Options
@@ -101,7 +102,8 @@ def test_the_cache_is_written_in_place(variant: Path, capfd: pytest.CaptureFixtu
     session = OnnxSession(variant, manifest, threads=1)
     slots = Slots(manifest, 4)
     slots.admit(session.encode([[5, 6, 7], [8, 9, 10]], 16), [3, 3], [8, 8])
-    cache = slots.step_inputs["past_key_0"]
+    assert isinstance(slots.caches, Caches)
+    cache = slots.caches.arrays[0]
     assert not cache.any()
     session.step(slots)
     assert cache[:2, :, 0].any()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.runtime.caches import Caches, Floats, KeyValueMemory
 from engine.runtime.decoding.beam_search import place_beams
 from engine.runtime.manifest import read_manifest
 from engine.runtime.slots import MASKED, Slots, padded
@@ -40,21 +41,24 @@ def test_rows_keep_their_own_state_through_admissions_and_retirements(repository
 def _write_marks(slots: Slots, tags: list[tuple[float, int, int]]) -> None:
     """What the decoder step does: a row's own mark at its position of each cache."""
     for slot, (mark, _, position) in enumerate(tags):
-        for name, cache in slots.step_outputs.items():
-            if name.startswith("present_"):
-                cache[slot, :, position] = mark
+        for cache in _arrays(slots.caches):
+            cache[slot, :, position] = mark
+
+
+def _arrays(memory: KeyValueMemory) -> list[Floats]:
+    assert isinstance(memory, Caches)
+    return memory.arrays
 
 
 def _check(slots: Slots, tags: list[tuple[float, int, int]]) -> None:
     inputs = slots.step_inputs
     assert slots.rows == len(tags)
     for slot, (mark, length, position) in enumerate(tags):
-        for name, array in inputs.items():
-            if name.startswith("cross_key") or name.startswith("cross_value"):
-                assert (array[slot, :, :length] == mark).all()
-            elif name.startswith("past_"):
-                assert (array[slot, :, :position] == mark).all()
-                assert np.isfinite(array).all()
+        for array in _arrays(slots.cross):
+            assert (array[slot, :, :length] == mark).all()
+        for array in _arrays(slots.caches):
+            assert (array[slot, :, :position] == mark).all()
+            assert np.isfinite(array).all()
         assert (
             (inputs["cross_mask"][slot, 0, 0] == MASKED) == _hidden(inputs["cross_mask"], length)
         ).all()
@@ -80,9 +84,8 @@ def test_beams_are_copied_over_those_that_died(repository: Path) -> None:
     lines: list[list[int]] = [[] for _ in beams]
     for step in range(30):
         for beam, slot in enumerate(beams):
-            for name, cache in slots.step_outputs.items():
-                if name.startswith("present_"):
-                    cache[slot, :, step] = lines[beam][-1] if lines[beam] else -1
+            for cache in _arrays(slots.caches):
+                cache[slot, :, step] = lines[beam][-1] if lines[beam] else -1
         parents = np.array([chance.randrange(4) for _ in beams])
         beams, copies = place_beams(beams, parents)
         assert not {source for source, _ in copies} & {target for _, target in copies}
@@ -95,6 +98,5 @@ def test_beams_are_copied_over_those_that_died(repository: Path) -> None:
             beams = [0 if slot == last else slot for slot in beams]
         for beam, slot in enumerate(beams):
             assert slots.trail(slot).tokens.tolist() == [mark + 2 for mark in lines[beam]]
-            for name, cache in slots.step_inputs.items():
-                if name.startswith("past_"):
-                    assert cache[slot, 0, 1 : step + 1, 0].tolist() == lines[beam][:-1]
+            for cache in _arrays(slots.caches):
+                assert cache[slot, 0, 1 : step + 1, 0].tolist() == lines[beam][:-1]

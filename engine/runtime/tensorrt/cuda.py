@@ -1,0 +1,143 @@
+"""CUDA's runtime as far as sessions need it: memory, copies, a stream, graphs. Errors raise.
+
+`api` is the module `cuda.bindings.runtime`, whose functions return the error first.
+"""
+
+import ctypes
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class CudaError(RuntimeError):
+    """A call of CUDA failed, or there is no CUDA; the message names the call."""
+
+
+@dataclass(frozen=True)
+class DeviceArray:
+    """Memory of the GPU: its address and size in bytes."""
+
+    address: int
+    size: int
+
+
+class Cuda:
+    """One device, with a stream of its own; used by one thread at a time."""
+
+    def __init__(self, device: int = 0, api: Any = None) -> None:
+        self.api = api or load_cuda()
+        self.device = device
+        self._kinds = self.api.cudaMemcpyKind
+        self.use()
+        self.stream = int(self._call("cudaStreamCreate"))
+
+    def sibling(self) -> "Cuda":
+        """The same device with another stream."""
+        return Cuda(self.device, self.api)
+
+    def use(self) -> None:
+        """Makes the device that of the calling thread."""
+        self._call("cudaSetDevice", self.device)
+
+    @property
+    def compute_capability(self) -> str:
+        """Such as "8.9"."""
+        names = self.api.cudaDeviceAttr
+        major, minor = (
+            self._call("cudaDeviceGetAttribute", name, self.device)
+            for name in (
+                names.cudaDevAttrComputeCapabilityMajor,
+                names.cudaDevAttrComputeCapabilityMinor,
+            )
+        )
+        return f"{int(major)}.{int(minor)}"
+
+    def empty(self, size: int) -> DeviceArray:
+        """`size` bytes of zeros on the device; they live as long as the process."""
+        address = int(self._call("cudaMalloc", size))
+        self._call("cudaMemset", address, 0, size)
+        return DeviceArray(address, size)
+
+    def pinned(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        """An array of zeros in page-locked memory, which copies need not wait for."""
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        address = int(self._call("cudaHostAlloc", size, 0))
+        content = (ctypes.c_uint8 * size).from_address(address)
+        array = np.frombuffer(content, dtype=dtype).reshape(shape)
+        array[...] = 0
+        return array
+
+    def upload(self, array: NDArray[Any], to: DeviceArray) -> None:
+        """Copies a contiguous array to the device."""
+        assert array.nbytes <= to.size and array.flags.c_contiguous
+        kind = self._kinds.cudaMemcpyHostToDevice
+        source = array.ctypes.data
+        self._call("cudaMemcpyAsync", to.address, source, array.nbytes, kind, self.stream)
+
+    def download(self, source: DeviceArray, to: NDArray[Any]) -> None:
+        """Copies the start of device memory to a contiguous array; it is there after `wait`."""
+        assert to.nbytes <= source.size and to.flags.c_contiguous
+        kind = self._kinds.cudaMemcpyDeviceToHost
+        address = to.ctypes.data
+        self._call("cudaMemcpyAsync", address, source.address, to.nbytes, kind, self.stream)
+
+    def copy_rows(
+        self, source: int, source_pitch: int, to: int, to_pitch: int, width: int, rows: int
+    ) -> None:
+        """Copies `rows` rows of `width` bytes between addresses on the device, pitches in bytes."""
+        if width and rows:
+            kind = self._kinds.cudaMemcpyDeviceToDevice
+            self._call(
+                "cudaMemcpy2DAsync",
+                to, to_pitch, source, source_pitch, width, rows, kind, self.stream,
+            )  # fmt: skip
+
+    def wait(self) -> None:
+        """Waits until the stream has done all."""
+        self._call("cudaStreamSynchronize", self.stream)
+
+    def capture(self, work: Callable[[], None]) -> int:
+        """A graph of what `work` puts on the stream; nothing of it runs yet."""
+        mode = self.api.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        self._call("cudaStreamBeginCapture", self.stream, mode)
+        try:
+            work()
+        finally:
+            graph = self._call("cudaStreamEndCapture", self.stream)
+        return int(self._call("cudaGraphInstantiate", graph, 0))
+
+    def launch(self, graph: int) -> None:
+        """Runs a graph on the stream."""
+        self._call("cudaGraphLaunch", graph, self.stream)
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        error, *results = getattr(self.api, name)(*arguments)
+        if int(error):
+            raise CudaError(f"{name} failed: {getattr(error, 'name', error)}.")
+        return results[0] if results else None
+
+
+def load_cuda() -> Any:
+    """The bindings of CUDA's runtime.
+
+    Raises:
+        CudaError: they are not installed.
+
+    """
+    try:
+        return importlib.import_module("cuda.bindings.runtime")
+    except ImportError as error:
+        raise CudaError("the package cuda-bindings is not installed.") from error
+
+
+def count_devices(api: Any = None) -> int:
+    """How many GPUs there are; 0 without a driver or the bindings."""
+    try:
+        error, count = (api or load_cuda()).cudaGetDeviceCount()
+    except CudaError:
+        return 0
+    return 0 if int(error) else int(count)

@@ -130,7 +130,7 @@ protos: .venv/.installed ## Generate the Python stubs of protos/
 
 .venv/.installed: .venv/.torch pyproject.toml sdk/python/pyproject.toml constraints.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt \
-		-e '.[gateway,models,dev]' -e sdk/python
+		-e '.[gateway,models,tensorrt,dev]' -e sdk/python
 	@touch $@
 
 .venv/.bench: .venv/.installed
@@ -158,7 +158,7 @@ protos: .venv/.installed ## Generate the Python stubs of protos/
 # Both variants of an example come from one import.
 model_repository/%_fp32/.exported model_repository/%_int8/.exported: \
 		examples/checkpoints/%/model.safetensors examples/data/%.calibration.jsonl \
-		examples/data/%.test.jsonl $(wildcard engine/export/*.py) | .venv/.installed
+		examples/data/%.test.jsonl $(wildcard engine/export/*.py engine/model/*.py) | .venv/.installed
 	$(BIN)/seqway-models import examples/checkpoints/$* --task $(TASK_$*) --force \
 		--calibration examples/data/$*.calibration.jsonl --test examples/data/$*.test.jsonl
 	@touch model_repository/$*_fp32/.exported model_repository/$*_int8/.exported

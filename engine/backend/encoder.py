@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
+from engine.backend.device import device_of
 from engine.backend.encoder_metrics import EncoderMetrics
 from engine.runtime.encoder_engine import EncoderEngine
 from engine.runtime.encoder_request import Failure, Item, Result, parse_encoder_options
@@ -25,9 +26,11 @@ class EncoderVariant:
         config = json.loads(args["model_config"])
         values = {key: item["string_value"] for key, item in config["parameters"].items()}
         instances = sum(int(group["count"]) for group in config["instance_group"])
-        lanes = int(values.get("lanes", 0)) or max(1, len(os.sched_getaffinity(0)) // instances)
+        lanes, device = int(values.get("lanes", 0)), device_of(args)
+        if device is None and not lanes:
+            lanes = max(1, len(os.sched_getaffinity(0)) // instances)
         folder = Path(args["model_repository"]) / args["model_version"]
-        self._engine = EncoderEngine(folder, lanes, int(values.get("threads", 1)))
+        self._engine = EncoderEngine(folder, lanes, int(values.get("threads", 1)), device)
         self._spans = self._engine.manifest.head == "spans"
         self._metrics = EncoderMetrics(args["model_name"], args["model_instance_name"])
 

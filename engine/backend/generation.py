@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
+from engine.backend.device import device_of
 from engine.backend.metrics import EngineMetrics
 from engine.backend.outbox import Message, Outbox
 from engine.runtime.engine import Engine, Settings
@@ -40,7 +41,7 @@ class GenerationVariant:
     def __init__(self, args: dict[str, str]) -> None:
         config = json.loads(args["model_config"])
         folder = Path(args["model_repository"]) / args["model_version"]
-        self._engine = Engine(folder, _settings(config))
+        self._engine = Engine(folder, _settings(config, device_of(args)))
         self._metrics = EngineMetrics(args["model_name"], args["model_instance_name"])
         self._senders: dict[str, Any] = {}
         self._asking = threading.Lock()
@@ -117,7 +118,7 @@ class GenerationVariant:
             return sender is not None and bool(sender.is_cancelled())
 
 
-def _settings(config: dict[str, Any]) -> Settings:
+def _settings(config: dict[str, Any], device: int | None) -> Settings:
     """The engine's settings from the parameters in config.pbtxt."""
     values = {key: item["string_value"] for key, item in config["parameters"].items()}
     instances = sum(int(group["count"]) for group in config["instance_group"])
@@ -127,8 +128,11 @@ def _settings(config: dict[str, Any]) -> Settings:
         max_waiting=int(values.get("max_waiting", Limits.max_waiting)),
         bulk_rows=int(values.get("bulk_rows", Limits.bulk_rows)),
     )
-    lanes = int(values.get("lanes", 0)) or max(1, cores // instances)
-    return Settings(lanes=lanes, threads=int(values.get("threads", 1)), limits=limits)
+    lanes = int(values.get("lanes", 0))
+    if device is None and not lanes:
+        lanes = max(1, cores // instances)
+    threads = int(values.get("threads", 1))
+    return Settings(lanes=lanes, threads=threads, limits=limits, device=device)
 
 
 def _read(request: Any) -> tuple[list[str], Options, list[str]]:

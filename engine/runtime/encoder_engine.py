@@ -5,7 +5,6 @@ each lane at a time: the lanes share the session, and each works on one thread o
 """
 
 import logging
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.runtime.encoder_request import Alive, Failure, Item, Logits, Result, Spans
-from engine.runtime.encoder_session import EncoderSession, Floats
+from engine.runtime.encoder_session import Floats
 from engine.runtime.encoder_spans import best_spans, decode_spans
 from engine.runtime.encoder_windows import (
     QuestionTooLongError,
@@ -25,6 +24,7 @@ from engine.runtime.encoder_windows import (
     batches,
 )
 from engine.runtime.manifest import read_manifest
+from engine.runtime.placement import default_lanes, open_encoder_session
 from engine.runtime.vocabulary import load_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -51,15 +51,18 @@ class EncoderEngine:
     """Serves the encoder variant in `folder`.
 
     `lanes` 0 means one for each core that the process may use; `threads` is the size of the pool
-    that ONNX Runtime splits one product over (1: each lane works alone).
+    that ONNX Runtime splits one product over (1: each lane works alone). `device` is the GPU that
+    runs the variant's TensorRT plans, None for the processor.
     """
 
-    def __init__(self, folder: Path, lanes: int = 0, threads: int = 1) -> None:
+    def __init__(
+        self, folder: Path, lanes: int = 0, threads: int = 1, device: int | None = None
+    ) -> None:
         self.manifest = read_manifest(folder)
         self.counts = Counts()
         self._cutter = WindowCutter(load_tokenizer(folder), self.manifest.max_source_tokens)
-        self._session = EncoderSession(folder, self.manifest, threads)
-        self._lanes = lanes or len(os.sched_getaffinity(0))
+        self._session = open_encoder_session(folder, self.manifest, threads, device)
+        self._lanes = lanes or default_lanes(device)
         self._pool = ThreadPoolExecutor(self._lanes, thread_name_prefix="seqway-lane")
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import onnxruntime as ort
@@ -13,6 +14,14 @@ from engine.runtime.manifest import Manifest
 GRAPH_FILE = "model.onnx"
 
 Floats = NDArray[np.float32]
+
+
+class EncoderRunner(Protocol):
+    """The graph of an encoder variant on some hardware, for any thread."""
+
+    def run(self, windows: Sequence[Window]) -> list[Floats]:
+        """Of each window the logits: `[labels]`, or `[len(ids),2]` of a span head."""
+        ...
 
 
 class EncoderSession:

@@ -5,7 +5,6 @@ Several lanes of one thread each make more of a processor than one lane of sever
 wait for each other after every small product; CTranslate2's `inter_threads` is the same idea.
 """
 
-import os
 import threading
 import time
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from engine.runtime.lane import Gauges, Lane
 from engine.runtime.manifest import read_manifest
+from engine.runtime.placement import default_lanes, open_session
 from engine.runtime.planning import Planner
 from engine.runtime.request import (
     Event,
@@ -24,7 +24,6 @@ from engine.runtime.request import (
 )
 from engine.runtime.row import Row
 from engine.runtime.scheduler import Limits
-from engine.runtime.session import OnnxSession
 from engine.runtime.vocabulary import load_vocabulary
 
 
@@ -32,7 +31,8 @@ from engine.runtime.vocabulary import load_vocabulary
 class Settings:
     """How a variant is run.
 
-    `lanes` 0 means one for each core that the process may use, and `limits.max_rows` is for each
+    `device` is the GPU that runs the variant's TensorRT plans, None for the processor. `lanes` 0
+    means one for each core that the process may use, one on a GPU; `limits.max_rows` is for each
     lane; `threads` is the size of the thread pools that the lanes share (1: each works alone).
     `stream_rate` bounds the messages a second that all streams together send, so that many streams
     do not take the processor from the model; each stream's first text is sent at once.
@@ -42,6 +42,7 @@ class Settings:
     threads: int = 1
     limits: Limits = field(default_factory=Limits)
     stream_rate: float = 500.0
+    device: int | None = None
 
 
 class Engine:
@@ -51,11 +52,20 @@ class Engine:
         self.settings = settings or Settings()
         self.manifest = read_manifest(folder)
         vocabulary = load_vocabulary(folder, self.manifest)
-        count = self.settings.lanes or len(os.sched_getaffinity(0))
-        session = OnnxSession(folder, self.manifest, self.settings.threads)
-        rate, limits = self.settings.stream_rate / count, self.settings.limits
+        device, limits = self.settings.device, self.settings.limits
+        count = self.settings.lanes or default_lanes(device)
+        session = open_session(
+            folder, self.manifest, self.settings.threads, limits.max_rows, device
+        )
+        rate = self.settings.stream_rate / count
         self.lanes = [
-            Lane(session.sibling(), vocabulary.token_bytes, limits, rate, f"seqway-lane-{index}")
+            Lane(
+                session.sibling() if index else session,
+                vocabulary.token_bytes,
+                limits,
+                rate,
+                f"seqway-lane-{index}",
+            )
             for index in range(count)
         ]
         self._planner = Planner(self.manifest, vocabulary, session.outputs, limits.max_rows)

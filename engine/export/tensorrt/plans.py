@@ -64,7 +64,7 @@ def build_plans(variant: Path, wish: PlanWish, stage: Stage) -> list[Path]:
     manifest = read_manifest(files)
     built = []
     with tempfile.TemporaryDirectory() as temporary:
-        graphs = _Graphs(files, manifest, Path(temporary))
+        graphs = TypedGraphs(files, manifest, Path(temporary))
         for capability in capabilities:
             folder = files / FOLDER / plan_folder(capability)
             with stage(f"{manifest.name}: building TensorRT plans for {capability}"):
@@ -96,7 +96,7 @@ def _capabilities(library: TensorRT, wish: PlanWish) -> list[str]:
     return list(wish.compute_capabilities)
 
 
-class _Graphs:
+class TypedGraphs:
     """The typed graphs of a variant, written to a folder of their own."""
 
     def __init__(self, files: Path, manifest: Manifest, folder: Path) -> None:
@@ -177,7 +177,7 @@ def _require_typed(
 
 
 def _build_one(
-    library: TensorRT, graphs: _Graphs, folder: Path, capability: str, wish: PlanWish
+    library: TensorRT, graphs: TypedGraphs, folder: Path, capability: str, wish: PlanWish
 ) -> None:
     manifest = graphs.manifest
     longest = padded(manifest.max_source_tokens)

@@ -1,0 +1,54 @@
+"""Which session runs a variant: TensorRT's on a GPU, ONNX Runtime's on the processor."""
+
+import os
+from pathlib import Path
+
+from engine.runtime.encoder_session import EncoderRunner, EncoderSession
+from engine.runtime.manifest import Manifest
+from engine.runtime.session import OnnxSession, Session
+from engine.runtime.tensorrt.cuda import Cuda
+from engine.runtime.tensorrt.encoder_session import TensorRTEncoderSession
+from engine.runtime.tensorrt.library import TensorRT, load_tensorrt
+from engine.runtime.tensorrt.plan import FOLDER, PlanError, read_plan
+from engine.runtime.tensorrt.session import TensorRTSession
+
+
+def open_session(
+    folder: Path, manifest: Manifest, threads: int, capacity: int, device: int | None
+) -> Session:
+    """The session of a generating variant: on GPU `device`, or None for the processor.
+
+    Raises:
+        PlanError: no plan of the variant runs on that GPU.
+        TensorRTMissingError: the TensorRT that its plans were built with is not installed.
+        CudaError: CUDA does not work.
+
+    """
+    if device is None:
+        return OnnxSession(folder, manifest, threads)
+    return TensorRTSession(folder, manifest, capacity, _library(folder), Cuda(device))
+
+
+def open_encoder_session(
+    folder: Path, manifest: Manifest, threads: int, device: int | None
+) -> EncoderRunner:
+    """As `open_session`, of an encoder variant."""
+    if device is None:
+        return EncoderSession(folder, manifest, threads)
+    return TensorRTEncoderSession(folder, manifest, _library(folder), Cuda(device))
+
+
+def default_lanes(device: int | None) -> int:
+    """One for each core that the process may use, or one on a GPU, which a lane keeps busy."""
+    return 1 if device is not None else len(os.sched_getaffinity(0))
+
+
+def _library(folder: Path) -> TensorRT:
+    """The flavour that the variant's plans were built with."""
+    places = sorted((folder / FOLDER).glob("sm_*"))
+    if not places:
+        raise PlanError(
+            f"{folder} has no TensorRT plans, and is to run on a GPU: run `seqway-models build`, "
+            "or have instance_group in config.pbtxt say KIND_CPU."
+        )
+    return load_tensorrt(read_plan(places[0]).flavour)

@@ -1,0 +1,337 @@
+"""The sessions on the twin: they answer as ONNX Runtime does, and tell what is wrong."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.export.exporter import ExportJob, export
+from engine.export.tensorrt.plans import TypedGraphs
+from engine.model.checkpoint import load_checkpoint
+from engine.runtime import placement
+from engine.runtime.batch import run_texts
+from engine.runtime.encoder_engine import EncoderEngine
+from engine.runtime.encoder_request import EncoderOptions, Item, Logits
+from engine.runtime.engine import Engine, Settings
+from engine.runtime.manifest import read_manifest
+from engine.runtime.request import Options
+from engine.runtime.scheduler import Limits
+from engine.runtime.tensorrt import cuda as cuda_module
+from engine.runtime.tensorrt import engine as engine_module
+from engine.runtime.tensorrt.caches import DeviceCaches, runs
+from engine.runtime.tensorrt.cuda import Cuda, CudaError
+from engine.runtime.tensorrt.library import TensorRT
+from engine.runtime.tensorrt.plan import (
+    FOLDER,
+    PLAN_FILE,
+    PlanError,
+    PlanManifest,
+    read_plan,
+    sha256,
+    write_plan,
+)
+from engine.runtime.tensorrt.session import TensorRTSession, buckets
+from tests.engine.conftest import read_sources
+from tests.engine.tensorrt import twin
+
+EXAMPLES = Path(__file__).parents[3] / "examples" / "checkpoints"
+ROWS = 8
+
+
+def plan_with_twin(files: Path, folder: Path, max_rows: int = ROWS) -> None:
+    """Plans for the twin: the typed graphs themselves."""
+    manifest = read_manifest(files)
+    place = files / FOLDER / "sm_89"
+    place.mkdir(parents=True)
+    folder.mkdir()
+    graphs = TypedGraphs(files, manifest, folder)
+    for name, path in graphs.typed.items():
+        shutil.copy(path, place / f"{Path(name).stem}.plan")
+    write_plan(
+        PlanManifest(
+            variant=manifest.name,
+            precision=manifest.precision,
+            flavour="tensorrt",
+            version=twin.TensorRT.__version__,
+            compute_capability="8.9",
+            files={path.name: sha256(path) for path in place.glob("*.plan")},
+            graphs={name: sha256(files / name) for name in graphs.typed},
+            max_rows=max_rows,
+            max_source=-(-manifest.max_source_tokens // 16) * 16,
+            cache_length=graphs.cache_length,
+            matmuls={},
+        ),
+        place,
+    )
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example translator in FP32 and FP16 and the classifier in FP32, with twin plans."""
+    root = tmp_path_factory.mktemp("planned")
+    texts = read_sources(8)
+    translator = load_checkpoint(EXAMPLES / "en-fr", "translation")
+    job = ExportJob(translator, "en-fr", ("en", "fr"), root, texts)
+    classifier = load_checkpoint(EXAMPLES / "deb-section", "classification")
+    other = ExportJob(classifier, "section", ("", ""), root, texts, task="classification")
+    variants = [*export(job, ["fp32", "fp16"]), *export(other, ["fp32"])]
+    for variant in variants:
+        plan_with_twin(variant / "1", tmp_path_factory.mktemp("typed") / "graphs")
+    return root
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> twin.Cuda:
+    cuda = twin.Cuda()
+    library = TensorRT("tensorrt", twin.TensorRT.__version__, twin.TensorRT(cuda))
+    monkeypatch.setattr(placement, "load_tensorrt", lambda flavour: library)
+    monkeypatch.setattr(cuda_module, "load_cuda", lambda: cuda)
+    return cuda
+
+
+def _answers(
+    files: Path, texts: list[str], options: Options, device: int | None
+) -> list[tuple[int, ...]]:
+    engine = Engine(files, Settings(lanes=1, limits=Limits(max_rows=ROWS), device=device))
+    engine.start()
+    try:
+        return [tuple(one.end.token_ids) for one in run_texts(engine, texts, options)]
+    finally:
+        engine.stop()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(stream=False, token_ids=True),
+        Options(stream=False, token_ids=True, num_beams=3),
+        Options(stream=False, token_ids=True, alignment=True),
+        Options(stream=False, token_ids=True, sample=True, seed=3, temperature=0.8),
+    ],
+    ids=["greedy", "beams", "alignment", "sampling"],
+)
+def test_answers_are_those_of_onnx_runtime(
+    repository: Path, gpu: twin.Cuda, options: Options
+) -> None:
+    """Many texts of all lengths come and go, so rows move and the memory is laid out anew."""
+    files = repository / "en-fr_fp32" / "1"
+    texts = [text * n for n, text in enumerate(read_sources(24), 1) if len(text) * n < 900]
+    expected = _answers(files, texts, options, device=None)
+    assert _answers(files, texts, options, device=0) == expected
+    assert any(name == "cudaGraphLaunch" for name, *_ in gpu.recorded)
+
+
+def test_fp16_takes_masks_and_caches_in_16_bits(repository: Path, gpu: twin.Cuda) -> None:
+    texts = read_sources(24)
+    options = Options(stream=False, token_ids=True)
+    ours = _answers(repository / "en-fr_fp16" / "1", texts, options, device=0)
+    exact = _answers(repository / "en-fr_fp32" / "1", texts, options, device=None)
+    assert sum(one == other for one, other in zip(ours, exact, strict=True)) >= 20
+    sizes = {size for name, *rest in gpu.recorded if name == "cudaMalloc" for size in rest}
+    assert ROWS * 4 * 512 * 64 * 2 in sizes  # a cache of two bytes a number
+
+
+def test_a_bucket_is_captured_once(repository: Path, gpu: twin.Cuda) -> None:
+    """One capture for each bucket and width, after one run that sets TensorRT up."""
+    files = repository / "en-fr_fp32" / "1"
+    _answers(files, read_sources(20), Options(stream=False), device=0)
+    names = Counter(name for name, *_ in gpu.recorded)
+    captured = [
+        (shapes["ids"][0], shapes["cross_mask"][3])
+        for name, *rest in gpu.recorded
+        if name == "execute_async_v3"
+        for shapes in rest
+        if "ids" in shapes
+    ]
+    assert set(Counter(captured).values()) == {2}
+    assert {rows for rows, _ in captured} <= set(buckets(ROWS, 1))
+    assert names["cudaStreamBeginCapture"] == len(set(captured))
+    assert names["cudaGraphLaunch"] > 4 * names["cudaStreamBeginCapture"]
+
+
+def test_a_classifier_answers_as_onnx_runtime(repository: Path, gpu: twin.Cuda) -> None:
+    """More windows than the plan takes at once, of all lengths."""
+    files = repository / "section_fp32" / "1"
+    items = [Item(text, "", EncoderOptions()) for text in read_sources(40)]
+    logits = []
+    for device in (None, 0):
+        engine = EncoderEngine(files, device=device)
+        try:
+            results = [one for one in engine.run(items) if isinstance(one, Logits)]
+        finally:
+            engine.close()
+        logits.append(np.array([one.logits for one in results]))
+    assert logits[0].shape == (40, len(read_manifest(files).labels))
+    np.testing.assert_allclose(logits[1], logits[0], atol=1e-4)
+
+
+def test_a_failing_run_ends_its_rows_and_the_next_ones_are_right(
+    repository: Path, gpu: twin.Cuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = repository / "en-fr_fp32" / "1"
+    options = Options(stream=False, token_ids=True)
+    expected = _answers(files, read_sources(4), options, device=None)
+    engine = Engine(files, Settings(lanes=1, limits=Limits(max_rows=ROWS), device=0))
+    launch = gpu.cudaGraphLaunch
+    calls = iter(range(10_000))
+
+    def fails_once(graphExec: int, stream: int) -> tuple[twin.Error]:  # noqa: N803
+        return (twin.INVALID,) if next(calls) == 3 else launch(graphExec, stream)
+
+    monkeypatch.setattr(gpu, "cudaGraphLaunch", fails_once)
+    engine.start()
+    try:
+        with pytest.raises(Exception, match="cudaGraphLaunch failed"):
+            run_texts(engine, read_sources(4), options)
+        again = run_texts(engine, read_sources(4), options)
+    finally:
+        engine.stop()
+    assert [tuple(one.end.token_ids) for one in again] == expected
+
+
+def test_lanes_share_engines_and_nothing_else(repository: Path, gpu: twin.Cuda) -> None:
+    session = placement.open_session(
+        repository / "en-fr_fp32" / "1",
+        read_manifest(repository / "en-fr_fp32" / "1"),
+        threads=1,
+        capacity=4,
+        device=0,
+    )
+    assert isinstance(session, TensorRTSession)
+    other = session.sibling()
+    assert other._step_engine is session._step_engine
+    own = {array.address for array in session._self_caches.arrays}
+    assert not own & {array.address for array in other._self_caches.arrays}
+
+
+def _damage(variant: Path, /, **changes: object) -> None:
+    place = variant / FOLDER / "sm_89"
+    write_plan(replace(read_plan(place), **changes), place)  # type: ignore[arg-type]
+
+
+def _truncate_plan(files: Path) -> None:
+    path = files / FOLDER / "sm_89" / "encoder.plan"
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def _foreign_plan(files: Path) -> None:
+    path = files / FOLDER / "sm_89" / "encoder.plan"
+    path.write_bytes(b"a plan of something else")
+    _damage(files, files={**read_plan(path.parent).files, path.name: sha256(path)})
+
+
+def _other_graph(files: Path) -> None:
+    path = files / "encoder.onnx"
+    path.write_bytes(path.read_bytes() + b"\n")
+
+
+def _no_manifest(files: Path) -> None:
+    (files / FOLDER / "sm_89" / PLAN_FILE).unlink()
+
+
+def _half_manifest(files: Path) -> None:
+    path = files / FOLDER / "sm_89" / PLAN_FILE
+    content = json.loads(path.read_text(encoding="utf-8"))
+    del content["version"]
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+WRONG: list[tuple[Callable[[Path], None], str]] = [
+    (lambda files: _damage(files, version="10.3.0"), "built with tensorrt 10.3.0, and tensorrt 11"),
+    (lambda files: _damage(files, flavour="tensorrt_rtx"), "built with tensorrt_rtx"),
+    (lambda files: _damage(files, compute_capability="8.0"), "for compute capability 8.0, and"),
+    (lambda files: _damage(files, max_rows=4), "takes 4 rows at once, and max_rows"),
+    (_truncate_plan, "encoder.plan is damaged or missing"),
+    (_foreign_plan, "encoder.plan can't be loaded by tensorrt 11.0.0 on this GPU"),
+    (_other_graph, "built from another encoder.onnx"),
+    (_no_manifest, "plan.json can't be read"),
+    (_half_manifest, "plan.json can't be read"),
+    (lambda files: shutil.rmtree(files / FOLDER), "has no TensorRT plans, and is to run on a GPU"),
+]
+
+
+@pytest.mark.parametrize(("damage", "message"), WRONG)
+def test_a_plan_that_does_not_fit_is_refused_in_one_sentence(
+    repository: Path,
+    tmp_path: Path,
+    gpu: twin.Cuda,
+    damage: Callable[[Path], None],
+    message: str,
+) -> None:
+    files = tmp_path / "1"
+    shutil.copytree(repository / "en-fr_fp32" / "1", files)
+    damage(files)
+    with pytest.raises(PlanError, match=message) as caught:
+        Engine(files, Settings(lanes=1, limits=Limits(max_rows=ROWS), device=0))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_plan_of_another_gpu_is_refused(repository: Path, gpu: twin.Cuda) -> None:
+    gpu.capability = (9, 0)
+    with pytest.raises(PlanError, match=r"compute capability 9\.0\), only for sm_89: run"):
+        Engine(repository / "en-fr_fp32" / "1", Settings(lanes=1, device=0))
+
+
+def test_a_step_that_copies_its_cache_is_refused(
+    repository: Path, gpu: twin.Cuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the new keys and values would land in memory that nobody reads."""
+    api = twin.TensorRT(gpu, aliases=False)
+    library = TensorRT("tensorrt", api.__version__, api)
+    monkeypatch.setattr(placement, "load_tensorrt", lambda flavour: library)
+    settings = Settings(lanes=1, limits=Limits(max_rows=ROWS), device=0)
+    with pytest.raises(PlanError, match="does not write present_key_0 over past_key_0"):
+        Engine(repository / "en-fr_fp32" / "1", settings)
+
+
+def test_a_gpu_that_is_not_there_is_told(repository: Path, gpu: twin.Cuda) -> None:
+    with pytest.raises(CudaError, match="cudaSetDevice failed"):
+        Engine(repository / "en-fr_fp32" / "1", Settings(lanes=1, device=3))
+
+
+def test_without_bindings_there_are_no_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise CudaError("the package cuda-bindings is not installed.")
+
+    monkeypatch.setattr(cuda_module, "load_cuda", missing)
+    assert cuda_module.count_devices() == 0
+    assert cuda_module.count_devices(twin.Cuda(devices=2)) == 2
+
+
+def test_bf16_masks_are_their_bits(repository: Path, gpu: twin.Cuda) -> None:
+    """NumPy has no bfloat16, so they are made by hand."""
+    assert np.finfo(np.float16).min < engine_module.MASKED_HALF
+    mask = np.array([0, -1e9, 1.5], np.float32)
+    bits = (mask.view(np.uint32) >> 16).astype(np.uint32) << 16
+    np.testing.assert_allclose(bits.view(np.float32), mask, rtol=0.01)
+
+
+def test_device_memory_follows_the_lengths() -> None:
+    """Rows keep what they have when the length changes, and land where they are copied to."""
+    api = twin.Cuda()
+    cuda = Cuda(0, api)
+    caches = DeviceCaches(cuda, 1, 5, heads=3, head_width=2, item=4, lengths=[16, 32, 64])
+
+    def content() -> np.ndarray:
+        array = np.zeros((5, 3, caches.length, 2), np.float32)
+        cuda.download(caches.arrays[0], array)
+        return array
+
+    start = np.random.default_rng(0).normal(size=(5, 3, 16, 2)).astype(np.float32)
+    cuda.upload(start, caches.arrays[0])
+    assert caches.resize(4, 33) and caches.length == 64
+    np.testing.assert_array_equal(content()[:4, :, :16], start[:4])
+    caches.copy(3, 0, 9)
+    np.testing.assert_array_equal(content()[0, :, :9], start[3, :, :9])
+    assert caches.resize(4, 7) and caches.length == 16
+    np.testing.assert_array_equal(content()[1:4], start[1:4])
+    assert not caches.resize(4, 16)
+
+
+def test_stretches_of_rows() -> None:
+    assert runs(np.array([0, 1, 2, 2, 2, 3, 7])) == [(0, 3, 0), (3, 4, 2), (4, 6, 2), (6, 7, 7)]

@@ -8,6 +8,7 @@ from concurrent.futures import CancelledError, Future, wait
 
 from services.inference.answerer import Answerer
 from services.inference.catalogue import Catalogue
+from services.inference.choice import Choice
 from services.inference.classifier import Classifier
 from services.inference.errors import SeqwayError, TritonUnavailableError
 from services.inference.summarizer import Summarizer
@@ -37,7 +38,9 @@ class TritonInference:
                 "health_interval": max(settings.health_interval, _LEAST_WATCH_INTERVAL),
             }
         )
-        self._catalogue = Catalogue(settings.preferred_precisions)
+        self._catalogue = Catalogue(
+            Choice(settings.preferred_precisions, settings.max_quality_loss)
+        )
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="inference", daemon=True).start()
         self._performer, self._watch, self._watching = asyncio.run_coroutine_threadsafe(

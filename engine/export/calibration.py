@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
@@ -151,7 +151,7 @@ def _watched(model: onnx.ModelProto, tensors: list[str], floats: list[str]) -> o
     watched = without_constants(model)
     graph = watched.graph
     graph.initializer.extend(model.graph.initializer)
-    constants = {
+    constants: dict[str, Array] = {
         "observed_masked": np.array(MASKED / 2, np.float32),
         "observed_zero": np.array(0, np.float32),
         "observed_infinity": np.array(np.inf, np.float32),
@@ -159,7 +159,7 @@ def _watched(model: onnx.ModelProto, tensors: list[str], floats: list[str]) -> o
     }
     graph.initializer.extend(numpy_helper.from_array(a, name) for name, a in constants.items())
 
-    def call(op: str, inputs: list[str], to: str, **attributes: int) -> str:
+    def call(op: str, inputs: list[str], to: str, **attributes: Any) -> str:
         graph.node.append(helper.make_node(op, inputs, [to], name=to, **attributes))
         return to
 

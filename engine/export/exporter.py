@@ -20,6 +20,7 @@ from engine.export.recipes import Precision, write_recipes
 from engine.export.repository import staging
 from engine.export.source import Wish
 from engine.export.tensorrt.plans import PlanWish, build_plans
+from engine.export.text_language import require_language
 from engine.export.variant import Serving, write_graphs, write_manifest
 from engine.model.checkpoint import Checkpoint, CheckpointError
 from engine.model.tokenizer import load_tokenizer, save_tokenizer
@@ -49,7 +50,8 @@ class ExportJob:
     `languages` are source and target, "" for all that the checkpoint has. `calibration` are source
     texts that INT8's ranges are taken from and that the gate decodes; `test`, when given, is what
     quality is measured on, and `max_loss` what a variant may lose of it, in points. `template`
-    replaces what the checkpoint's family puts around a text. `plans` asks for TensorRT plans.
+    replaces what the checkpoint's family puts around a text. `plans` asks for TensorRT plans. With
+    `require_language` calibration texts have to be in a language that the model reads.
     """
 
     checkpoint: Checkpoint
@@ -63,6 +65,7 @@ class ExportJob:
     template: str = ""
     max_loss: float = MAX_LOSS
     plans: PlanWish | None = None
+    require_language: bool = False
 
     @property
     def wish(self) -> Wish:
@@ -90,6 +93,7 @@ def export(
         GateError: a graph does not agree with the checkpoint, or loses too much quality.
         PlanError: a TensorRT plan can't be built, or is not what it should be.
         RepositoryError: the repository can't be written, or holds a variant and not `overwrite`.
+        TextFileError: the calibration texts are in a language that the model does not read.
 
     """
     names = {precision: f"{job.name}_{precision}" for precision in precisions}
@@ -101,8 +105,14 @@ def export(
             save_tokenizer(tokenizer, folder / "1")
         files = folders[precisions[0]] / "1"
         manifest = describe(job.checkpoint, job.wish, job.name, tokenizer, files)
+        if job.require_language:
+            require_language(job.calibration, _languages_read(manifest))
         _Export(job, manifest, files, stage).write(names, folders)
         return place.commit()
+
+
+def _languages_read(manifest: Manifest) -> list[str]:
+    return manifest.source_languages or [source for source, _ in manifest.language_pairs]
 
 
 class _Export:

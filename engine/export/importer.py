@@ -132,6 +132,7 @@ def import_checkpoint(request: ImportRequest, stage: Stage = announce) -> list[P
         template=request.template,
         max_loss=request.max_loss,
         plans=request.plans,
+        require_language=calibration is not None,
     )
     return export(job, precisions, overwrite=request.force, stage=stage)
 

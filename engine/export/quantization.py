@@ -7,6 +7,7 @@ Jacob et al. 2018 (arXiv:1712.05877); `sensitivity` chooses the scales.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -63,7 +64,7 @@ class _Quantizer:
         self.result.graph.initializer.append(numpy_helper.from_array(array, name))
         return name
 
-    def _call(self, op: str, inputs: list[str], to: str, **attributes: int) -> str:
+    def _call(self, op: str, inputs: list[str], to: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(op, inputs, [to], name=to, **attributes))
         return to
 

@@ -78,8 +78,9 @@ def _divisors(seen: Seen, weight: Array, strength: float) -> Array:
     tiny = np.float32(1e-5)
     inputs = np.maximum(seen.maxima, tiny * max(1.0, float(seen.maxima.max())))
     rows = np.maximum(np.abs(weight).max(axis=1), tiny)
-    divisors = inputs**strength / rows ** (1 - strength)
-    return (divisors / np.exp(np.log(divisors).mean())).astype(np.float32)
+    divisors: Array = inputs**strength / rows ** (1 - strength)
+    centred: Array = divisors / np.exp(np.log(divisors).mean())
+    return centred.astype(np.float32)
 
 
 def _error(exact: Array, rows: Array, weight: Array, scale: float) -> float:

@@ -28,6 +28,7 @@ from services.gateway.summarization_service import SummarizationServicer
 from services.gateway.translation_service import TranslationServicer
 from services.inference.answerer import Answerer
 from services.inference.catalogue import Catalogue
+from services.inference.choice import Choice
 from services.inference.classifier import Classifier
 from services.inference.summarizer import Summarizer
 from services.inference.translator import Translator
@@ -53,7 +54,9 @@ class Gateway:
         self._engine = TritonEngine(
             settings.triton_url, settings.triton_streams, settings.encoder_patience
         )
-        self._catalogue = Catalogue(settings.preferred_precisions)
+        self._catalogue = Catalogue(
+            Choice(settings.preferred_precisions, settings.max_quality_loss)
+        )
         self._health = Health(self._catalogue)
         self._watch = Watch(
             self._engine,

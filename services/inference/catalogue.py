@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from services.inference.choice import Choice
 from services.inference.errors import (
     MissingFieldError,
     ModelNotReadyError,
@@ -38,8 +39,8 @@ class Variant:
 class Catalogue:
     """The latest word on the variants; whoever watches Triton replaces it."""
 
-    def __init__(self, preferred_precisions: Sequence[str]) -> None:
-        self._ranks = {name: rank for rank, name in enumerate(preferred_precisions)}
+    def __init__(self, choice: Choice) -> None:
+        self._choice = choice
         self._variants: dict[str, Variant] = {}
         self._reachable = False
 
@@ -126,7 +127,8 @@ class Catalogue:
         if not ready:
             self._require_triton()
             raise ModelNotReadyError(f"{_names(each.name for each in able)}: not ready")
-        return min(ready, key=self._preference)
+        known = [each.manifest for each in self._variants.values()]
+        return self._variants[self._choice.best([each.manifest for each in ready], known).name]
 
     def _of(self, task: str) -> list[Variant]:
         return [each for each in self._variants.values() if each.manifest.task == task]
@@ -144,9 +146,6 @@ class Catalogue:
         known = self._of(task)
         names = _names({each.manifest.base_model for each in known} | {each.name for each in known})
         raise UnknownModelError(f"{subject}; for {task} there are: {names}", field="model")
-
-    def _preference(self, variant: Variant) -> tuple[int, str]:
-        return self._ranks.get(variant.manifest.precision, len(self._ranks)), variant.name
 
     def _require_knowledge(self) -> None:
         if not self._variants:

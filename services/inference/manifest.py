@@ -30,6 +30,7 @@ class Manifest(BaseModel):
     max_source_tokens: int = 0
     max_target_tokens: int = 0
     quality: Mapping[str, float] = {}
+    speed: Mapping[str, float] = {}
 
     @property
     def generation_defaults(self) -> dict[str, float]:

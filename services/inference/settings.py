@@ -16,8 +16,15 @@ class InferenceSettings(BaseSettings):
         default=4, ge=1, le=64, description="long-lived Triton streams that all calls share"
     )
     preferred_precisions: tuple[str, ...] = Field(
-        default=("int8", "bf16", "fp16", "fp32"),
-        description="precisions in order of preference when a call leaves the choice (JSON array)",
+        default=("auto",),
+        description="precisions in order of preference when a call leaves the choice (JSON array); "
+        '"auto" is the fastest that loses at most max_quality_loss',
+    )
+    max_quality_loss: float = Field(
+        default=0.3,
+        ge=0,
+        description="points of BLEU, ROUGE-L or accuracy that a variant which is chosen "
+        "automatically may lose against fp32, as measured at export",
     )
     max_contents: int = Field(default=1024, ge=1, description="the most texts in one call")
     max_text_characters: int = Field(

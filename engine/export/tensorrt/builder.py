@@ -130,7 +130,7 @@ def _require_no_unused(graph: Path, messages: list[str]) -> None:
 def _log(trt: Any) -> Any:
     """A logger that keeps what is said; the builder's list of layers is VERBOSE."""
 
-    class Log(trt.ILogger):  # type: ignore[misc, name-defined]
+    class Log(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.messages: list[str] = []

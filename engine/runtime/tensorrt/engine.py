@@ -139,5 +139,5 @@ class PlanContext:
         return place
 
     def _size(self, name: str) -> int:
-        itemsize = np.dtype(_HOST_TYPES[self.engine.dtype(name)]).itemsize
-        return max(1, int(np.prod(self.sized(name, self.rows, self.width)))) * itemsize
+        item = int(np.dtype(_HOST_TYPES[self.engine.dtype(name)]).itemsize)
+        return max(1, int(np.prod(self.sized(name, self.rows, self.width)))) * item

@@ -1,6 +1,7 @@
 """From a precision to graphs that pass its gate: what fails is kept high, or all is refused."""
 
 import logging
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -132,7 +133,7 @@ def _finite(candidate: Candidate, error: NotFiniteError) -> Candidate:
     graphs = candidate.on_gpu() if emulate else None
     seen = candidate.floats.observe(graphs, TEXTS)
     for name, observation in seen.items():
-        value = observation.first_not_finite().removesuffix(".exact").removesuffix(".rounded")
+        value = re.sub(r"(\.as_\w+)?(\.exact)?$", "", observation.first_not_finite())
         if not value:
             continue
         reason = f"{value} is not finite in 16 bits"

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
+from engine.commands.building import build_command
 from engine.commands.importing import export_command, import_command
 from engine.commands.reporting import list_command, report_command
 from engine.commands.serving import serve_command
@@ -87,5 +88,6 @@ def train(config: Annotated[Path, typer.Argument(help="TOML file; see examples/c
 app.command(name="import")(import_command)
 app.command(name="serve")(serve_command)
 app.command(name="export")(export_command)
+app.command(name="build")(build_command)
 app.command(name="report")(report_command)
 app.command(name="list")(list_command)

@@ -1,5 +1,8 @@
 """`seqway-models report` and `list`."""
 
+import sys
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +11,8 @@ from rich.table import Table
 
 from engine.commands import options as given
 from engine.commands.terminal import EXPECTED, console, failure
-from engine.export.answers import fits
+from engine.export.answers import fits, machine
+from engine.export.page import Setting, write_page
 from engine.export.quality import FIGURES
 from engine.export.recipes import PRECISIONS
 from engine.export.report import Output, as_table, report_variant, transformers_answers
@@ -32,8 +36,11 @@ def report_command(
         Path | None, typer.Option(help="Default: examples/data/MODEL.test.jsonl.")
     ] = None,
     compare: Annotated[int, typer.Option(min=0, help="Texts to compare with transformers.")] = 200,
+    output: Annotated[
+        Path | None, typer.Option(help="The page to write (default: MODEL-report.html).")
+    ] = None,
 ) -> None:
-    """Print quality, parity with transformers and independence of the batch, of every variant."""
+    """Write a page on what every variant gains and loses: quality, size, speed, answers."""
     names = [f"{model}_{precision}" for precision in PRECISIONS]
     try:
         folders = [repository / name / "1" for name in names if stands(repository, name)]
@@ -57,6 +64,19 @@ def report_command(
     except EXPECTED as error:
         raise failure(error) from error
     console.print(as_table(model, reports))
+    page = output or Path(f"{model}-report.html")
+    sources, references = [pair.source for pair in kept], [pair.target for pair in kept]
+    try:
+        write_page(reports, sources, references, _setting(model), page)
+    except OSError as error:
+        raise failure(f"{page} can't be written: {error.strerror}.") from error
+    console.print(f"wrote {page}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _setting(model: str) -> Setting:
+    command = " ".join(["seqway-models", *sys.argv[1:]])
+    versions = f"ONNX Runtime {version('onnxruntime')}"
+    return Setting(model, machine(), f"{date.today():%Y-%m-%d}", command, versions)
 
 
 def _fitting(folder: Path, pairs: list[Pair]) -> list[Pair]:

@@ -1,4 +1,4 @@
-"""What a model's variants gain and lose: parity with `transformers`, quality, size."""
+"""What a model's variants gain and lose: parity with `transformers`, quality, size, speed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ from transformers import AutoModelForSeq2SeqLM, AutoModelForSequenceClassificati
 
 from engine.export.answers import likeliest_labels, options_for
 from engine.export.quality import FIGURES, Quality, measure
+from engine.export.recipes import RECIPE_FILE, read_recipes
+from engine.export.speed import Speed, measure_speed
 from engine.runtime.batch import Answer, run_texts
 from engine.runtime.engine import Engine
 from engine.runtime.manifest import Manifest, read_manifest
@@ -29,7 +31,7 @@ class VariantReport:
 
     `equal` of `compared` texts have the very answer of `transformers`: the tokens of its greedy
     generate, or the label. `changed_by_batching` of the test texts were answered otherwise alone
-    than among 64.
+    than among 64. `answers` are the texts' answers, `recipes` and `kept` what is rounded and not.
     """
 
     manifest: Manifest
@@ -39,6 +41,18 @@ class VariantReport:
     compared: int
     changed_by_batching: int
     texts: int
+    speed: Speed
+    answers: list[str]
+    recipes: dict[str, dict[str, Any]]
+
+    @property
+    def kept(self) -> list[tuple[str, str, str]]:
+        """The layers kept in higher precision: graph, node and reason."""
+        return [
+            (graph, name, reason)
+            for graph, recipe in self.recipes.items()
+            for name, reason in {**recipe["not_int8"], **recipe["float32"]}.items()
+        ]
 
 
 def report_variant(
@@ -55,11 +69,14 @@ def report_variant(
     return VariantReport(
         manifest=manifest,
         quality=measure(manifest.task, answers, [pair.target for pair in test]),
-        megabytes=sum(file.stat().st_size for file in folder.iterdir()) / 1e6,
+        megabytes=sum(file.stat().st_size for file in folder.iterdir() if file.is_file()) / 1e6,
         equal=sum(ours == theirs for ours, theirs in zip(batched, oracle, strict=False)),
         compared=sum(theirs is not None for theirs in oracle),
         changed_by_batching=sum(one != other for one, other in zip(batched, alone, strict=True)),
         texts=len(texts),
+        speed=measure_speed(folder, texts),
+        answers=answers,
+        recipes=read_recipes(folder) if (folder / RECIPE_FILE).exists() else {},
     )
 
 
@@ -148,9 +165,13 @@ def as_table(model: str, reports: Sequence[VariantReport]) -> Table:
         *figures.values(),
         "equal to transformers",
         "changed by batching",
-        "MB",
+        "files, MB",
+        "memory, MB",
+        "p50, ms",
+        "texts/s",
     ):
-        table.add_column(heading, justify="left" if heading == "variant" else "right")
+        first = heading == "variant"
+        table.add_column(heading, justify="left" if first else "right", no_wrap=first)
     for report in reports:
         table.add_row(
             report.manifest.name,
@@ -158,5 +179,8 @@ def as_table(model: str, reports: Sequence[VariantReport]) -> Table:
             f"{report.equal} of {report.compared}",
             f"{report.changed_by_batching} of {report.texts}",
             f"{report.megabytes:.1f}",
+            f"{report.speed.megabytes:.0f}",
+            f"{report.speed.p50_ms:.1f}",
+            f"{report.speed.texts_per_second:.0f}",
         )
     return table

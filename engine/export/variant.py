@@ -82,6 +82,13 @@ def write_manifest(manifest: Manifest, serving: Serving, variant: Path) -> None:
     (variant / "config.pbtxt").write_text(_config(manifest, serving), encoding="utf-8")
 
 
+def place_on_gpu(variant: Path) -> None:
+    """Has Triton run a variant that has plans now on GPUs, where there are any."""
+    path = variant / "config.pbtxt"
+    config = path.read_text(encoding="utf-8")
+    path.write_text(config.replace("kind: KIND_CPU", "kind: KIND_AUTO"), encoding="utf-8")
+
+
 def tokenizer_sha256(folder: Path) -> str:
     """SHA-256 over the tokenizer files of a variant, in the order of `TOKENIZER_FILES`."""
     digest = hashlib.sha256()

@@ -35,12 +35,43 @@ def test_the_variants_of_a_model_are_reported_and_of_no_other(
 ) -> None:
     for name in ("marian", "marian_2"):  # the second one's name begins like a variant's of marian
         shutil.copytree(repository / "marian_fp32", tmp_path / "own" / f"{name}_fp32")
-    options = ("--checkpoint", checkpoints["marian"], "--test", pairs)
+    page = tmp_path / "reports" / "marian.html"
+    options = ("--checkpoint", checkpoints["marian"], "--test", pairs, "--output", page)
     result = run("report", "marian", "--model-repository", tmp_path / "own", *options)
     assert result.exit_code == 0, result.output
     assert result.stdout.count("3 of 3") == 1
+    text = page.read_text(encoding="utf-8")
+    assert "A small editor." in text and "Un petit éditeur." in text and text.count("<svg") == 1
+    assert "marian_fp32" in text and "marian_2" not in text
     listed = run("list", "--model-repository", tmp_path / "own")
     assert listed.stdout.count("_fp32") == 2
+
+
+def test_a_page_shows_what_int8_does_and_what_stays_high(
+    tmp_path: Path, repository: Path, checkpoints: dict[str, Path], pairs: Path
+) -> None:
+    for precision in ("fp32", "int8"):
+        shutil.copytree(repository / f"marian_{precision}", tmp_path / f"marian_{precision}")
+    path = tmp_path / "marian_int8" / "1" / "precision.json"
+    recipes = json.loads(path.read_text(encoding="utf-8"))
+    recipes["decoder_step.onnx"]["not_int8"]["head"] = "INT8 would change <its> result by 50.0%"
+    path.write_text(json.dumps(recipes), encoding="utf-8")
+    options = ("--checkpoint", checkpoints["marian"], "--test", pairs)
+    page = tmp_path / "page.html"
+    result = run("report", "marian", "--model-repository", tmp_path, *options, "--output", page)
+    assert result.exit_code == 0, result.output
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<svg") == 2
+    assert "INT8 would change &lt;its&gt; result by 50.0%" in text
+
+
+def test_a_page_that_cannot_be_written_is_told(
+    tmp_path: Path, repository: Path, checkpoints: dict[str, Path], pairs: Path
+) -> None:
+    shutil.copytree(repository / "marian_fp32", tmp_path / "marian_fp32")
+    options = ("--checkpoint", checkpoints["marian"], "--test", pairs, "--output", tmp_path)
+    result = run("report", "marian", "--model-repository", tmp_path, *options)
+    assert "can't be written: Is a directory" in result.stderr
 
 
 @pytest.mark.parametrize("model", ["", "*", "/etc", "..", "[/red]", "marian_fp32"])

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from engine.export.calibration import Observer, quantizable
 from engine.export.quantization import quantize
+from engine.export.sensitivity import measure_products
 from engine.export.transformer_graphs import TransformerGraphs
 from engine.model.config import ModelConfig
 from engine.model.families import bart, m2m100, marian, mbart, pegasus, t5
@@ -193,7 +194,7 @@ def test_int8_stays_close(case: Case, tmp_path: Path) -> None:
     watchers = [Observer(model) for model in floats]
     exact = _decode(case, *(watcher.run for watcher in watchers))
     quantized = [
-        quantize(model, watcher.magnitudes())
+        quantize(model, measure_products(model, watcher.observation()))
         for model, watcher in zip(floats, watchers, strict=True)
     ]
     for before, after in zip(floats, quantized, strict=True):

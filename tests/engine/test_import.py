@@ -714,7 +714,7 @@ def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, copy: Path, reposi
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(exporter, "write_graphs", full)
+    monkeypatch.setattr(candidates, "write_graphs", full)
     before = snapshot(repository)
     result = run(copy, "--model-repository", repository)
     assert result.exit_code == 1

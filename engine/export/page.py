@@ -66,6 +66,7 @@ def _headings(reports: Sequence[VariantReport]) -> list[str]:
         "variant",
         *FIGURES[task].values(),
         f"{FIGURES[task][PRIMARY[task]]} against fp32",
+        f"{FIGURES[task][PRIMARY[task]]} at export",
         "files, MB",
         "memory, MB",
         "latency p50, ms",
@@ -90,6 +91,7 @@ def _row(report: VariantReport, reports: Sequence[VariantReport]) -> list[str]:
         report.manifest.name,
         *(f"{report.quality[key]:.2f}" for key in FIGURES[task]),
         loss,
+        _measured(report, figure),
         f"{report.megabytes:.1f}",
         f"{report.speed.megabytes:.0f}",
         f"{report.speed.p50_ms:.1f}",
@@ -100,6 +102,11 @@ def _row(report: VariantReport, reports: Sequence[VariantReport]) -> list[str]:
         f"{report.changed_by_batching} of {report.texts}",
         str(len(report.kept)),
     ]
+
+
+def _measured(report: VariantReport, figure: str) -> str:
+    quality = report.manifest.quality
+    return f"{quality[figure]:.2f}" if figure in quality else "–"
 
 
 def _reference(reports: Sequence[VariantReport]) -> VariantReport | None:

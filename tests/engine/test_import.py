@@ -710,6 +710,7 @@ def test_a_variant_that_another_import_has_placed_meanwhile_stays(
 
 
 def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, copy: Path, repository: Path) -> None:
+    from engine.export import candidates
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

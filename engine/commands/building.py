@@ -8,7 +8,7 @@ import typer
 from engine.commands import options as given
 from engine.commands.terminal import EXPECTED, console, failure, stage, stoppable
 from engine.export.repository import RepositoryError
-from engine.export.tensorrt.plans import PlanWish, build_plans
+from engine.export.tensorrt.plans import build_plans
 from engine.export.variant import place_on_gpu
 from engine.runtime.manifest import MANIFEST_FILE
 
@@ -22,7 +22,7 @@ def build_command(
     """Build TensorRT plans from the graphs of variants, for each type of GPU."""
     try:
         folders = [_variant(repository, name) for name in variants]
-        wish = PlanWish(given.read_capabilities(compute_capability), max_rows)
+        wish = given.plan_wish(compute_capability, max_rows)
         with stoppable():
             for folder in folders:
                 for plan in build_plans(folder, wish, stage):

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated, get_args
 
+import platformdirs
 import typer
 
 from engine.export.exporter import DEFAULT_PRECISIONS
@@ -93,7 +94,18 @@ def read_plans(tensorrt: bool, capabilities: str) -> PlanWish | None:
     asked = [part.strip() for part in capabilities.split(",") if part.strip()]
     if asked and not tensorrt:
         raise ImportRequestError("--compute-capability is for --tensorrt, which is not given.")
-    return PlanWish(read_capabilities(capabilities)) if tensorrt else None
+    return plan_wish(capabilities) if tensorrt else None
+
+
+def plan_wish(capabilities: str, max_rows: int = PlanWish.max_rows) -> PlanWish:
+    """Plans for these compute capabilities, with the timing caches of this user.
+
+    Raises:
+        ImportRequestError: a compute capability is none.
+
+    """
+    caches = platformdirs.user_cache_path("seqway") / "tensorrt"
+    return PlanWish(read_capabilities(capabilities), max_rows, timing_caches=caches)
 
 
 def read_capabilities(text: str) -> list[str]:

@@ -149,7 +149,8 @@ def test_weights_that_fp16_cannot_hold_stay_fp32(repository: Path, copy: Path) -
     assert result.exit_code == 0, result.output
     recipes = read_recipes(repository / "large_fp16" / "1")
     reason = recipes["decoder_step.onnx"]["float32"]["decoder.0.ffn.sublayer.up"]
-    assert reason.endswith("reaches 100,000")
+    # The weight itself, or a sum that it takes part in.
+    assert float(reason.rpartition("reaches ")[2].replace(",", "")) >= 1e5
 
 
 def test_an_existing_variant_is_replaced_only_by_force(
@@ -441,7 +442,7 @@ def test_a_missing_marian_tokenizer_file_is_named(
     [
         (["--task", "poetry"], "--task poetry is not one of translation, summarization,"),
         (["--task", "classification"], "is supported for translation"),
-        (["--variants", "fp32,int3"], "'int3' is no variant; these are: fp32, fp16, int8"),
+        (["--variants", "fp32,int3"], "'int3' is no variant; these are: fp32, fp16, bf16, int8"),
         (["--variants", ","], "no variant is named"),
         (["--name", "../evil"], "can't be a model's name"),
         (["--template", "summarize:"], "has no {text}"),

@@ -88,3 +88,18 @@ def test_nothing_is_started_for_a_checkpoint_that_is_refused(
     assert "error:" in refused.stderr
     assert not settings.run_directory.exists()
     assert not settings.model_repository.exists()
+
+
+def test_a_variant_with_plans_is_served_without_a_gpu(
+    settings: StackSettings, tmp_path: Path
+) -> None:
+    """Triton takes KIND_AUTO for the processor, and the backend the ONNX graphs."""
+    write_marian(tmp_path / "small")
+    plans = ("--variants", "fp16", "--tensorrt", "--compute-capability", "89")
+    served = serve(settings, tmp_path / "small", *plans)
+    assert served.returncode == 0, served.stderr
+    assert (settings.model_repository / "small_fp16/1/plans/sm_89/plan.json").is_file()
+    config = (settings.model_repository / "small_fp16/config.pbtxt").read_text(encoding="utf-8")
+    assert "kind: KIND_AUTO" in config
+    answer = served.stdout.partition("Try: seqway translate")[2].partition("\n")[2]
+    assert answer.strip().splitlines()[0]

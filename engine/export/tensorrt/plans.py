@@ -41,12 +41,13 @@ class PlanWish:
     """For which GPUs to build, by compute capability ("8.9"), and for how many rows at once.
 
     Without capabilities it is the GPU of this machine. `flavour` is that of TensorRT, "" for the
-    one that is installed.
+    one that is installed. What builders learn about kernels is kept in the folder `timing_caches`.
     """
 
     compute_capabilities: Sequence[str] = ()
     max_rows: int = 64
     flavour: str = ""
+    timing_caches: Path | None = None
 
 
 def build_plans(variant: Path, wish: PlanWish, stage: Stage) -> list[Path]:
@@ -182,7 +183,10 @@ def _build_one(
     manifest = graphs.manifest
     longest = padded(manifest.max_source_tokens)
     profile = shapes_of(wish.max_rows, longest)
-    cache = _timing_cache(graphs.files, library, capability)
+    cache = None
+    if wish.timing_caches is not None:
+        name = f"{library.flavour}-{library.version}-{plan_folder(capability)}.cache"
+        cache = wish.timing_caches / name
     digests, matmuls, plans = {}, {}, {}
     for name, path in graphs.typed.items():
         built = build(library, path, capability, profile, cache)
@@ -210,14 +214,6 @@ def _build_one(
         matmuls=matmuls,
     )
     write_plan(described, folder)
-
-
-def _timing_cache(files: Path, library: TensorRT, capability: str) -> Path:
-    """Beside the variants, hidden from Triton; staged variants share it with those that stand."""
-    staged = [path for path in files.parents if path.name.startswith(".import.")]
-    repository = staged[0].parent if staged else files.parents[1]
-    name = f"{library.flavour}-{library.version}-{plan_folder(capability)}.cache"
-    return repository / ".timing" / name
 
 
 def shapes_of(max_rows: int, longest: int) -> Profile:

@@ -84,20 +84,26 @@ class BlockBuilder(GraphBuilder):
         """The names of the three projections of self-attention."""
         return [f"{prefix}.{part}" for part in ("query", "key", "value")]
 
-    def attend(self, query: str, keys: str, values: str, mask: str, weights_to: str = "") -> str:
+    def attend(
+        self, name: str, query: str, keys: str, values: str, mask: str, weights_to: str = ""
+    ) -> str:
         """Softmax attention over `[B,H,*,K]`; `mask` is added to the scores `[B,H,*,S]`.
 
-        `weights_to` names the softmax.
+        `name` begins the names of what it makes, `weights_to` is that of the softmax.
         """
-        scores = self.call("MatMul", query, self.call("Transpose", keys, perm=[0, 1, 3, 2]))
-        weights = self.call("Softmax", self.call("Add", scores, mask), axis=-1, to=weights_to)
-        return self.call("MatMul", weights, values)
+        turned = self.call("Transpose", keys, perm=[0, 1, 3, 2], to=f"{name}.turned_keys")
+        scores = self.call("MatMul", query, turned, to=f"{name}.scores")
+        scores = self.call("Add", scores, mask, to=f"{name}.masked_scores")
+        weights = self.call("Softmax", scores, axis=-1, to=weights_to or f"{name}.weights")
+        return self.call("MatMul", weights, values, to=f"{name}.context")
 
     def self_attention(self, x: str, prefix: str, mask: str) -> str:
         """Self-attention over whole sequences, `[B,S,D] -> [B,S,D]`."""
         names = self.query_key_value(prefix)
         query, key, value = self.joined_heads(x, f"{prefix}.qkv", names)
-        context = self.call("Transpose", self.attend(query, key, value, mask), perm=[0, 2, 1, 3])
+        context = self.call(
+            "Transpose", self.attend(prefix, query, key, value, mask), perm=[0, 2, 1, 3]
+        )
         inner = self.block.heads * self.block.head_width
         joined = self.call("Reshape", context, self.integers(0, 0, inner))
         return self.linear(joined, f"{prefix}.output")
@@ -131,11 +137,11 @@ class BlockBuilder(GraphBuilder):
 
     def residual(self, x: str, prefix: str, sublayer: Callable[[str], str]) -> str:
         """The residual sum around `sublayer`, with the norm before or after it."""
-        if self.block.norm == "pre":
-            inner = sublayer(self.norm(x, f"{prefix}.norm"))
-            return self.call("Add", x, inner, to=f"{prefix}{RESIDUAL}")
-        summed = self.call("Add", x, sublayer(x), to=f"{prefix}{RESIDUAL}")
-        return self.norm(summed, f"{prefix}.norm")
+        pre = self.block.norm == "pre"
+        with self.part(prefix):
+            inner = sublayer(self.norm(x, f"{prefix}.norm") if pre else x)
+        summed = self.call("Add", x, inner, to=f"{prefix}{RESIDUAL}")
+        return summed if pre else self.norm(summed, f"{prefix}.norm")
 
     def encoder_block(self, x: str, prefix: str, mask: str) -> str:
         """Self-attention and feed-forward, `[B,S,D] -> [B,S,D]`."""

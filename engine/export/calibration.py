@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from engine.export.graph import Array, save_model, without_constants
 from engine.export.typed import value_types
+from engine.runtime.graphs import open_graph
 from engine.runtime.manifest import Manifest
 from engine.runtime.slots import MASKED, padded
 
@@ -112,7 +113,7 @@ class Observer:
         self.outputs = [output.name for output in model.graph.output]
         self._inputs = sorted(set(quantizable(model).values()))
         self._floats = _float_values(model)
-        self._session = open_graph(_watched(model, self._inputs, self._floats))
+        self._session = open_model(_watched(model, self._inputs, self._floats))
         self._rows = {name: _Rows() for name in self._inputs}
         self._largest: Array = np.zeros(len(self._floats))
         self._random = np.random.default_rng(seed)
@@ -179,14 +180,12 @@ def _watched(model: onnx.ModelProto, tensors: list[str], floats: list[str]) -> o
     return watched
 
 
-def open_graph(model: onnx.ModelProto) -> ort.InferenceSession:
+def open_model(model: onnx.ModelProto) -> ort.InferenceSession:
     """A session on the processor for a graph that is in memory."""
-    options = ort.SessionOptions()
-    options.log_severity_level = 3  # it would warn at each step that the cache is copied
     with tempfile.TemporaryDirectory() as folder:  # from a file: a model may be over 2 GiB
         path = Path(folder, "model.onnx")
         save_model(model, path)
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return open_graph(path, threads=0)
 
 
 def observe(

@@ -41,13 +41,15 @@ class EncoderGraphs:
         builder = _EncoderBuilder(self.model)
         ids = builder.input("input_ids", INT64, ["B", "S"])
         padding = builder.is_equal(builder.input("mask", INT64, ["B", "S"]), 0)
-        x = builder.embed(ids, padding)
+        with builder.part("embedding"):
+            x = builder.embed(ids, padding)
         scores_mask = builder.scores_mask(padding)
         for layer in range(len(config.order)):
             x = builder.encoder_block(x, f"layers.{layer}", scores_mask)
         if config.block.norm == "pre":
             x = builder.norm(x, "final_norm")
-        builder.head(x)
+        with builder.part("head"):
+            builder.head(x)
         return builder.build()
 
 
@@ -105,7 +107,9 @@ class _EncoderBuilder(BlockBuilder):
             query, key = self._rotate(query), self._rotate(key)
         if self.config.disentangled is not None:
             mask = self._distance_scores(self.config.disentangled, query, key, prefix, mask)
-        context = self.call("Transpose", self.attend(query, key, value, mask), perm=[0, 2, 1, 3])
+        context = self.call(
+            "Transpose", self.attend(prefix, query, key, value, mask), perm=[0, 2, 1, 3]
+        )
         joined = self.call("Reshape", context, self.integers(0, 0, self.block.width))
         return self.linear(joined, f"{prefix}.output")
 

@@ -1,6 +1,7 @@
 """A small builder of ONNX graphs: each operator call returns the name of its output."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,16 @@ class GraphBuilder:
         )
         self._graph = self._model.graph
         self._constants: set[str] = set()
+        self._part = ""
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Inside, fresh names begin with `name`: what is said of a value tells where it is."""
+        before, self._part = self._part, f"{name}."
+        try:
+            yield
+        finally:
+            self._part = before
 
     def input(self, name: str, dtype: int, shape: Sequence[int | str]) -> str:
         """Declares an input; a string is a dynamic dimension."""
@@ -67,8 +78,8 @@ class GraphBuilder:
         return self.constant(name, np.array(values, dtype=np.int64))
 
     def call(self, op: str, *inputs: str, to: str = "", **attributes: Any) -> str:
-        """Adds a node with one output; `to` names it (default: a fresh name)."""
-        name = to or f"{op}_{len(self._graph.node)}"
+        """Adds a node with one output; `to` names it (default: a fresh name, see `part`)."""
+        name = to or f"{self._part}{op}_{len(self._graph.node)}"
         return self.call_many(op, list(inputs), [name], **attributes)[0]
 
     def call_many(

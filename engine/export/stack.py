@@ -32,11 +32,11 @@ class StackBuilder(BlockBuilder):
     def embed(self, ids: str) -> str:
         """Token embeddings, scaled where the model scales them."""
         table = self.constant("embedding", self.weights["embedding.weight"])
-        x = self.call("Gather", table, ids, axis=0)
+        x = self.call("Gather", table, ids, axis=0, to=f"{self.stack}_embedding")
         if self.config.embedding_scale == 1.0:
             return x
         scale = self.constant("embedding_scale", np.array(self.config.embedding_scale, np.float32))
-        return self.call("Mul", x, scale)
+        return self.call("Mul", x, scale, to=f"{self.stack}_embedding.scaled")
 
     def position_table(self) -> str:
         """The rows that are added to the embeddings; empty where positions are relative."""

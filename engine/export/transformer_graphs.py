@@ -62,7 +62,7 @@ class _EncoderBuilder(StackBuilder):
         table = self.position_table()
         if table:
             rows = self.call("Slice", table, self.integers(0), length, self.integers(0))
-            x = self.call("Add", x, rows)
+            x = self.call("Add", x, rows, to=f"{self.stack}_embedding.placed")
         else:
             mask = self.call("Add", mask, self._bias(length))
         x = self.embedding_norm(x)
@@ -111,7 +111,7 @@ class _StepBuilder(StackBuilder):
             rows = self.call("Gather", table, positions, axis=0)
             if self.config.positions == "shifted_sinusoidal":
                 rows = self._without_pads(rows, ids)
-            x = self.call("Add", x, rows)
+            x = self.call("Add", x, rows, to=f"{self.stack}_embedding.placed")
         else:
             self_mask = self.call("Add", self_mask, self._bias(positions, self_mask))
         x = self.embedding_norm(x)
@@ -160,7 +160,7 @@ class _StepBuilder(StackBuilder):
             row = self._one_position(update)
             self.call("TensorScatter", cache, row, positions, axis=-2, to=name)
             self.output(name, FLOAT, ["B", self.block.heads, "L", self.block.head_width])
-        context = self.attend(self._one_position(query), present[0], present[1], mask)
+        context = self.attend(prefix, self._one_position(query), present[0], present[1], mask)
         return self.linear(self._join_position(context), f"{prefix}.output")
 
     def _crossed(self, h: str, layer: int, cross: list[str], mask: str) -> str:
@@ -169,7 +169,7 @@ class _StepBuilder(StackBuilder):
         query = self._one_position(self.linear(h, f"{prefix}.query"))
         weights = f"cross_weights_{layer}"
         self.output(weights, FLOAT, ["B", self.block.heads, 1, "S"])
-        context = self.attend(query, cross[0], cross[1], mask, weights_to=weights)
+        context = self.attend(prefix, query, cross[0], cross[1], mask, weights_to=weights)
         return self.linear(self._join_position(context), f"{prefix}.output")
 
     def _one_position(self, x: str) -> str:

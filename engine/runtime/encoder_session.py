@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from engine.runtime.encoder_windows import Window
+from engine.runtime.graphs import open_graph
 from engine.runtime.manifest import Manifest
 
 GRAPH_FILE = "model.onnx"
@@ -29,20 +29,11 @@ class EncoderSession:
 
     def __init__(self, folder: Path, manifest: Manifest, threads: int) -> None:
         self.manifest = manifest
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # It would keep a plan for every shape that was ever seen.
-        options.enable_mem_pattern = False
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Product and bias become one Gemm before the Q/DQ nodes are looked at; a float Gemm stays.
-        disabled = ["MatMulAddFusion"] if manifest.precision == "int8" else []
-        self._session = ort.InferenceSession(
-            str(folder / GRAPH_FILE),
-            options,
-            providers=["CPUExecutionProvider"],
-            disabled_optimizers=disabled,
+        self._session = open_graph(
+            folder / GRAPH_FILE,
+            threads,
+            quantized=manifest.precision == "int8",
+            fixed_shapes=False,
         )
 
     def run(self, windows: Sequence[Window]) -> list[Floats]:

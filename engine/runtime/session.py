@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from engine.runtime.caches import Caches
+from engine.runtime.graphs import open_graph
 from engine.runtime.manifest import Manifest
 from engine.runtime.slots import MASKED, Floats, Slots
 
@@ -52,8 +52,8 @@ class OnnxSession:
         self.manifest = manifest
         # Both graphs run in one thread of ours, one after the other, so they share no cores.
         quantized = manifest.precision == "int8"
-        self._encoder = _open(folder / "encoder.onnx", threads, quantized)
-        self._step = _open(folder / "decoder_step.onnx", threads, quantized)
+        self._encoder = open_graph(folder / "encoder.onnx", threads, quantized=quantized)
+        self._step = open_graph(folder / "decoder_step.onnx", threads, quantized=quantized)
         self._shapes: dict[str, list[Any]] = {
             output.name: output.shape for output in self._step.get_outputs()
         }
@@ -136,17 +136,3 @@ def _named(prefix: str, arrays: list[Floats]) -> dict[str, NDArray[Any]]:
 def _bind(bind: Any, name: str, array: NDArray[Any]) -> None:
     assert array.flags.c_contiguous, name
     bind(name, "cpu", 0, array.dtype.type, list(array.shape), array.ctypes.data)
-
-
-def _open(path: Path, threads: int, quantized: bool) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # Spinning threads would take the cores from Triton and the gateway between two steps.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Product and bias become one Gemm before the Q/DQ nodes are looked at, and a float Gemm stays.
-    disabled = ["MatMulAddFusion"] if quantized else []
-    return ort.InferenceSession(
-        str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=disabled
-    )

@@ -12,7 +12,7 @@ from onnx import TensorProto
 from safetensors.numpy import load_file, save_file
 
 from engine.export import candidates, recipes
-from engine.export.calibration import Observation, Seen, open_graph
+from engine.export.calibration import Observation, Seen, open_model
 from engine.export.emulation import emulated
 from engine.export.exporter import ExportJob, export
 from engine.export.gates import GateError, NotFiniteError
@@ -287,13 +287,13 @@ def test_emulated_arithmetic_rounds_and_overflows() -> None:
     for dtype, step in ((TensorProto.FLOAT16, 2**-10), (TensorProto.BFLOAT16, 2**-7)):
         typed = in_half(model, dtype)
         assert value_types(typed)["y"] == TensorProto.FLOAT
-        session = open_graph(emulated(typed))
+        session = open_model(emulated(typed))
         made = session.run(["y"], {"x": np.full((1, 8), 0.125, np.float32)})[0]
         assert made[0, 0] % step == 0
     large = np.full((1, 8), FP16_MAX / 4, np.float32)
-    half = open_graph(emulated(in_half(model, TensorProto.FLOAT16)))
+    half = open_model(emulated(in_half(model, TensorProto.FLOAT16)))
     assert np.isinf(half.run(["y"], {"x": large})[0]).all()
-    exact = open_graph(emulated(in_half(model, TensorProto.FLOAT16, frozenset({"y"}))))
+    exact = open_model(emulated(in_half(model, TensorProto.FLOAT16, frozenset({"y"}))))
     assert np.isfinite(exact.run(["y"], {"x": large})[0]).all()
 
 

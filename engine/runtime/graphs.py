@@ -1,0 +1,29 @@
+"""ONNX graphs opened with ONNX Runtime on the processor."""
+
+from pathlib import Path
+
+import onnxruntime as ort
+
+
+def open_graph(
+    path: Path, threads: int, *, quantized: bool = False, fixed_shapes: bool = True
+) -> ort.InferenceSession:
+    """A session for the graph in a file, on so many threads (0: one a core).
+
+    With `fixed_shapes` it keeps a plan of its memory for every shape that it has seen.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.enable_mem_pattern = fixed_shapes
+    # Spinning threads would take the cores from Triton and the gateway between two steps.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Processors without VNNI add pairs of INT8 products in 16 bits, which saturate (vpmaddubsw).
+    # This has ONNX Runtime take unsigned weights on those, for which the sums are exact.
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    # Product and bias become one Gemm before the Q/DQ nodes are looked at, and a float Gemm stays.
+    disabled = ["MatMulAddFusion"] if quantized else []
+    return ort.InferenceSession(
+        str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=disabled
+    )

@@ -1,0 +1,45 @@
+"""Graphs opened with ONNX Runtime."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from engine.runtime.graphs import open_graph
+
+SCALE = np.float32(1 / 127)
+
+
+def _write_product(weight: np.ndarray, path: Path) -> None:
+    """y = x @ weight, both rounded to INT8 with `SCALE`, as `quantization` writes it."""
+    graph = onnx.parser.parse_graph(
+        f"g (float[N, {len(weight)}] x) => (float[N, {weight.shape[1]}] y) {{"
+        "q = QuantizeLinear(x, scale, zero) d = DequantizeLinear(q, scale, zero)"
+        "w = DequantizeLinear<axis: int = 1>(weight, scales, zeros) y = MatMul(d, w) }"
+    )
+    constants = {
+        "scale": SCALE,
+        "zero": np.array(0, np.int8),
+        "weight": weight,
+        "scales": np.full(weight.shape[1], SCALE),
+        "zeros": np.zeros(weight.shape[1], np.int8),
+    }
+    graph.initializer.extend(numpy_helper.from_array(a, name) for name, a in constants.items())
+    opset = helper.make_opsetid("", 24)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=11), path)
+
+
+@pytest.mark.parametrize("rows", [1, 8, 64])
+def test_int8_products_are_exact_on_every_processor(tmp_path: Path, rows: int) -> None:
+    """Also where pairs of products could saturate, without VNNI: all numbers are large here."""
+    random = np.random.default_rng(0)
+    weight = random.integers(90, 128, (256, 128)).astype(np.int8)
+    weight *= random.choice(np.array([-1, 1], np.int8), (1, 128))
+    _write_product(weight, tmp_path / "product.onnx")
+    session = open_graph(tmp_path / "product.onnx", 1, quantized=True)
+    integers = random.integers(-127, 128, (rows, 256))
+    (made,) = session.run(["y"], {"x": (integers * SCALE).astype(np.float32)})
+    exact = integers @ weight.astype(np.int64)
+    np.testing.assert_allclose(made / SCALE**2, exact, rtol=1e-4, atol=1e-2 * 127)

@@ -9,7 +9,7 @@ from engine.runtime.session import OnnxSession, Session
 from engine.runtime.tensorrt.cuda import Cuda
 from engine.runtime.tensorrt.encoder_session import TensorRTEncoderSession
 from engine.runtime.tensorrt.library import TensorRT, load_tensorrt
-from engine.runtime.tensorrt.plan import FOLDER, PlanError, read_plan
+from engine.runtime.tensorrt.plan import plans_for, read_plan
 from engine.runtime.tensorrt.session import TensorRTSession
 
 
@@ -26,7 +26,8 @@ def open_session(
     """
     if device is None:
         return OnnxSession(folder, manifest, threads)
-    return TensorRTSession(folder, manifest, capacity, _library(folder), Cuda(device))
+    cuda = Cuda(device)
+    return TensorRTSession(folder, manifest, capacity, _library(folder, cuda), cuda)
 
 
 def open_encoder_session(
@@ -35,7 +36,8 @@ def open_encoder_session(
     """As `open_session`, of an encoder variant."""
     if device is None:
         return EncoderSession(folder, manifest, threads)
-    return TensorRTEncoderSession(folder, manifest, _library(folder), Cuda(device))
+    cuda = Cuda(device)
+    return TensorRTEncoderSession(folder, manifest, _library(folder, cuda), cuda)
 
 
 def default_lanes(device: int | None) -> int:
@@ -43,12 +45,6 @@ def default_lanes(device: int | None) -> int:
     return 1 if device is not None else len(os.sched_getaffinity(0))
 
 
-def _library(folder: Path) -> TensorRT:
-    """The flavour that the variant's plans were built with."""
-    places = sorted((folder / FOLDER).glob("sm_*"))
-    if not places:
-        raise PlanError(
-            f"{folder} has no TensorRT plans, and is to run on a GPU: run `seqway-models build`, "
-            "or have instance_group in config.pbtxt say KIND_CPU."
-        )
-    return load_tensorrt(read_plan(places[0]).flavour)
+def _library(folder: Path, cuda: Cuda) -> TensorRT:
+    """The flavour that the variant's plans for a GPU were built with."""
+    return load_tensorrt(read_plan(plans_for(folder, cuda.compute_capability)).flavour)

@@ -26,14 +26,6 @@ class Built:
     inputs: list[str]
 
 
-def offered(library: TensorRT) -> list[str]:
-    """The compute capabilities that can be built for without their GPU, such as "8.9"."""
-    choices = getattr(library.api, "ComputeCapability", None)
-    names = [name for name in dir(choices) if name.startswith("SM") and name[2:].isdigit()]
-    numbers = sorted(int(name[2:]) for name in names)
-    return [f"{number // 10}.{number % 10}" for number in numbers]
-
-
 def build(
     library: TensorRT,
     graph: Path,
@@ -86,12 +78,18 @@ def _flags(trt: Any) -> int:
 
 
 def _aim(library: TensorRT, config: Any, compute_capability: str) -> None:
-    """Has the builder build for a type of GPU; `tensorrt` knows only that of this machine."""
+    """Has the builder build for all GPUs of a compute capability.
+
+    `tensorrt` knows only the one of this machine, and would build for that very model.
+    """
+    trt = library.api
     if library.flavour != "tensorrt_rtx":
+        level = trt.HardwareCompatibilityLevel.SAME_COMPUTE_CAPABILITY
+        config.hardware_compatibility_level = level
         return
     name = f"SM{compute_capability.replace('.', '')}"
     config.num_compute_capabilities = 1
-    config.set_compute_capability(getattr(library.api.ComputeCapability, name), 0)
+    config.set_compute_capability(getattr(trt.ComputeCapability, name), 0)
 
 
 def _read_cache(config: Any, path: Path | None) -> Any:

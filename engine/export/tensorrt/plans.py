@@ -13,12 +13,18 @@ import onnx
 from engine.export.graph import check_model, save_model
 from engine.export.half import restored
 from engine.export.recipes import read_recipes, typed_graph
-from engine.export.tensorrt.builder import Profile, Shape, build, offered
+from engine.export.tensorrt.builder import Profile, Shape, build
 from engine.export.tensorrt.inspection import Expected, inspect
+from engine.export.tensorrt.targets import choose, gpu_here
 from engine.export.typed import value_types
 from engine.runtime.manifest import Manifest, read_manifest
 from engine.runtime.slots import LENGTH_STEP, padded
-from engine.runtime.tensorrt.library import TensorRT, TensorRTMissingError, load_tensorrt
+from engine.runtime.tensorrt.library import (
+    TensorRT,
+    TensorRTMissingError,
+    installed,
+    load_tensorrt,
+)
 from engine.runtime.tensorrt.plan import (
     FOLDER,
     PlanError,
@@ -41,7 +47,8 @@ class PlanWish:
     """For which GPUs to build, by compute capability ("8.9"), and for how many rows at once.
 
     Without capabilities it is the GPU of this machine. `flavour` is that of TensorRT, "" for the
-    one that is installed. What builders learn about kernels is kept in the folder `timing_caches`.
+    first installed one that builds for them. What builders learn about kernels is kept in the
+    folder `timing_caches`.
     """
 
     compute_capabilities: Sequence[str] = ()
@@ -59,8 +66,7 @@ def build_plans(variant: Path, wish: PlanWish, stage: Stage) -> list[Path]:
         PlanError: a plan can't be built, or the engine is not what was asked for.
 
     """
-    library = _library(wish.flavour)
-    capabilities = _capabilities(library, wish)
+    library, capabilities = choose(_libraries(wish.flavour), wish.compute_capabilities, gpu_here())
     files = variant / "1"
     manifest = read_manifest(files)
     built = []
@@ -74,27 +80,18 @@ def build_plans(variant: Path, wish: PlanWish, stage: Stage) -> list[Path]:
     return built
 
 
-def _library(flavour: str) -> TensorRT:
+def _libraries(flavour: str) -> list[TensorRT]:
+    """All that may build: the one that is asked for, or those that are installed.
+
+    Raises:
+        PlanError: there is none.
+
+    """
     try:
-        return load_tensorrt(flavour)
+        first = load_tensorrt(flavour)
     except TensorRTMissingError as error:
         raise PlanError(str(error)) from error
-
-
-def _capabilities(library: TensorRT, wish: PlanWish) -> list[str]:
-    choices = offered(library)
-    for one in wish.compute_capabilities:
-        if library.flavour == "tensorrt_rtx" and one not in choices:
-            raise PlanError(
-                f"{library.flavour} {library.version} can't build for compute capability {one}; it "
-                f"can for {', '.join(choices)}."
-            )
-    if not wish.compute_capabilities:
-        raise PlanError(
-            f"there is no GPU here to build for: name some with --compute-capability, of "
-            f"{', '.join(choice.replace('.', '') for choice in choices)}."
-        )
-    return list(wish.compute_capabilities)
+    return [first] if flavour else installed()
 
 
 class TypedGraphs:

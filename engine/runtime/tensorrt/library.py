@@ -22,6 +22,12 @@ class TensorRT:
     api: Any
 
 
+def installed() -> list[TensorRT]:
+    """The flavours that can be imported, in the order of `MODULES`."""
+    found = [(name, _imported(module)) for name, module in MODULES.items()]
+    return [TensorRT(name, api.__version__, api) for name, api in found if api is not None]
+
+
 def load_tensorrt(flavour: str = "") -> TensorRT:
     """The flavour that is asked for, or the first that is installed.
 
@@ -29,16 +35,12 @@ def load_tensorrt(flavour: str = "") -> TensorRT:
         TensorRTMissingError: it is not installed.
 
     """
-    for name, module_name in MODULES.items():
-        if flavour and name != flavour:
-            continue
-        module = _imported(module_name)
-        if module is not None:
-            return TensorRT(name, module.__version__, module)
-    wanted = flavour or "TensorRT"
+    for library in installed():
+        if flavour in ("", library.flavour):
+            return library
     raise TensorRTMissingError(
-        f"{wanted} is not installed: `pip install tensorrt` where there is an NVIDIA GPU, or "
-        "`pip install 'seqway-server[tensorrt]'` to build for other machines' GPUs."
+        f"{flavour or 'TensorRT'} is not installed: `pip install tensorrt` where there is an "
+        "NVIDIA GPU, or `pip install 'seqway-server[tensorrt]'` to build for other machines' GPUs."
     )
 
 

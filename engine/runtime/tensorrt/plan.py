@@ -65,6 +65,28 @@ def write_plan(manifest: PlanManifest, folder: Path) -> None:
     (folder / PLAN_FILE).write_text(text, encoding="utf-8")
 
 
+def plans_for(variant: Path, compute_capability: str) -> Path:
+    """The folder of the plans in a variant's folder for GPUs of a compute capability.
+
+    Raises:
+        PlanError: there is none; the message tells for which there are.
+
+    """
+    folder = variant / FOLDER / plan_folder(compute_capability)
+    if folder.is_dir():
+        return folder
+    others = sorted(path.name for path in (variant / FOLDER).glob("sm_*"))
+    raise PlanError(
+        f"{variant} is to run on a GPU of compute capability {compute_capability}, and has "
+        f"TensorRT plans for {', '.join(others) or 'none'}: run {_build(compute_capability)}, or "
+        "have instance_group in config.pbtxt say KIND_CPU."
+    )
+
+
+def _build(compute_capability: str) -> str:
+    return f"`seqway-models build --compute-capability {compute_capability.replace('.', '')}`"
+
+
 def require_plan(
     variant: Path, flavour: str, version: str, compute_capability: str
 ) -> tuple[Path, PlanManifest]:
@@ -74,14 +96,8 @@ def require_plan(
         PlanError: they were built for another GPU or TensorRT, from another graph, or are damaged.
 
     """
-    folder = variant / FOLDER / plan_folder(compute_capability)
-    build = f"`seqway-models build --compute-capability {compute_capability.replace('.', '')}`"
-    if not folder.is_dir():
-        others = sorted(path.name for path in (variant / FOLDER).glob("sm_*"))
-        raise PlanError(
-            f"{variant} has no plan for this GPU (compute capability {compute_capability}), only "
-            f"for {', '.join(others) or 'none'}: run {build}."
-        )
+    folder = plans_for(variant, compute_capability)
+    build = _build(compute_capability)
     manifest = read_plan(folder)
     if (manifest.flavour, manifest.version) != (flavour, version):
         raise PlanError(

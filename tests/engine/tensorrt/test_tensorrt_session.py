@@ -251,7 +251,10 @@ WRONG: list[tuple[Callable[[Path], None], str]] = [
     (_other_graph, "built from another encoder.onnx"),
     (_no_manifest, "plan.json can't be read"),
     (_half_manifest, "plan.json can't be read"),
-    (lambda files: shutil.rmtree(files / FOLDER), "has no TensorRT plans, and is to run on a GPU"),
+    (
+        lambda files: shutil.rmtree(files / FOLDER),
+        "is to run on a GPU of compute capability 8.9, and has TensorRT plans for none",
+    ),
 ]
 
 
@@ -273,7 +276,9 @@ def test_a_plan_that_does_not_fit_is_refused_in_one_sentence(
 
 def test_a_plan_of_another_gpu_is_refused(repository: Path, gpu: twin.Cuda) -> None:
     gpu.capability = (9, 0)
-    with pytest.raises(PlanError, match=r"compute capability 9\.0\), only for sm_89: run"):
+    with pytest.raises(
+        PlanError, match=r"compute capability 9\.0, and has TensorRT plans for sm_89: run"
+    ):
         Engine(repository / "en-fr_fp32" / "1", Settings(lanes=1, device=0))
 
 

@@ -1,59 +1,128 @@
-"""The twin has the names and parameters of the real bindings."""
+"""The twin, and what builds plans, call names and parameters that the real bindings have."""
 
 import inspect
+import json
 import os
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.engine.tensorrt import twin
 
+ROOT = Path(__file__).parents[3]
+FLAVOURS = {"tensorrt_rtx": "tensorrt_rtx_bindings", "tensorrt": "tensorrt_bindings"}
 
-def _module(name: str) -> Any:
-    """The module; without it the test is skipped here, and fails in CI."""
-    if os.environ.get("CI"):
-        return __import__(name, fromlist=["x"])
-    return pytest.importorskip(name)
+CALLS = {
+    "Runtime": {"__init__": ["logger"], "deserialize_cuda_engine": ["serialized_engine"]},
+    "Builder": {
+        "__init__": ["logger"],
+        "create_network": [],
+        "create_builder_config": [],
+        "create_optimization_profile": [],
+        "build_serialized_network": ["network", "config"],
+    },
+    "OnnxParser": {
+        "__init__": ["network", "logger"],
+        "parse_from_file": ["model"],
+        "get_error": ["index"],
+    },
+    "INetworkDefinition": {"get_input": ["index"]},
+    "IOptimizationProfile": {"set_shape": ["input", "min", "opt", "max"]},
+    "IBuilderConfig": {
+        "add_optimization_profile": ["profile"],
+        "create_timing_cache": ["serialized_timing_cache"],
+        "set_timing_cache": ["cache", "ignore_mismatch"],
+    },
+    "ITimingCache": {"serialize": []},
+    "ICudaEngine": {"create_engine_inspector": []},
+    "EngineInspector": {"get_engine_information": ["format"]},
+}
+"""What `builder` and `PlanEngine` call beyond what the twin has."""
+
+ATTRIBUTES = {
+    "INetworkDefinition": ["num_inputs"],
+    "OnnxParser": ["num_errors"],
+    "IBuilderConfig": ["profiling_verbosity"],
+}
+
+MEMBERS = {
+    "ProfilingVerbosity": ["DETAILED"],
+    "LayerInformationFormat": ["ONELINE"],
+    "TensorIOMode": [mode.name for mode in twin.Mode],
+    "DataType": [*(kind.name for kind in twin.Type), "BF16", "INT32"],
+}
 
 
-TENSORRT = [
-    ("ICudaEngine", twin.Engine),
-    ("IExecutionContext", twin.Context),
-]
+def _require(found: bool, what: str) -> None:
+    """What a test needs: without it, it is skipped here, and fails in CI."""
+    if not found and os.environ.get("CI"):
+        pytest.fail(f"{what} is missing.")
+    if not found:
+        pytest.skip(f"{what} is missing")
 
 
-def _own_methods(kind: type) -> list[str]:
-    return [name for name, _ in inspect.getmembers(kind, inspect.isfunction) if name[0] != "_"]
+@pytest.fixture(scope="module", params=FLAVOURS)
+def real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A flavour's bindings as `signatures` describes them, and `flavour`."""
+    module = FLAVOURS[request.param]
+    folder = []
+    if request.param == "tensorrt":
+        _require(shutil.which("cc") is not None, "A C compiler")
+        folder = [str(tmp_path_factory.mktemp("libraries"))]
+    command = [sys.executable, "-m", "tests.engine.tensorrt.signatures", module, *folder]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    _require("No module named" not in done.stderr, module)
+    assert done.returncode == 0, done.stderr
+    return {"flavour": request.param, **json.loads(done.stdout)}
 
 
-@pytest.mark.parametrize(("name", "kind"), TENSORRT)
-def test_tensorrt_has_what_the_twin_has(name: str, kind: type) -> None:
-    real = getattr(_module("tensorrt_rtx_bindings"), name)
+@pytest.mark.parametrize(
+    ("name", "kind"), [("ICudaEngine", twin.Engine), ("IExecutionContext", twin.Context)]
+)
+def test_tensorrt_has_what_the_twin_has(real: Any, name: str, kind: type) -> None:
     for method in _own_methods(kind):
         ours = list(inspect.signature(getattr(kind, method)).parameters)[1:]
-        assert _fits(ours, getattr(real, method).__doc__, method), method
+        assert _fits(ours, real[name][method], method), method
     for attribute, value in vars(kind).items():
         if isinstance(value, property):
-            assert hasattr(real, attribute)
+            assert attribute in real[name]
 
 
-def test_the_runtime_of_tensorrt_has_what_the_twin_has() -> None:
-    trt = _module("tensorrt_rtx_bindings")
-    kind = twin.TensorRT(twin.Cuda()).Runtime
-    ours = list(inspect.signature(kind.deserialize_cuda_engine).parameters)[1:]
-    assert _fits(ours, trt.Runtime.deserialize_cuda_engine.__doc__, "deserialize_cuda_engine")
-    assert _fits(["logger"], trt.Runtime.__init__.__doc__, "__init__")
-    assert trt.Logger(trt.Logger.WARNING)
-    assert {mode.name for mode in twin.Mode} == {"INPUT", "OUTPUT"}
-    assert hasattr(trt.TensorIOMode, "INPUT") and hasattr(trt.TensorIOMode, "OUTPUT")
-    for kind_of_number in twin.Type:
-        assert getattr(trt.DataType, kind_of_number.name).name == kind_of_number.name
-    assert trt.DataType.BF16.name == "BF16"
+@pytest.mark.parametrize("name", CALLS)
+def test_tensorrt_takes_our_calls(real: Any, name: str) -> None:
+    for method, ours in CALLS[name].items():
+        assert _fits(ours, real[name][method], method), f"{method}: {real[name].get(method)}"
+
+
+def test_tensorrt_has_what_we_read_and_set(real: Any) -> None:
+    for name, attributes in ATTRIBUTES.items():
+        assert set(attributes) <= set(real[name])
+    for name, members in MEMBERS.items():
+        assert set(members) <= set(real[name])
+    assert "STRONGLY_TYPED" in real["NetworkDefinitionCreationFlag"]
+    assert {"INTERNAL_ERROR", "ERROR", "WARNING", "VERBOSE"} <= set(real["Logger"])
+
+
+def test_each_flavour_can_be_aimed_at_a_gpu(real: Any) -> None:
+    if real["flavour"] == "tensorrt_rtx":
+        assert "num_compute_capabilities" in real["IBuilderConfig"]
+        documented = real["IBuilderConfig"]["set_compute_capability"]
+        assert re.search(r"ComputeCapability, \w+: [\w.]*(SupportsInt|int)\b", documented)
+        assert {"SM80", "SM89"} <= set(real["ComputeCapability"])
+    else:
+        assert "hardware_compatibility_level" in real["IBuilderConfig"]
+        assert "SAME_COMPUTE_CAPABILITY" in real["HardwareCompatibilityLevel"]
+        assert "ComputeCapability" not in real
 
 
 def test_cuda_has_what_the_twin_has() -> None:
-    runtime = _module("cuda.bindings.runtime")
+    runtime = pytest.importorskip("cuda.bindings.runtime") if not os.environ.get("CI") else None
+    runtime = runtime or __import__("cuda.bindings.runtime", fromlist=["x"])
     for method in _own_methods(twin.Cuda):
         ours = list(inspect.signature(getattr(twin.Cuda, method)).parameters)[1:]
         real = getattr(runtime, method)
@@ -61,6 +130,10 @@ def test_cuda_has_what_the_twin_has() -> None:
     for enum in ("cudaMemcpyKind", "cudaStreamCaptureMode", "cudaDeviceAttr"):
         for member in getattr(twin.Cuda, enum):
             assert int(getattr(getattr(runtime, enum), member.name)) == int(member)
+
+
+def _own_methods(kind: type) -> list[str]:
+    return [name for name, _ in inspect.getmembers(kind, inspect.isfunction) if name[0] != "_"]
 
 
 def _fits(ours: list[str], documentation: str, method: str) -> bool:

@@ -43,8 +43,7 @@ class Candidate:
     def serving(self) -> Graphs:
         """What ONNX Runtime opens on a processor."""
         graphs = self.floats.graphs
-        made = {name: recipe.serving(graphs[name]) for name, recipe in self.recipes.items()}
-        return self.floats.finished(made)
+        return {name: recipe.serving(graphs[name]) for name, recipe in self.recipes.items()}
 
     def on_gpu(self) -> Graphs:
         """What a GPU computes, in a form that runs here."""

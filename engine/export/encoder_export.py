@@ -1,6 +1,5 @@
 """What the export of an encoder has of its own: what is rounded, and what is looked at."""
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,7 +7,6 @@ import onnx
 
 from engine.export.calibration import Observation, Observer, quantizable
 from engine.export.encoder_graphs import DISTANCES, HEAD
-from engine.export.graph import without_constants
 from engine.model.encoder_config import EncoderConfig
 
 CALIBRATION_TOKENS = 2048
@@ -41,24 +39,3 @@ def observe_encoder(
             inputs["token_types"] = np.zeros((len(batch), width), np.int64)
         observer.run(inputs, real)
     return observer.observation()
-
-
-def shares_layers(config: EncoderConfig) -> bool:
-    """Whether layers have the same parameters."""
-    return len(config.order) > config.blocks
-
-
-def share_constants(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of `model` that holds equal constants once: layers with the same parameters."""
-    first: dict[tuple[int, tuple[int, ...], bytes], str] = {}
-    names: dict[str, str] = {}
-    result = without_constants(model)
-    for constant in model.graph.initializer:
-        digest = hashlib.sha256(constant.raw_data).digest()
-        key = constant.data_type, tuple(constant.dims), digest
-        names[constant.name] = first.setdefault(key, constant.name)
-        if names[constant.name] == constant.name:
-            result.graph.initializer.append(constant)
-    for node in result.graph.node:
-        node.input[:] = [names.get(name, name) for name in node.input]
-    return result

@@ -195,7 +195,7 @@ class _Export:
                     shutil.copy(file, place)
             plain = replace(self.manifest, precision="fp32")
             (place / MANIFEST_FILE).write_text(plain.to_json(), encoding="utf-8")
-            write_graphs(self.floats.finished(self.floats.graphs), place)
+            write_graphs(self.floats.graphs, place)
             return measure_variant(place, self.job.test)
 
 

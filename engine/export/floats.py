@@ -5,12 +5,7 @@ from collections.abc import Sequence
 import onnx
 
 from engine.export.calibration import Observation, observe
-from engine.export.encoder_export import (
-    never_int8,
-    observe_encoder,
-    share_constants,
-    shares_layers,
-)
+from engine.export.encoder_export import never_int8, observe_encoder
 from engine.export.encoder_graphs import EncoderGraphs
 from engine.export.transformer_graphs import TransformerGraphs
 from engine.model.checkpoint import Checkpoint
@@ -55,9 +50,3 @@ class FloatGraphs:
         batches = [chosen[start : start + BATCH] for start in range(0, len(chosen), BATCH)]
         encoder, step = observe(graphs[ENCODER], graphs[STEP], self.manifest, batches)
         return {ENCODER: encoder, STEP: step}
-
-    def finished(self, graphs: Graphs) -> Graphs:
-        """Graphs as they are written: equal constants once."""
-        if self.manifest.kind != "encoder" or not shares_layers(self.checkpoint.encoder.config):
-            return graphs
-        return {name: share_constants(model) for name, model in graphs.items()}

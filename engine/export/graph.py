@@ -1,5 +1,6 @@
 """A small builder of ONNX graphs: each operator call returns the name of its output."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ EXTERNAL_LIMIT = 1_500_000_000
 Protocol buffers end at 2 GiB; some room is for the nodes.
 """
 
-EXTERNAL_SIZE = 1 << 20
+EXTERNAL_SIZE = 1 << 10
 """Bytes from which a constant of such a model is a big one."""
 
 RESIDUAL = ".residual"
@@ -123,26 +124,44 @@ def without_constants(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def is_large(model: onnx.ModelProto) -> bool:
-    """Whether `save_model` writes a second file."""
+    """Whether a model does not fit one message."""
     constants = model.graph.initializer
     return sum(len(constant.raw_data) for constant in constants) > EXTERNAL_LIMIT
 
 
-def save_model(model: onnx.ModelProto, path: Path) -> None:
-    """Writes `model` to `path`, and if it is large its big constants to `<path>.data` beside it.
+def repeats_itself(model: onnx.ModelProto) -> bool:
+    """Whether a big matrix stands in a model more than once: layers that share parameters."""
+    matrices = [
+        hashlib.sha256(constant.raw_data).digest()
+        for constant in model.graph.initializer
+        if len(constant.raw_data) >= EXTERNAL_SIZE and 1 not in constant.dims[-2:]
+    ]
+    return len(set(matrices)) < len(matrices)
 
-    ONNX Runtime finds that file by its name when it opens `path`.
+
+def save_model(model: onnx.ModelProto, path: Path) -> None:
+    """Writes `model` to `path`, and the big constants of some to `<path>.data` beside it.
+
+    These are models that are large, or repeat themselves: what is equal is written once there, and
+    keeps a name for each layer (ONNX Runtime turns a matrix to unsigned numbers by its name). ONNX
+    Runtime and TensorRT find that file by its name when they open `path`.
     """
-    if not is_large(model):
+    data = path.with_name(f"{path.name}.data")
+    data.unlink(missing_ok=True)
+    if not is_large(model) and not repeats_itself(model):
         path.write_bytes(model.SerializeToString())
         return
-    data = path.with_name(f"{path.name}.data")
     slim = without_constants(model)
+    offsets: dict[bytes, int] = {}
     with data.open("wb") as stream:
         for constant in model.graph.initializer:
             if len(constant.raw_data) < EXTERNAL_SIZE:
                 slim.graph.initializer.append(constant)
                 continue
+            digest = hashlib.sha256(constant.raw_data).digest()
+            if digest not in offsets:
+                offsets[digest] = stream.tell()
+                stream.write(constant.raw_data)
             stub = slim.graph.initializer.add(
                 name=constant.name,
                 data_type=constant.data_type,
@@ -151,12 +170,11 @@ def save_model(model: onnx.ModelProto, path: Path) -> None:
             )
             place = {
                 "location": data.name,
-                "offset": stream.tell(),
+                "offset": offsets[digest],
                 "length": len(constant.raw_data),
             }
             for key, value in place.items():
                 stub.external_data.add(key=key, value=str(value))
-            stream.write(constant.raw_data)
     path.write_bytes(slim.SerializeToString())
 
 

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from engine.export.quality import FIGURES, PRIMARY
 from engine.export.recipes import MAX_ERROR
 from engine.export.report import VariantReport
+from engine.runtime.tensorrt.plan import PlanManifest
 
 COLOURS = {"fp32": "#64748b", "fp16": "#0284c7", "bf16": "#7c3aed", "int8": "#ea580c"}
 REFERENCE = "fp32"
@@ -51,6 +52,7 @@ def write_page(
         overview=_svg(_overview(reports)),
         errors=_errors(reports),
         kept=[(report.manifest.name, *one) for report in reports for one in report.kept],
+        plans=[_plan(report.manifest.name, *one) for report in reports for one in report.plans],
         samples=_samples(reports, sources, references),
         names=[report.manifest.name for report in reports],
         limit=f"{MAX_ERROR:.0%}",
@@ -102,6 +104,15 @@ def _row(report: VariantReport, reports: Sequence[VariantReport]) -> list[str]:
         f"{report.changed_by_batching} of {report.texts}",
         str(len(report.kept)),
     ]
+
+
+def _plan(variant: str, plan: PlanManifest, megabytes: float) -> list[str]:
+    products = [
+        f"{Path(name).stem}: {', '.join(f'{count} {kind}' for kind, count in counts.items())}"
+        for name, counts in plan.matmuls.items()
+    ]
+    built = f"{plan.flavour} {plan.version}"
+    return [variant, plan.compute_capability, built, f"{megabytes:.1f}", "; ".join(products)]
 
 
 def _measured(report: VariantReport, figure: str) -> str:

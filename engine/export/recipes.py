@@ -26,6 +26,7 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 RECIPE_FILE = "precision.json"
 
 FP16_MAX = float(np.finfo(np.float16).max)
+FP16_NORMAL = float(np.finfo(np.float16).smallest_normal)
 
 HEADROOM = 4.0
 """Other texts than those of the calibration may make values that are so many times as large."""
@@ -100,7 +101,7 @@ def make_recipe(
     """The recipe for a graph, from what was observed in it; `never_int8` are not asked about."""
     recipe = Recipe(precision)
     if precision in ("fp16", "int8"):
-        recipe = recipe.with_float32(overflowing(model, seen))
+        recipe = recipe.with_float32(out_of_range(model, seen))
     if precision != "int8":
         return recipe
     measured = measure_products(model, seen)
@@ -117,19 +118,24 @@ def make_recipe(
     )
 
 
-def overflowing(model: onnx.ModelProto, seen: Observation) -> dict[str, str]:
+def out_of_range(model: onnx.ModelProto, seen: Observation) -> dict[str, str]:
     """The nodes that FP16 can't hold the values of, with those that read these values.
 
-    A value counts if it reached more than FP16's largest number divided by `HEADROOM`.
+    A value counts if it came within `HEADROOM` of FP16's largest number, or never got farther than
+    that above its smallest normal one, below which digits are lost. Matrices count likewise.
     """
-    limit = FP16_MAX / HEADROOM
-    large = {name: value for name, value in seen.largest.items() if value > limit}
+    largest = dict(seen.largest)
     for constant in model.graph.initializer:
         if constant.data_type == TensorProto.FLOAT and len(constant.dims) > 1:
-            value = float(np.abs(numpy_helper.to_array(constant)).max(initial=0))
-            if value > limit:
-                large[constant.name] = value
-    return around(model, {name: f"{name} reaches {value:,.0f}" for name, value in large.items()})
+            values = np.abs(numpy_helper.to_array(constant))
+            largest[constant.name] = float(values.max(initial=0))
+    reasons = {}
+    for name, value in largest.items():
+        if value > FP16_MAX / HEADROOM:
+            reasons[name] = f"{name} reaches {value:,.0f}"
+        elif 0 < value < FP16_NORMAL * HEADROOM:
+            reasons[name] = f"{name} is nowhere above {value:.1g}"
+    return around(model, reasons)
 
 
 def around(model: onnx.ModelProto, values: Mapping[str, str]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from engine.export.speed import Speed, measure_speed
 from engine.runtime.batch import Answer, run_texts
 from engine.runtime.engine import Engine
 from engine.runtime.manifest import Manifest, read_manifest
+from engine.runtime.tensorrt.plan import PlanManifest, plan_folders, read_plan
 from engine.runtime.vocabulary import load_tokenizer, load_vocabulary
 from engine.training.corpus import Pair
 
@@ -31,7 +32,8 @@ class VariantReport:
 
     `equal` of `compared` texts have the very answer of `transformers`: the tokens of its greedy
     generate, or the label. `changed_by_batching` of the test texts were answered otherwise alone
-    than among 64. `answers` are the texts' answers, `recipes` and `kept` what is rounded and not.
+    than among 64. `answers` are the texts' answers, `recipes` and `kept` what is rounded and not,
+    `plans` its TensorRT plans with their size in MB.
     """
 
     manifest: Manifest
@@ -44,6 +46,7 @@ class VariantReport:
     speed: Speed
     answers: list[str]
     recipes: dict[str, dict[str, Any]]
+    plans: list[tuple[PlanManifest, float]]
 
     @property
     def kept(self) -> list[tuple[str, str, str]]:
@@ -69,7 +72,7 @@ def report_variant(
     return VariantReport(
         manifest=manifest,
         quality=measure(manifest.task, answers, [pair.target for pair in test]),
-        megabytes=sum(file.stat().st_size for file in folder.iterdir() if file.is_file()) / 1e6,
+        megabytes=_megabytes(folder),
         equal=sum(ours == theirs for ours, theirs in zip(batched, oracle, strict=False)),
         compared=sum(theirs is not None for theirs in oracle),
         changed_by_batching=sum(one != other for one, other in zip(batched, alone, strict=True)),
@@ -77,7 +80,12 @@ def report_variant(
         speed=measure_speed(folder, texts),
         answers=answers,
         recipes=read_recipes(folder) if (folder / RECIPE_FILE).exists() else {},
+        plans=[(read_plan(place), _megabytes(place)) for place in plan_folders(folder)],
     )
+
+
+def _megabytes(folder: Path) -> float:
+    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file()) / 1e6
 
 
 def _run(

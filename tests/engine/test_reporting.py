@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from engine.cli import app
+from engine.runtime.tensorrt.plan import PlanManifest, write_plan
 
 
 def run(*arguments: object) -> Result:
@@ -63,6 +64,25 @@ def test_a_page_shows_what_int8_does_and_what_stays_high(
     text = page.read_text(encoding="utf-8")
     assert text.count("<svg") == 2
     assert "INT8 would change &lt;its&gt; result by 50.0%" in text
+
+
+def test_a_page_tells_of_plans(
+    tmp_path: Path, repository: Path, checkpoints: dict[str, Path], pairs: Path
+) -> None:
+    shutil.copytree(repository / "marian_fp32", tmp_path / "marian_fp32")
+    place = tmp_path / "marian_fp32" / "1" / "plans" / "sm_89"
+    place.mkdir(parents=True)
+    (place / "encoder.plan").write_bytes(bytes(1_500_000))
+    counts = {"encoder.plan": {"Int8": 25, "Half": 6}}
+    plan = PlanManifest("m", "int8", "tensorrt", "11.4", "8.9", {}, {}, 64, 128, 128, counts)
+    write_plan(plan, place)
+    options = ("--checkpoint", checkpoints["marian"], "--test", pairs)
+    page = tmp_path / "page.html"
+    result = run("report", "marian", "--model-repository", tmp_path, *options, "--output", page)
+    assert result.exit_code == 0, result.output
+    text = page.read_text(encoding="utf-8")
+    for cell in ("8.9", "tensorrt 11.4", "1.5", "encoder: 25 Int8, 6 Half"):
+        assert f"<td>{cell}</td>" in text
 
 
 def test_a_page_that_cannot_be_written_is_told(

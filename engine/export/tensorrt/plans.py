@@ -184,7 +184,8 @@ def _build_one(
     if wish.timing_caches is not None:
         name = f"{library.flavour}-{library.version}-{plan_folder(capability)}.cache"
         cache = wish.timing_caches / name
-    digests, matmuls, plans = {}, {}, {}
+    digests: dict[str, str] = {}
+    matmuls, plans = {}, {}
     for name, path in graphs.typed.items():
         built = build(library, path, capability, profile, cache)
         plan = f"{Path(name).stem}.plan"
@@ -192,7 +193,8 @@ def _build_one(
             f"{manifest.name}, {plan}", built.layers, graphs.expected(name, built.inputs)
         )
         plans[plan] = built.plan
-        digests[name] = sha256(graphs.files / name)
+        data = [f"{name}.data"] if (graphs.files / f"{name}.data").exists() else []
+        digests |= {one: sha256(graphs.files / one) for one in (name, *data)}
         logger.info("%s: %s for %s: %s", manifest.name, plan, capability, matmuls[plan])
     folder.mkdir(parents=True, exist_ok=True)
     for plan, content in plans.items():

@@ -44,6 +44,11 @@ def plan_folder(compute_capability: str) -> str:
     return f"sm_{compute_capability.replace('.', '')}"
 
 
+def plan_folders(variant: Path) -> list[Path]:
+    """The folders with plans in a variant's folder, one for each compute capability."""
+    return sorted((variant / FOLDER).glob("sm_*"))
+
+
 def read_plan(folder: Path) -> PlanManifest:
     """The manifest in a folder of plans.
 
@@ -75,7 +80,7 @@ def plans_for(variant: Path, compute_capability: str) -> Path:
     folder = variant / FOLDER / plan_folder(compute_capability)
     if folder.is_dir():
         return folder
-    others = sorted(path.name for path in (variant / FOLDER).glob("sm_*"))
+    others = [path.name for path in plan_folders(variant)]
     raise PlanError(
         f"{variant} is to run on a GPU of compute capability {compute_capability}, and has "
         f"TensorRT plans for {', '.join(others) or 'none'}: run {_build(compute_capability)}, or "

@@ -68,6 +68,29 @@ def test_a_large_model_is_observed_and_quantized_as_a_small_one(
     assert 0 < error < 0.05 * np.abs(_run(exact, x)).mean()
 
 
+def test_what_is_equal_is_written_once(tmp_path: Path) -> None:
+    kernel = np.random.default_rng(0).normal(size=(WIDTH, WIDTH)).astype(np.float32) / 20
+    builder = GraphBuilder("shared")
+    x = builder.input("x", FLOAT, ["B", WIDTH])
+    first = builder.call("MatMul", x, builder.constant("first", kernel))
+    builder.call("MatMul", first, builder.constant("second", kernel), to="y")
+    builder.output("y", FLOAT, ["B", WIDTH])
+    save_model(builder.build(), tmp_path / "shared.onnx")
+    assert kernel.nbytes == (tmp_path / "shared.onnx.data").stat().st_size
+    x = np.random.default_rng(1).normal(size=(3, WIDTH)).astype(np.float32)
+    np.testing.assert_allclose(_run(tmp_path / "shared.onnx", x), x @ kernel @ kernel, atol=1e-3)
+
+
+def test_a_file_of_constants_goes_with_the_model_that_it_belonged_to(
+    tmp_path: Path, model: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as small_limit:
+        small_limit.setattr(graph, "EXTERNAL_LIMIT", 1000)
+        save_model(model, tmp_path / "model.onnx")
+    save_model(model, tmp_path / "model.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
 def test_an_invalid_graph_is_refused(model: onnx.ModelProto) -> None:
     model.graph.node[0].input[1] = "nowhere"
     with pytest.raises(onnx.checker.ValidationError, match="nowhere"):

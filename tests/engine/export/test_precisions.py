@@ -1,6 +1,7 @@
 """What each precision does to checkpoints that were doctored so that it would break."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from engine.export.emulation import emulated
 from engine.export.exporter import ExportJob, export
 from engine.export.gates import GateError, NotFiniteError
 from engine.export.quality import PRIMARY
-from engine.export.recipes import FP16_MAX, HEADROOM, Precision, read_recipes
+from engine.export.recipes import FP16_MAX, FP16_NORMAL, HEADROOM, Precision, read_recipes
 from engine.export.sensitivity import measure_products
 from engine.export.texts import TextFileError, read_pairs, read_texts
 from engine.export.typed import in_half, value_types
@@ -62,6 +63,13 @@ def _overflow_residual(weights: Weights) -> None:
     weights[f"{FFN}.fc2.bias"] *= 30_000
 
 
+def _underflow_inside(weights: Weights) -> None:
+    """The same function, and values between the two products that FP16 has no digits for."""
+    weights[f"{FFN}.fc1.weight"] /= 300_000
+    weights[f"{FFN}.fc1.bias"] /= 300_000
+    weights[f"{FFN}.fc2.weight"] *= 300_000
+
+
 def _outlier(weights: Weights) -> None:
     """The same function, and one channel a thousand times as large as the others."""
     norm = "model.decoder.layers.0.final_layer_norm"
@@ -80,16 +88,23 @@ def _answers(files: Path, texts: list[str]) -> list[tuple[int, ...]]:
         engine.stop()
 
 
-@pytest.mark.parametrize("change", [_overflow_inside, _overflow_residual])
-def test_what_overflows_fp16_stays_fp32_and_is_named(
-    tmp_path: Path, change: Callable[[Weights], None]
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (_overflow_inside, "reaches"),
+        (_overflow_residual, "reaches"),
+        (_underflow_inside, "is nowhere above|reaches"),
+    ],
+)
+def test_what_fp16_cannot_hold_stays_fp32_and_is_named(
+    tmp_path: Path, change: Callable[[Weights], None], reason: str
 ) -> None:
     folder = _doctored(tmp_path / "doctored", change)
     variants = export(_job(folder, tmp_path / "repository"), ["fp32", "fp16"])
     kept = read_recipes(tmp_path / "repository" / "doctored_fp16" / "1")["encoder.onnx"]["float32"]
     assert any(name.startswith("encoder.3.ffn.sublayer.") for name in kept)
     assert not any(name.startswith(("encoder.2", "decoder")) for name in kept)
-    assert all("reaches" in reason for reason in kept.values())
+    assert all(re.search(reason, one) for one in kept.values())
     texts = read_sources(40)
     fp16, fp32 = (_answers(variant / "1", texts) for variant in sorted(variants))
     assert sum(one == other for one, other in zip(fp16, fp32, strict=True)) >= 36
@@ -99,7 +114,7 @@ def test_an_overflow_that_calibration_did_not_show_is_found_by_the_gate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Emulated arithmetic becomes infinite where FP16 would; the layer is named and kept."""
-    monkeypatch.setattr(recipes, "overflowing", lambda model, seen: {})
+    monkeypatch.setattr(recipes, "out_of_range", lambda model, seen: {})
     folder = _doctored(tmp_path / "doctored", _overflow_inside)
     export(_job(folder, tmp_path / "repository"), ["fp16"])
     kept = read_recipes(tmp_path / "repository" / "doctored_fp16" / "1")["encoder.onnx"]["float32"]
@@ -110,7 +125,7 @@ def test_an_overflow_that_calibration_did_not_show_is_found_by_the_gate(
 def test_an_fp16_that_cannot_be_saved_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recipes, "overflowing", lambda model, seen: {})
+    monkeypatch.setattr(recipes, "out_of_range", lambda model, seen: {})
     monkeypatch.setattr(candidates, "ROUNDS", 1)
     folder = _doctored(tmp_path / "doctored", _overflow_inside)
     with pytest.raises(GateError, match=r"encoder\.3\.ffn"):
@@ -300,8 +315,17 @@ def test_emulated_arithmetic_rounds_and_overflows() -> None:
 def test_headroom_is_left_for_other_texts() -> None:
     model = _product(np.ones((8, 4), np.float32))
     below, above = (Observation({}, {"y": FP16_MAX / HEADROOM * share}) for share in (0.99, 1.01))
-    assert not recipes.overflowing(model, below)
-    assert list(recipes.overflowing(model, above)) == ["y"]
+    assert not recipes.out_of_range(model, below)
+    assert list(recipes.out_of_range(model, above)) == ["y"]
+
+
+def test_what_is_too_small_for_fp16_stays_fp32() -> None:
+    model = _product(np.ones((8, 4), np.float32))
+    below, above = (Observation({}, {"y": FP16_NORMAL * HEADROOM * s}) for s in (0.99, 1.01))
+    assert list(recipes.out_of_range(model, below)) == ["y"]
+    assert not recipes.out_of_range(model, above)
+    assert not recipes.out_of_range(model, Observation({}, {"y": 0.0}))
+    assert list(recipes.out_of_range(_product(np.full((8, 4), 1e-5, np.float32)), above)) == ["y"]
 
 
 def test_recipes_are_json(tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ Ranges that were observed on another language are those of odd tokens: INT8 woul
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from functools import cache
 
-import py3langid
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from engine.export.texts import TextFileError
 
@@ -14,6 +15,9 @@ PIECE = 400
 """Characters that a language is told from: single sentences are often taken for another's."""
 
 PIECES = 50
+
+SURE = 0.8
+"""The probability from which a piece counts as one of a language: short ones may be of any."""
 
 _ALIKE = (
     {"no", "nb", "nn", "da", "sv"},
@@ -28,26 +32,34 @@ _ALIKE = (
 
 
 def require_language(texts: Sequence[str], languages: Collection[str]) -> None:
-    """Refuses texts most of which are in none of `languages` (BCP-47); of none, any will do.
+    """Refuses texts most of which are surely in none of `languages` (BCP-47); of none, any will do.
 
     Raises:
         TextFileError: they are in another language.
 
     """
     expected = {language.split("-")[0].lower() for language in languages}
-    known = {language for language, _ in py3langid.rank("")}
+    identifier = _identifier()
+    known = {language for language, _ in identifier.rank("")}
     # A language that can't be told can't be missed.
     if not expected or not expected <= known:
         return
     for family in _ALIKE:
         expected |= family if expected & family else set()
-    found = Counter(py3langid.classify(piece)[0] for piece in _pieces(texts))
-    language, count = found.most_common(1)[0]
-    if language not in expected and 2 * count > found.total():
+    pieces = _pieces(texts)
+    told = (identifier.classify(piece) for piece in pieces)
+    found = Counter(language for language, probability in told if probability >= SURE)
+    language, count = found.most_common(1)[0] if found else ("", 0)
+    if language not in expected and 2 * count > len(pieces):
         raise TextFileError(
             f"the calibration texts seem to be in {language!r}, and the model reads "
             f"{', '.join(sorted(languages))}: give texts of that language with --calibration."
         )
+
+
+@cache
+def _identifier() -> LanguageIdentifier:
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 def _pieces(texts: Sequence[str]) -> list[str]:

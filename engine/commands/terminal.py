@@ -17,6 +17,7 @@ from engine.export.repository import RepositoryError
 from engine.export.texts import TextFileError
 from engine.model.checkpoint import CheckpointError
 from engine.runtime.batch import EngineError
+from engine.runtime.graphs import GraphError
 from engine.runtime.tensorrt.plan import PlanError
 
 console = Console()
@@ -25,6 +26,7 @@ EXPECTED = (
     CheckpointError,
     EngineError,
     GateError,
+    GraphError,
     ImportRequestError,
     PlanError,
     RepositoryError,

@@ -18,7 +18,7 @@ from engine.export.exporter import (
 from engine.export.recipes import Precision
 from engine.export.repository import refuse_standing, stands
 from engine.export.source import guess_generation_task
-from engine.export.tensorrt.plans import PlanWish
+from engine.export.tensorrt.plans import PlanWish, builder_for
 from engine.export.texts import read_pairs, read_texts
 from engine.export.variant import Serving
 from engine.model.checkpoint import (
@@ -102,6 +102,7 @@ def import_checkpoint(request: ImportRequest, stage: Stage = announce) -> list[P
         TextFileError: a file of texts can't be read.
         CheckpointError: the checkpoint can't be had, is damaged, or does not fit what is asked.
         GateError: a variant does not agree with the checkpoint.
+        PlanError: TensorRT can't build what is asked for.
         RepositoryError: the repository can't be written, or has one of the variants already.
 
     """
@@ -110,6 +111,8 @@ def import_checkpoint(request: ImportRequest, stage: Stage = announce) -> list[P
         refuse_standing(request.repository, [f"{request.model_name}_{one}" for one in precisions])
     if not precisions:
         return []
+    if request.plans:
+        builder_for(request.plans)
     test = read_pairs(request.test) if request.test else ()
     calibration = read_texts(request.calibration) if request.calibration else None
     checkpoint, task = _load(request, stage)

@@ -5,12 +5,20 @@ from pathlib import Path
 import onnxruntime as ort
 
 
+class GraphError(RuntimeError):
+    """A graph can't be opened; the message says which, and what to do."""
+
+
 def open_graph(
     path: Path, threads: int, *, quantized: bool = False, fixed_shapes: bool = True
 ) -> ort.InferenceSession:
     """A session for the graph in a file, on so many threads (0: one a core).
 
     With `fixed_shapes` it keeps a plan of its memory for every shape that it has seen.
+
+    Raises:
+        GraphError: the file is missing or damaged.
+
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -24,6 +32,11 @@ def open_graph(
     options.add_session_config_entry("session.x64quantprecision", "1")
     # Product and bias become one Gemm before the Q/DQ nodes are looked at, and a float Gemm stays.
     disabled = ["MatMulAddFusion"] if quantized else []
-    return ort.InferenceSession(
-        str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=disabled
-    )
+    providers = ["CPUExecutionProvider"]
+    try:
+        return ort.InferenceSession(str(path), options, providers, disabled_optimizers=disabled)
+    except Exception as error:  # its errors have nothing else in common
+        reason = " ".join(str(error).split())
+        raise GraphError(
+            f"{path} is no whole ONNX graph ({reason[:200]}): export the variant again."
+        ) from error

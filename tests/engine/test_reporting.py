@@ -85,6 +85,24 @@ def test_a_page_tells_of_plans(
         assert f"<td>{cell}</td>" in text
 
 
+@pytest.mark.parametrize("content", [b"", b"no graph", None])
+def test_a_damaged_graph_is_told(
+    tmp_path: Path,
+    repository: Path,
+    checkpoints: dict[str, Path],
+    pairs: Path,
+    content: bytes | None,
+) -> None:
+    shutil.copytree(repository / "marian_int8", tmp_path / "marian_int8")
+    graph = tmp_path / "marian_int8" / "1" / "encoder.onnx"
+    graph.write_bytes(graph.read_bytes()[:3000] if content is None else content)
+    options = ("--checkpoint", checkpoints["marian"], "--test", pairs)
+    result = run("report", "marian", "--model-repository", tmp_path, *options)
+    last = result.stderr.splitlines()[-1]  # behind what transformers says
+    assert last.startswith("error:") and "encoder.onnx is no whole ONNX graph" in last
+    assert "Traceback" not in result.stderr
+
+
 def test_a_page_that_cannot_be_written_is_told(
     tmp_path: Path, repository: Path, checkpoints: dict[str, Path], pairs: Path
 ) -> None:

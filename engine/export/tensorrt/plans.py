@@ -80,6 +80,16 @@ def build_plans(variant: Path, wish: PlanWish, stage: Stage) -> list[Path]:
     return built
 
 
+def builder_for(wish: PlanWish) -> tuple[TensorRT, list[str]]:
+    """The TensorRT that builds what is wished for, and the compute capabilities.
+
+    Raises:
+        PlanError: none is installed, or none of them can.
+
+    """
+    return choose(_libraries(wish.flavour), wish.compute_capabilities, gpu_here())
+
+
 def _libraries(flavour: str) -> list[TensorRT]:
     """All that may build: the one that is asked for, or those that are installed.
 

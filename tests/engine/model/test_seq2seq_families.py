@@ -14,7 +14,7 @@ import transformers
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from engine.export.calibration import Observer, quantizable
+from engine.export.calibration import Observer, open_model, quantizable
 from engine.export.quantization import quantize
 from engine.export.sensitivity import measure_products
 from engine.export.transformer_graphs import TransformerGraphs
@@ -98,9 +98,7 @@ def test_teacher_forced_logits_equal_those_of_transformers(case: Case) -> None:
 
 
 def _session(model: onnx.ModelProto) -> Run:
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    session = ort.InferenceSession(model.SerializeToString(), options)
+    session = open_model(model)
     names = [output.name for output in session.get_outputs()]
     return lambda feeds: dict(zip(names, session.run(None, feeds), strict=True))
 

@@ -286,7 +286,7 @@ def test_a_job_without_a_model_does_not_hold_up_others(
 def test_a_tenant_whose_jobs_pause_saves_up_no_turns(make: Callable[..., Bench]) -> None:
     bench = make(job_pause=3600.0)
     paused = bench.submit(texts(100), tenant="paused").id
-    bench.board.pause(paused, 0.5)
+    bench.board.pause(paused, 3.0)
     busy = bench.submit(texts(200, "b"), tenant="busy").id
     bench.pump(most=20)
     assert bench.progress(busy).counts.done == 80

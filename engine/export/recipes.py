@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from engine.export.calibration import Observation
-from engine.export.half import halve
+from engine.export.half import halve, restored
 from engine.export.quantization import quantize
 from engine.export.sensitivity import Rounding, measure_products
 from engine.export.typed import in_half, value_types
@@ -60,9 +60,7 @@ class Recipe:
 
     def on_gpu(self, model: onnx.ModelProto) -> onnx.ModelProto:
         """The strongly typed graph that a GPU computes."""
-        if self.precision == "int8":
-            model = quantize(model, self.roundings)
-        return typed_graph(model, self.precision, self.float32)
+        return typed_graph(self.serving(model), self.precision, self.float32)
 
     def without(self, names: Mapping[str, str]) -> "Recipe":
         """The recipe with products less in INT8, by name and reason."""
@@ -84,12 +82,14 @@ def half_type(precision: Precision) -> int:
 
 
 def typed_graph(
-    model: onnx.ModelProto, precision: Precision, float32: Mapping[str, str]
+    serving: onnx.ModelProto, precision: Precision, float32: Mapping[str, str]
 ) -> onnx.ModelProto:
-    """An FP32 graph, with or without Q/DQ, in the types that a GPU computes it in."""
+    """What `Recipe.serving` made, in the types that a GPU computes it in."""
     if precision == "fp32":
-        return model
-    return in_half(model, half_type(precision), frozenset(float32))
+        return serving
+    if precision != "int8":
+        serving = restored(serving)
+    return in_half(serving, half_type(precision), frozenset(float32))
 
 
 def make_recipe(

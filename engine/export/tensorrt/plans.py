@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +11,11 @@ from typing import Any
 import onnx
 
 from engine.export.graph import check_model, save_model
-from engine.export.half import restored
 from engine.export.recipes import read_recipes, typed_graph
 from engine.export.tensorrt.builder import Profile, Shape, build
 from engine.export.tensorrt.inspection import Expected, inspect
 from engine.export.tensorrt.targets import choose, gpu_here
-from engine.export.typed import value_types
+from engine.export.typed import stays_float, value_types
 from engine.runtime.manifest import Manifest, read_manifest
 from engine.runtime.slots import LENGTH_STEP, padded
 from engine.runtime.tensorrt.library import (
@@ -119,21 +118,20 @@ class TypedGraphs:
             save_model(model, folder / name)
 
     def _typed(self, name: str) -> onnx.ModelProto:
-        model = _load(self.files / name)
+        model, recipe = _load(self.files / name), self.recipes[name]
         precision: Any = self.manifest.precision
-        if precision in ("fp16", "bf16"):
-            model = restored(model)
-        typed = typed_graph(model, precision, self.recipes[name]["float32"])
-        _require_typed(typed, precision, self.recipes[name]["float32"], name)
+        typed = typed_graph(model, precision, recipe["float32"])
+        asked = {node.name for node in model.graph.node if stays_float(node)}
+        self.float32[name] = asked | recipe["float32"].keys()
+        _require_typed(typed, precision, self.float32[name], name)
         fix_length(typed, self.cache_length)
         return typed
 
     def expected(self, name: str, inputs: Sequence[str]) -> Expected:
         """What the engine of a graph has to be."""
-        recipe = self.recipes[name]
         caches = [(one, one.replace("past_", "present_")) for one in inputs if "past_" in one]
-        float32 = None if self.manifest.precision == "fp32" else recipe["float32"].keys()
-        return Expected(inputs, caches, float32, recipe["roundings"].keys())
+        float32 = None if self.manifest.precision == "fp32" else self.float32[name]
+        return Expected(inputs, caches, float32, self.recipes[name]["roundings"].keys())
 
 
 def _load(path: Path) -> onnx.ModelProto:
@@ -172,7 +170,7 @@ def fix_length(model: onnx.ModelProto, length: int) -> None:
 
 
 def _require_typed(
-    model: onnx.ModelProto, precision: str, float32: Mapping[str, str], name: str
+    model: onnx.ModelProto, precision: str, float32: Collection[str], name: str
 ) -> None:
     """Refuses a graph with a product in FP32 that nobody asked for."""
     if precision == "fp32":

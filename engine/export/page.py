@@ -130,9 +130,10 @@ def _overview(reports: Sequence[VariantReport]) -> Figure:
     quality, rate, latency, space = figure.subplots(2, 2).ravel()
     task = reports[0].manifest.task
     key = PRIMARY[task]
-    _bars(quality, FIGURES[task][key], reports, [one.quality[key] for one in reports], "{:.2f}")
-    lowest = min(one.quality[key] for one in reports)
-    quality.set_ylim(bottom=max(0.0, lowest - 2))
+    bottom = max(0, int(min(one.quality[key] for one in reports)) - 2)
+    title = FIGURES[task][key] + (f" (the axis begins at {bottom})" if bottom else "")
+    _bars(quality, title, reports, [one.quality[key] for one in reports], "{:.2f}")
+    quality.set_ylim(bottom=bottom)
     rates = [one.speed.texts_per_second for one in reports]
     _bars(rate, "texts a second, 64 in flight", reports, rates, "{:.0f}")
     halves = [one.speed.p50_ms for one in reports]

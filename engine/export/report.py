@@ -179,7 +179,9 @@ def as_table(model: str, reports: Sequence[VariantReport]) -> Table:
         "texts/s",
     ):
         first = heading == "variant"
-        table.add_column(heading, justify="left" if first else "right", no_wrap=first)
+        table.add_column(
+            heading, justify="left" if first else "right", no_wrap=first, overflow="fold"
+        )
     for report in reports:
         table.add_row(
             report.manifest.name,

@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -70,6 +71,16 @@ def test_transformers_tokenizes_as_we_do(repository: Path, checkpoints: dict[str
         ours = load_vocabulary(files, read_manifest(files))
         texts = [*read_sources(50), "emoji 😀", "  spaces   inside ", "tab\tand\nline"]
         assert ours.encode(texts) == [theirs(text)["input_ids"] for text in texts], family
+
+
+def test_what_computes_is_named_by_its_layer(repository: Path, family: str) -> None:
+    """So that a gate that names a value tells where it is."""
+    layer = re.compile(r"(encoder|decoder)\.\d+\.|(encoder|decoder)_|cross_|head$|logits$|all_log")
+    for name in ("encoder.onnx", "decoder_step.onnx"):
+        nodes = onnx.load(repository / f"{family}_fp32" / "1" / name).graph.node
+        computing = ("MatMul", "Add", "Mul", "Softmax", "LayerNormalization", "RMSNormalization")
+        unnamed = [n.name for n in nodes if n.op_type in computing and not layer.match(n.name)]
+        assert not unnamed
 
 
 def test_every_constant_product_is_int8(repository: Path, family: str) -> None:

@@ -26,6 +26,9 @@ EXTERNAL_SIZE = 1 << 10
 RESIDUAL = ".residual"
 """How the names of residual sums end."""
 
+MIGRATED = ".migrated"
+"""How the names of nodes end that move the scale of a product's input to its matrix."""
+
 Array = NDArray[Any]
 
 

@@ -14,7 +14,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from engine.export.calibration import quantizable
-from engine.export.graph import Array, check_model, without_constants
+from engine.export.graph import MIGRATED, Array, check_model, without_constants
 from engine.export.sensitivity import Rounding, round_matrix
 
 
@@ -70,7 +70,7 @@ class _Quantizer:
 
     def _divide(self, source: str, name: str, divisors: Array) -> str:
         factors = self._constant(f"{name}.factors", (1 / divisors).astype(np.float32))
-        return self._call("Mul", [source, factors], f"{name}.migrated")
+        return self._call("Mul", [source, factors], f"{name}{MIGRATED}")
 
     def _round(self, source: str, scale: float) -> None:
         names = [

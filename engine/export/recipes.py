@@ -122,31 +122,42 @@ def out_of_range(model: onnx.ModelProto, seen: Observation) -> dict[str, str]:
     """The nodes that FP16 can't hold the values of, with those that read these values.
 
     A value counts if it came within `HEADROOM` of FP16's largest number, or never got farther than
-    that above its smallest normal one, below which digits are lost. Matrices count likewise.
+    that above its smallest normal one, below which digits are lost. Matrices count likewise, and
+    with them their products' results: between 16-bit values TensorRT would round the matrix, too.
     """
-    largest = dict(seen.largest)
-    for constant in model.graph.initializer:
-        if constant.data_type == TensorProto.FLOAT and len(constant.dims) > 1:
-            values = np.abs(numpy_helper.to_array(constant))
-            largest[constant.name] = float(values.max(initial=0))
-    reasons = {}
-    for name, value in largest.items():
-        if value > FP16_MAX / HEADROOM:
-            reasons[name] = f"{name} reaches {value:,.0f}"
-        elif 0 < value < FP16_NORMAL * HEADROOM:
-            reasons[name] = f"{name} is nowhere above {value:.1g}"
-    return around(model, reasons)
+    reasons = {name: _out_of_range(name, value) for name, value in seen.largest.items()}
+    matrices = {
+        constant.name: float(np.abs(numpy_helper.to_array(constant)).max(initial=0))
+        for constant in model.graph.initializer
+        if constant.data_type == TensorProto.FLOAT and len(constant.dims) > 1
+    }
+    for node in model.graph.node:
+        for name in node.input:
+            reason = _out_of_range(name, matrices.get(name, 0.0))
+            if reason:
+                reasons[name] = reasons[node.output[0]] = reason
+    return around(model, {name: reason for name, reason in reasons.items() if reason})
+
+
+def _out_of_range(name: str, value: float) -> str:
+    if value > FP16_MAX / HEADROOM:
+        return f"{name} reaches {value:,.0f}"
+    if 0 < value < FP16_NORMAL * HEADROOM:
+        return f"{name} is nowhere above {value:.1g}"
+    return ""
 
 
 def around(model: onnx.ModelProto, values: Mapping[str, str]) -> dict[str, str]:
     """The nodes that make or read one of `values`, with the reason given for it.
 
-    Those that turn values into tokens' numbers, shapes and the like are left out.
+    Those that turn values into tokens' numbers, shapes and the like are left out, and what writes
+    caches, which are 16-bit in any case.
     """
     types = value_types(model)
     found: dict[str, str] = {}
     for node in model.graph.node:
-        if not any(types.get(name) == TensorProto.FLOAT for name in node.output):
+        floats = any(types.get(name) == TensorProto.FLOAT for name in node.output)
+        if not floats or node.op_type == "TensorScatter":
             continue
         for name in (*node.output, *node.input):
             if name in values:
@@ -174,6 +185,12 @@ def read_recipes(folder: Path) -> dict[str, dict[str, Any]]:
 
     """
     content = json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
+    whole = isinstance(content, dict) and content
+    if not whole or not all(_is_recipe(one) for one in content.values()):
         raise ValueError(f"{folder / RECIPE_FILE} holds no recipes.")
-    return content
+    return dict(content)
+
+
+def _is_recipe(content: object) -> bool:
+    parts = ("float32", "not_int8", "roundings", "errors")
+    return isinstance(content, dict) and all(isinstance(content.get(one), dict) for one in parts)

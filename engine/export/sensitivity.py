@@ -18,6 +18,9 @@ from engine.export.graph import Array
 
 QMAX = 127
 
+LEAST_SCALE = 1e-7
+"""The smallest scale of a column: FP16 has to hold it, where it would be 0 below 6e-8."""
+
 MIGRATION_FROM = 0.05
 """The relative error from which a migration of scales is tried."""
 
@@ -95,7 +98,7 @@ def _error(exact: Array, rows: Array, weight: Array, scale: float) -> float:
 
 def round_matrix(weight: Array) -> tuple[Array, Array]:
     """A matrix `[K,M]` as INT8, with the scale of each of its columns `[M]`."""
-    scale = np.maximum(np.abs(weight).max(axis=0), np.float32(1e-8)) / np.float32(QMAX)
+    scale = np.maximum(np.abs(weight).max(axis=0) / np.float32(QMAX), np.float32(LEAST_SCALE))
     integers = np.clip(np.rint(weight / scale), -QMAX, QMAX).astype(np.int8)
     return integers, scale.astype(np.float32)
 

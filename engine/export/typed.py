@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from engine.export.graph import RESIDUAL, Array, check_model, without_constants
+from engine.export.graph import MIGRATED, RESIDUAL, Array, check_model, without_constants
 
 FLOAT, FLOAT16, BFLOAT16 = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16
 
@@ -118,7 +118,11 @@ class _Typing:
         self.nodes.append(helper.make_node("Cast", [inner], [name], name=f"{name}.cast", to=due))
 
     def _type_of(self, node: onnx.NodeProto) -> int:
-        if node.name in self.keep or stays_float(node):
+        if node.op_type == "TensorScatter":
+            return self.dtype  # the caches' type: only so it is written in place
+        # What divides a product's input, see `quantization`, is kept with the product.
+        name = str(node.name).removesuffix(MIGRATED)
+        if name in self.keep or stays_float(node):
             return FLOAT
         if node.op_type == "DequantizeLinear":
             consumer = self.consumers.get(node.output[0])

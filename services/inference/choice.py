@@ -35,7 +35,7 @@ class Choice:
             own = [[each for each in able if each.base_model == model] for model in models]
             bests = [self.best(each, known) for each in own]
             return min(bests, key=lambda each: (_rank(ORDER, each), each.name))
-        good = [each for each in able if self._is_good(each, known)] or list(able)
+        good = [each for each in able if self._is_good(each, known)] or _best_measured(able)
         machines = set.intersection(*(set(each.speed) for each in good))
         if machines:
             machine = min(machines)
@@ -45,17 +45,23 @@ class Choice:
     def _is_good(self, manifest: Manifest, known: Iterable[Manifest]) -> bool:
         """Whether a variant is measured and loses little, or there is nothing to compare with."""
         figure = PRIMARY.get(manifest.task, "")
+        siblings = [each for each in known if each.base_model == manifest.base_model]
         measured = {
-            each.precision: each.quality[figure]
-            for each in known
-            if each.base_model == manifest.base_model and figure in each.quality
+            each.precision: each.quality[figure] for each in siblings if figure in each.quality
         }
         if manifest.precision == REFERENCE or not measured:
             return True
-        if manifest.precision not in measured:
+        unmeasured = {each.precision for each in siblings} - measured.keys()
+        if manifest.precision in unmeasured or REFERENCE in unmeasured:
             return False
         reference = measured.get(REFERENCE, max(measured.values()))
         return reference - measured[manifest.precision] <= self._max_loss + 1e-9
+
+
+def _best_measured(able: Sequence[Manifest]) -> list[Manifest]:
+    """Where none is good: those with the best quality, or all if none was measured."""
+    figures = [each.quality.get(PRIMARY.get(each.task, ""), float("-inf")) for each in able]
+    return [each for each, figure in zip(able, figures, strict=True) if figure == max(figures)]
 
 
 def _rank(order: Sequence[str], manifest: Manifest) -> int:

@@ -52,6 +52,9 @@ def build(
     _require_no_unused(graph, log.messages)
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    config.clear_flag(trt.BuilderFlag.TF32)  # what is asked for in FP32 is
+    if hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):
+        config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # so that steps can be captured
     _aim(library, config, compute_capability)
     inputs = [network.get_input(index) for index in range(network.num_inputs)]
     shapes = builder.create_optimization_profile()
@@ -64,8 +67,7 @@ def build(
         raise PlanError(f"{graph.name}: TensorRT can't build it: {_short('; '.join(log.errors))}")
     _require_no_unused(graph, log.messages)
     if cache is not None and timing_cache is not None:
-        timing_cache.parent.mkdir(parents=True, exist_ok=True)
-        timing_cache.write_bytes(bytes(cache.serialize()))
+        _write_cache(bytes(cache.serialize()), timing_cache)
     names = [tensor.name for tensor in inputs]
     layers = read_layers(log.messages) or _inspected(trt, log, plan)
     return Built(bytes(plan), layers, names)
@@ -96,13 +98,25 @@ def _read_cache(config: Any, path: Path | None) -> Any:
     """The timing cache that the builder goes on with, None where it takes none."""
     if path is None:
         return None
-    content = path.read_bytes() if path.exists() else b""
+    try:
+        content = path.read_bytes()
+    except OSError:  # there is none yet, most often
+        content = b""
     cache = config.create_timing_cache(content)
     if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
         logger.warning("%s is of another TensorRT or GPU: it is made anew", path)
         cache = config.create_timing_cache(b"")
         config.set_timing_cache(cache, ignore_mismatch=False)
     return cache
+
+
+def _write_cache(content: bytes, path: Path) -> None:
+    """The next build takes longer without it, and no worse."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        logger.warning("the timing cache %s can't be written: %s", path, error)
 
 
 def _inspected(trt: Any, log: Any, plan: Any) -> list[Layer]:

@@ -12,13 +12,14 @@ from engine.runtime.tensorrt.plan import PlanError
 class Expected:
     """What was asked for: `inputs` of the graph, `caches` (past, present) to be written in place.
 
-    `float32` are the nodes that may be FP32, None if all may; `int8` the products that have to be
-    INT8.
+    `float32` are the nodes that may be FP32, None if all may; `kept` the products that have to be,
+    `int8` those that have to be INT8.
     """
 
     inputs: Sequence[str]
     caches: Sequence[tuple[str, str]]
     float32: Collection[str] | None
+    kept: Collection[str]
     int8: Collection[str]
 
 
@@ -34,6 +35,7 @@ def inspect(name: str, layers: Sequence[Layer], expected: Expected) -> dict[str,
     _require_inputs(name, layers, expected)
     _require_in_place(name, layers, expected)
     _require_types(name, layers, expected)
+    _require_kept(name, layers, expected)
     _require_int8(name, layers, expected)
     products = [layer for layer in layers if layer.is_product]
     return dict(Counter("+".join(sorted(layer.types)) or "other" for layer in products))
@@ -73,6 +75,16 @@ def _require_types(name: str, layers: Sequence[Layer], expected: Expected) -> No
                 f"{name}: {layer.name} is computed in FP32, and nobody asked for it "
                 f"({', '.join(sorted(layer.sources)) or 'no node is named'})."
             )
+
+
+def _require_kept(name: str, layers: Sequence[Layer], expected: Expected) -> None:
+    made = [layer.sources for layer in layers if layer.is_product and "Float" in layer.types]
+    missing = sorted(one for one in expected.kept if not any(one in some for some in made))
+    if missing:
+        raise PlanError(
+            f"{name}: {', '.join(missing)} should be FP32, since 16 bits can't hold it, and "
+            "TensorRT computes it in 16 bits."
+        )
 
 
 def _require_int8(name: str, layers: Sequence[Layer], expected: Expected) -> None:

@@ -1,8 +1,10 @@
 """The plans of a variant: typed graphs from its files, built for each type of GPU, and checked."""
 
+import hashlib
 import logging
+import shutil
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 Stage = Callable[[str], AbstractContextManager[Any]]
 
+PRODUCTS = ("MatMul", "Gemm")
+
 USUAL_ROWS, USUAL_SOURCE = 8, 32
 """What kernels are chosen for, where a plan serves many shapes."""
 
@@ -67,7 +71,7 @@ def build_plans(variant: Path, wish: PlanWish, stage: Stage) -> list[Path]:
     """
     library, capabilities = choose(_libraries(wish.flavour), wish.compute_capabilities, gpu_here())
     files = variant / "1"
-    manifest = read_manifest(files)
+    manifest = _manifest(files)
     built = []
     with tempfile.TemporaryDirectory() as temporary:
         graphs = TypedGraphs(files, manifest, Path(temporary))
@@ -112,6 +116,7 @@ class TypedGraphs:
         self.cache_length = padded(manifest.max_target_tokens) if manifest.kind == "seq2seq" else 0
         self.typed: dict[str, Path] = {}
         self.float32: dict[str, set[str]] = {}
+        self.kept: dict[str, set[str]] = {}
         for name in self.recipes:
             model = self._typed(name)
             self.typed[name] = folder / name
@@ -123,6 +128,8 @@ class TypedGraphs:
         typed = typed_graph(model, precision, recipe["float32"])
         asked = {node.name for node in model.graph.node if stays_float(node)}
         self.float32[name] = asked | recipe["float32"].keys()
+        products = {node.name for node in model.graph.node if node.op_type in PRODUCTS}
+        self.kept[name] = products & recipe["float32"].keys()
         _require_typed(typed, precision, self.float32[name], name)
         fix_length(typed, self.cache_length)
         return typed
@@ -131,7 +138,8 @@ class TypedGraphs:
         """What the engine of a graph has to be."""
         caches = [(one, one.replace("past_", "present_")) for one in inputs if "past_" in one]
         float32 = None if self.manifest.precision == "fp32" else self.float32[name]
-        return Expected(inputs, caches, float32, self.recipes[name]["roundings"].keys())
+        int8 = self.recipes[name]["roundings"].keys()
+        return Expected(inputs, caches, float32, self.kept[name] - int8, int8)
 
 
 def _load(path: Path) -> onnx.ModelProto:
@@ -150,6 +158,15 @@ def _load(path: Path) -> onnx.ModelProto:
             f"{path} is no whole ONNX graph ({reason[:120]}): export the variant again."
         ) from error
     return model
+
+
+def _manifest(files: Path) -> Manifest:
+    try:
+        return read_manifest(files)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise PlanError(
+            f"{files.parent} has no manifest that can be read ({error}): export it again."
+        ) from error
 
 
 def _recipes(files: Path) -> dict[str, dict[str, Any]]:
@@ -177,7 +194,7 @@ def _require_typed(
         return
     types = value_types(model)
     for node in model.graph.node:
-        product = node.op_type in ("MatMul", "Gemm") and node.name not in float32
+        product = node.op_type in PRODUCTS and node.name not in float32
         if product and types[node.output[0]] == onnx.TensorProto.FLOAT:
             raise PlanError(f"{name}: {node.name} would be FP32, and nobody asked for it.")
 
@@ -186,7 +203,9 @@ def _build_one(
     library: TensorRT, graphs: TypedGraphs, folder: Path, capability: str, wish: PlanWish
 ) -> None:
     manifest = graphs.manifest
-    longest = padded(manifest.max_source_tokens)
+    # A decoder's sources are padded to round lengths; an encoder's tables end where it does.
+    longest = manifest.max_source_tokens
+    longest = padded(longest) if manifest.kind == "seq2seq" else longest
     profile = shapes_of(wish.max_rows, longest)
     cache = None
     if wish.timing_caches is not None:
@@ -204,23 +223,39 @@ def _build_one(
         data = [f"{name}.data"] if (graphs.files / f"{name}.data").exists() else []
         digests |= {one: sha256(graphs.files / one) for one in (name, *data)}
         logger.info("%s: %s for %s: %s", manifest.name, plan, capability, matmuls[plan])
-    folder.mkdir(parents=True, exist_ok=True)
-    for plan, content in plans.items():
-        (folder / plan).write_bytes(content)
     described = PlanManifest(
         variant=manifest.name,
         precision=manifest.precision,
         flavour=library.flavour,
         version=library.version,
         compute_capability=capability,
-        files={plan: sha256(folder / plan) for plan in plans},
+        files={plan: hashlib.sha256(content).hexdigest() for plan, content in plans.items()},
         graphs=digests,
         max_rows=wish.max_rows,
         max_source=longest,
         cache_length=graphs.cache_length,
         matmuls=matmuls,
     )
-    write_plan(described, folder)
+    _replace(folder, plans, described)
+
+
+def _replace(folder: Path, plans: Mapping[str, bytes], described: PlanManifest) -> None:
+    """Puts plans in the place of those before, when all are written."""
+    new, old = (folder.with_name(f".{folder.name}.{end}") for end in ("new", "old"))
+    try:
+        for place in (new, old):
+            shutil.rmtree(place, ignore_errors=True)
+        new.mkdir(parents=True)
+        for plan, content in plans.items():
+            (new / plan).write_bytes(content)
+        write_plan(described, new)
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        shutil.rmtree(new, ignore_errors=True)
+        raise PlanError(f"{folder} can't be written: {error.strerror}.") from error
 
 
 def shapes_of(max_rows: int, longest: int) -> Profile:

@@ -6,6 +6,9 @@ from engine.runtime.tensorrt.cuda import Cuda, CudaError, count_devices
 from engine.runtime.tensorrt.library import TensorRT
 from engine.runtime.tensorrt.plan import PlanError
 
+_NO_FLOAT = {"SM75"}
+"""Where TensorRT for RTX has no products in FP32, which our logits are computed in."""
+
 
 def gpu_here() -> str:
     """The compute capability of this machine's first GPU, such as "8.9"; "" without one."""
@@ -24,7 +27,7 @@ def offered(library: TensorRT, here: str) -> list[str]:
     if choices is None:
         return [here] if here else []
     names = [name for name in dir(choices) if name.startswith("SM") and name[2:].isdigit()]
-    numbers = sorted(int(name[2:]) for name in names)
+    numbers = sorted(int(name[2:]) for name in names if name not in _NO_FLOAT)
     return [f"{number // 10}.{number % 10}" for number in numbers]
 
 

@@ -43,8 +43,10 @@ class DeviceCaches:
         self.length = lengths[0]
 
     def reset(self) -> None:
-        """Begins again with no rows."""
+        """Begins again with no rows, and zeros."""
         self.length = self._lengths[0]
+        for array in self.arrays:
+            self._cuda.clear(array)
 
     def resize(self, rows: int, length: int) -> bool:
         """See `KeyValueMemory`: the length becomes the next one that is offered."""

@@ -58,9 +58,14 @@ class Cuda:
 
     def empty(self, size: int) -> DeviceArray:
         """`size` bytes of zeros on the device; they live as long as the process."""
-        address = int(self._call("cudaMalloc", size))
-        self._call("cudaMemset", address, 0, size)
-        return DeviceArray(address, size)
+        array = DeviceArray(int(self._call("cudaMalloc", size)), size)
+        self.clear(array)
+        return array
+
+    def clear(self, array: DeviceArray) -> None:
+        """Fills memory with zeros, when the device has done what it was given before."""
+        self.wait()
+        self._call("cudaMemset", array.address, 0, array.size)
 
     def pinned(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         """An array of zeros in page-locked memory, which copies need not wait for."""

@@ -1,7 +1,7 @@
 """Runs the plan of an encoder variant."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,7 @@ class TensorRTEncoderSession:
         self._context = PlanContext(engine, cuda, plan.max_rows, plan.max_source, {})
         self._rows = buckets(plan.max_rows, 1)
         self._widths = buckets(plan.max_source, LENGTH_STEP)
-        self._graphs: dict[tuple[int, int], int] = {}
+        self._steps: dict[tuple[int, int], Callable[[], None]] = {}
         self._turn = threading.Lock()
 
     def run(self, windows: Sequence[Window]) -> list[NDArray[np.float32]]:
@@ -48,9 +48,9 @@ class TensorRTEncoderSession:
         rows = next(size for size in self._rows if size >= len(windows))
         width = next(size for size in self._widths if size >= max(lengths))
         self._fill(windows, rows, width)
-        if (rows, width) not in self._graphs:
-            self._graphs[rows, width] = self._capture(rows, width)
-        self._cuda.launch(self._graphs[rows, width])
+        if (rows, width) not in self._steps:
+            self._steps[rows, width] = self._prepare(rows, width)
+        self._steps[rows, width]()
         self._cuda.wait()
         logits = self._context.host("logits", rows, width)[: len(windows)].copy()
         if self.manifest.head == "spans":
@@ -70,11 +70,11 @@ class TensorRTEncoderSession:
             if "token_types" in places:
                 places["token_types"][row, :length] = window.token_types
 
-    def _capture(self, rows: int, width: int) -> int:
+    def _prepare(self, rows: int, width: int) -> Callable[[], None]:
         context = self._context
-        context.set_shapes(rows, width)
 
         def work() -> None:
+            context.set_shapes(rows, width)
             for name in context.engine.inputs:
                 context.upload(name, rows, width)
             context.run()
@@ -82,4 +82,4 @@ class TensorRTEncoderSession:
 
         work()  # sets TensorRT up for the shapes, which can't be captured
         self._cuda.wait()
-        return self._cuda.capture(work)
+        return context.replayable(work)

@@ -3,7 +3,8 @@
 Addresses never change, so a CUDA graph that was captured for some shapes stays good.
 """
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from engine.runtime.tensorrt.cuda import Cuda, DeviceArray
 from engine.runtime.tensorrt.library import TensorRT
 from engine.runtime.tensorrt.plan import PlanError
+
+logger = logging.getLogger(__name__)
 
 _HOST_TYPES: dict[str, Any] = {
     "FLOAT": np.float32,
@@ -53,6 +56,19 @@ class PlanEngine:
         """The dimensions of a tensor, -1 where they are dynamic."""
         return tuple(self.engine.get_tensor_shape(name))
 
+    def new_context(self) -> Any:
+        """What runs the engine, with kernels that stay the same once they have run for a shape.
+
+        TensorRT for RTX compiles them when they are first needed; by default it does that beside
+        the work and swaps them later, which a captured graph would not notice.
+        """
+        strategies = getattr(self.library.api, "DynamicShapesKernelSpecializationStrategy", None)
+        if strategies is None:
+            return self.engine.create_execution_context()
+        config = self.engine.create_runtime_config()
+        config.dynamic_shapes_kernel_specialization_strategy = strategies.EAGER
+        return self.engine.create_execution_context(config)
+
     def alias(self, output: str) -> str:
         """The input that an output shares memory with, "" if none."""
         return self.engine.get_aliased_input_tensor(output) or ""
@@ -74,7 +90,7 @@ class PlanContext:
     ) -> None:
         self.engine, self.cuda = engine, cuda
         self.rows, self.width = rows, width
-        self._context = engine.engine.create_execution_context()
+        self._context = engine.new_context()
         self._buffers: dict[str, DeviceArray] = {}
         self._host: dict[str, NDArray[Any]] = {}
         for name in (*engine.inputs, *engine.outputs):
@@ -127,6 +143,15 @@ class PlanContext:
         """Puts the engine's work on the stream."""
         if not self._context.execute_async_v3(self.cuda.stream):
             raise PlanError(f"{self.engine.plan} could not be run; TensorRT's log says why.")
+
+    def replayable(self, work: Callable[[], None]) -> Callable[[], None]:
+        """`work` as a CUDA graph, for the shapes that are set and have run; else `work` itself."""
+        capturable = getattr(self._context, "is_stream_capturable", None)
+        if capturable is not None and not capturable(self.cuda.stream):
+            logger.warning("%s can't be captured, and runs without CUDA graphs", self.engine.plan)
+            return work
+        graph = self.cuda.capture(work)
+        return lambda: self.cuda.launch(graph)
 
     def upload(self, name: str, rows: int, width: int) -> None:
         """Copies an input's host memory to the device."""

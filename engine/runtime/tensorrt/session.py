@@ -1,11 +1,12 @@
 """Runs the two plans of a generating variant, the step as a CUDA graph for each bucket.
 
 B is a bucket of rows: 1, 2, 4, ... up to the plan's limit.  Rows beyond the live ones are computed
-and thrown away; they hold old values, which are finite, and positions inside the cache, since a
-write outside it would be dropped in silence.
+and thrown away; they hold old values and positions inside the cache, since a write outside it would
+be dropped in silence.  Masked positions are still multiplied, so memory never keeps what is not
+finite: a step that makes such values fails, and the slots that follow begin with zeros.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ class TensorRTSession:
         self._encoder = PlanContext(self._encoder_engine, cuda, rows, width, {})
         self._step = PlanContext(self._step_engine, cuda, rows, width, own)
         self._rows = buckets(rows, 1)
-        self._graphs: dict[tuple[int, int], int] = {}
+        self._steps: dict[tuple[int, int], Callable[[], None]] = {}
         self.extra: Mapping[str, Floats] = {}
 
     def sibling(self) -> "TensorRTSession":
@@ -93,6 +94,7 @@ class TensorRTSession:
     def slots(self, capacity: int) -> Slots:
         """Slots whose keys and values lie on the device, in place of those before."""
         assert capacity <= self._capacity
+        self._cuda.use()
         self._self_caches.reset()
         self._cross_caches.reset()
         return Slots(self.manifest, capacity, self._self_caches, self._cross_caches)
@@ -124,13 +126,18 @@ class TensorRTSession:
         rows = next(size for size in self._rows if size >= live)
         self._fill(slots, rows, width)
         key = rows, width
-        if key not in self._graphs:
-            self._graphs[key] = self._capture(rows, width)
-        self._cuda.launch(self._graphs[key])
+        if key not in self._steps:
+            self._steps[key] = self._prepare(rows, width)
+        self._steps[key]()
         taken = {name: self._step.download(name, rows, width) for name in extra}
         self._cuda.wait()
         slots.next_ids[:live] = self._step.host("next_ids", rows, width)[:live]
         slots.log_probs[:live] = self._step.host("log_probs", rows, width)[:live]
+        if not np.isfinite(slots.log_probs[:live]).all():
+            raise OverflowError(
+                f"{self.manifest.name} made values that are not finite: a text is beyond what "
+                f"{self.manifest.precision} holds; use another variant for it."
+            )
         self.extra = {name: array[:live] for name, array in taken.items()}
 
     def _fill(self, slots: Slots, rows: int, width: int) -> None:
@@ -143,11 +150,11 @@ class TensorRTSession:
                 place[:live] = array[:live]
                 place[live:] = 0
 
-    def _capture(self, rows: int, width: int) -> int:
+    def _prepare(self, rows: int, width: int) -> Callable[[], None]:
         """The step for so many rows and source positions, from host memory to host memory."""
-        self._step.set_shapes(rows, width)
 
         def work() -> None:
+            self._step.set_shapes(rows, width)
             for name in ("ids", "positions", "self_mask", "cross_mask"):
                 self._step.upload(name, rows, width)
             self._step.run()
@@ -158,7 +165,7 @@ class TensorRTSession:
         # writes the very token that the graph writes again.
         work()
         self._cuda.wait()
-        return self._cuda.capture(work)
+        return self._step.replayable(work)
 
 
 def buckets(largest: int, first: int) -> list[int]:

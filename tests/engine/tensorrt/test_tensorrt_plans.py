@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import load_file, save_file
 
 from engine.export.exporter import ExportJob, announce, export
 from engine.export.half import restored
@@ -180,6 +181,36 @@ def test_a_product_in_fp32_that_nobody_asked_for_is_refused(
     _refused(files, tensorrt, r"decoder_step\.plan: .* is computed in FP32, and nobody asked")
 
 
+def test_a_matrix_that_fp16_cannot_hold_is_fp32_in_the_plan(
+    tensorrt: TensorRT, tmp_path: Path
+) -> None:
+    """Between 16-bit values TensorRT would make a 16-bit product of it, with infinite weights."""
+    shutil.copytree(EXAMPLES / "en-fr", tmp_path / "doctored")
+    path = tmp_path / "doctored" / "model.safetensors"
+    weights = {name: array.astype(np.float32) for name, array in load_file(path).items()}
+    layer = "model.encoder.layers.3"
+    weights[f"{layer}.fc1.weight"][17] /= 1e6
+    weights[f"{layer}.fc1.bias"][17] /= 1e6
+    weights[f"{layer}.fc2.weight"][:, 17] *= 1e6
+    save_file(weights, path, {"format": "pt"})
+    checkpoint = load_checkpoint(path.parent, "translation")
+    wish = PlanWish(["8.9"], flavour=tensorrt.flavour)
+    root = tmp_path / "repository"
+    job = ExportJob(checkpoint, "m", ("en", "fr"), root, read_sources(8), plans=wish)
+    (variant,) = export(job, ["fp16"])
+    down = "encoder.3.ffn.sublayer.down"
+    kept = read_recipes(variant / "1")["encoder.onnx"]["float32"]
+    assert kept[down] == kept[f"{down}.biased"]
+    plan = read_plan(variant / "1" / "plans" / "sm_89")
+    assert plan.matmuls["encoder.plan"] == {"Half": 30, "Float": 1}
+
+
+def test_a_kept_product_in_16_bits_is_refused() -> None:
+    (half,) = read_layers([LINE.replace("Int8", "Half")])
+    with pytest.raises(PlanError, match=r"decoder\.0\.ffn\.up should be FP32"):
+        inspect("x.plan", [half], Expected(["x"], [], [], ["decoder.0.ffn.up"], []))
+
+
 def _refused(files: Path, tensorrt: TensorRT, message: str) -> None:
     before = {path: path.stat().st_mtime_ns for path in files.rglob("*.plan")}
     with pytest.raises(PlanError, match=message) as caught:
@@ -213,8 +244,8 @@ def test_attention_whose_lengths_are_passed_over_is_refused(
 # ---- wrong input
 
 
-def _cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:5000])
+def _cut(path: Path, size: int = 5000) -> None:
+    path.write_bytes(path.read_bytes()[:size])
 
 
 DAMAGE: list[tuple[Callable[[Path], None], str]] = [
@@ -224,6 +255,9 @@ DAMAGE: list[tuple[Callable[[Path], None], str]] = [
     (lambda files: (files / STEP).unlink(), "decoder_step.onnx is no whole ONNX graph"),
     (lambda files: (files / RECIPE_FILE).unlink(), "does not tell how it was rounded"),
     (lambda files: (files / RECIPE_FILE).write_text("[]"), "does not tell how it was rounded"),
+    (lambda files: (files / RECIPE_FILE).write_text("{}"), "does not tell how it was rounded"),
+    (lambda files: (files / RECIPE_FILE).write_text('{"a": {}}'), "does not tell how it was"),
+    (lambda files: _cut(files / "manifest.json", 40), "has no manifest that can be read"),
 ]
 
 
@@ -262,7 +296,7 @@ def test_a_timing_cache_is_read_again(repository: Path, tensorrt: TensorRT, tmp_
 
 def test_an_engine_that_tells_nothing_is_not_believed() -> None:
     with pytest.raises(PlanError, match="tells no layers"):
-        inspect("x.plan", [], Expected([], [], None, []))
+        inspect("x.plan", [], Expected([], [], None, [], []))
 
 
 def test_a_half_made_build_leaves_the_plans_as_they_were(
@@ -313,7 +347,7 @@ def test_weights_that_are_made_float_are_not_int8() -> None:
     assert not plain.is_int8
     assert not _layer(constants=()).is_int8
     with pytest.raises(PlanError, match="not one product is INT8"):
-        inspect("x.plan", [plain], Expected(["x"], [], [], ["decoder.0.ffn.up"]))
+        inspect("x.plan", [plain], Expected(["x"], [], [], [], ["decoder.0.ffn.up"]))
 
 
 def test_the_recipes_of_the_examples_keep_nothing_high(repository: Path) -> None:

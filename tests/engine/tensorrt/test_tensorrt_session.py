@@ -1,5 +1,6 @@
 """The sessions on the twin: they answer as ONNX Runtime does, and tell what is wrong."""
 
+import ctypes
 import json
 import shutil
 from collections import Counter
@@ -192,6 +193,55 @@ def test_a_failing_run_ends_its_rows_and_the_next_ones_are_right(
     finally:
         engine.stop()
     assert [tuple(one.end.token_ids) for one in again] == expected
+
+
+def test_what_is_not_finite_fails_and_leaves_nothing_behind(
+    repository: Path, gpu: twin.Cuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A masked position is still multiplied, so one NaN would poison its slot for later texts."""
+    files = repository / "en-fr_fp32" / "1"
+    options = Options(stream=False, token_ids=True)
+    expected = _answers(files, read_sources(4), options, device=None)
+    engine = Engine(files, Settings(lanes=1, limits=Limits(max_rows=ROWS), device=0))
+    session = engine.lanes[0]._session
+    assert isinstance(session, TensorRTSession)
+    launch = gpu.cudaGraphLaunch
+    calls = iter(range(10_000))
+
+    def poisons_once(graphExec: int, stream: int) -> tuple[twin.Error]:  # noqa: N803
+        if next(calls) == 3:
+            for array in session._self_caches.arrays:
+                ctypes.memset(array.address, 0xFF, array.size)
+        return launch(graphExec, stream)
+
+    monkeypatch.setattr(gpu, "cudaGraphLaunch", poisons_once)
+    engine.start()
+    try:
+        with pytest.raises(Exception, match="made values that are not finite"):
+            run_texts(engine, read_sources(4), options)
+        again = run_texts(engine, read_sources(4), options)
+    finally:
+        engine.stop()
+    assert [tuple(one.end.token_ids) for one in again] == expected
+
+
+def test_tensorrt_for_rtx_compiles_kernels_before_it_is_captured(
+    repository: Path, gpu: twin.Cuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And where a context can't be captured, it runs without a graph."""
+    api = twin.TensorRTForRTX(gpu)
+    library = TensorRT("tensorrt", api.__version__, api)
+    monkeypatch.setattr(placement, "load_tensorrt", lambda flavour: library)
+    files = repository / "en-fr_fp32" / "1"
+    options = Options(stream=False, token_ids=True)
+    expected = _answers(files, read_sources(4), options, device=None)
+    for capturable in (True, False):
+        api.capturable = capturable
+        gpu.recorded.clear()
+        assert _answers(files, read_sources(4), options, device=0) == expected
+        captured = [one for one in gpu.recorded if one[0] == "cudaStreamBeginCapture"]
+        assert bool(captured) is capturable
+    assert api.strategies == {twin.Strategy.EAGER}
 
 
 def test_lanes_share_engines_and_nothing_else(repository: Path, gpu: twin.Cuda) -> None:

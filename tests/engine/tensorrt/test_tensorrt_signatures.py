@@ -37,6 +37,8 @@ CALLS = {
         "add_optimization_profile": ["profile"],
         "create_timing_cache": ["serialized_timing_cache"],
         "set_timing_cache": ["cache", "ignore_mismatch"],
+        "set_flag": ["flag"],
+        "clear_flag": ["flag"],
     },
     "ITimingCache": {"serialize": []},
     "ICudaEngine": {"create_engine_inspector": []},
@@ -104,8 +106,23 @@ def test_tensorrt_has_what_we_read_and_set(real: Any) -> None:
         assert set(attributes) <= set(real[name])
     for name, members in MEMBERS.items():
         assert set(members) <= set(real[name])
+    assert "TF32" in real["BuilderFlag"]
     assert "STRONGLY_TYPED" in real["NetworkDefinitionCreationFlag"]
     assert {"INTERNAL_ERROR", "ERROR", "WARNING", "VERBOSE"} <= set(real["Logger"])
+
+
+def test_contexts_of_tensorrt_for_rtx_have_what_the_twins_have(real: Any) -> None:
+    if real["flavour"] != "tensorrt_rtx":
+        assert "DynamicShapesKernelSpecializationStrategy" not in real
+        return
+    method = "is_stream_capturable"
+    assert _fits(["stream"], real["IExecutionContext"][method], method)
+    assert {one.name for one in twin.Strategy} == set(
+        real["DynamicShapesKernelSpecializationStrategy"]
+    )
+    assert set(vars(twin.RuntimeConfig())) <= set(real["IRuntimeConfig"])
+    assert "runtime_config" in real["ICudaEngine"]["create_execution_context"]
+    assert "REQUIRE_USER_ALLOCATION" in real["BuilderFlag"]
 
 
 def test_each_flavour_can_be_aimed_at_a_gpu(real: Any) -> None:

@@ -178,6 +178,7 @@ class TensorRT:
 
     def __init__(self, cuda: Cuda, aliases: bool = True) -> None:
         twin = self
+        self.engine_type: type[Engine] = Engine
         self.cuda, self.aliases = cuda, aliases
 
         class Runtime:
@@ -187,7 +188,7 @@ class TensorRT:
             def deserialize_cuda_engine(self, serialized_engine):
                 if not serialized_engine.startswith(b"\x08"):
                     return None
-                return Engine(twin, serialized_engine)
+                return twin.engine_type(twin, serialized_engine)
 
         self.Runtime = Runtime
 
@@ -288,3 +289,43 @@ class Context:
         """The real one drops a write outside the cache in silence."""
         content = (ctypes.c_int64 * rows).from_address(self.addresses[name])
         assert all(0 <= n < self.engine.get_tensor_shape("past_key_0")[2] for n in content)
+
+
+# ---- what TensorRT for RTX has of its own
+
+
+class Strategy(enum.Enum):
+    LAZY = 0
+    EAGER = 1
+    NONE = 2
+
+
+class RuntimeConfig:
+    def __init__(self) -> None:
+        self.dynamic_shapes_kernel_specialization_strategy = Strategy.LAZY
+
+
+class EngineForRTX(Engine):
+    def create_runtime_config(self):
+        return RuntimeConfig()
+
+    def create_execution_context(self, runtime_config):
+        self.twin.strategies.add(runtime_config.dynamic_shapes_kernel_specialization_strategy)
+        return ContextForRTX(self)
+
+
+class ContextForRTX(Context):
+    def is_stream_capturable(self, stream):
+        return self.engine.twin.capturable
+
+
+class TensorRTForRTX(TensorRT):
+    """The module; its contexts are `capturable` or not."""
+
+    DynamicShapesKernelSpecializationStrategy = Strategy
+
+    def __init__(self, cuda: Cuda) -> None:
+        super().__init__(cuda)
+        self.engine_type = EngineForRTX
+        self.capturable = True
+        self.strategies: set[Strategy] = set()

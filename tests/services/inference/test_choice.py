@@ -21,6 +21,7 @@ def _variant(precision: str, bleu: float | None = None, **speed: float) -> Manif
         ([("fp32", 26.0, 10), ("int8", None, 40)], "fp32"),
         ([("fp32", None, 10), ("int8", None, 40)], "int8"),
         ([("fp16", 26.0, 11), ("int8", 25.6, 40)], "fp16"),
+        ([("fp32", None, 10), ("int8", 20.0, 40)], "fp32"),
     ],
 )
 def test_auto_is_the_fastest_within_the_limit(
@@ -45,6 +46,8 @@ def test_a_variant_that_is_not_ready_still_tells_what_others_lose() -> None:
     fp32, int8, fp16 = _variant("fp32", 26.0), _variant("int8", 25.0), _variant("fp16", 26.0)
     assert Choice(["auto"], 0.3).best([int8, fp16], [fp32, int8, fp16]).precision == "fp16"
     assert Choice(["auto"], 0.3).best([int8], [fp32, int8, fp16]).precision == "int8"
+    bf16 = _variant("bf16", 25.5)
+    assert Choice(["auto"], 0.3).best([int8, bf16], [fp32, int8, bf16]).precision == "bf16"
 
 
 def test_a_fixed_order_asks_for_nothing_else() -> None:

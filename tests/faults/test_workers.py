@@ -73,7 +73,7 @@ def test_workers_are_replaced_under_load(broken: BrokenStack) -> None:
     job = broken.submit_and_start(2000)
     pid = broken.pid("worker")
     broken.kill(pid, with_signal=signal.SIGTERM)
-    wait_until(lambda: not broken.stack.status()[3].pid, "the worker has left", 30)
+    wait_until(lambda: not broken.stack.status()[3].pid, "the worker has left")
     broken.restore()
     assert broken.pid("worker") != pid
     broken.check(job)

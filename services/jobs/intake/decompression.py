@@ -10,7 +10,7 @@ from services.jobs.errors import InvalidInputError
 from services.jobs.intake.form import Compression, IntakeLimits
 
 _PIECE = 2**20
-_SLICE = 512
+_SLICE = 64
 _RATIO_FROM = 64 * 2**20
 _MAGIC = {b"\x1f\x8b": Compression.GZIP, b"\x28\xb5\x2f\xfd": Compression.ZSTD}
 # A frame that wants more memory to be read is refused.

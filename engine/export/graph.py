@@ -132,12 +132,21 @@ def is_large(model: onnx.ModelProto) -> bool:
     return sum(len(constant.raw_data) for constant in constants) > EXTERNAL_LIMIT
 
 
-def repeats_itself(model: onnx.ModelProto) -> bool:
+def _digests(model: onnx.ModelProto) -> dict[str, bytes]:
+    """The SHA-256 of each big constant, by its name."""
+    return {
+        constant.name: hashlib.sha256(constant.raw_data).digest()
+        for constant in model.graph.initializer
+        if len(constant.raw_data) >= EXTERNAL_SIZE
+    }
+
+
+def _repeats_itself(model: onnx.ModelProto, digests: dict[str, bytes]) -> bool:
     """Whether a big matrix stands in a model more than once: layers that share parameters."""
     matrices = [
-        hashlib.sha256(constant.raw_data).digest()
+        digests[constant.name]
         for constant in model.graph.initializer
-        if len(constant.raw_data) >= EXTERNAL_SIZE and 1 not in constant.dims[-2:]
+        if constant.name in digests and 1 not in constant.dims[-2:]
     ]
     return len(set(matrices)) < len(matrices)
 
@@ -151,17 +160,18 @@ def save_model(model: onnx.ModelProto, path: Path) -> None:
     """
     data = path.with_name(f"{path.name}.data")
     data.unlink(missing_ok=True)
-    if not is_large(model) and not repeats_itself(model):
+    digests = _digests(model)
+    if not is_large(model) and not _repeats_itself(model, digests):
         path.write_bytes(model.SerializeToString())
         return
     slim = without_constants(model)
     offsets: dict[bytes, int] = {}
     with data.open("wb") as stream:
         for constant in model.graph.initializer:
-            if len(constant.raw_data) < EXTERNAL_SIZE:
+            if constant.name not in digests:
                 slim.graph.initializer.append(constant)
                 continue
-            digest = hashlib.sha256(constant.raw_data).digest()
+            digest = digests[constant.name]
             if digest not in offsets:
                 offsets[digest] = stream.tell()
                 stream.write(constant.raw_data)

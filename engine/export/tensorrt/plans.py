@@ -69,7 +69,7 @@ def build_plans(variant: Path, wish: PlanWish, stage: Stage) -> list[Path]:
         PlanError: a plan can't be built, or the engine is not what was asked for.
 
     """
-    library, capabilities = choose(_libraries(wish.flavour), wish.compute_capabilities, gpu_here())
+    library, capabilities = builder_for(wish)
     files = variant / "1"
     manifest = _manifest(files)
     built = []

@@ -171,58 +171,65 @@ def test_a_classifier_answers_as_onnx_runtime(repository: Path, gpu: twin.Cuda) 
     np.testing.assert_allclose(logits[1], logits[0], atol=1e-4)
 
 
-def test_a_failing_run_ends_its_rows_and_the_next_ones_are_right(
-    repository: Path, gpu: twin.Cuda, monkeypatch: pytest.MonkeyPatch
+Launch = Callable[[int, int], tuple[twin.Error]]
+
+
+def _fails_and_recovers(
+    files: Path,
+    gpu: twin.Cuda,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Callable[[TensorRTSession, Launch], Launch],
+    message: str,
 ) -> None:
-    files = repository / "en-fr_fp32" / "1"
-    options = Options(stream=False, token_ids=True)
-    expected = _answers(files, read_sources(4), options, device=None)
-    engine = Engine(files, Settings(lanes=1, limits=Limits(max_rows=ROWS), device=0))
-    launch = gpu.cudaGraphLaunch
-    calls = iter(range(10_000))
-
-    def fails_once(graphExec: int, stream: int) -> tuple[twin.Error]:  # noqa: N803
-        return (twin.INVALID,) if next(calls) == 3 else launch(graphExec, stream)
-
-    monkeypatch.setattr(gpu, "cudaGraphLaunch", fails_once)
-    engine.start()
-    try:
-        with pytest.raises(Exception, match="cudaGraphLaunch failed"):
-            run_texts(engine, read_sources(4), options)
-        again = run_texts(engine, read_sources(4), options)
-    finally:
-        engine.stop()
-    assert [tuple(one.end.token_ids) for one in again] == expected
-
-
-def test_what_is_not_finite_fails_and_leaves_nothing_behind(
-    repository: Path, gpu: twin.Cuda, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A masked position is still multiplied, so one NaN would poison its slot for later texts."""
-    files = repository / "en-fr_fp32" / "1"
+    """The fourth step goes as `fault` says: its rows end, and those that follow are right."""
     options = Options(stream=False, token_ids=True)
     expected = _answers(files, read_sources(4), options, device=None)
     engine = Engine(files, Settings(lanes=1, limits=Limits(max_rows=ROWS), device=0))
     session = engine.lanes[0]._session
     assert isinstance(session, TensorRTSession)
     launch = gpu.cudaGraphLaunch
+    broken = fault(session, launch)
     calls = iter(range(10_000))
 
-    def poisons_once(graphExec: int, stream: int) -> tuple[twin.Error]:  # noqa: N803
-        if next(calls) == 3:
-            for array in session._self_caches.arrays:
-                ctypes.memset(array.address, 0xFF, array.size)
-        return launch(graphExec, stream)
+    def breaks_once(graphExec: int, stream: int) -> tuple[twin.Error]:  # noqa: N803
+        return (broken if next(calls) == 3 else launch)(graphExec, stream)
 
-    monkeypatch.setattr(gpu, "cudaGraphLaunch", poisons_once)
+    monkeypatch.setattr(gpu, "cudaGraphLaunch", breaks_once)
     engine.start()
     try:
-        with pytest.raises(Exception, match="made values that are not finite"):
+        with pytest.raises(Exception, match=message):
             run_texts(engine, read_sources(4), options)
         again = run_texts(engine, read_sources(4), options)
     finally:
         engine.stop()
     assert [tuple(one.end.token_ids) for one in again] == expected
+
+
+def test_a_failing_run_ends_its_rows_and_the_next_ones_are_right(
+    repository: Path, gpu: twin.Cuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(session: TensorRTSession, launch: Launch) -> Launch:
+        return lambda graph, stream: (twin.INVALID,)
+
+    files = repository / "en-fr_fp32" / "1"
+    _fails_and_recovers(files, gpu, monkeypatch, fault, "cudaGraphLaunch failed")
+
+
+def test_what_is_not_finite_fails_and_leaves_nothing_behind(
+    repository: Path, gpu: twin.Cuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A masked position is still multiplied, so one NaN would poison its slot for later texts."""
+
+    def fault(session: TensorRTSession, launch: Launch) -> Launch:
+        def poisons(graph: int, stream: int) -> tuple[twin.Error]:
+            for array in session._self_caches.arrays:
+                ctypes.memset(array.address, 0xFF, array.size)
+            return launch(graph, stream)
+
+        return poisons
+
+    files = repository / "en-fr_fp32" / "1"
+    _fails_and_recovers(files, gpu, monkeypatch, fault, "made values that are not finite")
 
 
 def test_tensorrt_for_rtx_compiles_kernels_before_it_is_captured(

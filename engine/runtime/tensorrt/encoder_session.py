@@ -74,12 +74,9 @@ class TensorRTEncoderSession:
         context = self._context
 
         def work() -> None:
-            context.set_shapes(rows, width)
             for name in context.engine.inputs:
                 context.upload(name, rows, width)
             context.run()
             context.download("logits", rows, width)
 
-        work()  # sets TensorRT up for the shapes, which can't be captured
-        self._cuda.wait()
-        return context.replayable(work)
+        return context.replayable(work, rows, width)

@@ -144,14 +144,25 @@ class PlanContext:
         if not self._context.execute_async_v3(self.cuda.stream):
             raise PlanError(f"{self.engine.plan} could not be run; TensorRT's log says why.")
 
-    def replayable(self, work: Callable[[], None]) -> Callable[[], None]:
-        """`work` as a CUDA graph, for the shapes that are set and have run; else `work` itself."""
+    def replayable(self, work: Callable[[], None], rows: int, width: int) -> Callable[[], None]:
+        """`work` as a CUDA graph for these shapes, or as it is where it can't be captured.
+
+        It is run once before, since TensorRT sets itself up for new shapes in the first run.
+        """
+        self.set_shapes(rows, width)
+        work()
+        self.cuda.wait()
         capturable = getattr(self._context, "is_stream_capturable", None)
-        if capturable is not None and not capturable(self.cuda.stream):
-            logger.warning("%s can't be captured, and runs without CUDA graphs", self.engine.plan)
-            return work
-        graph = self.cuda.capture(work)
-        return lambda: self.cuda.launch(graph)
+        if capturable is None or capturable(self.cuda.stream):
+            graph = self.cuda.capture(work)
+            return lambda: self.cuda.launch(graph)
+        logger.warning("%s can't be captured, and runs without CUDA graphs", self.engine.plan)
+
+        def shaped() -> None:
+            self.set_shapes(rows, width)
+            work()
+
+        return shaped
 
     def upload(self, name: str, rows: int, width: int) -> None:
         """Copies an input's host memory to the device."""

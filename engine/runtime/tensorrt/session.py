@@ -154,18 +154,14 @@ class TensorRTSession:
         """The step for so many rows and source positions, from host memory to host memory."""
 
         def work() -> None:
-            self._step.set_shapes(rows, width)
             for name in ("ids", "positions", "self_mask", "cross_mask"):
                 self._step.upload(name, rows, width)
             self._step.run()
             for name in ("next_ids", "log_probs"):
                 self._step.download(name, rows, width)
 
-        # TensorRT sets itself up for new shapes in the first run, which can't be captured. It
-        # writes the very token that the graph writes again.
-        work()
-        self._cuda.wait()
-        return self._step.replayable(work)
+        # A step that is run twice writes the very token again.
+        return self._step.replayable(work, rows, width)
 
 
 def buckets(largest: int, first: int) -> list[int]:

@@ -4,14 +4,16 @@ import argparse
 import asyncio
 import signal
 import sys
+from typing import Any
 
 import prometheus_client
-import pydantic
 import uvloop
 
 from services.gateway import logs
+from services.gateway.authentication.keys import KeyFileError
 from services.gateway.server import Gateway, PortInUseError
 from services.gateway.settings import GatewaySettings, describe
+from services.process.environment import InvalidSettingsError, read_settings
 
 
 def main() -> int:
@@ -24,13 +26,13 @@ def main() -> int:
     )
     parser.parse_args()
     try:
-        settings = GatewaySettings()
-    except pydantic.ValidationError as error:
-        return _complain(_sentence(error), 2)
+        settings = read_settings(GatewaySettings)
+    except InvalidSettingsError as error:
+        return _complain(str(error), 2)
     logs.configure(settings)
     try:
         uvloop.run(_serve(settings))
-    except PortInUseError as error:
+    except (PortInUseError, KeyFileError) as error:
         return _complain(str(error), 1)
     return 0
 
@@ -50,22 +52,33 @@ def _serve_metrics(settings: GatewaySettings) -> None:
     if not settings.metrics_port:
         return
     try:
-        prometheus_client.start_http_server(settings.metrics_port, settings.gateway_host)
+        prometheus_client.start_http_server(
+            settings.metrics_port,
+            settings.metrics_host or settings.gateway_host,
+            **_metrics_tls(settings),
+        )
     except OSError:
         raise PortInUseError(
             f"cannot serve metrics on port {settings.metrics_port}: is it in use?"
         ) from None
 
 
+def _metrics_tls(settings: GatewaySettings) -> dict[str, Any]:
+    """The certificates of the gateway; who reads the metrics must show one where callers must."""
+    if not settings.metrics_tls:
+        return {}
+    client_ca = settings.tls_client_ca
+    return {
+        "certfile": str(settings.tls_certificate),
+        "keyfile": str(settings.tls_key),
+        "client_cafile": str(client_ca) if client_ca else None,
+        "client_auth_required": client_ca is not None,
+    }
+
+
 def _complain(sentence: str, code: int) -> int:
     print(f"seqway-gateway: {sentence}", file=sys.stderr)  # noqa: T201
     return code
-
-
-def _sentence(error: pydantic.ValidationError) -> str:
-    first = error.errors()[0]
-    name = "_".join(str(part) for part in first["loc"][:1]).upper()
-    return f"SEQWAY_{name}: {first['msg']}"
 
 
 if __name__ == "__main__":

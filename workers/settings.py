@@ -4,9 +4,10 @@ from pydantic import Field
 
 from services.inference.settings import InferenceSettings
 from services.jobs.settings import JobSettings
+from services.process.serving import ServingSettings
 
 
-class WorkerSettings(JobSettings, InferenceSettings):
+class WorkerSettings(ServingSettings, JobSettings, InferenceSettings):
     """Those of jobs and of inference, and how a worker leaves."""
 
     worker_soft_shutdown: float = Field(

@@ -4,16 +4,15 @@ import argparse
 import asyncio
 import signal
 import sys
-from typing import Any
 
-import prometheus_client
 import uvloop
 
 from services.gateway import logs
 from services.gateway.authentication.keys import KeyFileError
-from services.gateway.server import Gateway, PortInUseError
+from services.gateway.server import Gateway
 from services.gateway.settings import GatewaySettings, describe
 from services.process.environment import InvalidSettingsError, read_settings
+from services.process.serving import PortInUseError, serve_metrics
 
 
 def main() -> int:
@@ -41,39 +40,11 @@ async def _serve(settings: GatewaySettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    _serve_metrics(settings)
+    serve_metrics(settings)
     gateway = Gateway(settings)
     await gateway.start()
     await stop.wait()
     await gateway.drain()
-
-
-def _serve_metrics(settings: GatewaySettings) -> None:
-    if not settings.metrics_port:
-        return
-    try:
-        prometheus_client.start_http_server(
-            settings.metrics_port,
-            settings.metrics_host or settings.gateway_host,
-            **_metrics_tls(settings),
-        )
-    except OSError:
-        raise PortInUseError(
-            f"cannot serve metrics on port {settings.metrics_port}: is it in use?"
-        ) from None
-
-
-def _metrics_tls(settings: GatewaySettings) -> dict[str, Any]:
-    """The certificates of the gateway; who reads the metrics must show one where callers must."""
-    if not settings.metrics_tls:
-        return {}
-    client_ca = settings.tls_client_ca
-    return {
-        "certfile": str(settings.tls_certificate),
-        "keyfile": str(settings.tls_key),
-        "client_cafile": str(client_ca) if client_ca else None,
-        "client_auth_required": client_ca is not None,
-    }
 
 
 def _complain(sentence: str, code: int) -> int:

@@ -39,6 +39,7 @@ from services.inference.triton.engine import TritonEngine
 from services.inference.watch import Watch
 from services.jobs.service import Jobs
 from services.process.certificates import Certificates
+from services.process.serving import PortInUseError
 
 logger = logging.getLogger(__name__)
 
@@ -46,18 +47,15 @@ logger = logging.getLogger(__name__)
 _IDENTITY_ONLY = 1
 
 
-class PortInUseError(Exception):
-    """The gateway cannot listen where it should."""
-
-
 class Gateway:
     """A gateway process without the process: start it, drain it.
 
-    To be built inside a running event loop.
+    To be built inside a running event loop; KeyFileError when its API keys cannot be used.
     """
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
+        self._authenticator = Authenticator(settings)
         self._engine = TritonEngine(
             settings.triton_url,
             settings.triton_streams,
@@ -76,7 +74,6 @@ class Gateway:
             settings,
             self._health.update,
         )
-        self._authenticator = Authenticator(settings)
         self._server = self._build()
         self._probes = grpc.aio.server()
         self._watching: asyncio.Task[None] | None = None

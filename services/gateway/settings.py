@@ -7,12 +7,12 @@ from pydantic import Field, FilePath, SecretStr, model_validator
 from services.gateway.tenants import TenantLimits
 from services.inference.settings import InferenceSettings
 from services.jobs.settings import JobSettings
-from services.process.certificates import Certificates, check_pair
+from services.process.serving import ServingSettings
 
 _LEAST_PEPPER = 16
 
 
-class GatewaySettings(JobSettings, InferenceSettings):
+class GatewaySettings(ServingSettings, JobSettings, InferenceSettings):
     """Where the gateway listens, how much it takes on, how it leaves."""
 
     gateway_host: str = Field(default="127.0.0.1", description="address to listen on")
@@ -27,26 +27,6 @@ class GatewaySettings(JobSettings, InferenceSettings):
         ge=0,
         le=65535,
         description="plaintext port with nothing but grpc.health.v1, for probes; 0 is off",
-    )
-    metrics_host: str = Field(
-        default="", description="address to serve metrics on; that of the gateway when empty"
-    )
-    metrics_port: int = Field(
-        default=0, ge=0, le=65535, description="port of the Prometheus metrics; 0 is off"
-    )
-    metrics_tls: bool = Field(
-        default=False, description="serve metrics with the certificates of the gateway"
-    )
-    tls_certificate: FilePath | None = Field(
-        default=None,
-        description="PEM file of the gateway's certificate and its chain; without it callers"
-        " speak plaintext",
-    )
-    tls_key: FilePath | None = Field(default=None, description="PEM file of its key")
-    tls_client_ca: FilePath | None = Field(
-        default=None,
-        description="PEM file of the authorities that callers' certificates must come from;"
-        " without it callers need none",
     )
     api_keys_file: FilePath | None = Field(
         default=None, description="file of API keys, made by seqway-keys; callers must have one"
@@ -120,30 +100,10 @@ class GatewaySettings(JobSettings, InferenceSettings):
     )
     log_format: Literal["json", "console"] = Field(default="json", description="how to write logs")
 
-    @property
-    def certificates(self) -> Certificates | None:
-        """How callers are spoken to; None in plaintext."""
-        if self.tls_certificate is None:
-            return None
-        return Certificates(self.tls_client_ca, self.tls_certificate, self.tls_key)
-
     def plaintext_hops(self) -> list[str]:
-        """Callers and metrics, unless they are spoken to with certificates."""
+        """Callers too, unless they are spoken to with certificates."""
         hops = super().plaintext_hops()
-        if self.tls_certificate is None:
-            hops.append("callers (SEQWAY_TLS_CERTIFICATE)")
-        if self.metrics_port and not self.metrics_tls:
-            hops.append("metrics (SEQWAY_METRICS_TLS)")
-        return hops
-
-    @model_validator(mode="after")
-    def _check_tls(self) -> Self:
-        check_pair("SEQWAY_TLS", self.tls_certificate, self.tls_key)
-        if self.tls_client_ca is not None and self.tls_certificate is None:
-            raise ValueError("SEQWAY_TLS_CERTIFICATE is not set: without it there is no TLS")
-        if self.metrics_tls and self.tls_certificate is None:
-            raise ValueError("SEQWAY_METRICS_TLS needs SEQWAY_TLS_CERTIFICATE")
-        return self
+        return hops if self.tls_certificate else [*hops, "callers (SEQWAY_TLS_CERTIFICATE)"]
 
     @model_validator(mode="after")
     def _check_authentication(self) -> Self:

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
@@ -20,6 +20,7 @@ from services.gateway.messages.jobs import (
     order_of,
     result_message,
 )
+from services.gateway.quotas import Quotas
 from services.gateway.settings import GatewaySettings
 from services.gateway.uploads import Upload
 from services.inference.catalogue import Catalogue
@@ -32,6 +33,7 @@ from services.inference.errors import (
 from services.jobs.archive import Run
 from services.jobs.creation import Order
 from services.jobs.intake import InputForm, IntakeLimits, open_uri, read_items
+from services.jobs.items import Item
 from services.jobs.progress import Progress
 from services.jobs.reading import Reader
 from services.jobs.records import JobRecord, Status
@@ -51,8 +53,11 @@ _CHARACTERS_IN_MESSAGE = 1_000_000
 class JobServicer(job_pb2_grpc.JobServiceServicer):
     """Validates, converts and calls; all that touches store or Redis runs in threads."""
 
-    def __init__(self, jobs: Jobs, catalogue: Catalogue, settings: GatewaySettings) -> None:
+    def __init__(
+        self, jobs: Jobs, catalogue: Catalogue, quotas: Quotas, settings: GatewaySettings
+    ) -> None:
         self._jobs = jobs
+        self._quotas = quotas
         self._catalogue = catalogue
         self._settings = settings
 
@@ -178,9 +183,16 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
             max_input_bytes=settings.job_max_input_bytes,
         )
         if not form.uri:
-            return self._jobs.creator.create(order, read_items(upload.chunks(), form, limits))
+            return self._create_of(order, read_items(upload.chunks(), form, limits))
         with open_uri(form.uri, settings.job_input_uris) as chunks:
-            return self._jobs.creator.create(order, read_items(chunks, form, limits))
+            return self._create_of(order, read_items(chunks, form, limits))
+
+    def _create_of(self, order: Order, items: Iterable[Item]) -> JobRecord:
+        tenant = order.tenant
+        within = self._quotas.within_queue(
+            tenant, items, lambda: self._jobs.operations.queued_lines(tenant)
+        )
+        return self._jobs.creator.create(order, within)
 
     def _check_model(self, task: Task) -> None:
         """Refuses what no model here can ever do; a model that is away now may come back."""

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -13,11 +13,13 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 from services.gateway.tenants import TenantLimits, limits_of
 from services.inference.errors import OverloadedError
+from services.jobs.items import Item
 
 logger = structlog.get_logger(__name__)
 
 _MINUTE = 60.0
 _CONCURRENT_RETRY = 1.0
+_QUEUE_RETRY = 60.0
 # While Redis is away each gateway counts for itself, and looks again after so many seconds.
 _AWAY_SECONDS = 10.0
 
@@ -96,6 +98,25 @@ class Quotas:
                 counter[tenant] -= 1
                 if not counter[tenant]:
                     del counter[tenant]
+
+    def within_queue(
+        self, tenant: str, items: Iterable[Item], queued: Callable[[], int]
+    ) -> Iterator[Item]:
+        """The lines of a new job, as long as they fit beside the `queued` ones; QuotaError."""
+        limit = self.limits(tenant).queued_lines
+        if limit is None:
+            yield from items
+            return
+        waiting = queued()
+        for number, item in enumerate(items, start=waiting + 1):
+            if number > limit:
+                raise QuotaError(
+                    f"queued_lines of the tenant is {limit:,}, and {waiting:,} lines of its jobs"
+                    " wait already: send fewer lines, or wait for these",
+                    "queued_lines",
+                    _QUEUE_RETRY if waiting else None,
+                )
+            yield item
 
     async def _count(self, quota: str, tenant: str, limit: int, amount: int) -> None:
         item = RateLimitItemPerMinute(limit, namespace="seqway:rate")

@@ -117,7 +117,8 @@ class Gateway:
         admission = Admission(
             settings.max_calls, settings.max_tokens_in_flight, settings.overload_retry_delay
         )
-        gate = Gate(self._authenticator, _quotas(settings), admission)
+        quotas = _quotas(settings)
+        gate = Gate(self._authenticator, quotas, admission)
         server = grpc.aio.server(
             interceptors=[CallInterceptor(gate)], options=_channel_options(settings)
         )
@@ -125,7 +126,7 @@ class Gateway:
         model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(self._catalogue), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
         if settings.job_store:
-            servicer = JobServicer(Jobs(settings), self._catalogue, settings)
+            servicer = JobServicer(Jobs(settings), self._catalogue, quotas, settings)
             job_pb2_grpc.add_JobServiceServicer_to_server(servicer, server)
         if settings.reflection:
             ours = (*SERVICES, MODELS, *_jobs(settings))

@@ -4,9 +4,10 @@ from pydantic import Field
 
 from services.inference.settings import InferenceSettings
 from services.jobs.settings import JobSettings
+from services.observability.settings import LogSettings
 
 
-class WorkerSettings(JobSettings, InferenceSettings):
+class WorkerSettings(JobSettings, InferenceSettings, LogSettings):
     """Those of jobs and of inference, and how a worker leaves."""
 
     worker_soft_shutdown: float = Field(

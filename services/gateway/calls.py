@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from services.gateway import metrics
 from services.gateway.admission import Admission
+from services.gateway.call_trace import call_span, note_end
 from services.gateway.status import abort, code_of
 from services.inference.errors import MalformedMessageError, SeqwayError
 
@@ -54,7 +55,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def _around(self, method: str, behaviour: Behaviour) -> Behaviour:
         async def call(request: Any, context: Context) -> Any:
             request_id = _request_id(context)
-            with structlog.contextvars.bound_contextvars(request_id=request_id):
+            with (
+                structlog.contextvars.bound_contextvars(request_id=request_id),
+                call_span(method, context, request_id),
+            ):
                 return await self._observed(method, behaviour, request, context, request_id)
 
         return call
@@ -117,5 +121,6 @@ def _request_id(context: Context) -> str:
 def _record(method: str, code: grpc.StatusCode, reason: str, seconds: float) -> None:
     metrics.CALLS.labels(method, code.name).inc()
     metrics.LATENCY.labels(method).observe(seconds)
+    note_end(code, reason)
     level = logger.error if code is grpc.StatusCode.INTERNAL else logger.info
     level("call", method=method, code=code.name, reason=reason, ms=round(seconds * 1000, 2))

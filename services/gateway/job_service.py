@@ -12,6 +12,7 @@ import structlog
 from seqway.v1 import job_pb2 as pb
 from seqway.v1 import job_pb2_grpc
 
+from services.gateway.call_trace import note_job, note_tenant
 from services.gateway.messages.jobs import (
     deadline_in,
     form_of,
@@ -73,6 +74,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
             record = await asyncio.to_thread(self._create, order, form, upload)
         finally:
             upload.abandon()
+        note_job(record.id)
         run = await asyncio.to_thread(self._jobs.start, record)
         return pb.CreateJobResponse(job=job_message(await self._progress(run)))
 
@@ -209,7 +211,9 @@ def _tenant(context: Context) -> str:
         if key == TENANT_KEY:
             if not isinstance(value, str) or not value.isprintable() or len(value) > _MOST_TENANT:
                 raise InvalidOptionError(f"{TENANT_KEY} is no name of a tenant", field=TENANT_KEY)
+            note_tenant(value or DEFAULT_TENANT)
             return value or DEFAULT_TENANT
+    note_tenant(DEFAULT_TENANT)
     return DEFAULT_TENANT
 
 
@@ -217,7 +221,9 @@ def _required(job: str) -> str:
     if not job:
         raise MissingFieldError("id is required", field="id")
     # An id is part of keys in the store.
-    return job if job.isalnum() and job.isascii() else "0"
+    job = job if job.isalnum() and job.isascii() else "0"
+    note_job(job)
+    return job
 
 
 def _passes(line: dict[str, Any], wanted: int) -> bool:

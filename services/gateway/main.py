@@ -9,9 +9,9 @@ import prometheus_client
 import pydantic
 import uvloop
 
-from services.gateway import logs
 from services.gateway.server import Gateway, PortInUseError
 from services.gateway.settings import GatewaySettings, describe
+from services.observability import logs, tracing
 
 
 def main() -> int:
@@ -28,10 +28,13 @@ def main() -> int:
     except pydantic.ValidationError as error:
         return _complain(_sentence(error), 2)
     logs.configure(settings)
+    tracing.start("seqway-gateway")
     try:
         uvloop.run(_serve(settings))
     except PortInUseError as error:
         return _complain(str(error), 1)
+    finally:
+        tracing.stop()
     return 0
 
 

@@ -1,14 +1,13 @@
 """Settings of the gateway, read from `SEQWAY_*` environment variables."""
 
-from typing import Literal
-
 from pydantic import Field
 
 from services.inference.settings import InferenceSettings
 from services.jobs.settings import JobSettings
+from services.observability.settings import LogSettings
 
 
-class GatewaySettings(JobSettings, InferenceSettings):
+class GatewaySettings(JobSettings, InferenceSettings, LogSettings):
     """Where the gateway listens, how much it takes on, how it leaves."""
 
     gateway_host: str = Field(default="127.0.0.1", description="address to listen on")
@@ -47,10 +46,6 @@ class GatewaySettings(JobSettings, InferenceSettings):
     drain_grace: float = Field(
         default=30.0, ge=0, description="seconds that calls in flight get to finish at shutdown"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="the least level to log"
-    )
-    log_format: Literal["json", "console"] = Field(default="json", description="how to write logs")
 
 
 def describe() -> str:

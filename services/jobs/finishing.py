@@ -13,6 +13,7 @@ from services.jobs.progress import Counter
 from services.jobs.records import FINALS, FinalRecord, Status
 from services.jobs.results import encode, line_of, raw_lines
 from services.jobs.running import stopped
+from services.jobs.tracing import work_span
 
 logger = structlog.get_logger(__name__)
 
@@ -33,8 +34,9 @@ class Finisher:
                 self._close_rest(run)
             if len(self._archive.done(run)) < len(run.run.chunks):
                 return False
-            self._write_files(run)
-            self._record(run)
+            with work_span("finish", run):
+                self._write_files(run)
+                self._record(run)
         self._forget(run)
         return True
 

@@ -10,6 +10,7 @@ from seqway.channel import CHANNEL_OPTIONS, metadata_of, resolve_address, resolv
 from seqway.method import CallArguments, Method, Request, Response, Result
 from seqway.status import error_of
 from seqway.streams import AsyncStream, Stream
+from seqway.tracing import StreamSpan, unary_span
 
 
 class _Connection:
@@ -57,7 +58,9 @@ class Calls(_Connection):
         data = method.serialize(request)
         timeout = self._deadline(arguments)
         try:
-            return method.result(call(data, timeout=timeout, metadata=self._metadata))
+            with unary_span(method.path, self.address, self._metadata) as metadata:
+                response = call(data, timeout=timeout, metadata=metadata)
+            return method.result(response)
         except grpc.RpcError as failure:
             raise error_of(failure) from None
 
@@ -75,7 +78,11 @@ class Calls(_Connection):
         call: grpc.UnaryStreamMultiCallable[bytes, Response] = self._channel.unary_stream(
             method.path, response_deserializer=method.response.FromString
         )
-        return call(method.serialize(request), timeout=timeout, metadata=self._metadata)
+        data = method.serialize(request)
+        span = StreamSpan(method.path, self.address, self._metadata)
+        responses = call(data, timeout=timeout, metadata=span.metadata)
+        span.follow(responses)
+        return responses
 
     def upload(
         self,
@@ -89,7 +96,9 @@ class Calls(_Connection):
         )
         upload = _Upload(requests)
         try:
-            return method.result(call(upload, timeout=timeout, metadata=self._metadata))
+            with unary_span(method.path, self.address, self._metadata) as metadata:
+                response = call(upload, timeout=timeout, metadata=metadata)
+            return method.result(response)
         except grpc.RpcError as failure:
             if upload.failure is not None:
                 raise upload.failure from None
@@ -127,7 +136,9 @@ class AsyncCalls(_Connection):
         data = method.serialize(request)
         timeout = self._deadline(arguments)
         try:
-            return method.result(await call(data, timeout=timeout, metadata=self._metadata))
+            with unary_span(method.path, self.address, self._metadata) as metadata:
+                response = await call(data, timeout=timeout, metadata=metadata)
+            return method.result(response)
         except grpc.RpcError as failure:
             raise error_of(failure) from None
 
@@ -145,7 +156,11 @@ class AsyncCalls(_Connection):
         call: grpc.aio.UnaryStreamMultiCallable[bytes, Response] = self._channel.unary_stream(
             method.path, response_deserializer=method.response.FromString
         )
-        return call(method.serialize(request), timeout=timeout, metadata=self._metadata)
+        data = method.serialize(request)
+        span = StreamSpan(method.path, self.address, self._metadata)
+        responses = call(data, timeout=timeout, metadata=span.metadata)
+        span.follow_async(responses)
+        return responses
 
     async def upload(
         self,
@@ -159,7 +174,9 @@ class AsyncCalls(_Connection):
         )
         upload = _Upload(requests)
         try:
-            return method.result(await call(upload, timeout=timeout, metadata=self._metadata))
+            with unary_span(method.path, self.address, self._metadata) as metadata:
+                response = await call(upload, timeout=timeout, metadata=metadata)
+            return method.result(response)
         except grpc.RpcError as failure:
             if upload.failure is not None:
                 raise upload.failure from None

@@ -85,7 +85,12 @@ class Finisher:
         )
         self._store.create(layout.expiring(final.delete, run.record.id), b"")
         if self._store.create(run.layout.final, FINALS.encode(final)):
-            logger.info("a job has ended", job_id=run.record.id, state=final.state.value)
+            logger.info(
+                "a job has ended",
+                job_id=run.record.id,
+                tenant=run.record.tenant,
+                state=final.state.value,
+            )
 
     def _forget(self, run: Run) -> None:
         self._store.delete(layout.active(run.record.id))

@@ -329,8 +329,7 @@ class _Chunk:
         )
         with tracer.start_as_current_span("commit"):
             is_new = retrying(self._store.create, self._run.layout.result(self._chunk), data)
-        if not is_new:
-            logger.info("a result was there already", chunk=self._chunk)
+        logger.info("a chunk is done" if is_new else "a result was there already")
 
 
 def stopped(status: Status) -> Outcome:

@@ -13,7 +13,7 @@ from services.inference.errors import UnavailableError
 from services.jobs.board import Board, Ticket
 from services.jobs.errors import QueueUnavailableError
 from services.jobs.queue import CHUNK_QUEUE, CHUNK_TASK, FINISH_TASK, celery_app
-from workers.observing import observe, sender_of
+from workers.observing import observe, sender_of, tell_failures
 from workers.parts import Parts
 from workers.settings import WorkerSettings
 
@@ -54,6 +54,7 @@ parts = Parts(app, settings)
 
 
 @app.task(name=CHUNK_TASK)  # type: ignore[untyped-decorator]
+@tell_failures
 def run_chunk(job: str, run: int, chunk: int) -> None:
     """Runs a chunk, and wakes up whoever is next."""
     with (
@@ -70,6 +71,7 @@ def run_chunk(job: str, run: int, chunk: int) -> None:
 
 
 @app.task(name=FINISH_TASK)  # type: ignore[untyped-decorator]
+@tell_failures
 def finish_job(job: str) -> None:
     """Ends a job if nothing of it is left to do."""
     with structlog.contextvars.bound_contextvars(job_id=job), sender_of(finish_job.request):
@@ -82,6 +84,7 @@ def finish_job(job: str) -> None:
 
 
 @app.task(name=_RECONCILE_TASK)  # type: ignore[untyped-decorator]
+@tell_failures
 def reconcile() -> None:
     """Looks for all that was lost; one look at a time in a process."""
     if not parts.lock.acquire(blocking=False):

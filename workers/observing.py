@@ -1,10 +1,12 @@
 """Logs and traces of Celery's processes, set up as each of them begins."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import celery.concurrency
+import structlog
 from celery import signals
 from celery.concurrency.prefork import TaskPool
 from opentelemetry import context
@@ -13,6 +15,15 @@ from services.inference.tracing import context_of
 from services.jobs.queue import CHUNK_QUEUE
 from services.observability import logs, tracing
 from workers.settings import WorkerSettings
+
+logger = structlog.get_logger(__name__)
+
+_Arguments = ParamSpec("_Arguments")
+_Answer = TypeVar("_Answer")
+
+
+class TaskFailedError(Exception):
+    """A task failed unexpectedly; the line before says where."""
 
 
 def observe(settings: WorkerSettings) -> None:
@@ -52,6 +63,23 @@ def sender_of(request: Any) -> Iterator[None]:
         yield
     finally:
         context.detach(token)
+
+
+def tell_failures(task: Callable[_Arguments, _Answer]) -> Callable[_Arguments, _Answer]:
+    """Has a task that fails log it without the exception's words, which may quote a text.
+
+    Celery logs what a task raises with its words, so it gets another exception: TaskFailedError.
+    """
+
+    @wraps(task)
+    def run(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Answer:
+        try:
+            return task(*args, **kwargs)
+        except Exception as error:
+            logger.exception("a task failed unexpectedly")
+            raise TaskFailedError(type(error).__name__) from None
+
+    return run
 
 
 def _service(queues: Any) -> str:

@@ -22,6 +22,8 @@ from engine.runtime.encoder_request import Failure, Logits, Result
 from engine.runtime.encoder_request import Spans as Marked
 from engine.runtime.request import End, Event, FinishReason
 
+FLUSH_SECONDS = 2.0
+
 _W3C = TraceContextTextMapPropagator()
 
 
@@ -56,8 +58,10 @@ class Spans:
         self._tracer = self._provider.get_tracer("seqway.engine")
 
     def close(self) -> None:
-        """Exports what is left."""
-        self._provider.shutdown()
+        """Exports what is left; a collector that is away does not keep the process from its end."""
+        flush = threading.Thread(target=self._provider.shutdown, name="flush-traces", daemon=True)
+        flush.start()
+        flush.join(FLUSH_SECONDS)
 
     def request(self, traceparents: Sequence[str]) -> TracedRequest | None:
         """A request that arrives now; None when none of its texts is sampled."""

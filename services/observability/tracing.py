@@ -5,6 +5,7 @@ nothing.  Sampling, headers, certificates and batching follow the standard `OTEL
 """
 
 import os
+import threading
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
@@ -12,6 +13,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_FLUSH_SECONDS = 2.0
 
 
 def start(service: str) -> None:
@@ -30,10 +32,12 @@ def start(service: str) -> None:
 
 
 def stop() -> None:
-    """Exports what is left; waits for it as long as OTEL_BSP_EXPORT_TIMEOUT says."""
+    """Exports what is left; a collector that is away does not keep the process from its end."""
     provider = trace.get_tracer_provider()
     if isinstance(provider, TracerProvider):
-        provider.shutdown()
+        flush = threading.Thread(target=provider.shutdown, name="flush-traces", daemon=True)
+        flush.start()
+        flush.join(_FLUSH_SECONDS)
 
 
 def _resource(service: str) -> Resource:

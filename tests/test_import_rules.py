@@ -24,14 +24,33 @@ class Rule:
 
 RULES = [
     Rule("engine", "engine", ours=("engine",)),
-    Rule("services/inference", "services.inference", ours=("services.inference",)),
-    Rule("services/jobs", "services.jobs", ours=("services.jobs", "services.inference")),
-    Rule("services/observability", "services.observability", ours=("services.observability",)),
+    Rule("services/process", "services.process", ours=("services.process",)),
+    Rule(
+        "services/inference",
+        "services.inference",
+        ours=("services.inference", "services.process"),
+    ),
+    Rule(
+        "services/jobs",
+        "services.jobs",
+        ours=("services.jobs", "services.inference", "services.process"),
+    ),
+    Rule(
+        "services/observability",
+        "services.observability",
+        ours=("services.observability", "services.process"),
+    ),
     Rule("services", "services", ours=("services", "seqway.v1")),
     Rule(
         "workers",
         "workers",
-        ours=("workers", "services.jobs", "services.inference", "services.observability"),
+        ours=(
+            "workers",
+            "services.jobs",
+            "services.inference",
+            "services.observability",
+            "services.process",
+        ),
     ),
     Rule("deploy/local", "deploy.local", ours=("deploy",)),
     Rule(

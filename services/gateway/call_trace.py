@@ -1,4 +1,4 @@
-"""The span of a call, and whose it is, for traces and log lines alike."""
+"""The span of a call."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +29,9 @@ _LONGEST_JOB = 32
 
 
 @contextmanager
-def call_span(method: str, context: Context, request_id: str) -> Iterator[None]:
+def call_span(
+    method: str, context: Context, request_id: str, *, tenant: str = ""
+) -> Iterator[None]:
     """The span of a call of `method` (`/service/name`), part of the caller's if it names one."""
     service, _, name = method.removeprefix("/").partition("/")
     with tracer.start_as_current_span(
@@ -41,6 +43,7 @@ def call_span(method: str, context: Context, request_id: str) -> Iterator[None]:
             "rpc.service": service,
             "rpc.method": name,
             "seqway.request_id": request_id,
+            **({"seqway.tenant": tenant} if tenant else {}),
         },
         # What an error says may quote a text: `note_end` tells its reason.
         record_exception=False,
@@ -49,14 +52,11 @@ def call_span(method: str, context: Context, request_id: str) -> Iterator[None]:
         yield
 
 
-def note_tenant(tenant: str) -> None:
-    """Whose call it is that runs now."""
-    _note("tenant", tenant)
-
-
 def note_job(job: str) -> None:
     """Which job the call that runs now is about; what is no id of ours is cut."""
-    _note("job_id", job[:_LONGEST_JOB])
+    job = job[:_LONGEST_JOB]
+    structlog.contextvars.bind_contextvars(job_id=job)
+    trace.get_current_span().set_attribute("seqway.job_id", job)
 
 
 def note_end(code: grpc.StatusCode, reason: str) -> None:
@@ -68,11 +68,6 @@ def note_end(code: grpc.StatusCode, reason: str) -> None:
         span.set_attribute("seqway.reason", reason)
     if code in _OUR_FAULTS:
         span.set_status(Status(StatusCode.ERROR, code.name))
-
-
-def _note(name: str, value: str) -> None:
-    structlog.contextvars.bind_contextvars(**{name: value})
-    trace.get_current_span().set_attribute(f"seqway.{name}", value)
 
 
 def _metadata(context: Context) -> dict[str, str]:

@@ -3,13 +3,12 @@
 from typing import Literal
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.process.environment import EnvironmentSettings
 
 
-class LogSettings(BaseSettings):
+class LogSettings(EnvironmentSettings):
     """What is logged, and how."""
-
-    model_config = SettingsConfigDict(env_prefix="SEQWAY_", frozen=True, extra="ignore")
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="the least level to log"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 from seqway.v1.classification_pb2_grpc import add_ClassificationServiceServicer_to_server
@@ -30,19 +31,38 @@ class FakeServer:
     question_answering: FakeQuestionAnswering = field(default_factory=FakeQuestionAnswering)
     jobs: FakeJobs = field(default_factory=FakeJobs)
     models: FakeModels = field(default_factory=FakeModels)
+    metadata: list[dict[str, str]] = field(default_factory=list)
+
+
+class _Listener(grpc.ServerInterceptor):
+    """Notes the metadata of each call."""
+
+    def __init__(self, heard: list[dict[str, str]]) -> None:
+        self._heard = heard
+
+    def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        self._heard.append(dict(handler_call_details.invocation_metadata))
+        return continuation(handler_call_details)
 
 
 @contextmanager
-def running_server() -> Iterator[FakeServer]:
-    running = grpc.server(ThreadPoolExecutor(max_workers=8))
+def running_server(credentials: grpc.ServerCredentials | None = None) -> Iterator[FakeServer]:
     fakes = FakeServer()
+    running = grpc.server(
+        ThreadPoolExecutor(max_workers=8), interceptors=[_Listener(fakes.metadata)]
+    )
     add_TranslationServiceServicer_to_server(fakes.translation, running)
     add_SummarizationServiceServicer_to_server(fakes.summarization, running)
     add_ClassificationServiceServicer_to_server(fakes.classification, running)
     add_QuestionAnsweringServiceServicer_to_server(fakes.question_answering, running)
     add_JobServiceServicer_to_server(fakes.jobs, running)
     add_ModelServiceServicer_to_server(fakes.models, running)
-    fakes.address = f"127.0.0.1:{running.add_insecure_port('127.0.0.1:0')}"
+    port = (
+        running.add_insecure_port("127.0.0.1:0")
+        if credentials is None
+        else running.add_secure_port("127.0.0.1:0", credentials)
+    )
+    fakes.address = f"127.0.0.1:{port}"
     running.start()
     yield fakes
     fakes.translation.released.set()

@@ -17,7 +17,10 @@ from services.inference.errors import (
     ModelNotReadyError,
     SeqwayError,
     TritonUnavailableError,
+    UnavailableError,
 )
+from services.inference.events import Lost
+from services.inference.recovery import Recovery
 from services.inference.tracing import ModelSpan
 from services.inference.triton import wire
 from services.inference.triton.faults import error_of
@@ -33,9 +36,11 @@ _REQUESTS = 8
 class TritonEncoder(Encoder):
     """Sends the elements of a call in chunks, over a channel that it does not own."""
 
-    def __init__(self, stub: Any, patience: float) -> None:
+    def __init__(self, stub: Any, patience: float, restart_patience: float) -> None:
+        """A model may work for `patience`, and be away for `restart_patience` seconds."""
         self._stub = stub
         self._pulse = Pulse(patience)
+        self._restart_patience = restart_patience
 
     async def read(
         self, model: str, elements: Sequence[Element], options: Mapping[str, Any], deadline: float
@@ -48,7 +53,7 @@ class TritonEncoder(Encoder):
             async with room:
                 traced = span.traceparents(range(at, at + len(chunk)))
                 with self._pulse.working(model):
-                    results = await self._ask(model, chunk, options, deadline, traced)
+                    results = await self._ask_again(model, chunk, options, deadline, traced)
                 return [parse_result(each) for each in results]
 
         with ModelSpan(model) as span:
@@ -72,6 +77,23 @@ class TritonEncoder(Encoder):
             raise ModelNotReadyError(f"{model} did not answer within {within:g} s") from None
         if b'"ready"' not in answer:
             raise ModelNotReadyError(f"{model} did not answer the probe as it should")
+
+    async def _ask_again(
+        self,
+        model: str,
+        chunk: Sequence[Element],
+        options: Mapping[str, Any],
+        deadline: float,
+        traceparents: Sequence[str],
+    ) -> list[bytes]:
+        """As `_ask`, and again when Triton or the model was lost meanwhile."""
+        recovery = Recovery(self._restart_patience)
+        while True:
+            try:
+                return await self._ask(model, chunk, options, deadline, traceparents)
+            except UnavailableError as error:
+                recovery.lose(Lost(error, begun=_may_have_begun(error)))
+            await recovery.pause()
 
     async def _ask(
         self,
@@ -105,6 +127,11 @@ def _options(count: int, options: Mapping[str, Any], traceparents: Sequence[str]
     if not traceparents:
         return [json.dumps(options)] * count
     return [json.dumps({**options, "traceparent": each}) for each in traceparents]
+
+
+def _may_have_begun(error: UnavailableError) -> bool:
+    """Whether the model may have seen the texts: a connection that was never made shows none."""
+    return not isinstance(error, ModelNotReadyError) and "connect" not in str(error)
 
 
 def _failure(error: grpc.aio.AioRpcError) -> SeqwayError:

@@ -13,6 +13,7 @@ from services.jobs.board import Board, Ticket
 from services.jobs.errors import QueueUnavailableError
 from services.jobs.queue import CHUNK_QUEUE, CHUNK_TASK, FINISH_TASK, celery_app
 from services.process.environment import InvalidSettingsError, read_settings
+from workers.observing import observe, sender_of, tell_failures
 from workers.parts import Parts
 from workers.settings import WorkerSettings
 
@@ -47,13 +48,18 @@ app.conf.update(
         }
     },
 )
+observe(settings)
 parts = Parts(app, settings)
 
 
 @app.task(name=CHUNK_TASK)  # type: ignore[untyped-decorator]
+@tell_failures
 def run_chunk(job: str, run: int, chunk: int) -> None:
     """Runs a chunk, and wakes up whoever is next."""
-    with structlog.contextvars.bound_contextvars(job_id=job, run=run, chunk=chunk):
+    with (
+        structlog.contextvars.bound_contextvars(job_id=job, run=run, chunk=chunk),
+        sender_of(run_chunk.request),
+    ):
         may_have_ended = parts.runner.run(Ticket(job, run, chunk))
     try:
         if may_have_ended:
@@ -64,17 +70,20 @@ def run_chunk(job: str, run: int, chunk: int) -> None:
 
 
 @app.task(name=FINISH_TASK)  # type: ignore[untyped-decorator]
+@tell_failures
 def finish_job(job: str) -> None:
     """Ends a job if nothing of it is left to do."""
-    try:
-        run = parts.archive.current(job)
-        if run is not None:
-            parts.finisher.finish(run)
-    except UnavailableError as error:
-        logger.warning("a job could not be ended now", job_id=job, error=str(error))
+    with structlog.contextvars.bound_contextvars(job_id=job), sender_of(finish_job.request):
+        try:
+            run = parts.archive.current(job)
+            if run is not None:
+                parts.finisher.finish(run)
+        except UnavailableError as error:
+            logger.warning("a job could not be ended now", error=str(error))
 
 
 @app.task(name=_RECONCILE_TASK)  # type: ignore[untyped-decorator]
+@tell_failures
 def reconcile() -> None:
     """Looks for all that was lost; one look at a time in a process."""
     if not parts.lock.acquire(blocking=False):

@@ -4,10 +4,11 @@ from pydantic import Field
 
 from services.inference.settings import InferenceSettings
 from services.jobs.settings import JobSettings
+from services.observability.settings import LogSettings
 from services.process.serving import ServingSettings
 
 
-class WorkerSettings(ServingSettings, JobSettings, InferenceSettings):
+class WorkerSettings(ServingSettings, LogSettings, JobSettings, InferenceSettings):
     """Those of jobs and of inference, and how a worker leaves."""
 
     worker_soft_shutdown: float = Field(

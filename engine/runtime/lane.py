@@ -175,8 +175,10 @@ class Lane:
     def _start_rows(self, group: list[Row]) -> None:
         now = time.monotonic()
         self._running.start(group)
+        encoded = time.monotonic()
         for row in group:
-            row.admitted = now
+            row.admitted, row.encoded = now, encoded
+            row.first_step = self.gauges.steps
         self._fresh += group
 
     def _make_tokens(self) -> None:
@@ -236,8 +238,11 @@ class Lane:
         timed = replace(
             event,
             queue_ms=round(1000 * ((row.admitted or now) - row.arrived), 3),
+            encoded_ms=round(1000 * max(0.0, row.encoded - row.arrived), 3),
             first_token_ms=round(1000 * max(0.0, row.first_token - row.arrived), 3),
             total_ms=round(1000 * (now - row.arrived), 3),
+            steps=self.gauges.steps - row.first_step if row.admitted else 0,
+            slots=row.width if row.admitted else 0,
         )
         row.request.emit([timed], ended=1)
 

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from services.gateway import metrics
 from services.gateway.authentication.authenticator import Metadata
 from services.gateway.authentication.identity import Identity
+from services.gateway.call_trace import call_span, note_end
 from services.gateway.gate import Gate
 from services.gateway.messages.sizes import characters_of
 from services.gateway.status import abort, code_of
@@ -83,8 +84,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 return await behaviour(request, context)
 
         async def call(request: Any, context: Context) -> Any:
-            with structlog.contextvars.bound_contextvars(
-                request_id=request_id, tenant=identity.tenant, caller=identity.subject
+            with (
+                structlog.contextvars.bound_contextvars(
+                    request_id=request_id, tenant=identity.tenant, caller=identity.subject
+                ),
+                call_span(method, context, request_id, tenant=identity.tenant),
             ):
                 return await _observed(method, passed, request, context, request_id)
 
@@ -98,7 +102,10 @@ def _refusal(method: str, error: SeqwayError, request_id: str) -> Handler:
         raise error
 
     async def call(requests: Any, context: Context) -> Any:
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with (
+            structlog.contextvars.bound_contextvars(request_id=request_id),
+            call_span(method, context, request_id),
+        ):
             return await _observed(method, refuse, requests, context, request_id)
 
     return grpc.stream_stream_rpc_method_handler(cast(Any, call))
@@ -160,6 +167,7 @@ def _request_id(metadata: Metadata) -> str:
 def _record(method: str, code: grpc.StatusCode, reason: str, seconds: float) -> None:
     metrics.CALLS.labels(method, code.name).inc()
     metrics.LATENCY.labels(method).observe(seconds)
+    note_end(code, reason)
     if code in _REFUSALS:
         metrics.REFUSED.labels(reason).inc()
     level = logger.error if code is grpc.StatusCode.INTERNAL else logger.info

@@ -13,6 +13,7 @@ from seqway.v1 import job_pb2 as pb
 from seqway.v1 import job_pb2_grpc
 
 from services.gateway.authentication.identity import CALLER
+from services.gateway.call_trace import note_job
 from services.gateway.messages.jobs import (
     deadline_in,
     form_of,
@@ -76,6 +77,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
             record = await asyncio.to_thread(self._create, order, form, upload)
         finally:
             upload.abandon()
+        note_job(record.id)
         run = await asyncio.to_thread(self._jobs.start, record)
         return pb.CreateJobResponse(job=job_message(await self._progress(run)))
 
@@ -219,7 +221,9 @@ def _required(job: str) -> str:
     if not job:
         raise MissingFieldError("id is required", field="id")
     # An id is part of keys in the store.
-    return job if job.isalnum() and job.isascii() else "0"
+    job = job if job.isalnum() and job.isascii() else "0"
+    note_job(job)
+    return job
 
 
 def _passes(line: dict[str, Any], wanted: int) -> bool:

@@ -7,10 +7,10 @@ import sys
 
 import uvloop
 
-from services.gateway import logs
 from services.gateway.authentication.keys import KeyFileError
 from services.gateway.server import Gateway
 from services.gateway.settings import GatewaySettings, describe
+from services.observability import logs, tracing
 from services.process.environment import InvalidSettingsError, read_settings
 from services.process.serving import PortInUseError, serve_metrics
 
@@ -29,10 +29,13 @@ def main() -> int:
     except InvalidSettingsError as error:
         return _complain(str(error), 2)
     logs.configure(settings)
+    tracing.start("seqway-gateway")
     try:
         uvloop.run(_serve(settings))
     except (PortInUseError, KeyFileError) as error:
         return _complain(str(error), 1)
+    finally:
+        tracing.stop()
     return 0
 
 

@@ -7,12 +7,13 @@ from pydantic import Field, FilePath, SecretStr, model_validator
 from services.gateway.tenants import TenantLimits
 from services.inference.settings import InferenceSettings
 from services.jobs.settings import JobSettings
+from services.observability.settings import LogSettings
 from services.process.serving import ServingSettings
 
 _LEAST_PEPPER = 16
 
 
-class GatewaySettings(ServingSettings, JobSettings, InferenceSettings):
+class GatewaySettings(ServingSettings, LogSettings, JobSettings, InferenceSettings):
     """Where the gateway listens, how much it takes on, how it leaves."""
 
     gateway_host: str = Field(default="127.0.0.1", description="address to listen on")
@@ -95,10 +96,6 @@ class GatewaySettings(ServingSettings, JobSettings, InferenceSettings):
     drain_grace: float = Field(
         default=30.0, ge=0, description="seconds that calls in flight get to finish at shutdown"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="the least level to log"
-    )
-    log_format: Literal["json", "console"] = Field(default="json", description="how to write logs")
 
     def plaintext_hops(self) -> list[str]:
         """Callers too, unless they are spoken to with certificates."""

@@ -21,8 +21,14 @@ class Reply:
 class Session(AbstractContextManager["Session"], Protocol):
     """The requests of one call; leaving it cancels those not released."""
 
-    def submit(self, texts: Sequence[str], generation: Generation) -> str:
-        """Sends texts, one row of the running batch each, and returns the request's id."""
+    def submit(
+        self, texts: Sequence[str], generation: Generation, traceparents: Sequence[str] = ()
+    ) -> str:
+        """Sends texts, one row of the running batch each, and returns the request's id.
+
+        `traceparents` are the spans that the rows are part of, "" for none; empty when there
+        are none at all.
+        """
         ...
 
     def release(self, request_id: str) -> None:

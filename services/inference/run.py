@@ -17,6 +17,7 @@ from services.inference.events import Delta, End, Event, FinishReason, Lost, Ref
 from services.inference.recovery import Recovery, Transcript
 from services.inference.refusals import invalid_options
 from services.inference.settings import InferenceSettings
+from services.inference.tracing import ModelSpan
 from services.inference.window import Row, Window
 
 # The engine counts milliseconds on a clock of its own.
@@ -27,13 +28,18 @@ class Run:
     """Tells rows what the engine says about them, and keeps the account of the call."""
 
     def __init__(
-        self, session: Session, variant: str, deadline: float, settings: InferenceSettings
+        self,
+        session: Session,
+        variant: str,
+        deadline: float,
+        settings: InferenceSettings,
+        span: ModelSpan,
     ) -> None:
         self.account = Account(variant)
         self._session = session
         self._deadline = deadline
         self._retry_delay = settings.overload_retry_delay
-        self._window = Window(session, settings.max_segments_in_flight)
+        self._window = Window(session, settings.max_segments_in_flight, span)
         self._recovery = Recovery(settings.triton_patience)
         self._transcripts: dict[Row, Transcript] = {}
         self._lost: set[str] = set()
@@ -127,5 +133,9 @@ def running(
     engine: Engine, variant: str, deadline: float, settings: InferenceSettings
 ) -> Iterator[Run]:
     """A run in a session of its own; leaving it cancels what the engine still does."""
-    with engine.open(variant, deadline) as session:
-        yield Run(session, variant, deadline, settings)
+    with ModelSpan(variant) as span, engine.open(variant, deadline) as session:
+        run = Run(session, variant, deadline, settings, span)
+        try:
+            yield run
+        finally:
+            span.note(run.account)

@@ -9,6 +9,7 @@ from services.inference.engine import Session
 from services.inference.errors import ModelFailedError, OverloadedError
 from services.inference.events import End, TooLong
 from services.inference.generation import Generation
+from services.inference.tracing import ModelSpan
 
 
 class Row(Protocol):
@@ -22,6 +23,11 @@ class Row(Protocol):
     @property
     def generation(self) -> Generation:
         """How it generates."""
+        ...
+
+    @property
+    def content(self) -> int:
+        """Which of the call's contents it is for."""
         ...
 
     def append(self, text: str) -> None:
@@ -48,8 +54,9 @@ class _Request:
 class Window:
     """Bounds how many rows of one call are with the engine, so no document floods its queue."""
 
-    def __init__(self, session: Session, size: int) -> None:
+    def __init__(self, session: Session, size: int, span: ModelSpan) -> None:
         self._session = session
+        self._span = span
         self._waiting: deque[Row] = deque()
         self._requests: dict[str, _Request] = {}
         self._in_flight = 0
@@ -122,6 +129,7 @@ class Window:
             raise ModelFailedError("the engine closed a request before its texts were done")
 
     def _send(self, rows: list[Row], generation: Generation) -> None:
-        request_id = self._session.submit([row.text for row in rows], generation)
+        traceparents = self._span.traceparents([row.content for row in rows])
+        request_id = self._session.submit([row.text for row in rows], generation, traceparents)
         self._requests[request_id] = _Request(list(rows), len(rows))
         self._in_flight += len(rows)

@@ -13,6 +13,7 @@ from services.jobs.progress import Counter
 from services.jobs.records import FINALS, FinalRecord, Status
 from services.jobs.results import encode, line_of, raw_lines
 from services.jobs.running import stopped
+from services.jobs.tracing import work_span
 
 logger = structlog.get_logger(__name__)
 
@@ -33,8 +34,9 @@ class Finisher:
                 self._close_rest(run)
             if len(self._archive.done(run)) < len(run.run.chunks):
                 return False
-            self._write_files(run)
-            self._record(run)
+            with work_span("finish", run):
+                self._write_files(run)
+                self._record(run)
         self._forget(run)
         return True
 
@@ -83,7 +85,12 @@ class Finisher:
         )
         self._store.create(layout.expiring(final.delete, run.record.id), b"")
         if self._store.create(run.layout.final, FINALS.encode(final)):
-            logger.info("a job has ended", job_id=run.record.id, state=final.state.value)
+            logger.info(
+                "a job has ended",
+                job_id=run.record.id,
+                tenant=run.record.tenant,
+                state=final.state.value,
+            )
 
     def _forget(self, run: Run) -> None:
         self._store.delete(layout.active(run.record.id))

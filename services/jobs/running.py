@@ -9,6 +9,7 @@ import structlog
 import tenacity
 
 from services.inference.errors import DeadlineError, SeqwayError, UnavailableError
+from services.inference.tracing import tracer
 from services.jobs.archive import Archive, Run
 from services.jobs.board import Board, Ticket
 from services.jobs.errors import StoreUnavailableError
@@ -21,6 +22,7 @@ from services.jobs.recurrence import text_id
 from services.jobs.results import Line, Outcome, decode, encode, line_of
 from services.jobs.settings import JobSettings
 from services.jobs.tasks import Task
+from services.jobs.tracing import LineSpans, work_span
 
 logger = structlog.get_logger(__name__)
 
@@ -81,16 +83,26 @@ class ChunkRunner:
         A chunk that could not be done waits again.
         """
         token = secrets.token_hex(8)
-        lease = self._settings.chunk_lease
-        if not self._acquire(ticket, token, lease):
+        if not self._acquire(ticket, token, self._settings.chunk_lease):
             return False
         run = self._archive.run(ticket.job, ticket.run)
         if run is None or not self._is_open(run, ticket.chunk):
             return self._release(ticket, token)
+        record = run.record
+        with structlog.contextvars.bound_contextvars(
+            tenant=record.tenant, request_id=record.request_id
+        ):
+            return self._run_leased(run, ticket, token)
+
+    def _run_leased(self, run: Run, ticket: Ticket, token: str) -> bool:
+        lease = self._settings.chunk_lease
         try:
             if self._is_paused(ticket.job):
                 raise GiveBackError("its job has paused since the chunk was queued")
-            with Heartbeat(self._board, self._archive, run, ticket, token, lease) as heartbeat:
+            with (
+                work_span("chunk", run, chunk=ticket.chunk, lines=run.record.sizes[ticket.chunk]),
+                Heartbeat(self._board, self._archive, run, ticket, token, lease) as heartbeat,
+            ):
                 _Chunk(self, run, ticket.chunk, token, heartbeat).work()
         except GiveBackError as error:
             logger.info("a chunk is given back", error=str(error))
@@ -157,6 +169,7 @@ class _Chunk:
         self._heartbeat = heartbeat
         self._attempt = 0
         self._has_failed = False
+        self._spans = LineSpans()
 
     def work(self) -> None:
         """Answers what is to be answered, and commits."""
@@ -166,6 +179,7 @@ class _Chunk:
         done: dict[int, Outcome] = {}
         if self._heartbeat.look() is None:
             done = self._recalled(todo)
+            self._spans.recalled(todo, done)
             self._answer(todo, done)
         if self._heartbeat.look() is Halt.LOST:
             return
@@ -207,8 +221,9 @@ class _Chunk:
         )
         for item in items:
             first = firsts[text_id(item)].index
-            if first in done:
+            if first in done and item.index not in done:
                 done[item.index] = done[first]
+                self._spans.repeated(item, first, done[first])
 
     def _load(self, plan: Sequence[Piece], done: Done) -> None:
         """What earlier attempts at a chunk that is halved have done."""
@@ -232,12 +247,12 @@ class _Chunk:
             self._wait_ready()
             todo = [item for item in items if item.index not in done]
             self._attempt += 1
-            with self._attempting(piece):
+            with self._attempting(piece), self._spans.answering(todo, done) as noting:
                 self._inference.perform(
                     self._run.record.task,
                     todo,
                     self._settings.chunk_timeout,
-                    done,
+                    noting,
                     self._heartbeat.on_halt,
                 )
         if halved and all(item.index in done for item in items):
@@ -312,8 +327,9 @@ class _Chunk:
             sleep=pause,
             reraise=True,
         )
-        if not retrying(self._store.create, self._run.layout.result(self._chunk), data):
-            logger.info("a result was there already", chunk=self._chunk)
+        with tracer.start_as_current_span("commit"):
+            is_new = retrying(self._store.create, self._run.layout.result(self._chunk), data)
+        logger.info("a chunk is done" if is_new else "a result was there already")
 
 
 def stopped(status: Status) -> Outcome:

@@ -8,11 +8,15 @@ import grpc
 import pytest
 from gateway_stack import MakeStack, Stack, open_channel, wait_until
 from jobs_bench import Bench, make_bench
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from redis_server import RedisServer, binaries
 from s3_server import S3Server
 
 from services.gateway.server import Gateway
 from services.gateway.settings import GatewaySettings
+from services.inference import tracing
 from services.inference.manifest import Manifest
 from services.inference.twin import Twin, manifest_of
 
@@ -113,3 +117,13 @@ def make(redis_server: RedisServer, store_url: str) -> Iterator[Callable[..., Be
 @pytest.fixture
 def bench(make: Callable[..., Bench]) -> Bench:
     return make()
+
+
+@pytest.fixture
+def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+    """Keeps the spans of a test; a provider for the whole process could not be taken back."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(tracing.tracer, "_real_tracer", provider.get_tracer("test"))
+    return exporter

@@ -11,6 +11,7 @@ from seqway.method import CallArguments, Method, Request, Response, Result
 from seqway.security import Access, resolve_tls
 from seqway.status import error_of
 from seqway.streams import AsyncStream, Stream
+from seqway.tracing import StreamSpan, unary_span
 
 
 class _Connection:
@@ -47,7 +48,9 @@ class Calls(_Connection):
         data = method.serialize(request)
         timeout = self._deadline(arguments)
         try:
-            return method.result(call(data, timeout=timeout, metadata=self._metadata))
+            with unary_span(method.path, self.address, self._metadata) as metadata:
+                response = call(data, timeout=timeout, metadata=metadata)
+            return method.result(response)
         except grpc.RpcError as failure:
             raise error_of(failure) from None
 
@@ -65,7 +68,11 @@ class Calls(_Connection):
         call: grpc.UnaryStreamMultiCallable[bytes, Response] = self._channel.unary_stream(
             method.path, response_deserializer=method.response.FromString
         )
-        return call(method.serialize(request), timeout=timeout, metadata=self._metadata)
+        data = method.serialize(request)
+        span = StreamSpan(method.path, self.address, self._metadata)
+        responses = call(data, timeout=timeout, metadata=span.metadata)
+        span.follow(responses)
+        return responses
 
     def upload(
         self,
@@ -79,7 +86,9 @@ class Calls(_Connection):
         )
         upload = _Upload(requests)
         try:
-            return method.result(call(upload, timeout=timeout, metadata=self._metadata))
+            with unary_span(method.path, self.address, self._metadata) as metadata:
+                response = call(upload, timeout=timeout, metadata=metadata)
+            return method.result(response)
         except grpc.RpcError as failure:
             if upload.failure is not None:
                 raise upload.failure from None
@@ -111,7 +120,9 @@ class AsyncCalls(_Connection):
         data = method.serialize(request)
         timeout = self._deadline(arguments)
         try:
-            return method.result(await call(data, timeout=timeout, metadata=self._metadata))
+            with unary_span(method.path, self.address, self._metadata) as metadata:
+                response = await call(data, timeout=timeout, metadata=metadata)
+            return method.result(response)
         except grpc.RpcError as failure:
             raise error_of(failure) from None
 
@@ -129,7 +140,11 @@ class AsyncCalls(_Connection):
         call: grpc.aio.UnaryStreamMultiCallable[bytes, Response] = self._channel.unary_stream(
             method.path, response_deserializer=method.response.FromString
         )
-        return call(method.serialize(request), timeout=timeout, metadata=self._metadata)
+        data = method.serialize(request)
+        span = StreamSpan(method.path, self.address, self._metadata)
+        responses = call(data, timeout=timeout, metadata=span.metadata)
+        span.follow_async(responses)
+        return responses
 
     async def upload(
         self,
@@ -143,7 +158,9 @@ class AsyncCalls(_Connection):
         )
         upload = _Upload(requests)
         try:
-            return method.result(await call(upload, timeout=timeout, metadata=self._metadata))
+            with unary_span(method.path, self.address, self._metadata) as metadata:
+                response = await call(upload, timeout=timeout, metadata=metadata)
+            return method.result(response)
         except grpc.RpcError as failure:
             if upload.failure is not None:
                 raise upload.failure from None

@@ -27,12 +27,14 @@ class TritonSession(Session):
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_at(deadline, self._expire)
 
-    def submit(self, texts: Sequence[str], generation: Generation) -> str:
+    def submit(
+        self, texts: Sequence[str], generation: Generation, traceparents: Sequence[str] = ()
+    ) -> str:
         """Puts a request on the stream with the fewest."""
         request_id = uuid.uuid4().hex
         connection = self._connect()
         self._open[request_id] = connection
-        options = self._options(generation)
+        options = self._options(generation) | _trace(traceparents)
         connection.send(wire.infer_request(self.model, request_id, texts, options), self)
         return request_id
 
@@ -88,6 +90,13 @@ class TritonSession(Session):
 
     def _expire(self) -> None:
         self._mailbox.fail(DeadlineError("the deadline passed before the answer was done"))
+
+
+def _trace(traceparents: Sequence[str]) -> dict[str, Any]:
+    """The option `traceparent`: one for each text, or one for all."""
+    if not traceparents:
+        return {}
+    return {"traceparent": traceparents[0] if len(set(traceparents)) == 1 else list(traceparents)}
 
 
 def _events(content: bytes | Lost | None) -> Sequence[Event]:

@@ -13,6 +13,6 @@ export function isLoopback(address: string): boolean {
   if (/^unix(-abstract)?:/.test(address)) {
     return true;
   }
-  const hosts = address.replace(/^(dns:(\/\/[^/]*\/)?|ipv[46]:)/, "");
+  const hosts = address.replace(/^(dns:(\/\/\/)?|ipv[46]:)/, "");
   return hosts.split(",").every((host) => LOOPBACK.test(host));
 }

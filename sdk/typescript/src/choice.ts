@@ -2,14 +2,23 @@
 
 import { invalidField } from "./errors.js";
 
+type Name = string | boolean;
+type Values<Value> = Readonly<Record<string, Value>>;
+
 /**
  * The value of a name; undefined, which is the message's default, when none was given.  The types
  * allow no other name: the check is for callers without them.
  */
+export function choice<Value>(field: string, values: Values<Value>, name: Name): Value;
 export function choice<Value>(
   field: string,
-  values: Readonly<Record<string, Value>>,
-  name: string | boolean | undefined,
+  values: Values<Value>,
+  name: Name | undefined,
+): Value | undefined;
+export function choice<Value>(
+  field: string,
+  values: Values<Value>,
+  name: Name | undefined,
 ): Value | undefined {
   if (name === undefined) {
     return undefined;

@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CallOptions } from "./calls.js";
-import { UnavailableError } from "./errors.js";
+import { CancelledError, UnavailableError } from "./errors.js";
 import type { ResponseStream } from "./response-stream.js";
 import { cancelled } from "./status.js";
 
@@ -86,16 +86,11 @@ export class JobStream<Item> implements AsyncIterable<Item>, AsyncDisposable {
 
   /** Waits until the stream may be opened again; nothing is waited for when it was ended. */
   async #pause(progress: Progress, failure: unknown, signal: AbortSignal): Promise<void> {
-    if (this.#stopped.signal.aborted) {
-      return;
+    if (!signal.aborted) {
+      await sleep(progress.pauseAfter(failure), undefined, { signal }).catch(() => undefined);
     }
-    const pause = progress.pauseAfter(failure);
-    try {
-      await sleep(pause, undefined, { signal });
-    } catch {
-      if (!this.#stopped.signal.aborted) {
-        throw cancelled(signal);
-      }
+    if (signal.aborted && !this.#stopped.signal.aborted) {
+      throw cancelled(signal);
     }
   }
 
@@ -131,11 +126,16 @@ class Progress {
   pauseAfter(failure: unknown): number {
     const now = performance.now();
     this.#brokenSince ??= now;
-    if (!(failure instanceof UnavailableError) || now - this.#brokenSince > this.#patience) {
+    if (!isBreak(failure) || now - this.#brokenSince > this.#patience) {
       throw failure;
     }
     const pause = Math.min(this.#pause, this.remaining());
     this.#pause = Math.min(2 * this.#pause, LONGEST_PAUSE);
     return pause;
   }
+}
+
+/** Whether a server went away; one that stops may cancel what nobody here has cancelled. */
+function isBreak(failure: unknown): boolean {
+  return failure instanceof UnavailableError || failure instanceof CancelledError;
 }

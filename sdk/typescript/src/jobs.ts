@@ -80,10 +80,11 @@ export class Jobs {
 
   /** The caller's jobs, the newest first. */
   async *list(options: ListJobsOptions = {}): AsyncGenerator<Job, void, undefined> {
-    const states = options.states?.map((state) => pb.JobState[state]);
+    const { task, labels } = options;
+    const states = options.states?.map((state) => choice("states", pb.JobState, state));
     let pageToken = "";
     do {
-      const request = pb.ListJobsRequest.fromPartial({ ...options, states, pageToken });
+      const request = pb.ListJobsRequest.fromPartial({ states, task, labels, pageToken });
       const page = await this.#calls.unary(methods.listJobs, request, options);
       yield* page.jobs.map(jobOf);
       pageToken = page.nextPageToken;

@@ -19,25 +19,12 @@ export class FakeServer {
   readonly questions = new Fake();
   readonly models = new Fake();
   readonly jobs = new FakeJobs();
-  readonly #server = new Server();
+  #server = new Server();
   address = "";
 
-  constructor() {
-    this.#server.addService(pb.TranslationServiceService, translationServer(this.translation));
-    this.#server.addService(
-      pb.SummarizationServiceService,
-      summarizationServer(this.summarization),
-    );
-    this.#server.addService(
-      pb.ClassificationServiceService,
-      classificationServer(this.classification),
-    );
-    this.#server.addService(pb.QuestionAnsweringServiceService, questionServer(this.questions));
-    this.#server.addService(pb.ModelServiceService, modelServer(this.models));
-    this.#server.addService(pb.JobServiceService, jobServer(this.jobs));
-  }
-
+  /** Listens; where it was stopped before, again, with all that it knows. */
   async start(address = "127.0.0.1:0", credentials = ServerCredentials.createInsecure()) {
+    this.#server = this.#made();
     const port = await new Promise<number>((resolve, reject) => {
       this.#server.bindAsync(address, credentials, (failure, port) =>
         failure ? reject(failure) : resolve(port),
@@ -48,5 +35,16 @@ export class FakeServer {
 
   stop(): void {
     this.#server.forceShutdown();
+  }
+
+  #made(): Server {
+    const server = new Server();
+    server.addService(pb.TranslationServiceService, translationServer(this.translation));
+    server.addService(pb.SummarizationServiceService, summarizationServer(this.summarization));
+    server.addService(pb.ClassificationServiceService, classificationServer(this.classification));
+    server.addService(pb.QuestionAnsweringServiceService, questionServer(this.questions));
+    server.addService(pb.ModelServiceService, modelServer(this.models));
+    server.addService(pb.JobServiceService, jobServer(this.jobs));
+    return server;
   }
 }

@@ -107,6 +107,7 @@ test("a key leaves this machine over TLS only, unless the caller says otherwise"
     "gateway:50051",
     "dns:///10.0.0.1:50051",
     "dns:///localhost.example.com:50051",
+    "dns://10.0.0.53/localhost:50051",
     "ipv4:127.0.0.1:50051,10.0.0.1:50051",
     "127.0.0.1.example.com:50051",
   ]) {

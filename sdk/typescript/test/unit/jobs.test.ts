@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { status } from "@grpc/grpc-js";
 import {
   CancelledError,
@@ -188,6 +189,27 @@ test("streams go on when a server is replaced", async (t) => {
   assert.equal(server.jobs.breaks, 0);
 });
 
+test("a stream goes on when its connection breaks and a server comes back", async (t) => {
+  const { client, server } = await connected(t);
+  const job = await client.jobs.translate(["x", "y", "z"], languages);
+  server.jobs.held = true;
+  const pending: number[] = [];
+  let back = Promise.resolve();
+  try {
+    for await (const { counts } of client.jobs.watch(job.id)) {
+      pending.push(counts.pending);
+      if (server.jobs.held) {
+        server.stop();
+        server.jobs.held = false;
+        back = sleep(300).then(() => server.start(server.address));
+      }
+    }
+  } finally {
+    await back;
+  }
+  assert.deepEqual(pending, [3, 2, 1, 0]);
+});
+
 test("a token goes on behind what was read", async (t) => {
   const { client } = await connected(t);
   const job = await client.jobs.translate(Array(5).fill("x"), languages);
@@ -257,6 +279,8 @@ test("all pages are listed", async (t) => {
   }
   const ids = (await all(client.jobs.list())).map(({ id }) => id);
   assert.deepEqual(ids, ["job4", "job3", "job2", "job1", "job0"]);
+  // @ts-expect-error - no such state
+  await assert.rejects(all(client.jobs.list({ states: ["DONE"] })), InvalidRequestError);
   await all(client.jobs.list({ states: ["FAILED"], task: "summarization", labels: { a: "b" } }));
   assert.deepEqual(server.jobs.requests.at(-1), {
     pageSize: 0,

@@ -142,14 +142,24 @@ test("what no message can hold is refused here and named", async (t) => {
       return true;
     });
   };
-  const wrong = { length: "tiny" } as object;
-  await refused(client.summarize("x", wrong), "length");
-  const soon = { options: { priority: "soon" } } as object;
-  await refused(client.summarize("x", soon), "options.priority");
-  const inherited = { options: { earlyStopping: "toString" } } as object;
-  await refused(client.summarize("x", inherited), "options.early_stopping");
+  // @ts-expect-error - the types know the lengths
+  await refused(client.summarize("x", { length: "tiny" }), "length");
+  // @ts-expect-error - and the priorities
+  await refused(client.summarize("x", { options: { priority: "soon" } }), "options.priority");
+  // @ts-expect-error - and when a search stops
+  const inherited = client.summarize("x", { options: { earlyStopping: "toString" } });
+  await refused(inherited, "options.early_stopping");
   await refused(client.summarize("x", { options: { numBeams: 1.5 } }), undefined);
   assert.equal(server.summarization.requests.length, 0);
+});
+
+test("the types name what is missing and what is not known", async (t) => {
+  const { client, server } = await connected(t);
+  // @ts-expect-error - the source is missing: left to the server, which names the field
+  await client.translate("x", { target: "fr" });
+  // @ts-expect-error - "langauge" is no option
+  await client.summarize("x", { langauge: "en" });
+  assert.equal((server.translation.requests[0] as pb.TranslateRequest).sourceLanguageCode, "");
 });
 
 test("the address comes from the environment", async (t) => {

@@ -65,7 +65,7 @@ def _parsed(command: str, heredoc: str) -> Command:
             flags[word] = ""
         else:
             arguments.append(word)
-    return Command(flags, arguments, heredoc.replace("$LINES", "YQo="))
+    return Command(flags, arguments, heredoc.replace("$INPUT", "YQo="))
 
 
 def _json_values(text: str) -> list[dict[str, object]]:

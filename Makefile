@@ -20,6 +20,10 @@ TASK_deb-section := classification
 VARIANTS := $(foreach model,$(EXAMPLES),model_repository/$(model)_fp32 model_repository/$(model)_int8)
 EXPORTED := $(VARIANTS:%=%/.exported)
 
+# The packages of sdk/typescript.  A machine without Node runs every other test.
+NODE_PACKAGES := sdk/typescript/node_modules/.installed
+HAS_NODE := $(shell command -v npm)
+
 BIN := .venv/bin
 export MYPYPATH := sdk/python
 
@@ -71,28 +75,31 @@ train-%: corpus/en-fr.train.jsonl ## Train one example, such as `make train-deb-
 .PHONY: clean
 clean: ## Stop the stack; remove environments, exported models and caches
 	@if [[ -x $(BIN)/python && -e .run/stack.json ]]; then $(BIN)/python -m deploy.local down; fi
-	rm -rf .venv .triton .run .debian-redis $(VARIANTS) .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	rm -rf .venv .triton .run .debian-redis sdk/typescript/{node_modules,dist,build} $(VARIANTS) .mypy_cache .ruff_cache .pytest_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Work on it
 
 .PHONY: test
-test: setup models ## Run every test that needs no GPU and no root
+test: setup models $(if $(HAS_NODE),$(NODE_PACKAGES)) ## Run every test that needs no GPU and no root
 	$(BIN)/python -m pytest
 
 test-%: setup models ## Run the tests of one folder, such as `make test-sdk`
 	$(BIN)/python -m pytest tests/$*
+
+test-typescript: $(NODE_PACKAGES)
 
 .PHONY: test-faults
 test-faults: setup models ## Run every fault of batch jobs against the real servers (15 minutes)
 	SEQWAY_FAULTS=all $(BIN)/python -m pytest tests/faults
 
 .PHONY: lint
-lint: .venv/.installed ## Check style and types
+lint: .venv/.installed $(NODE_PACKAGES) ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --explicit-package-bases tests/sdk tests/stack tests/integration tests/faults tests/observability tests/test_import_rules.py
+	$(BIN)/mypy --explicit-package-bases tests/{sdk,stack,integration,faults,observability,attacks,typescript} \
+		tests/test_import_rules.py
 
 .PHONY: bench
 bench: setup models .venv/.bench ## Measure our speed beside CTranslate2's and transformers'
@@ -103,11 +110,12 @@ bench-jobs: setup models ## Measure batch jobs beside a direct client, and their
 	$(BIN)/python -m tests.benchmarks.jobs
 
 .PHONY: protos
-protos: .venv/.installed ## Generate the Python stubs of protos/
+protos: .venv/.installed $(NODE_PACKAGES) ## Generate the stubs of protos/ for Python and Node
 	@COMMON=$$($(BIN)/python -c 'import google.rpc as r; print(list(r.__path__)[0] + "/../..")'); \
 	OUT=sdk/python; PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc \
 		-Iprotos -I"$$COMMON" --python_out=$$OUT --grpc_python_out=$$OUT \
 		--mypy_out=quiet:$$OUT --mypy_grpc_out=quiet:$$OUT protos/seqway/v1/*.proto
+	npm --prefix sdk/typescript run --silent generate
 
 # ---- what the targets stand on; a stamp file says that a step is done
 
@@ -143,6 +151,15 @@ protos: .venv/.installed ## Generate the Python stubs of protos/
 	$(PYTHON) -m venv --clear .triton
 	$(BIN)/uv pip install --quiet --python .triton/bin/python -r $<
 	$(BIN)/uv pip install --quiet --python .triton/bin/python --no-deps $(TRITON)
+	@touch $@
+
+# Without the packages' own install scripts: none of them is needed.
+$(NODE_PACKAGES): sdk/typescript/package-lock.json
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null \
+		&& command -v npm >/dev/null || { echo >&2 \
+		"Node 20.11 or newer and its npm are needed for sdk/typescript and were not found:" \
+		"install them (https://nodejs.org)."; exit 1; }
+	cd sdk/typescript && npm ci --ignore-scripts --silent
 	@touch $@
 
 # Debian's own Redis, unpacked without root, for the tests to run over beside the wheel's server.

@@ -100,6 +100,7 @@ lint: .venv/.installed $(NODE_PACKAGES) ## Check style and types
 	$(BIN)/mypy
 	$(BIN)/mypy --explicit-package-bases tests/{sdk,stack,integration,faults,observability,attacks,typescript} \
 		tests/test_import_rules.py
+	npm --prefix sdk/typescript run --silent lint
 
 .PHONY: bench
 bench: setup models .venv/.bench ## Measure our speed beside CTranslate2's and transformers'

@@ -88,15 +88,21 @@ class RawConnection:
     def wait(self, number: int, seconds: float = _SECONDS) -> Stream:
         """The stream when it has ended, or the connection has."""
         deadline = time.monotonic() + seconds
-        while not (self.streams[number].ended or self.closed) and time.monotonic() < deadline:
+        while not (self.streams[number].ended or self.closed):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            self._socket.settimeout(left)
             self._receive()
         return self.streams[number]
 
     def _receive(self) -> bool:
-        """Takes what has come; False when the connection is over."""
+        """Takes what has come; False when nothing comes."""
         try:
             data = self._socket.recv(1 << 16)
             events = self._h2.receive_data(data) if data else []
+        except TimeoutError:
+            return False
         except (OSError, h2.exceptions.ProtocolError):
             data, events = b"", []
         for event in events:

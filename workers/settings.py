@@ -23,3 +23,11 @@ class WorkerSettings(JobSettings, InferenceSettings):
         gt=0,
         description="seconds without an answering model after which a chunk's attempt is given up",
     )
+    metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="port of the Prometheus metrics; 0 is off"
+    )
+    metrics_host: str = Field(default="127.0.0.1", description="address to serve the metrics on")
+    heartbeat_file: str = Field(
+        default="",
+        description="a file that is touched every few seconds while the process lives; none: off",
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import redis
 
-from deploy.local.ports import HOST
+from deploy.local.ports import HOST, Port
 from deploy.local.records import StackRecord
 from deploy.local.redis import redis_url
 from deploy.local.services import Check, Launch, Service
@@ -34,6 +34,7 @@ def worker_service(settings: StackSettings) -> Service:
     return _service(
         settings,
         "worker",
+        settings.ports.worker_metrics,
         *("--queues", "seqway.chunks"),
         *("--concurrency", str(settings.workers)),
         *("--prefetch-multiplier", "1"),
@@ -46,6 +47,7 @@ def controller_service(settings: StackSettings) -> Service:
     return _service(
         settings,
         "controller",
+        settings.ports.controller_metrics,
         *("--queues", "seqway.control"),
         *("--pool", "threads"),
         *("--concurrency", "2"),
@@ -54,10 +56,11 @@ def controller_service(settings: StackSettings) -> Service:
     )
 
 
-def _service(settings: StackSettings, role: str, *options: str) -> Service:
+def _service(settings: StackSettings, role: str, metrics: Port, *options: str) -> Service:
     return Service(
         name=role,
         ports=(),
+        metrics_ports=(metrics,),
         launch=lambda: Launch(
             command=(
                 str(Path(sys.executable).with_name("celery")),
@@ -69,6 +72,8 @@ def _service(settings: StackSettings, role: str, *options: str) -> Service:
             environment={
                 "SEQWAY_WORKER_SOFT_SHUTDOWN": str(_SOFT_SHUTDOWN_SECONDS),
                 **batch_environment(settings),
+                "SEQWAY_METRICS_HOST": HOST,
+                "SEQWAY_METRICS_PORT": str(metrics.number),
                 # SIGTERM without it is a warm shutdown, which waits for chunks without an end.
                 "REMAP_SIGTERM": "SIGQUIT",
             },

@@ -33,7 +33,7 @@ RULES = [
         "sdk/python/seqway",
         "seqway",
         ours=("seqway",),
-        others=frozenset({"google", "grpc", "grpc_status", "rich", "typer"}),
+        others=frozenset({"google", "grpc", "grpc_health", "grpc_status", "rich", "typer"}),
     ),
 ]
 

@@ -1,6 +1,7 @@
 """The Celery workers as services of the stack: one runs chunks, one looks after the jobs."""
 
 import os
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -57,31 +58,42 @@ def controller_service(settings: StackSettings) -> Service:
 
 
 def _service(settings: StackSettings, role: str, metrics: Port, *options: str) -> Service:
+    temporary = settings.run_directory / f"{role}-temporary"
     return Service(
         name=role,
         ports=(),
         metrics_ports=(metrics,),
-        launch=lambda: Launch(
-            command=(
-                str(Path(sys.executable).with_name("celery")),
-                *("--app", "workers.app"),
-                "worker",
-                *("--hostname", f"{role}@%h"),
-                *options,
-            ),
-            environment={
-                "SEQWAY_WORKER_SOFT_SHUTDOWN": str(_SOFT_SHUTDOWN_SECONDS),
-                **batch_environment(settings),
-                "SEQWAY_METRICS_HOST": HOST,
-                "SEQWAY_METRICS_PORT": str(metrics.number),
-                # SIGTERM without it is a warm shutdown, which waits for chunks without an end.
-                "REMAP_SIGTERM": "SIGQUIT",
-            },
-            directory=ROOT,
-        ),
+        launch=lambda: _launch(settings, role, metrics, temporary, options),
         check=lambda: [_check(settings, role)],
         subject=settings.job_store,
+        clean=lambda: shutil.rmtree(temporary, ignore_errors=True),
         stop_seconds=_STOP_SECONDS,
+    )
+
+
+def _launch(
+    settings: StackSettings, role: str, metrics: Port, temporary: Path, options: tuple[str, ...]
+) -> Launch:
+    temporary.mkdir(parents=True, exist_ok=True)
+    return Launch(
+        command=(
+            str(Path(sys.executable).with_name("celery")),
+            *("--app", "workers.app"),
+            "worker",
+            *("--hostname", f"{role}@%h"),
+            *options,
+        ),
+        environment={
+            "SEQWAY_WORKER_SOFT_SHUTDOWN": str(_SOFT_SHUTDOWN_SECONDS),
+            **batch_environment(settings),
+            "SEQWAY_METRICS_HOST": HOST,
+            "SEQWAY_METRICS_PORT": str(metrics.number),
+            # Its processes count in files there, which a killed one leaves behind.
+            "TMPDIR": str(temporary),
+            # SIGTERM without it is a warm shutdown, which waits for chunks without an end.
+            "REMAP_SIGTERM": "SIGQUIT",
+        },
+        directory=ROOT,
     )
 
 

@@ -99,6 +99,7 @@ def test_alerts_of_a_redis_a_controller_and_a_gateway_that_are_gone(
 ) -> None:
     whole.kill_service("redis")
     wait_for(prometheus, "SeqwayRedisDown")
-    whole.kill_service("controller")
-    whole.kill_service("gateway")
+    # The worker too: else it is waited for until it tries Redis again.
+    for name in ("controller", "gateway", "worker"):
+        whole.kill_service(name)
     wait_for(prometheus, "SeqwayControllerDown", "SeqwayGatewayDown")

@@ -1,8 +1,10 @@
 """A real Prometheus scrapes the real stack, and its alerts fire on real faults."""
 
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from threading import Event
 
 import pytest
@@ -47,6 +49,10 @@ def calling(stack: BrokenStack) -> Iterator[None]:
         caller.result()
 
 
+def command_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
+
+
 def wait_for(prometheus: Prometheus, *alerts: str) -> None:
     wait_until(lambda: set(alerts) <= prometheus.firing(), f"{', '.join(alerts)} fire", _PATIENCE)
 
@@ -82,7 +88,7 @@ def test_every_query_of_the_dashboard_has_an_answer(
 def test_alerts_of_a_triton_and_workers_that_are_gone(
     whole: BrokenStack, prometheus: Prometheus
 ) -> None:
-    job = whole.submit_and_start()
+    job = whole.submit_and_start(800)
     with calling(whole):
         whole.kill_service("triton")
         wait_for(
@@ -90,6 +96,19 @@ def test_alerts_of_a_triton_and_workers_that_are_gone(
         )
         whole.kill_service("worker")
         wait_for(prometheus, "SeqwayWorkersDown", "SeqwayBatchesStalled")
+    whole.restore()
+    whole.check(job)
+
+
+def test_the_alert_of_an_engine_that_is_stuck(whole: BrokenStack, prometheus: Prometheus) -> None:
+    """The process of the model sleeps, while Triton goes on to tell what it said last."""
+    job = whole.submit_and_start(400, seed=1)
+    [engine] = [pid for pid in whole.children("triton") if "en-fr" in command_of(pid)]
+    whole.kill(engine, with_signal=signal.SIGSTOP)
+    try:
+        wait_for(prometheus, "SeqwayEngineStuck")
+    finally:
+        whole.kill_service("triton")  # as the runbook says: Triton gives up on such a process
     whole.restore()
     whole.check(job)
 

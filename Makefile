@@ -96,7 +96,7 @@ lint: .venv/.installed ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --explicit-package-bases tests/sdk tests/stack tests/integration tests/faults tests/observability tests/test_import_rules.py
+	$(BIN)/mypy --explicit-package-bases tests/sdk tests/stack tests/integration tests/faults tests/monitoring tests/test_import_rules.py
 
 .PHONY: bench
 bench: setup models .venv/.bench ## Measure our speed beside CTranslate2's and transformers'

@@ -8,8 +8,8 @@ from seqway import Client
 from deploy.local.running import running_full_stack
 from deploy.local.settings import StackSettings
 from tests.faults.stack import BrokenStack, address
-from tests.observability.prometheus import Prometheus
-from tests.observability.rules import hurried_rules
+from tests.monitoring.prometheus import Prometheus
+from tests.monitoring.rules import hurried_rules
 from tests.stack.conftest import (  # noqa: F401
     examples_exported,
     models_exported,

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from deploy.local.settings import ROOT
-from tests.observability.prometheus import program
-from tests.observability.rules import ALERT_TESTS, ALERTS, DASHBOARD, alert_rules, panels
+from tests.monitoring.prometheus import program
+from tests.monitoring.rules import ALERT_TESTS, ALERTS, DASHBOARD, alert_rules, panels
 
 
 def promtool(*arguments: str) -> None:

@@ -24,10 +24,23 @@ class Rule:
 
 RULES = [
     Rule("engine", "engine", ours=("engine",)),
-    Rule("services/inference", "services.inference", ours=("services.inference",)),
-    Rule("services/jobs", "services.jobs", ours=("services.jobs", "services.inference")),
+    Rule("services/process", "services.process", ours=("services.process",)),
+    Rule(
+        "services/inference",
+        "services.inference",
+        ours=("services.inference", "services.process"),
+    ),
+    Rule(
+        "services/jobs",
+        "services.jobs",
+        ours=("services.jobs", "services.inference", "services.process"),
+    ),
     Rule("services", "services", ours=("services", "seqway.v1")),
-    Rule("workers", "workers", ours=("workers", "services.jobs", "services.inference")),
+    Rule(
+        "workers",
+        "workers",
+        ours=("workers", "services.jobs", "services.inference", "services.process"),
+    ),
     Rule("deploy/local", "deploy.local", ours=("deploy",)),
     Rule(
         "sdk/python/seqway",

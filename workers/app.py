@@ -5,7 +5,6 @@ import socket
 import sys
 from typing import Any
 
-import pydantic
 import structlog
 from celery import bootsteps, signals
 
@@ -13,6 +12,7 @@ from services.inference.errors import UnavailableError
 from services.jobs.board import Board, Ticket
 from services.jobs.errors import QueueUnavailableError
 from services.jobs.queue import CHUNK_QUEUE, CHUNK_TASK, FINISH_TASK, celery_app
+from services.process.environment import InvalidSettingsError, read_settings
 from workers.monitoring import Monitoring
 from workers.parts import Parts
 from workers.settings import WorkerSettings
@@ -26,10 +26,9 @@ _ALIVE_INTERVAL = 5.0
 
 def _settings() -> WorkerSettings:
     try:
-        settings = WorkerSettings()
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        sys.exit(f"seqway worker: SEQWAY_{str(first['loc'][0]).upper()}: {first['msg']}")
+        settings = read_settings(WorkerSettings)
+    except InvalidSettingsError as error:
+        sys.exit(f"seqway worker: {error}")
     if not settings.job_store:
         sys.exit("seqway worker: SEQWAY_JOB_STORE is not set: where are the jobs?")
     return settings
@@ -114,7 +113,7 @@ class Alive(bootsteps.StartStopStep):  # type: ignore[misc]
     def __init__(self, consumer: Any, **_: Any) -> None:
         queues = consumer.app.amqp.queues.consume_from
         self._role = "worker" if CHUNK_QUEUE in queues else "controller"
-        self._board = Board(settings.redis_url, settings.redis_timeout, {})
+        self._board = Board(settings.redis_address, settings.redis_timeout, {})
         self._timer: Any = None
 
     def start(self, consumer: Any) -> None:

@@ -14,9 +14,11 @@ from socket import socket
 from typing import Any
 
 from billiard.process import current_process
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server, values
+from prometheus_client import CollectorRegistry, ProcessCollector, values
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+
+from services.process.serving import PortInUseError, ServingSettings, serve_metrics
 
 _FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -30,27 +32,24 @@ def share_counts() -> None:
 
 
 class Exposition:
-    """The HTTP server of a worker's parent process; it listens at once."""
+    """The HTTP server of a worker's parent process, where a port is set; it listens at once."""
 
-    def __init__(self, host: str, port: int, *collectors: Collector) -> None:
+    def __init__(self, settings: ServingSettings, *collectors: Collector) -> None:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         ProcessCollector(registry=registry)
         for collector in collectors:
             registry.register(collector)
         try:
-            server, _ = start_http_server(port, host, registry)
-        except OSError as error:
-            sys.exit(
-                f"seqway worker: SEQWAY_METRICS_PORT: cannot listen on {host}:{port}"
-                f" ({error.strerror}): is it in use?"
-            )
-        self._socket: socket = server.socket
+            serving = serve_metrics(settings, registry)
+        except PortInUseError as error:
+            sys.exit(f"seqway worker: SEQWAY_METRICS_PORT: {error}")
+        self._socket: socket | None = serving[0].socket if serving else None
         self._parent = os.getpid()
 
     def leave(self) -> None:
         """In a child: else it would hold the port when the parent is gone."""
-        if os.getpid() != self._parent:
+        if self._socket is not None and os.getpid() != self._parent:
             self._socket.close()
 
 

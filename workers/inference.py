@@ -50,7 +50,10 @@ class TritonInference:
     async def _build(self) -> tuple[Performer, Watch, asyncio.Task[None]]:
         settings, catalogue = self._settings, self._catalogue
         engine = TritonEngine(
-            settings.triton_url, settings.triton_streams, settings.encoder_patience
+            settings.triton_url,
+            settings.triton_streams,
+            settings.encoder_patience,
+            settings.triton_certificates,
         )
         watch = Watch(engine, engine.encoder, engine.repository, catalogue, settings, _nothing)
         performer = Performer(

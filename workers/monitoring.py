@@ -33,13 +33,12 @@ class Monitoring:
         if not settings.metrics_port:
             return Observer()
         share_counts()
-        host, port = settings.metrics_host, settings.metrics_port
         if CONTROL_QUEUE not in queues:
-            self._exposition = Exposition(host, port)
+            self._exposition = Exposition(settings)
             return JobMetrics()
-        board = Board(settings.redis_url, settings.redis_timeout, {})
+        board = Board(settings.redis_address, settings.redis_timeout, {})
         collector = JobsCollector(board, settings.reconcile_interval * _LOOKS)
-        self._exposition = Exposition(host, port, collector)
+        self._exposition = Exposition(settings, collector)
         return JobMetrics(collector.looked)
 
     def leave(self) -> None:

@@ -33,7 +33,7 @@ class Parts:
     def board(self) -> Board:
         """The state in Redis."""
         settings = self.settings
-        return Board(settings.redis_url, settings.redis_timeout, settings.tenant_weights)
+        return Board(settings.redis_address, settings.redis_timeout, settings.tenant_weights)
 
     @cached_property
     def archive(self) -> Archive:

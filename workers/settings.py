@@ -4,9 +4,10 @@ from pydantic import Field
 
 from services.inference.settings import InferenceSettings
 from services.jobs.settings import JobSettings
+from services.process.serving import ServingSettings
 
 
-class WorkerSettings(JobSettings, InferenceSettings):
+class WorkerSettings(ServingSettings, JobSettings, InferenceSettings):
     """Those of jobs and of inference, and how a worker leaves."""
 
     worker_soft_shutdown: float = Field(
@@ -23,10 +24,6 @@ class WorkerSettings(JobSettings, InferenceSettings):
         gt=0,
         description="seconds without an answering model after which a chunk's attempt is given up",
     )
-    metrics_port: int = Field(
-        default=0, ge=0, le=65535, description="port of the Prometheus metrics; 0 is off"
-    )
-    metrics_host: str = Field(default="127.0.0.1", description="address to serve the metrics on")
     heartbeat_file: str = Field(
         default="",
         description="a file that is touched every few seconds while the process lives; none: off",

@@ -13,6 +13,12 @@ LATENCY = Histogram(
     "seqway_gateway_call_seconds", "From a call's arrival to its end.", ["method"], buckets=_SECONDS
 )
 IN_FLIGHT = Gauge("seqway_gateway_calls_in_flight", "Calls that have not ended.")
+TOKENS_IN_FLIGHT = Gauge(
+    "seqway_gateway_tokens_in_flight", "Tokens of the calls that have not ended, as estimated."
+)
+REFUSED = Counter(
+    "seqway_gateway_refused", "Calls that were refused before any work was done.", ["reason"]
+)
 FIRST_DELTA = Histogram(
     "seqway_gateway_first_delta_seconds",
     "From a stream's arrival to its first message.",

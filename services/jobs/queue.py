@@ -23,7 +23,7 @@ FINISH_TASK = "seqway.finish_job"
 
 def celery_app(settings: JobSettings) -> Celery:
     """An app over the Redis of the settings; workers register their tasks on it."""
-    app = Celery("seqway", broker=settings.redis_url, set_as_current=False)
+    app = Celery("seqway", broker=settings.redis_address, set_as_current=False)
     timeout = settings.redis_timeout
     # Counts from delivery, so a chunk that waits out Triton must fit; the reconciler is quicker.
     visibility = 4 * (settings.chunk_timeout + settings.chunk_patience)

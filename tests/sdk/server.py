@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
@@ -33,6 +34,7 @@ class FakeServer:
     jobs: FakeJobs = field(default_factory=FakeJobs)
     models: FakeModels = field(default_factory=FakeModels)
     health: HealthServicer = field(default_factory=HealthServicer)
+    metadata: list[dict[str, str]] = field(default_factory=list)
 
     def serve(self, *services: str, serving: bool = True) -> None:
         """Tells how services stand; the empty name, known from the start, is the whole."""
@@ -41,10 +43,23 @@ class FakeServer:
             self.health.set(service, states.SERVING if serving else states.NOT_SERVING)
 
 
+class _Listener(grpc.ServerInterceptor):
+    """Notes the metadata of each call."""
+
+    def __init__(self, heard: list[dict[str, str]]) -> None:
+        self._heard = heard
+
+    def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        self._heard.append(dict(handler_call_details.invocation_metadata))
+        return continuation(handler_call_details)
+
+
 @contextmanager
-def running_server() -> Iterator[FakeServer]:
-    running = grpc.server(ThreadPoolExecutor(max_workers=8))
+def running_server(credentials: grpc.ServerCredentials | None = None) -> Iterator[FakeServer]:
     fakes = FakeServer()
+    running = grpc.server(
+        ThreadPoolExecutor(max_workers=8), interceptors=[_Listener(fakes.metadata)]
+    )
     add_TranslationServiceServicer_to_server(fakes.translation, running)
     add_SummarizationServiceServicer_to_server(fakes.summarization, running)
     add_ClassificationServiceServicer_to_server(fakes.classification, running)
@@ -53,7 +68,12 @@ def running_server() -> Iterator[FakeServer]:
     add_ModelServiceServicer_to_server(fakes.models, running)
     health_pb2_grpc.add_HealthServicer_to_server(fakes.health, running)
     fakes.serve("", "seqway.v1.TranslationService", "seqway.v1.ModelService")
-    fakes.address = f"127.0.0.1:{running.add_insecure_port('127.0.0.1:0')}"
+    port = (
+        running.add_insecure_port("127.0.0.1:0")
+        if credentials is None
+        else running.add_secure_port("127.0.0.1:0", credentials)
+    )
+    fakes.address = f"127.0.0.1:{port}"
     running.start()
     yield fakes
     fakes.translation.released.set()

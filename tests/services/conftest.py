@@ -6,7 +6,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from gateway_stack import MakeStack, Stack, wait_until
+from gateway_stack import MakeStack, Stack, open_channel, wait_until
 from jobs_bench import Bench, make_bench
 from redis_server import RedisServer, binaries
 from s3_server import S3Server
@@ -20,12 +20,18 @@ from services.inference.twin import Twin, manifest_of
 @pytest.fixture
 async def make_stack() -> AsyncIterator[MakeStack]:
     stacks: list[Stack] = []
+    twins: list[Twin] = []
 
     async def make(
-        *, triton: bool = True, manifests: Sequence[Manifest] = (), **settings: object
+        *,
+        triton: bool = True,
+        manifests: Sequence[Manifest] = (),
+        credentials: grpc.ChannelCredentials | None = None,
+        **settings: object,
     ) -> Stack:
         twin = Twin(list(manifests) or [manifest_of("int8"), manifest_of("fp32")])
         await twin.start()
+        twins.append(twin)
         if not triton:
             await twin.stop()
         defaults = {
@@ -39,9 +45,7 @@ async def make_stack() -> AsyncIterator[MakeStack]:
         }
         gateway = Gateway(GatewaySettings(**(defaults | settings)))
         await gateway.start()
-        channel = grpc.aio.insecure_channel(
-            f"127.0.0.1:{gateway.port}", options=(("grpc.use_local_subchannel_pool", 1),)
-        )
+        channel = open_channel(f"127.0.0.1:{gateway.port}", credentials)
         stack = Stack(twin, gateway, channel)
         stacks.append(stack)
         if triton:
@@ -52,7 +56,8 @@ async def make_stack() -> AsyncIterator[MakeStack]:
     for stack in stacks:
         await stack.channel.close()
         await stack.gateway.drain()
-        await stack.twin.stop()
+    for twin in twins:
+        await twin.stop()
 
 
 @pytest.fixture

@@ -6,24 +6,20 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from seqway.channel import CHANNEL_OPTIONS, metadata_of, resolve_address, resolve_credentials
+from seqway.channel import CHANNEL_OPTIONS, resolve_address
 from seqway.method import CallArguments, Method, Request, Response, Result
+from seqway.security import Access, resolve_tls
 from seqway.status import error_of
 from seqway.streams import AsyncStream, Stream
 
 
 class _Connection:
-    def __init__(
-        self,
-        address: str | None,
-        tls: bool | grpc.ChannelCredentials,
-        timeout: float,
-        tenant: str | None,
-    ) -> None:
+    def __init__(self, address: str | None, timeout: float, access: Access) -> None:
         self.address = resolve_address(address)
-        self._credentials = resolve_credentials(tls)
+        self._credentials = resolve_tls(access.tls)
         self._timeout = timeout
-        self._metadata = metadata_of(tenant)
+        encrypted = self._credentials is not None
+        self._metadata = access.metadata(self.address, encrypted=encrypted)
 
     def _deadline(self, arguments: CallArguments) -> float:
         timeout = arguments.get("timeout")
@@ -33,14 +29,8 @@ class _Connection:
 class Calls(_Connection):
     """Blocking calls; safe to share between threads."""
 
-    def __init__(
-        self,
-        address: str | None,
-        tls: bool | grpc.ChannelCredentials,
-        timeout: float,
-        tenant: str | None,
-    ) -> None:
-        super().__init__(address, tls, timeout, tenant)
+    def __init__(self, address: str | None, timeout: float, access: Access) -> None:
+        super().__init__(address, timeout, access)
         self._channel = (
             grpc.insecure_channel(self.address, options=CHANNEL_OPTIONS)
             if self._credentials is None
@@ -103,14 +93,8 @@ class Calls(_Connection):
 class AsyncCalls(_Connection):
     """`Calls` for asyncio."""
 
-    def __init__(
-        self,
-        address: str | None,
-        tls: bool | grpc.ChannelCredentials,
-        timeout: float,
-        tenant: str | None,
-    ) -> None:
-        super().__init__(address, tls, timeout, tenant)
+    def __init__(self, address: str | None, timeout: float, access: Access) -> None:
+        super().__init__(address, timeout, access)
         self._channel = (
             grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
             if self._credentials is None

@@ -15,6 +15,7 @@ from services.inference.triton.connection import Connection
 from services.inference.triton.encoder import TritonEncoder
 from services.inference.triton.repository import TritonRepository
 from services.inference.triton.session import TritonSession
+from services.process.certificates import Certificates
 
 # Reconnect soon after a restart of Triton: the default backoff grows to two minutes.
 _CHANNEL_OPTIONS = (
@@ -24,6 +25,8 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.use_local_subchannel_pool", 1),
+    # Streams and requests go to all Tritons behind a name in turn.
+    ("grpc.lb_policy_name", "round_robin"),
 )
 
 
@@ -33,8 +36,21 @@ class TritonEngine(Engine):
     To be built inside a running event loop.
     """
 
-    def __init__(self, url: str, streams: int, encoder_patience: float) -> None:
-        self._channel = grpc.aio.insecure_channel(url, options=_CHANNEL_OPTIONS)
+    def __init__(
+        self,
+        url: str,
+        streams: int,
+        encoder_patience: float,
+        certificates: Certificates | None = None,
+    ) -> None:
+        """In plaintext without `certificates`."""
+        self._channel = (
+            grpc.aio.insecure_channel(url, options=_CHANNEL_OPTIONS)
+            if certificates is None
+            else grpc.aio.secure_channel(
+                url, certificates.channel_credentials(), options=_CHANNEL_OPTIONS
+            )
+        )
         self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._connections: list[Connection] = []
         self._sessions: WeakSet[TritonSession] = WeakSet()

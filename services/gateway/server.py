@@ -56,12 +56,7 @@ class Gateway:
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
         self._authenticator = Authenticator(settings)
-        self._engine = TritonEngine(
-            settings.triton_url,
-            settings.triton_streams,
-            settings.encoder_patience,
-            settings.triton_certificates,
-        )
+        self._engine = TritonEngine(settings)
         self._catalogue = Catalogue(
             Choice(settings.preferred_precisions, settings.max_quality_loss)
         )

@@ -32,8 +32,8 @@ class Session(AbstractContextManager["Session"], Protocol):
     async def receive(self) -> Sequence[Reply]:
         """All that has arrived, at least one reply; waits for it.
 
-        Raises DeadlineError when the deadline has passed, TritonUnavailableError when the way to
-        the engine broke, ModelNotReadyError or ModelFailedError when the model failed.
+        A request that the engine lost or failed on ends with a `Lost`.  Raises DeadlineError when
+        the deadline has passed.
         """
         ...
 

@@ -80,6 +80,12 @@ class InferenceSettings(EnvironmentSettings):
         gt=0,
         description="seconds after which a model that does not answer counts as dead",
     )
+    triton_patience: float = Field(
+        default=30.0,
+        ge=0,
+        description="seconds that a call under way waits for Triton, or the process of its model,"
+        " to come back, and is then done again from where it was",
+    )
     encoder_patience: float = Field(
         default=30.0,
         gt=0,

@@ -102,14 +102,19 @@ class Window:
 
         OverloadedError when it has none.
         """
-        request = self._requests.pop(request_id)
-        self._session.release(request_id)
-        rows = [row for row in request.rows if row is not None]
-        self._in_flight -= len(rows)
+        rows = self.take_back(request_id)
         if not self._in_flight:
             raise OverloadedError(message, retry_delay=retry_delay)
         self._size = self._in_flight
         self.add_first(rows)
+
+    def take_back(self, request_id: str) -> list[Row]:
+        """The rows of a request that are not settled, which is done with."""
+        request = self._requests.pop(request_id, None)
+        self._session.release(request_id)
+        rows = [row for row in request.rows if row is not None] if request else []
+        self._in_flight -= len(rows)
+        return rows
 
     def close(self, request_id: str) -> None:
         """Notes the final response; ModelFailedError when a row of the request has no end."""

@@ -37,6 +37,7 @@ async def make_stack() -> AsyncIterator[MakeStack]:
         defaults = {
             "triton_url": twin.url,
             "triton_streams": 2,
+            "triton_patience": 0.0,
             "gateway_port": 0,
             "health_interval": 0.05,
             "probe_timeout": 1.0,

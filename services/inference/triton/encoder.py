@@ -17,7 +17,10 @@ from services.inference.errors import (
     ModelNotReadyError,
     SeqwayError,
     TritonUnavailableError,
+    UnavailableError,
 )
+from services.inference.events import Lost
+from services.inference.recovery import Recovery
 from services.inference.triton import wire
 from services.inference.triton.faults import error_of
 from services.inference.triton.pulse import Pulse
@@ -32,9 +35,11 @@ _REQUESTS = 8
 class TritonEncoder(Encoder):
     """Sends the elements of a call in chunks, over a channel that it does not own."""
 
-    def __init__(self, stub: Any, patience: float) -> None:
+    def __init__(self, stub: Any, patience: float, restart_patience: float) -> None:
+        """A model may work for `patience`, and be away for `restart_patience` seconds."""
         self._stub = stub
         self._pulse = Pulse(patience)
+        self._restart_patience = restart_patience
 
     async def read(
         self, model: str, elements: Sequence[Element], options: Mapping[str, Any], deadline: float
@@ -45,7 +50,7 @@ class TritonEncoder(Encoder):
         async def read_chunk(chunk: Sequence[Element]) -> list[Reading]:
             async with room:
                 with self._pulse.working(model):
-                    results = await self._ask(model, chunk, options, deadline)
+                    results = await self._ask_again(model, chunk, options, deadline)
                 return [parse_result(each) for each in results]
 
         chunks = [elements[at : at + _CHUNK] for at in range(0, len(elements), _CHUNK)]
@@ -69,6 +74,18 @@ class TritonEncoder(Encoder):
         if b'"ready"' not in answer:
             raise ModelNotReadyError(f"{model} did not answer the probe as it should")
 
+    async def _ask_again(
+        self, model: str, chunk: Sequence[Element], options: Mapping[str, Any], deadline: float
+    ) -> list[bytes]:
+        """As `_ask`, and again when Triton or the model was lost meanwhile."""
+        recovery = Recovery(self._restart_patience)
+        while True:
+            try:
+                return await self._ask(model, chunk, options, deadline)
+            except UnavailableError as error:
+                recovery.lose(Lost(error, begun=_may_have_begun(error)))
+            await recovery.pause()
+
     async def _ask(
         self, model: str, chunk: Sequence[Element], options: Mapping[str, Any], deadline: float
     ) -> list[bytes]:
@@ -89,6 +106,11 @@ class TritonEncoder(Encoder):
         if len(results) != len(chunk):
             raise ModelFailedError("the model did not answer every text")
         return results
+
+
+def _may_have_begun(error: UnavailableError) -> bool:
+    """Whether the model may have seen the texts: a connection that was never made shows none."""
+    return not isinstance(error, ModelNotReadyError) and "connect" not in str(error)
 
 
 def _failure(error: grpc.aio.AioRpcError) -> SeqwayError:

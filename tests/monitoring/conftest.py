@@ -25,6 +25,7 @@ _SETTINGS = {
     "SEQWAY_MODEL_PATIENCE": "2",
     "SEQWAY_JOB_PAUSE": "2",
     "SEQWAY_LOG_FORMAT": "console",
+    "SEQWAY_TENANT_LIMITS": '{"limited": {"requests_per_minute": 1}}',
 }
 WINDOW = "6s"
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from threading import Event
 
 import pytest
-from seqway import SeqwayError
+from seqway import Client, OverloadedError, SeqwayError
 
 from tests.faults.stack import BrokenStack, wait_until
 from tests.monitoring.conftest import WINDOW
@@ -56,6 +56,9 @@ def test_every_metric_that_is_asked_for_has_samples(
 ) -> None:
     wait_until(lambda: prometheus.up() == _JOBS, "every target is up", _PATIENCE)
     job = whole.submit(300)
+    with Client(whole.client.address, tenant="limited") as limited, pytest.raises(OverloadedError):
+        for _ in range(2):
+            limited.list_models()
     list(whole.client.stream_translate("A small text editor.", source="en", target="fr"))
     whole.client.classify("A game for children.")
     whole.check(job)

@@ -25,7 +25,13 @@ _FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 def share_counts() -> None:
     """Makes the folder; to be called before the first metric is made and the pool is forked."""
-    folder = tempfile.mkdtemp(prefix="seqway-metrics-")
+    try:
+        folder = tempfile.mkdtemp(prefix="seqway-metrics-")
+    except OSError as error:
+        sys.exit(
+            f"seqway worker: no folder for the counts of the metrics can be made ({error}): set"
+            " TMPDIR to a folder that can be written to, or SEQWAY_METRICS_PORT to 0"
+        )
     os.environ[_FOLDER_VARIABLE] = folder
     values.ValueClass = values.MultiProcessValue(_place)  # type: ignore[no-untyped-call]
     atexit.register(_remove, folder, os.getpid())

@@ -10,8 +10,9 @@ PYTHON ?= python3.11
 TORCH := torch==2.13.0
 UV := uv==0.13.9
 TRITON := nvidia-pytriton==0.7.0
-DEBIAN_REDIS := redis-server redis-tools libatomic1 libhiredis0.14 libjemalloc2 liblua5.1-0 liblzf1 \
+DEBIAN_redis := redis-server redis-tools libatomic1 libhiredis0.14 libjemalloc2 liblua5.1-0 liblzf1 \
 	lua-bitop lua-cjson
+DEBIAN_prometheus := prometheus
 
 EXAMPLES := en-fr deb-summary deb-section
 TASK_en-fr := translation
@@ -32,7 +33,7 @@ export MYPYPATH := sdk/python
 .PHONY: help
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z][a-z%-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z][a-z%-]*:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 
 .PHONY: demo
@@ -59,6 +60,9 @@ setup: .venv/.installed .triton/.installed ## Make both Python environments; sta
 .PHONY: debian-redis
 debian-redis: .debian-redis/redis-server ## Unpack Debian's Redis for the tests; needs no root
 
+.PHONY: debian-prometheus
+debian-prometheus: .debian-prometheus/prometheus ## Unpack Debian's Prometheus for the tests; needs no root
+
 .PHONY: models
 models: .venv/.installed $(EXPORTED) ## Import the example checkpoints to model_repository/
 
@@ -75,7 +79,8 @@ train-%: corpus/en-fr.train.jsonl ## Train one example, such as `make train-deb-
 .PHONY: clean
 clean: ## Stop the stack; remove environments, exported models and caches
 	@if [[ -x $(BIN)/python && -e .run/stack.json ]]; then $(BIN)/python -m deploy.local down; fi
-	rm -rf .venv .triton .run .debian-redis sdk/typescript/{node_modules,dist,build} $(VARIANTS) .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	rm -rf .venv .triton .run .debian-redis .debian-prometheus sdk/typescript/{node_modules,dist,build} $(VARIANTS) \
+		.mypy_cache .ruff_cache .pytest_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Work on it
@@ -98,8 +103,8 @@ lint: .venv/.installed $(NODE_PACKAGES) ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --explicit-package-bases tests/{sdk,stack,integration,faults,observability,attacks,typescript} \
-		tests/test_import_rules.py
+	$(BIN)/mypy --explicit-package-bases tests/test_import_rules.py \
+		tests/{sdk,stack,integration,faults,observability,monitoring,attacks,typescript}
 	npm --prefix sdk/typescript run --silent lint
 
 .PHONY: bench
@@ -163,15 +168,22 @@ $(NODE_PACKAGES): sdk/typescript/package-lock.json
 	cd sdk/typescript && npm ci --ignore-scripts --silent
 	@touch $@
 
-# Debian's own Redis, unpacked without root, for the tests to run over beside the wheel's server.
-.debian-redis/redis-server:
-	@mkdir -p .debian-redis/lists/partial .debian-redis/packages
-	cd .debian-redis/packages && apt-get -q -q -o Dir::State::Lists=$(CURDIR)/.debian-redis/lists update \
-		&& apt-get -q -q -o Dir::State::Lists=$(CURDIR)/.debian-redis/lists download $(DEBIAN_REDIS)
-	for package in .debian-redis/packages/*.deb; do dpkg-deb -x "$$package" .debian-redis/root; done
+# Servers of Debian's own, unpacked without root, for the tests to run over.
+.debian-%/.unpacked:
+	@mkdir -p $(@D)/lists/partial $(@D)/packages
+	cd $(@D)/packages && apt-get -q -q -o Dir::State::Lists=$(CURDIR)/$(@D)/lists update \
+		&& apt-get -q -q -o Dir::State::Lists=$(CURDIR)/$(@D)/lists download $(DEBIAN_$*)
+	for package in $(@D)/packages/*.deb; do dpkg-deb -x "$$package" $(@D)/root; done
+	@touch $@
+
+.debian-redis/redis-server: .debian-redis/.unpacked
 	@printf '#!/bin/sh\nhere=$$(dirname "$$(readlink -f "$$0")")\n%s\n' \
 		'LD_LIBRARY_PATH="$$here/root/usr/lib/$$(uname -m)-linux-gnu" exec "$$here/root/usr/bin/redis-server" "$$@"' > $@
 	@chmod +x $@
+
+.debian-prometheus/prometheus: | .debian-prometheus/.unpacked
+	@ln -sf root/usr/bin/promtool $(@D)/promtool
+	@ln -sf root/usr/bin/prometheus $@
 
 # Both variants of an example come from one import.
 model_repository/%_fp32/.exported model_repository/%_int8/.exported: \

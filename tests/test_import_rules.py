@@ -57,7 +57,9 @@ RULES = [
         "sdk/python/seqway",
         "seqway",
         ours=("seqway",),
-        others=frozenset({"google", "grpc", "grpc_status", "opentelemetry", "rich", "typer"}),
+        others=frozenset(
+            {"google", "grpc", "grpc_health", "grpc_status", "opentelemetry", "rich", "typer"}
+        ),
     ),
 ]
 

@@ -13,6 +13,7 @@ from services.jobs.board import Board, Ticket
 from services.jobs.errors import QueueUnavailableError
 from services.jobs.queue import CHUNK_QUEUE, CHUNK_TASK, FINISH_TASK, celery_app
 from services.process.environment import InvalidSettingsError, read_settings
+from workers.monitoring import Monitoring
 from workers.observing import observe, sender_of, tell_failures
 from workers.parts import Parts
 from workers.settings import WorkerSettings
@@ -50,6 +51,7 @@ app.conf.update(
 )
 observe(settings)
 parts = Parts(app, settings)
+monitoring = Monitoring(settings)
 
 
 @app.task(name=CHUNK_TASK)  # type: ignore[untyped-decorator]
@@ -97,9 +99,16 @@ def reconcile() -> None:
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
-def give_way(**_: Any) -> None:
-    """Before the pool forks, so that its processes give way too."""
+def give_way(sender: Any, **_: Any) -> None:
+    """Before the pool forks, so that its processes give way and count too."""
     os.nice(settings.worker_nice)
+    parts.observer = monitoring.start(sender.app.amqp.queues.consume_from)
+
+
+@signals.worker_process_init.connect  # type: ignore[untyped-decorator]
+def leave(**_: Any) -> None:
+    """In each process of the pool."""
+    monitoring.leave()
 
 
 class Alive(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -122,12 +131,14 @@ class Alive(bootsteps.StartStopStep):  # type: ignore[misc]
         self._timer = consumer.timer.call_repeatedly(_ALIVE_INTERVAL, self._tell)
 
     def stop(self, _consumer: Any) -> None:
-        """Stops telling."""
+        """Stops telling, since the connection is lost or the process ends."""
+        monitoring.waits()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _tell(self) -> None:
+        monitoring.consumes()
         try:
             self._board.live(self._role, socket.gethostname(), os.getpid(), _ALIVE_SECONDS)
         except QueueUnavailableError as error:

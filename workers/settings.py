@@ -25,3 +25,7 @@ class WorkerSettings(ServingSettings, LogSettings, JobSettings, InferenceSetting
         gt=0,
         description="seconds without an answering model after which a chunk's attempt is given up",
     )
+    heartbeat_file: str = Field(
+        default="",
+        description="a file that is touched every few seconds while the process lives; none: off",
+    )

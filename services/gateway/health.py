@@ -11,6 +11,7 @@ from seqway.v1 import (
     translation_pb2,
 )
 
+from services.gateway.metrics import SERVING
 from services.inference.catalogue import (
     CLASSIFICATION,
     QUESTION_ANSWERING,
@@ -53,7 +54,9 @@ class Health:
             await self._set(whole, self._catalogue.serves())
         await self._set(MODELS, self._catalogue.reachable)
         for service, task in SERVICES.items():
-            await self._set(service, self._catalogue.serves(task))
+            serving = self._catalogue.serves(task)
+            await self._set(service, serving)
+            SERVING.labels(service).set(serving)
 
     async def drain(self) -> None:
         """NOT_SERVING from now on, whatever the catalogue says; but it lives until its end."""

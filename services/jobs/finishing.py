@@ -9,6 +9,7 @@ from services.inference.errors import UnavailableError
 from services.jobs import layout
 from services.jobs.archive import Archive, Run
 from services.jobs.board import Board
+from services.jobs.observing import Observer
 from services.jobs.progress import Counter
 from services.jobs.records import FINALS, FinalRecord, Status
 from services.jobs.results import encode, line_of, raw_lines
@@ -21,11 +22,14 @@ logger = structlog.get_logger(__name__)
 class Finisher:
     """Safe to run twice, also at once: each step is written once, or the same each time."""
 
-    def __init__(self, archive: Archive, board: Board, counter: Counter) -> None:
+    def __init__(
+        self, archive: Archive, board: Board, counter: Counter, observer: Observer | None = None
+    ) -> None:
         self._archive = archive
         self._store = archive.store
         self._board = board
         self._counter = counter
+        self._observer = observer or Observer()
 
     def finish(self, run: Run) -> bool:
         """Ends the run if all is done, or it was stopped; tells whether it has ended."""
@@ -85,6 +89,7 @@ class Finisher:
         )
         self._store.create(layout.expiring(final.delete, run.record.id), b"")
         if self._store.create(run.layout.final, FINALS.encode(final)):
+            self._observer.job_ended(final.state.value)
             logger.info(
                 "a job has ended",
                 job_id=run.record.id,

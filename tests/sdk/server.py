@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
+from grpc_health.v1.health import HealthServicer  # type: ignore[import-untyped]
 from seqway.v1.classification_pb2_grpc import add_ClassificationServiceServicer_to_server
 from seqway.v1.job_pb2_grpc import add_JobServiceServicer_to_server
 from seqway.v1.model_pb2_grpc import add_ModelServiceServicer_to_server
@@ -31,7 +33,14 @@ class FakeServer:
     question_answering: FakeQuestionAnswering = field(default_factory=FakeQuestionAnswering)
     jobs: FakeJobs = field(default_factory=FakeJobs)
     models: FakeModels = field(default_factory=FakeModels)
+    health: HealthServicer = field(default_factory=HealthServicer)
     metadata: list[dict[str, str]] = field(default_factory=list)
+
+    def serve(self, *services: str, serving: bool = True) -> None:
+        """Tells how services stand; the empty name, known from the start, is the whole."""
+        states = health_pb2.HealthCheckResponse
+        for service in services:
+            self.health.set(service, states.SERVING if serving else states.NOT_SERVING)
 
 
 class _Listener(grpc.ServerInterceptor):
@@ -57,6 +66,8 @@ def running_server(credentials: grpc.ServerCredentials | None = None) -> Iterato
     add_QuestionAnsweringServiceServicer_to_server(fakes.question_answering, running)
     add_JobServiceServicer_to_server(fakes.jobs, running)
     add_ModelServiceServicer_to_server(fakes.models, running)
+    health_pb2_grpc.add_HealthServicer_to_server(fakes.health, running)
+    fakes.serve("", "seqway.v1.TranslationService", "seqway.v1.ModelService")
     port = (
         running.add_insecure_port("127.0.0.1:0")
         if credentials is None

@@ -9,6 +9,7 @@ from seqway.results import AskResult, ClassifyResult, Model, SummarizeResult, Tr
 from seqway.security import Access, Tls
 from seqway.streams import AsyncSummaryStream, AsyncTranslationStream
 from seqway.tasks.classification import CLASSIFY, ClassifyArguments, classify_request
+from seqway.tasks.health import CHECK_HEALTH, health_request
 from seqway.tasks.models import GET_MODEL, LIST_MODELS
 from seqway.tasks.question_answering import ASK, AskArguments, ask_request
 from seqway.tasks.summarization import (
@@ -100,6 +101,10 @@ class AsyncClient:
     async def get_model(self, name: str) -> Model:
         """One variant; `NotFoundError` when there is none of that name."""
         return await self._calls.unary(GET_MODEL, GetModelRequest(name=name), {})
+
+    async def check_health(self, service: str = "") -> bool:
+        """See `Client.check_health`."""
+        return await self._calls.unary(CHECK_HEALTH, health_request(service), {})
 
     async def close(self) -> None:
         """Ends all calls and frees the connection."""

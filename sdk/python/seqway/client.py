@@ -9,6 +9,7 @@ from seqway.results import AskResult, ClassifyResult, Model, SummarizeResult, Tr
 from seqway.security import Access, Tls
 from seqway.streams import SummaryStream, TranslationStream
 from seqway.tasks.classification import CLASSIFY, ClassifyArguments, classify_request
+from seqway.tasks.health import CHECK_HEALTH, health_request
 from seqway.tasks.models import GET_MODEL, LIST_MODELS
 from seqway.tasks.question_answering import ASK, AskArguments, ask_request
 from seqway.tasks.summarization import (
@@ -132,6 +133,13 @@ class Client:
     def get_model(self, name: str) -> Model:
         """One variant; `NotFoundError` when there is none of that name."""
         return self._calls.unary(GET_MODEL, GetModelRequest(name=name), {})
+
+    def check_health(self, service: str = "") -> bool:
+        """Whether a service, such as "seqway.v1.TranslationService", serves, or the whole server.
+
+        `NotFoundError` when the server has no such service.
+        """
+        return self._calls.unary(CHECK_HEALTH, health_request(service), {})
 
     def close(self) -> None:
         """Ends all calls and frees the connection."""

@@ -5,9 +5,9 @@ from typing import Any, TypeAlias
 import grpc
 from seqway.v1 import classification_pb2, classification_pb2_grpc
 
+from services.gateway.accounts import note_account
 from services.gateway.deadlines import deadline_of
 from services.gateway.messages.classification import job_of, response
-from services.gateway.metrics import note_account
 from services.gateway.validation import check_classification
 from services.inference.classifier import Classifier
 from services.inference.settings import InferenceSettings

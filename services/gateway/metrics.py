@@ -39,7 +39,7 @@ SERVING = Gauge(
 )
 
 
-def note_account(account: Account) -> None:
+def count_account(account: Account) -> None:
     """Counts the tokens of a call that was answered, and its time to the first one."""
     TOKENS.labels(account.variant, "input").inc(account.input_tokens)
     TOKENS.labels(account.variant, "output").inc(account.output_tokens)

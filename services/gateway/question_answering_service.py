@@ -5,9 +5,9 @@ from typing import Any, TypeAlias
 import grpc
 from seqway.v1 import question_answering_pb2, question_answering_pb2_grpc
 
+from services.gateway.accounts import note_account
 from services.gateway.deadlines import deadline_of
 from services.gateway.messages.question_answering import question_of, response
-from services.gateway.metrics import note_account
 from services.gateway.validation import check_question
 from services.inference.answerer import Answerer
 from services.inference.settings import InferenceSettings

@@ -111,3 +111,17 @@ async def test_places_come_back_however_a_call_ends(make_stack: MakeStack) -> No
         with pytest.raises(grpc.aio.AioRpcError):
             await stack.channel.unary_unary("/seqway.v1.TranslationService/Translate")(b"\xff")
         assert await translate(stack, 900)
+
+
+async def test_the_estimate_learns_from_answers(make_stack: MakeStack) -> None:
+    """The twin has a token for four characters and answers a word for a word."""
+    stack = await make_stack(max_tokens_in_flight=1000)
+    for _ in range(150):
+        await translate(stack, 1300)
+    stack.twin.gate.clear()
+    large = translate(stack, 2600)
+    await wait_until(lambda: stack.twin.running > 0)
+    with pytest.raises(grpc.aio.AioRpcError, match=r"have about 1,0\d\d tokens"):
+        await translate(stack, 1300)
+    stack.twin.gate.set()
+    assert await large

@@ -10,20 +10,23 @@ _FIRST_TOKENS_PER_CHARACTER = 0.5
 _WEIGHT = 0.05
 # What waiting was like is forgotten: e^-1 of it is left after so many seconds without a call.
 _MEMORY_SECONDS = 5.0
+# How much longer than it did wait a call would have waited that was given up: nobody knows.
+_UNANSWERED = 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a call turned out to be."""
+    """What a call turned out to be; times are in seconds."""
 
     characters: int
     tokens: int
     waited: float
+    ran: float
     ahead: int
 
 
 class Load:
-    """Estimates tokens from characters, and the wait from the tokens in flight.
+    """Estimates tokens from characters, and the time of an answer from the tokens in flight.
 
     The engine tells how long the rows of a call waited for a slot.  A call that has as many tokens
     ahead of it as they had waits as long; while no row waits, nor will the next.
@@ -33,6 +36,7 @@ class Load:
         self._clock = clock
         self._tokens_per_character = _FIRST_TOKENS_PER_CHARACTER
         self._wait_per_token = 0.0
+        self._run = 0.0
         self._noted = clock()
 
     def tokens(self, characters: int) -> int:
@@ -40,18 +44,34 @@ class Load:
         return math.ceil(characters * self._tokens_per_character)
 
     def wait(self, ahead: int) -> float:
-        """Seconds that a call waits behind so many tokens."""
+        """Seconds that a call waits for a slot behind so many tokens."""
         age = self._clock() - self._noted
         return self._wait_per_token * ahead * math.exp(-age / _MEMORY_SECONDS)
 
+    def answer(self, ahead: int) -> float:
+        """Seconds until a call behind so many tokens is answered; 0 while none has to wait."""
+        wait = self.wait(ahead)
+        return wait + self._run if wait > self._run / 10 else 0.0
+
     def note(self, work: Work) -> None:
-        """Learns from a call that has ended."""
+        """Learns from a call that was answered."""
         if work.characters:
             found = work.tokens / work.characters
             self._tokens_per_character += _WEIGHT * (found - self._tokens_per_character)
-        if work.ahead:
-            now = self._clock()
-            faded = math.exp(-(now - self._noted) / _MEMORY_SECONDS)
-            weight = 1 - (1 - _WEIGHT) * faded
-            self._wait_per_token += weight * (work.waited / work.ahead - self._wait_per_token)
-            self._noted = now
+            self._run += _WEIGHT * (work.ran - self._run)
+        self._note_wait(work.waited, work.ahead)
+
+    def note_unanswered(self, seconds: float, ahead: int) -> None:
+        """Learns from a call that was given up after some seconds: it would have waited longer."""
+        least = _UNANSWERED * seconds
+        if least > self.wait(ahead):
+            self._note_wait(least, ahead)
+
+    def _note_wait(self, seconds: float, ahead: int) -> None:
+        if not ahead:
+            return
+        now = self._clock()
+        faded = math.exp(-(now - self._noted) / _MEMORY_SECONDS)
+        weight = 1 - (1 - _WEIGHT) * faded
+        self._wait_per_token += weight * (seconds / ahead - self._wait_per_token)
+        self._noted = now

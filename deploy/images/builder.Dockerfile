@@ -3,15 +3,15 @@
 #   docker build -f deploy/images/builder.Dockerfile -t seqway/builder:0.1.0 .
 FROM python:3.11.14-slim-bookworm AS build
 WORKDIR /src
-RUN python3 -m venv /opt/seqway/venv
+RUN python3 -m venv --without-pip /opt/seqway/venv
 RUN python3 -m pip install --no-cache-dir uv==0.13.9
 # torch exports and measures on the processor; its build for GPUs would be gigabytes more.
-RUN uv pip install --no-cache --python /opt/seqway/venv/bin/python3 --index-url https://download.pytorch.org/whl/cpu torch==2.13.0
+RUN uv pip install --python /opt/seqway/venv/bin/python3 --index-url https://download.pytorch.org/whl/cpu torch==2.13.0
 COPY LICENSE README.md constraints.txt pyproject.toml ./
 COPY engine engine
-RUN uv pip install --no-cache --python /opt/seqway/venv/bin/python3 -c constraints.txt '.[models]' obstore
+RUN uv pip install --python /opt/seqway/venv/bin/python3 -c constraints.txt '.[models]' obstore
 COPY deploy/images/tensorrt-requirements.txt ./
-RUN /opt/seqway/venv/bin/python3 -m pip install --no-cache-dir -r tensorrt-requirements.txt
+RUN python3 -m pip --python /opt/seqway/venv/bin/python3 install --no-cache-dir -r tensorrt-requirements.txt
 COPY deploy/images/commands /opt/seqway/lib/deploy/images/commands
 COPY deploy/images/bin/seqway-plans deploy/images/bin/seqway-model-store /opt/seqway/bin/
 

@@ -2,13 +2,13 @@
 #   docker build -f deploy/images/gateway.Dockerfile -t seqway/gateway:0.1.0 .
 FROM python:3.11.14-slim-bookworm AS build
 WORKDIR /src
-RUN python3 -m venv /opt/seqway/venv
+RUN python3 -m venv --without-pip /opt/seqway/venv
 RUN python3 -m pip install --no-cache-dir uv==0.13.9
 # Metadata of all packages stays in the environment, where scanners look for it.
 COPY LICENSE README.md constraints.txt pyproject.toml ./
 COPY services services
 COPY sdk/python sdk/python
-RUN uv pip install --no-cache --python /opt/seqway/venv/bin/python3 -c constraints.txt '.[gateway]' ./sdk/python
+RUN uv pip install --python /opt/seqway/venv/bin/python3 -c constraints.txt '.[gateway]' ./sdk/python
 COPY deploy/images/commands /opt/seqway/lib/deploy/images/commands
 COPY deploy/images/bin/seqway-gateway-health /opt/seqway/bin/
 

@@ -10,6 +10,8 @@ RUN python3 -m pip --python /opt/seqway/venv/bin/python3 install --no-cache-dir 
 RUN mkdir -p /opt/seqway/backends \
     && cp -r /opt/tritonserver/backends/python /opt/seqway/backends/python \
     && ln -s /opt/seqway/lib/engine/backend /opt/seqway/backends/seqway
+# The stub passes over PYTHONPATH.
+RUN echo /opt/seqway/lib > /opt/seqway/venv/lib/python3.12/site-packages/seqway.pth
 COPY engine /opt/seqway/lib/engine
 COPY deploy/images/commands /opt/seqway/lib/deploy/images/commands
 COPY deploy/images/bin/seqway-plans deploy/images/bin/seqway-triton deploy/images/bin/seqway-triton-probe /opt/seqway/bin/
@@ -22,7 +24,6 @@ LABEL org.opencontainers.image.title="Seqway Triton for GPUs" \
 COPY --from=build /opt/seqway /opt/seqway
 # The stub takes the first python3 of PATH.
 ENV PATH=/opt/seqway/venv/bin:/opt/seqway/bin:/opt/tritonserver/bin:/usr/local/nvidia/bin:/usr/local/cuda/bin:/usr/local/bin:/usr/bin:/bin \
-    PYTHONPATH=/opt/seqway/lib \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     HOME=/tmp

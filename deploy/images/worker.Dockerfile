@@ -3,12 +3,12 @@
 #   docker build -f deploy/images/worker.Dockerfile -t seqway/worker:0.1.0 .
 FROM python:3.11.14-slim-bookworm AS build
 WORKDIR /src
-RUN python3 -m venv /opt/seqway/venv
+RUN python3 -m venv --without-pip /opt/seqway/venv
 RUN python3 -m pip install --no-cache-dir uv==0.13.9
 COPY LICENSE README.md constraints.txt pyproject.toml ./
 COPY services services
 COPY workers workers
-RUN uv pip install --no-cache --python /opt/seqway/venv/bin/python3 -c constraints.txt '.[jobs]'
+RUN uv pip install --python /opt/seqway/venv/bin/python3 -c constraints.txt '.[jobs]'
 COPY deploy/images/commands /opt/seqway/lib/deploy/images/commands
 COPY deploy/images/bin/seqway-heartbeat deploy/images/bin/seqway-model-store /opt/seqway/bin/
 

@@ -19,7 +19,7 @@ from dockerfile_parse import DockerfileParser  # type: ignore[import-untyped]
 
 from tests.deploy.rendering import ROOT
 
-_OWN = ("/opt/seqway", "/src")
+_OWN = ("/opt/seqway", "/src", "/models", "/tmp/beat")
 
 
 @dataclass
@@ -49,10 +49,13 @@ class Image:
         )
 
     def start(self, *arguments: str, **variables: str) -> "subprocess.Popen[bytes]":
-        """Starts the ENTRYPOINT with arguments; its output goes to the file `log`."""
+        """Starts the ENTRYPOINT with arguments; its output goes to the file `log`.
+
+        Paths in arguments are the container's.
+        """
         with (self.folder / "log").open("wb") as log:
             return subprocess.Popen(
-                [*self.words["ENTRYPOINT"], *arguments],
+                [*self.words["ENTRYPOINT"], *map(self._placed, arguments)],
                 env={**self.environment, **variables},
                 cwd=self._place("/tmp"),
                 stdout=log,
@@ -121,10 +124,16 @@ def instructions(name: str) -> list[tuple[str, str]]:
     return [(one["instruction"], one["value"]) for one in parsed if one["instruction"] != "COMMENT"]
 
 
-def build(name: str, folder: Path) -> Image:
-    """Builds an image of ours in an empty folder."""
+def base(folder: Path) -> Path:
+    """What stands for the base image: a Python environment of its own in an empty folder."""
     python = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    subprocess.run([python, "-m", "venv", folder / "usr"], check=True)
+    subprocess.run([python, "-m", "venv", folder], check=True)
+    return folder
+
+
+def build(name: str, folder: Path, base: Path) -> Image:
+    """Builds an image of ours in an empty folder."""
+    (folder / "usr").symlink_to(base)
     (folder / "tmp").mkdir()
     image = Image(folder)
     for instruction, value in instructions(name):

@@ -2,6 +2,7 @@
 # from the root of the repository:
 #   docker build -f deploy/images/worker.Dockerfile -t seqway/worker:0.1.0 .
 FROM python:3.11.14-slim-bookworm AS build
+WORKDIR /empty
 WORKDIR /src
 RUN python3 -m venv --without-pip /opt/seqway/venv
 RUN python3 -m pip install --no-cache-dir uv==0.13.9
@@ -18,6 +19,8 @@ LABEL org.opencontainers.image.title="Seqway worker" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/seqway /opt/seqway
+# A new volume takes over the owner of the folder that it is mounted on.
+COPY --from=build --chown=10001:10001 /empty /var/lib/seqway/jobs
 # Without REMAP_SIGTERM SIGTERM waits for running chunks without an end.
 ENV PATH=/opt/seqway/venv/bin:/opt/seqway/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONPATH=/opt/seqway/lib \

@@ -1,0 +1,48 @@
+"""The alert rules of the component are those of deploy/observability."""
+
+import yaml
+
+from deploy.kubernetes.prometheus_rule import ALERTS, RULE, prometheus_rule
+from tests.deploy import validation
+from tests.deploy.rendering import overlay_objects
+
+_RULES = {
+    "groups": [
+        {
+            "name": "seqway",
+            "rules": [
+                {
+                    "alert": "GatewayDown",
+                    "expr": 'up{job="seqway/seqway-gateway"} == 0',
+                    "for": "2m",
+                    "labels": {"severity": "page"},
+                    "annotations": {"summary": "No gateway answers {{ $labels.pod }}."},
+                }
+            ],
+        }
+    ]
+}
+
+
+def test_a_file_of_rules_becomes_a_valid_object() -> None:
+    item = yaml.safe_load(prometheus_rule(_RULES))
+    assert item["spec"] == _RULES
+    assert validation.faults(item) == []
+
+
+def test_a_rule_with_an_unknown_field_is_found() -> None:
+    item = yaml.safe_load(prometheus_rule(_RULES))
+    item["spec"]["groups"][0]["rules"][0]["fro"] = "2m"
+    assert any("fro" in one for one in validation.faults(item))
+
+
+def test_the_component_has_the_rules_that_there_are() -> None:
+    """With the file of rules there is its copy, which is rendered; without it there is none."""
+    rendered = [
+        one for one in overlay_objects("dev", ["prometheus"]) if one["kind"] == "PrometheusRule"
+    ]
+    if not ALERTS.exists():
+        assert rendered == []
+        return
+    assert RULE.read_text() == prometheus_rule(yaml.safe_load(ALERTS.read_text()))
+    assert [one["spec"] for one in rendered] == [yaml.safe_load(ALERTS.read_text())]

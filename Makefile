@@ -92,7 +92,14 @@ lint: .venv/.installed ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --explicit-package-bases tests/sdk tests/stack tests/integration tests/faults tests/test_import_rules.py
+	$(BIN)/mypy -p deploy.images.commands -p deploy.kubernetes
+	$(BIN)/mypy --explicit-package-bases tests/sdk tests/stack tests/integration tests/faults tests/deploy tests/test_import_rules.py
+	$(BIN)/yamllint --strict deploy
+	$(BIN)/hadolint deploy/images/*.Dockerfile
+
+.PHONY: manifests
+manifests: .venv/.installed ## Copy the alert rules into the Kubernetes manifests
+	$(BIN)/python -m deploy.kubernetes.prometheus_rule
 
 .PHONY: bench
 bench: setup models .venv/.bench ## Measure our speed beside CTranslate2's and transformers'

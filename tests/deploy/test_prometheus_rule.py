@@ -1,5 +1,7 @@
 """The alert rules of the component are those of deploy/observability."""
 
+import re
+
 import yaml
 
 from deploy.kubernetes.prometheus_rule import ALERTS, RULE, prometheus_rule
@@ -46,3 +48,19 @@ def test_the_component_has_the_rules_that_there_are() -> None:
         return
     assert RULE.read_text() == prometheus_rule(yaml.safe_load(ALERTS.read_text()))
     assert [one["spec"] for one in rendered] == [yaml.safe_load(ALERTS.read_text())]
+
+
+def test_the_jobs_that_rules_name_are_those_that_are_scraped() -> None:
+    monitors = [
+        one for one in overlay_objects("dev", ["prometheus"]) if one["kind"] == "PodMonitor"
+    ]
+    jobs = {
+        relabeling["replacement"]
+        for one in monitors
+        for endpoint in one["spec"]["podMetricsEndpoints"]
+        for relabeling in endpoint["relabelings"]
+        if relabeling["targetLabel"] == "job"
+    }
+    assert jobs == {one["metadata"]["name"] for one in monitors}
+    text = ALERTS.read_text() if ALERTS.exists() else ""
+    assert set(re.findall(r'job="([^"]+)"', text)) <= jobs

@@ -24,9 +24,8 @@ Object = dict[str, Any]
 
 def render(folder: Path) -> list[Object]:
     """The objects of a folder with a kustomization; AssertionError says what kubectl says."""
-    _require_kubectl()
     done = subprocess.run(
-        ["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False
+        [require_kubectl(), "kustomize", str(folder)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return [one for one in yaml.safe_load_all(done.stdout) if one]
@@ -51,8 +50,11 @@ def overlay_objects(overlay: str, components: Sequence[str] = ()) -> list[Object
     return list(yaml.load_all(_text(overlay, tuple(components)), yaml.CSafeLoader))
 
 
-def _require_kubectl() -> None:
-    if shutil.which("kubectl") is None:
+def require_kubectl() -> str:
+    """Where kubectl is; skips where it is missing, which is a failure under CI=true."""
+    found = shutil.which("kubectl")
+    if found is None:
         if os.environ.get("CI") == "true":
             pytest.fail("kubectl is missing: install it")
         pytest.skip("kubectl is missing: install it")
+    return found

@@ -48,6 +48,11 @@ MISTAKES = (
         lambda objects: container(objects, "gateway")["readinessProbe"]["grpc"].update(port=50053),
     ),
     Mistake(
+        "containers.have_probes",
+        "its readinessProbe asks for no service of the health port",
+        lambda objects: container(objects, "gateway")["readinessProbe"]["grpc"].pop("service"),
+    ),
+    Mistake(
         "containers.ask_models_of_triton",
         "its readinessProbe does not ask the models",
         lambda objects: container(objects, "triton").update(

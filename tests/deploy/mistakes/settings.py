@@ -29,6 +29,11 @@ MISTAKES = (
         setting("gateway", "SEQWAY_GATEWAY_PORT", "50061"),
     ),
     Mistake(
+        "settings.name_files_that_are_mounted",
+        "SEQWAY_API_KEYS_FILE is /etc/keys.json, where nothing is mounted",
+        setting("gateway", "SEQWAY_API_KEYS_FILE", "/etc/keys.json"),
+    ),
+    Mistake(
         "settings.keep_workers_busy",
         "SEQWAY_CHUNK_WINDOW is 4, and there may be 24 processes",
         setting("shared", "SEQWAY_CHUNK_WINDOW", "4"),

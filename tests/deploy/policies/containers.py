@@ -4,6 +4,7 @@ from tests.deploy.bundle import Bundle, Pod
 
 _RESOURCES = ("cpu", "memory", "ephemeral-storage")
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+_HEALTH = ("liveness", "readiness")
 _VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
 
 
@@ -68,7 +69,7 @@ def write_only_to_volumes(bundle: Bundle) -> list[str]:
 
 
 def have_probes(bundle: Bundle) -> list[str]:
-    """All three probes, of what runs until it is stopped; their ports exist."""
+    """All three probes, of what runs until it is stopped; ports and services exist."""
     found = []
     for container in bundle.containers:
         if container.is_init or not container.pod.serves:
@@ -79,6 +80,10 @@ def have_probes(bundle: Bundle) -> list[str]:
                 found.append(f"{container.title} has no {name}")
             elif "grpc" in probe and container.port(probe["grpc"]["port"]) is None:
                 found.append(f"{container.title}: its {name} asks a port that it does not have")
+            elif "grpc" in probe and probe["grpc"].get("service") not in _HEALTH:
+                found.append(
+                    f"{container.title}: its {name} asks for no service of the health port"
+                )
     return found
 
 

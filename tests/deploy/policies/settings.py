@@ -79,6 +79,19 @@ def agree_with_ports(bundle: Bundle) -> list[str]:
     return found
 
 
+def name_files_that_are_mounted(bundle: Bundle) -> list[str]:
+    """A path that a setting names is on a volume: all else is as the image left it, or read-only."""
+    found = []
+    for container in filter(_is_ours, bundle.containers):
+        mounts = [one["mountPath"] for one in container.spec.get("volumeMounts", [])]
+        for name, value in bundle.environment(container).items():
+            path = value.removeprefix("file://")
+            named = name.startswith(_PREFIX) and path.startswith("/")
+            if named and not any(f"{path}/".startswith(f"{mount}/") for mount in mounts):
+                found.append(f"{container.title}: {name} is {value}, where nothing is mounted")
+    return found
+
+
 def keep_workers_busy(bundle: Bundle) -> list[str]:
     """As many chunks are out as two for each process of the most workers there can be."""
     found = []
@@ -105,4 +118,10 @@ def _most(bundle: Bundle, container: Container) -> int:
     return int(owner["spec"].get("replicas", 1))
 
 
-POLICIES = (exist, can_be_read, agree_with_ports, keep_workers_busy)
+POLICIES = (
+    exist,
+    can_be_read,
+    agree_with_ports,
+    name_files_that_are_mounted,
+    keep_workers_busy,
+)

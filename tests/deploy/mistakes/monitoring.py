@@ -31,6 +31,13 @@ MISTAKES = (
         lambda objects: find(objects, "Deployment", "seqway-triton")["spec"].update(replicas=2),
     ),
     Mistake(
+        "monitoring.scale_what_is_there",
+        "ScaledObject seqway-triton has a fallback, which is for averages alone",
+        lambda objects: find(objects, "ScaledObject", "seqway-triton")["spec"].update(
+            fallback={"failureThreshold": 3, "replicas": 2}
+        ),
+    ),
+    Mistake(
         "monitoring.scale_by_metrics_that_exist",
         "nothing has the metric seqway_gateway_calls_in_flights",
         lambda objects: _query(objects, "in_flight", "in_flights"),

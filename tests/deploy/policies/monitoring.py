@@ -39,6 +39,9 @@ def scale_what_is_there(bundle: Bundle) -> list[str]:
             found.append(f"ScaledObject {name}: there is no {target['name']}")
         elif "replicas" in owner["spec"]:
             found.append(f"ScaledObject {name}: {target['name']} says its number of pods, too")
+        kinds = {one.get("metricType", "AverageValue") for one in scaled["spec"]["triggers"]}
+        if "fallback" in scaled["spec"] and kinds != {"AverageValue"}:
+            found.append(f"ScaledObject {name} has a fallback, which is for averages alone")
         if scaled["spec"]["minReplicaCount"] >= scaled["spec"]["maxReplicaCount"]:
             found.append(f"ScaledObject {name} has no room to scale")
     return found

@@ -80,7 +80,7 @@ def agree_with_ports(bundle: Bundle) -> list[str]:
 
 
 def name_files_that_are_mounted(bundle: Bundle) -> list[str]:
-    """A path that a setting names is on a volume: all else is as the image left it, or read-only."""
+    """A path that a setting names is on a volume: nothing else can be written or is brought."""
     found = []
     for container in filter(_is_ours, bundle.containers):
         mounts = [one["mountPath"] for one in container.spec.get("volumeMounts", [])]

@@ -10,8 +10,9 @@ PYTHON ?= python3.11
 TORCH := torch==2.13.0
 UV := uv==0.13.9
 TRITON := nvidia-pytriton==0.7.0
-DEBIAN_REDIS := redis-server redis-tools libatomic1 libhiredis0.14 libjemalloc2 liblua5.1-0 liblzf1 \
+DEBIAN_redis := redis-server redis-tools libatomic1 libhiredis0.14 libjemalloc2 liblua5.1-0 liblzf1 \
 	lua-bitop lua-cjson
+DEBIAN_prometheus := prometheus
 
 EXAMPLES := en-fr deb-summary deb-section
 TASK_en-fr := translation
@@ -19,6 +20,10 @@ TASK_deb-summary := summarization
 TASK_deb-section := classification
 VARIANTS := $(foreach model,$(EXAMPLES),model_repository/$(model)_fp32 model_repository/$(model)_int8)
 EXPORTED := $(VARIANTS:%=%/.exported)
+
+# The packages of sdk/typescript.  A machine without Node runs every other test.
+NODE_PACKAGES := sdk/typescript/node_modules/.installed
+HAS_NODE := $(shell command -v npm)
 
 BIN := .venv/bin
 export MYPYPATH := sdk/python
@@ -28,7 +33,7 @@ export MYPYPATH := sdk/python
 .PHONY: help
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z][a-z%-]*:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z][a-z%-]*:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 
 .PHONY: demo
@@ -55,6 +60,9 @@ setup: .venv/.installed .triton/.installed ## Make both Python environments; sta
 .PHONY: debian-redis
 debian-redis: .debian-redis/redis-server ## Unpack Debian's Redis for the tests; needs no root
 
+.PHONY: debian-prometheus
+debian-prometheus: .debian-prometheus/prometheus ## Unpack Debian's Prometheus for the tests; needs no root
+
 .PHONY: models
 models: .venv/.installed $(EXPORTED) ## Import the example checkpoints to model_repository/
 
@@ -71,29 +79,34 @@ train-%: corpus/en-fr.train.jsonl ## Train one example, such as `make train-deb-
 .PHONY: clean
 clean: ## Stop the stack; remove environments, exported models and caches
 	@if [[ -x $(BIN)/python && -e .run/stack.json ]]; then $(BIN)/python -m deploy.local down; fi
-	rm -rf .venv .triton .run .debian-redis $(VARIANTS) .mypy_cache .ruff_cache .pytest_cache *.egg-info
+	rm -rf .venv .triton .run .debian-redis .debian-prometheus sdk/typescript/{node_modules,dist,build} $(VARIANTS) \
+		.mypy_cache .ruff_cache .pytest_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Work on it
 
 .PHONY: test
-test: setup models ## Run every test that needs no GPU and no root
+test: setup models $(if $(HAS_NODE),$(NODE_PACKAGES)) ## Run every test that needs no GPU and no root
 	$(BIN)/python -m pytest
 
 test-%: setup models ## Run the tests of one folder, such as `make test-sdk`
 	$(BIN)/python -m pytest tests/$*
+
+test-typescript: $(NODE_PACKAGES)
 
 .PHONY: test-faults
 test-faults: setup models ## Run every fault of batch jobs against the real servers (15 minutes)
 	SEQWAY_FAULTS=all $(BIN)/python -m pytest tests/faults
 
 .PHONY: lint
-lint: .venv/.installed ## Check style and types
+lint: .venv/.installed $(NODE_PACKAGES) ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy -p deploy.images.commands -p deploy.kubernetes
-	$(BIN)/mypy --explicit-package-bases tests/sdk tests/stack tests/integration tests/faults tests/deploy tests/test_import_rules.py
+	$(BIN)/mypy --explicit-package-bases tests/test_import_rules.py \
+		tests/{sdk,stack,integration,faults,observability,monitoring,attacks,typescript,deploy}
+	npm --prefix sdk/typescript run --silent lint
 	$(BIN)/yamllint --strict deploy
 	$(BIN)/hadolint deploy/images/*.Dockerfile
 
@@ -110,11 +123,12 @@ bench-jobs: setup models ## Measure batch jobs beside a direct client, and their
 	$(BIN)/python -m tests.benchmarks.jobs
 
 .PHONY: protos
-protos: .venv/.installed ## Generate the Python stubs of protos/
+protos: .venv/.installed $(NODE_PACKAGES) ## Generate the stubs of protos/ for Python and Node
 	@COMMON=$$($(BIN)/python -c 'import google.rpc as r; print(list(r.__path__)[0] + "/../..")'); \
 	OUT=sdk/python; PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc \
 		-Iprotos -I"$$COMMON" --python_out=$$OUT --grpc_python_out=$$OUT \
 		--mypy_out=quiet:$$OUT --mypy_grpc_out=quiet:$$OUT protos/seqway/v1/*.proto
+	npm --prefix sdk/typescript run --silent generate
 
 # ---- what the targets stand on; a stamp file says that a step is done
 
@@ -152,15 +166,31 @@ protos: .venv/.installed ## Generate the Python stubs of protos/
 	$(BIN)/uv pip install --quiet --python .triton/bin/python --no-deps $(TRITON)
 	@touch $@
 
-# Debian's own Redis, unpacked without root, for the tests to run over beside the wheel's server.
-.debian-redis/redis-server:
-	@mkdir -p .debian-redis/lists/partial .debian-redis/packages
-	cd .debian-redis/packages && apt-get -q -q -o Dir::State::Lists=$(CURDIR)/.debian-redis/lists update \
-		&& apt-get -q -q -o Dir::State::Lists=$(CURDIR)/.debian-redis/lists download $(DEBIAN_REDIS)
-	for package in .debian-redis/packages/*.deb; do dpkg-deb -x "$$package" .debian-redis/root; done
+# Without the packages' own install scripts: none of them is needed.
+$(NODE_PACKAGES): sdk/typescript/package-lock.json
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null \
+		&& command -v npm >/dev/null || { echo >&2 \
+		"Node 20.11 or newer and its npm are needed for sdk/typescript and were not found:" \
+		"install them (https://nodejs.org)."; exit 1; }
+	cd sdk/typescript && npm ci --ignore-scripts --silent
+	@touch $@
+
+# Servers of Debian's own, unpacked without root, for the tests to run over.
+.debian-%/.unpacked:
+	@mkdir -p $(@D)/lists/partial $(@D)/packages
+	cd $(@D)/packages && apt-get -q -q -o Dir::State::Lists=$(CURDIR)/$(@D)/lists update \
+		&& apt-get -q -q -o Dir::State::Lists=$(CURDIR)/$(@D)/lists download $(DEBIAN_$*)
+	for package in $(@D)/packages/*.deb; do dpkg-deb -x "$$package" $(@D)/root; done
+	@touch $@
+
+.debian-redis/redis-server: .debian-redis/.unpacked
 	@printf '#!/bin/sh\nhere=$$(dirname "$$(readlink -f "$$0")")\n%s\n' \
 		'LD_LIBRARY_PATH="$$here/root/usr/lib/$$(uname -m)-linux-gnu" exec "$$here/root/usr/bin/redis-server" "$$@"' > $@
 	@chmod +x $@
+
+.debian-prometheus/prometheus: | .debian-prometheus/.unpacked
+	@ln -sf root/usr/bin/promtool $(@D)/promtool
+	@ln -sf root/usr/bin/prometheus $@
 
 # Both variants of an example come from one import.
 model_repository/%_fp32/.exported model_repository/%_int8/.exported: \

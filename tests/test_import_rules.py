@@ -24,16 +24,42 @@ class Rule:
 
 RULES = [
     Rule("engine", "engine", ours=("engine",)),
-    Rule("services/inference", "services.inference", ours=("services.inference",)),
-    Rule("services/jobs", "services.jobs", ours=("services.jobs", "services.inference")),
+    Rule("services/process", "services.process", ours=("services.process",)),
+    Rule(
+        "services/inference",
+        "services.inference",
+        ours=("services.inference", "services.process"),
+    ),
+    Rule(
+        "services/jobs",
+        "services.jobs",
+        ours=("services.jobs", "services.inference", "services.process"),
+    ),
+    Rule(
+        "services/observability",
+        "services.observability",
+        ours=("services.observability", "services.process"),
+    ),
     Rule("services", "services", ours=("services", "seqway.v1")),
-    Rule("workers", "workers", ours=("workers", "services.jobs", "services.inference")),
+    Rule(
+        "workers",
+        "workers",
+        ours=(
+            "workers",
+            "services.jobs",
+            "services.inference",
+            "services.observability",
+            "services.process",
+        ),
+    ),
     Rule("deploy/local", "deploy.local", ours=("deploy",)),
     Rule(
         "sdk/python/seqway",
         "seqway",
         ours=("seqway",),
-        others=frozenset({"google", "grpc", "grpc_status", "rich", "typer"}),
+        others=frozenset(
+            {"google", "grpc", "grpc_health", "grpc_status", "opentelemetry", "rich", "typer"}
+        ),
     ),
 ]
 
@@ -99,6 +125,7 @@ def test_packages_import_only_what_they_may(rule: Rule) -> None:
         ("services.inference", "from services import gateway"),
         ("services.inference", "from ..gateway import server"),
         ("workers", "from services.gateway import server"),
+        ("services.observability", "import services.inference"),
         ("engine", "import services.inference"),
         ("deploy.local", "import engine"),
         ("seqway", "from services.inference import errors"),

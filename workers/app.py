@@ -5,7 +5,6 @@ import socket
 import sys
 from typing import Any
 
-import pydantic
 import structlog
 from celery import bootsteps, signals
 
@@ -13,6 +12,9 @@ from services.inference.errors import UnavailableError
 from services.jobs.board import Board, Ticket
 from services.jobs.errors import QueueUnavailableError
 from services.jobs.queue import CHUNK_QUEUE, CHUNK_TASK, FINISH_TASK, celery_app
+from services.process.environment import InvalidSettingsError, read_settings
+from workers.monitoring import Monitoring
+from workers.observing import observe, sender_of, tell_failures
 from workers.parts import Parts
 from workers.settings import WorkerSettings
 
@@ -25,10 +27,9 @@ _ALIVE_INTERVAL = 5.0
 
 def _settings() -> WorkerSettings:
     try:
-        settings = WorkerSettings()
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        sys.exit(f"seqway worker: SEQWAY_{str(first['loc'][0]).upper()}: {first['msg']}")
+        settings = read_settings(WorkerSettings)
+    except InvalidSettingsError as error:
+        sys.exit(f"seqway worker: {error}")
     if not settings.job_store:
         sys.exit("seqway worker: SEQWAY_JOB_STORE is not set: where are the jobs?")
     return settings
@@ -48,13 +49,19 @@ app.conf.update(
         }
     },
 )
+observe(settings)
 parts = Parts(app, settings)
+monitoring = Monitoring(settings)
 
 
 @app.task(name=CHUNK_TASK)  # type: ignore[untyped-decorator]
+@tell_failures
 def run_chunk(job: str, run: int, chunk: int) -> None:
     """Runs a chunk, and wakes up whoever is next."""
-    with structlog.contextvars.bound_contextvars(job_id=job, run=run, chunk=chunk):
+    with (
+        structlog.contextvars.bound_contextvars(job_id=job, run=run, chunk=chunk),
+        sender_of(run_chunk.request),
+    ):
         may_have_ended = parts.runner.run(Ticket(job, run, chunk))
     try:
         if may_have_ended:
@@ -65,17 +72,20 @@ def run_chunk(job: str, run: int, chunk: int) -> None:
 
 
 @app.task(name=FINISH_TASK)  # type: ignore[untyped-decorator]
+@tell_failures
 def finish_job(job: str) -> None:
     """Ends a job if nothing of it is left to do."""
-    try:
-        run = parts.archive.current(job)
-        if run is not None:
-            parts.finisher.finish(run)
-    except UnavailableError as error:
-        logger.warning("a job could not be ended now", job_id=job, error=str(error))
+    with structlog.contextvars.bound_contextvars(job_id=job), sender_of(finish_job.request):
+        try:
+            run = parts.archive.current(job)
+            if run is not None:
+                parts.finisher.finish(run)
+        except UnavailableError as error:
+            logger.warning("a job could not be ended now", error=str(error))
 
 
 @app.task(name=_RECONCILE_TASK)  # type: ignore[untyped-decorator]
+@tell_failures
 def reconcile() -> None:
     """Looks for all that was lost; one look at a time in a process."""
     if not parts.lock.acquire(blocking=False):
@@ -89,9 +99,16 @@ def reconcile() -> None:
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
-def give_way(**_: Any) -> None:
-    """Before the pool forks, so that its processes give way too."""
+def give_way(sender: Any, **_: Any) -> None:
+    """Before the pool forks, so that its processes give way and count too."""
     os.nice(settings.worker_nice)
+    parts.observer = monitoring.start(sender.app.amqp.queues.consume_from)
+
+
+@signals.worker_process_init.connect  # type: ignore[untyped-decorator]
+def leave(**_: Any) -> None:
+    """In each process of the pool."""
+    monitoring.leave()
 
 
 class Alive(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -105,7 +122,7 @@ class Alive(bootsteps.StartStopStep):  # type: ignore[misc]
     def __init__(self, consumer: Any, **_: Any) -> None:
         queues = consumer.app.amqp.queues.consume_from
         self._role = "worker" if CHUNK_QUEUE in queues else "controller"
-        self._board = Board(settings.redis_url, settings.redis_timeout, {})
+        self._board = Board(settings.redis_address, settings.redis_timeout, {})
         self._timer: Any = None
 
     def start(self, consumer: Any) -> None:
@@ -114,12 +131,14 @@ class Alive(bootsteps.StartStopStep):  # type: ignore[misc]
         self._timer = consumer.timer.call_repeatedly(_ALIVE_INTERVAL, self._tell)
 
     def stop(self, _consumer: Any) -> None:
-        """Stops telling."""
+        """Stops telling, since the connection is lost or the process ends."""
+        monitoring.waits()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _tell(self) -> None:
+        monitoring.consumes()
         try:
             self._board.live(self._role, socket.gethostname(), os.getpid(), _ALIVE_SECONDS)
         except QueueUnavailableError as error:

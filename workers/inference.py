@@ -35,6 +35,8 @@ class TritonInference:
         self._settings = settings.model_copy(
             update={
                 "max_segments_in_flight": settings.bulk_rows,
+                # The chunk is given back instead, so that other jobs go first.
+                "triton_patience": 0.0,
                 "health_interval": max(settings.health_interval, _LEAST_WATCH_INTERVAL),
             }
         )
@@ -49,9 +51,7 @@ class TritonInference:
 
     async def _build(self) -> tuple[Performer, Watch, asyncio.Task[None]]:
         settings, catalogue = self._settings, self._catalogue
-        engine = TritonEngine(
-            settings.triton_url, settings.triton_streams, settings.encoder_patience
-        )
+        engine = TritonEngine(settings)
         watch = Watch(engine, engine.encoder, engine.repository, catalogue, settings, _nothing)
         performer = Performer(
             catalogue,

@@ -10,6 +10,7 @@ from services.jobs.board import Board
 from services.jobs.feeding import Feeder
 from services.jobs.finishing import Finisher
 from services.jobs.memo import Memo
+from services.jobs.observing import Observer
 from services.jobs.progress import Counter
 from services.jobs.queue import Queue
 from services.jobs.reconciling import Reconciler
@@ -26,12 +27,13 @@ class Parts:
         self.settings = settings
         self.lock = threading.Lock()
         self.queue = Queue(app)
+        self.observer = Observer()
 
     @cached_property
     def board(self) -> Board:
         """The state in Redis."""
         settings = self.settings
-        return Board(settings.redis_url, settings.redis_timeout, settings.tenant_weights)
+        return Board(settings.redis_address, settings.redis_timeout, settings.tenant_weights)
 
     @cached_property
     def archive(self) -> Archive:
@@ -46,16 +48,18 @@ class Parts:
     @cached_property
     def finisher(self) -> Finisher:
         """Ends jobs."""
-        return Finisher(self.archive, self.board, Counter(self.archive))
+        return Finisher(self.archive, self.board, Counter(self.archive), self.observer)
 
     @cached_property
     def reconciler(self) -> Reconciler:
         """Finds what was lost."""
-        return Reconciler(self.archive, self.board, self.feeder, self.finisher, self.settings)
+        return Reconciler(
+            self.archive, self.board, self.feeder, self.finisher, self.settings, self.observer
+        )
 
     @cached_property
     def runner(self) -> ChunkRunner:
         """Runs chunks."""
         memo = Memo(self.board, self.archive.store, self.settings)
         inference = TritonInference(self.settings)
-        return ChunkRunner(self.archive, self.board, memo, inference, self.settings)
+        return ChunkRunner(self.archive, self.board, memo, inference, self.settings, self.observer)

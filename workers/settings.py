@@ -4,9 +4,11 @@ from pydantic import Field
 
 from services.inference.settings import InferenceSettings
 from services.jobs.settings import JobSettings
+from services.observability.settings import LogSettings
+from services.process.serving import ServingSettings
 
 
-class WorkerSettings(JobSettings, InferenceSettings):
+class WorkerSettings(ServingSettings, LogSettings, JobSettings, InferenceSettings):
     """Those of jobs and of inference, and how a worker leaves."""
 
     worker_soft_shutdown: float = Field(
@@ -22,4 +24,8 @@ class WorkerSettings(JobSettings, InferenceSettings):
         default=10.0,
         gt=0,
         description="seconds without an answering model after which a chunk's attempt is given up",
+    )
+    heartbeat_file: str = Field(
+        default="",
+        description="a file that is touched every few seconds while the process lives; none: off",
     )

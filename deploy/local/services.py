@@ -35,8 +35,8 @@ class Service:
     `refresh` has a service that runs already take up what is new; it may raise `StackError`.
     `clean` runs after each stop, for what a killed process can't remove itself.
     `subject` is what it serves, such as a model repository; one that runs keeps its own.
-    The first port is the one that callers use.  Lines of the log that match `log_noise` are left
-    out where its end is shown.
+    The first port is the one that callers use; `metrics_ports` are for Prometheus alone.  Lines of
+    the log that match `log_noise` are left out where its end is shown.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Service:
     launch: Callable[[], Launch]
     check: Callable[[], list[Check]]
     subject: str = ""
+    metrics_ports: tuple[Port, ...] = ()
     refresh: Callable[[], None] = lambda: None
     clean: Callable[[], None] = lambda: None
     log_noise: re.Pattern[str] = re.compile(r"\s*$")

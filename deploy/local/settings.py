@@ -22,6 +22,8 @@ class StackPorts:
     triton_grpc: Port
     triton_metrics: Port
     redis: Port
+    worker_metrics: Port
+    controller_metrics: Port
 
 
 DEFAULT_PORTS = StackPorts(
@@ -32,6 +34,8 @@ DEFAULT_PORTS = StackPorts(
     triton_metrics=Port("Triton's metrics", 8002, "SEQWAY_TRITON_METRICS_PORT"),
     # Not 6379, where a Redis of this machine may be.
     redis=Port("Redis", 16379, "SEQWAY_REDIS_PORT"),
+    worker_metrics=Port("the workers' metrics", 9465, "SEQWAY_WORKER_METRICS_PORT"),
+    controller_metrics=Port("the controller's metrics", 9466, "SEQWAY_CONTROLLER_METRICS_PORT"),
 )
 
 

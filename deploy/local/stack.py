@@ -91,7 +91,7 @@ class Stack:
 
     def _start(self, service: Service, record: StackRecord) -> None:
         self._stop(service, record)  # a dead one may have left children
-        for port in service.ports:
+        for port in (*service.ports, *service.metrics_ports):
             check_free(port)
         launch = service.launch()
         self.log(service).unlink(missing_ok=True)

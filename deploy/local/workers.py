@@ -1,13 +1,14 @@
 """The Celery workers as services of the stack: one runs chunks, one looks after the jobs."""
 
 import os
+import shutil
 import socket
 import sys
 from pathlib import Path
 
 import redis
 
-from deploy.local.ports import HOST
+from deploy.local.ports import HOST, Port
 from deploy.local.records import StackRecord
 from deploy.local.redis import redis_url
 from deploy.local.services import Check, Launch, Service
@@ -34,6 +35,7 @@ def worker_service(settings: StackSettings) -> Service:
     return _service(
         settings,
         "worker",
+        settings.ports.worker_metrics,
         *("--queues", "seqway.chunks"),
         *("--concurrency", str(settings.workers)),
         *("--prefetch-multiplier", "1"),
@@ -46,6 +48,7 @@ def controller_service(settings: StackSettings) -> Service:
     return _service(
         settings,
         "controller",
+        settings.ports.controller_metrics,
         *("--queues", "seqway.control"),
         *("--pool", "threads"),
         *("--concurrency", "2"),
@@ -54,29 +57,43 @@ def controller_service(settings: StackSettings) -> Service:
     )
 
 
-def _service(settings: StackSettings, role: str, *options: str) -> Service:
+def _service(settings: StackSettings, role: str, metrics: Port, *options: str) -> Service:
+    temporary = settings.run_directory / f"{role}-temporary"
     return Service(
         name=role,
         ports=(),
-        launch=lambda: Launch(
-            command=(
-                str(Path(sys.executable).with_name("celery")),
-                *("--app", "workers.app"),
-                "worker",
-                *("--hostname", f"{role}@%h"),
-                *options,
-            ),
-            environment={
-                "SEQWAY_WORKER_SOFT_SHUTDOWN": str(_SOFT_SHUTDOWN_SECONDS),
-                **batch_environment(settings),
-                # SIGTERM without it is a warm shutdown, which waits for chunks without an end.
-                "REMAP_SIGTERM": "SIGQUIT",
-            },
-            directory=ROOT,
-        ),
+        metrics_ports=(metrics,),
+        launch=lambda: _launch(settings, role, metrics, temporary, options),
         check=lambda: [_check(settings, role)],
         subject=settings.job_store,
+        clean=lambda: shutil.rmtree(temporary, ignore_errors=True),
         stop_seconds=_STOP_SECONDS,
+    )
+
+
+def _launch(
+    settings: StackSettings, role: str, metrics: Port, temporary: Path, options: tuple[str, ...]
+) -> Launch:
+    temporary.mkdir(parents=True, exist_ok=True)
+    return Launch(
+        command=(
+            str(Path(sys.executable).with_name("celery")),
+            *("--app", "workers.app"),
+            "worker",
+            *("--hostname", f"{role}@%h"),
+            *options,
+        ),
+        environment={
+            "SEQWAY_WORKER_SOFT_SHUTDOWN": str(_SOFT_SHUTDOWN_SECONDS),
+            **batch_environment(settings),
+            "SEQWAY_METRICS_HOST": HOST,
+            "SEQWAY_METRICS_PORT": str(metrics.number),
+            # Its processes count in files there, which a killed one leaves behind.
+            "TMPDIR": str(temporary),
+            # SIGTERM without it is a warm shutdown, which waits for chunks without an end.
+            "REMAP_SIGTERM": "SIGQUIT",
+        },
+        directory=ROOT,
     )
 
 

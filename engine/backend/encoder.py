@@ -6,17 +6,30 @@ answered with one response, and everything that can go wrong with a text is told
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from engine.backend.device import device_of
 from engine.backend.encoder_metrics import EncoderMetrics
+from engine.backend.tracing import open_spans, take_traceparents
 from engine.runtime.encoder_engine import EncoderEngine
 from engine.runtime.encoder_request import Failure, Item, Result, parse_encoder_options
 from engine.runtime.request import InvalidOptionsError
+
+if TYPE_CHECKING:
+    from engine.backend.spans import TracedRequest
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The elements of a request; `traced` when some are part of sampled traces."""
+
+    items: list[Item | Failure]
+    traced: "TracedRequest | None"
 
 
 class EncoderVariant:
@@ -33,36 +46,49 @@ class EncoderVariant:
         self._engine = EncoderEngine(folder, lanes, int(values.get("threads", 1)), device)
         self._spans = self._engine.manifest.head == "spans"
         self._metrics = EncoderMetrics(args["model_name"], args["model_instance_name"])
+        self._tracing = open_spans(args["model_name"])
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answers the texts of all requests together, in one response for each request."""
         read = [self._read(request) for request in requests]
-        items = [one for request in read for one in request if isinstance(one, Item)]
+        items = [one for asked in read for one in asked.items if isinstance(one, Item)]
         answered = iter(self._engine.run(items))
         responses = []
-        for request in read:
-            results = [next(answered) if isinstance(one, Item) else one for one in request]
+        for asked in read:
+            results = [next(answered) if isinstance(one, Item) else one for one in asked.items]
             responses.append(_response(results))
+            if self._tracing is not None and asked.traced is not None:
+                self._tracing.read(asked.traced, results, len(items))
         self._metrics.update(self._engine.counts, len(items))
         return responses
 
     def finalize(self) -> None:
         """Waits for what runs."""
         self._engine.close()
+        if self._tracing is not None:
+            self._tracing.close()
 
-    def _read(self, request: Any) -> list[Item | Failure]:
+    def _read(self, request: Any) -> "_Asked":
         """The items of a request; one that can't be read is answered by itself."""
         names = ("TEXT", "OPTIONS", "QUESTION") if self._spans else ("TEXT", "OPTIONS")
         columns = [
             pb_utils.get_input_tensor_by_name(request, name).as_numpy().ravel() for name in names
         ]
-        return [self._item(*fields) for fields in zip(*columns, strict=True)]
+        traceparents: list[str] = []
+        items = [self._item(traceparents, *fields) for fields in zip(*columns, strict=True)]
+        traced = self._tracing.request(traceparents) if self._tracing is not None else None
+        return _Asked(items, traced)
 
-    def _item(self, text: bytes, options: bytes, question: bytes = b"") -> Item | Failure:
+    def _item(
+        self, traceparents: list[str], text: bytes, options: bytes, question: bytes = b""
+    ) -> Item | Failure:
+        """Reads an element, and appends the span that it is part of."""
+        traceparents.append("")
         try:
             raw = json.loads(options or b"{}")
             if not isinstance(raw, dict):
                 raise InvalidOptionsError("OPTIONS must be a JSON object")
+            traceparents[-1:] = take_traceparents(raw, 1) or [""]
             parsed = parse_encoder_options(raw, spans=self._spans)
             return Item(text.decode(), question.decode(), parsed)
         except InvalidOptionsError as error:

@@ -10,8 +10,9 @@ import os
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
@@ -19,6 +20,7 @@ import triton_python_backend_utils as pb_utils
 from engine.backend.device import device_of
 from engine.backend.metrics import EngineMetrics
 from engine.backend.outbox import Message, Outbox
+from engine.backend.tracing import open_spans, take_traceparents
 from engine.runtime.engine import Engine, Settings
 from engine.runtime.request import (
     Event,
@@ -30,6 +32,9 @@ from engine.runtime.request import (
     parse_options,
 )
 from engine.runtime.scheduler import Limits
+
+if TYPE_CHECKING:
+    from engine.backend.spans import TracedRequest
 
 WATCH_SECONDS, IDLE_WATCH_SECONDS = 0.001, 0.02
 """How often the watcher looks whether a step was made (it asks Triton at most once a step)."""
@@ -43,6 +48,8 @@ class GenerationVariant:
         folder = Path(args["model_repository"]) / args["model_version"]
         self._engine = Engine(folder, _settings(config, device_of(args)))
         self._metrics = EngineMetrics(args["model_name"], args["model_instance_name"])
+        self._spans = open_spans(args["model_name"])
+        self._traced: dict[str, TracedRequest] = {}
         self._senders: dict[str, Any] = {}
         self._asking = threading.Lock()
         self._outbox = Outbox(self._respond)
@@ -64,7 +71,7 @@ class GenerationVariant:
             sender = request.get_response_sender()
             key = request.request_id() or uuid.uuid4().hex
             try:
-                texts, options, cancelled = _read(request)
+                texts, options, cancelled, traceparents = _read(request)
             except InvalidOptionsError as error:
                 refused: list[Event] = [Refused("INVALID_OPTIONS", str(error))]
                 self._outbox.put(Message(key, sender, refused, last=True))
@@ -73,7 +80,9 @@ class GenerationVariant:
                 self._engine.cancel(other)
             self._senders[key] = sender
             can_wait = options.priority is Priority.BULK and not options.stream
-            self._engine.submit(Request(key, texts, options, self._sink(key, sender, can_wait)))
+            traced = self._trace(key, traceparents)
+            sink = self._sink(key, sender, can_wait, traced)
+            self._engine.submit(Request(key, texts, options, sink))
 
     def finalize(self) -> None:
         """Ends what runs and waits for its last answers to be sent."""
@@ -82,9 +91,24 @@ class GenerationVariant:
         self._outbox.close()
         for thread in self._threads:
             thread.join()
+        if self._spans is not None:
+            self._spans.close()
 
-    def _sink(self, key: str, sender: Any, can_wait: bool) -> Any:
+    def _trace(self, key: str, traceparents: list[str]) -> "TracedRequest | None":
+        """Has the outbox tell of a request that is part of a sampled trace."""
+        if self._spans is None or not traceparents:
+            return None
+        traced = self._spans.request(traceparents)
+        if traced is not None:
+            self._traced[key] = traced
+        return traced
+
+    def _sink(
+        self, key: str, sender: Any, can_wait: bool, traced: "TracedRequest | None"
+    ) -> Callable[[list[Event], bool], None]:
         def sink(events: list[Event], last: bool) -> None:
+            if traced is not None:
+                traced.note_lane(events)
             self._outbox.put(Message(key, sender, events, last, can_wait))
 
         return sink
@@ -99,6 +123,15 @@ class GenerationVariant:
             message.sender.send(_response(text), flags=flags)
         except pb_utils.TritonModelException:
             self._engine.cancel(message.key)  # the caller is gone
+        if message.key in self._traced:
+            self._tell(message)
+
+    def _tell(self, message: Message) -> None:
+        """Makes the spans of what has ended, once it is on its way."""
+        assert self._spans is not None
+        self._spans.generated(self._traced[message.key], message.events)
+        if message.last:
+            del self._traced[message.key]
 
     def _watch(self) -> None:
         """Cancels what callers left, and brings the metrics up to date, once a step."""
@@ -135,8 +168,8 @@ def _settings(config: dict[str, Any], device: int | None) -> Settings:
     return Settings(lanes=lanes, threads=threads, limits=limits, device=device)
 
 
-def _read(request: Any) -> tuple[list[str], Options, list[str]]:
-    """The texts, options and ids to cancel of a request."""
+def _read(request: Any) -> tuple[list[str], Options, list[str], list[str]]:
+    """The texts, options, ids to cancel and traceparents of a request."""
     raw = pb_utils.get_input_tensor_by_name(request, "OPTIONS").as_numpy().ravel()
     try:
         options = json.loads(raw[0]) if raw.size else {}
@@ -148,8 +181,10 @@ def _read(request: Any) -> tuple[list[str], Options, list[str]]:
     if not isinstance(cancelled, list) or not all(isinstance(key, str) for key in cancelled):
         raise InvalidOptionsError("cancel must be a list of request ids")
     texts = pb_utils.get_input_tensor_by_name(request, "TEXT").as_numpy().ravel()
+    traceparents = take_traceparents(options, len(texts))
     try:
-        return [text.decode() for text in texts], parse_options(options), cancelled
+        decoded = [text.decode() for text in texts]
+        return decoded, parse_options(options), cancelled, traceparents
     except UnicodeDecodeError as error:
         raise InvalidOptionsError(f"TEXT is not UTF-8: {error}") from error
 

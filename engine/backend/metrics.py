@@ -1,5 +1,6 @@
 """The engine's own metrics among Triton's, at its `/metrics`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
@@ -8,28 +9,45 @@ from engine.runtime.engine import Engine
 
 UPDATE_SECONDS = 0.02
 
+_FIRST = "Seconds from arrival to the first token"
+COUNTERS: Mapping[str, str] = {
+    "seqway_decoder_steps": "Decoder steps made",
+    "seqway_tokens_generated": "Tokens generated",
+    "seqway_slots_stepped": "Slots that had rows, summed over the steps",
+    "seqway_slots_offered": "Slots that could have had rows, summed over the steps",
+    "seqway_row_wait_seconds": "Seconds that rows waited for a slot, summed over rows",
+    "seqway_row_run_seconds": "Seconds that rows held a slot, summed over rows",
+    "seqway_rows_refused": "Rows refused because too many waited",
+    "seqway_first_token_seconds_sum": f"{_FIRST}, sum",
+    "seqway_first_token_seconds_count": f"{_FIRST}, n",
+}
+GAUGES: Mapping[str, str] = {
+    "seqway_rows_running": "Rows in the running batch",
+    "seqway_rows_waiting": "Rows waiting for a slot",
+    "seqway_slots": "Slots for running rows",
+}
+
 
 class EngineMetrics:
     """Gauges and counters of one instance of a variant.
 
-    Triton registers a family once in a process and gives the same one to every later caller.
+    Triton registers a family once in a process and gives the same one to every later caller.  It
+    knows no histograms, so times are told as a sum and a count.
     """
 
     def __init__(self, model: str, instance: str) -> None:
         self._labels = {"model": model, "instance": instance}
         # Triton drops a metric whose family is gone, so the families are kept as long as it.
         self._families: list[Any] = []
-        gauge, counter = pb_utils.MetricFamily.GAUGE, pb_utils.MetricFamily.COUNTER
-        self._running = self._metric("seqway_rows_running", "Rows in the running batch", gauge)
-        self._waiting = self._metric("seqway_rows_waiting", "Rows waiting for a slot", gauge)
-        self._steps = self._metric("seqway_decoder_steps", "Decoder steps made", counter)
-        self._tokens = self._metric("seqway_tokens_generated", "Tokens generated", counter)
-        first = "Seconds from arrival to the first token"
-        self._first_sum = self._metric("seqway_first_token_seconds_sum", f"{first}, sum", counter)
-        self._first_count = self._metric("seqway_first_token_seconds_count", f"{first}, n", counter)
-        self._steps_told = 0
-        self._tokens_told = 0
-        self._last = (-1, -1)
+        kinds = pb_utils.MetricFamily
+        self._metrics = {
+            name: self._metric(name, description, kind)
+            for names, kind in ((COUNTERS, kinds.COUNTER), (GAUGES, kinds.GAUGE))
+            for name, description in names.items()
+        }
+        self._told = dict.fromkeys(COUNTERS, 0.0)
+        self._levels: dict[str, int] = {}
+        self._first_sum, self._first_count = 0.0, 0
         self._next = 0.0
 
     def update(self, engine: Engine, now: float) -> None:
@@ -37,22 +55,42 @@ class EngineMetrics:
         if now < self._next:
             return
         self._next = now + UPDATE_SECONDS
+        for name, value in self._counts(engine).items():
+            if value != self._told[name]:
+                self._metrics[name].increment(value - self._told[name])
+                self._told[name] = value
+        for name, level in _levels(engine).items():
+            if level != self._levels.get(name):
+                self._metrics[name].set(level)
+                self._levels[name] = level
+
+    def _counts(self, engine: Engine) -> dict[str, float]:
         gauges = engine.gauges
-        levels = (gauges.running, gauges.waiting)
-        if levels != self._last:
-            self._last = levels
-            self._running.set(levels[0])
-            self._waiting.set(levels[1])
-        steps, tokens = gauges.steps, gauges.tokens
-        if steps != self._steps_told:
-            self._steps.increment(steps - self._steps_told)
-            self._tokens.increment(tokens - self._tokens_told)
-            self._steps_told, self._tokens_told = steps, tokens
-        for seconds in engine.take_first_token_seconds():
-            self._first_sum.increment(seconds)
-            self._first_count.increment(1)
+        first = engine.take_first_token_seconds()
+        self._first_sum += sum(first)
+        self._first_count += len(first)
+        return {
+            "seqway_decoder_steps": gauges.steps,
+            "seqway_tokens_generated": gauges.tokens,
+            "seqway_slots_stepped": gauges.slots_stepped,
+            "seqway_slots_offered": gauges.steps * engine.settings.limits.max_rows,
+            "seqway_row_wait_seconds": gauges.wait_seconds,
+            "seqway_row_run_seconds": gauges.run_seconds,
+            "seqway_rows_refused": engine.refused_rows,
+            "seqway_first_token_seconds_sum": self._first_sum,
+            "seqway_first_token_seconds_count": self._first_count,
+        }
 
     def _metric(self, name: str, description: str, kind: Any) -> Any:
         family = pb_utils.MetricFamily(name=name, description=description, kind=kind)
         self._families.append(family)
         return family.Metric(labels=self._labels)
+
+
+def _levels(engine: Engine) -> dict[str, int]:
+    gauges = engine.gauges
+    return {
+        "seqway_rows_running": gauges.running,
+        "seqway_rows_waiting": gauges.waiting,
+        "seqway_slots": engine.slots,
+    }

@@ -7,6 +7,7 @@ variant's manifest says of which kind it is.
 from pathlib import Path
 from typing import Any
 
+from engine.backend import logs
 from engine.backend.encoder import EncoderVariant
 from engine.backend.generation import GenerationVariant
 from engine.runtime.manifest import read_manifest
@@ -17,6 +18,7 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Loads the variant and starts its threads."""
+        logs.configure(args["model_name"])
         manifest = read_manifest(Path(args["model_repository"]) / args["model_version"])
         kind = EncoderVariant if manifest.kind == "encoder" else GenerationVariant
         self._variant: EncoderVariant | GenerationVariant = kind(args)

@@ -71,6 +71,12 @@ class Engine:
         self._planner = Planner(self.manifest, vocabulary, session.outputs, limits.max_rows)
         self._most_rows = count * limits.max_rows + limits.max_waiting
         self._submitting = threading.Lock()
+        self.refused_rows = 0
+
+    @property
+    def slots(self) -> int:
+        """The slots of all lanes."""
+        return len(self.lanes) * self.settings.limits.max_rows
 
     @property
     def gauges(self) -> Gauges:
@@ -81,6 +87,9 @@ class Engine:
             total.waiting += lane.gauges.waiting
             total.steps += lane.gauges.steps
             total.tokens += lane.gauges.tokens
+            total.slots_stepped += lane.gauges.slots_stepped
+            total.wait_seconds += lane.gauges.wait_seconds
+            total.run_seconds += lane.gauges.run_seconds
         return total
 
     def take_first_token_seconds(self) -> list[float]:
@@ -123,6 +132,7 @@ class Engine:
             open_rows = sum(lane.open_rows for lane in self.lanes)
             if open_rows + len(rows) > self._most_rows:
                 reason = f"{open_rows} texts run or wait, and at most {self._most_rows} may"
+                self.refused_rows += len(rows)
                 request.emit([Refused("QUEUE_FULL", reason)])
                 return
             request.open_rows = len(rows)

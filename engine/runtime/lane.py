@@ -29,12 +29,19 @@ SWEEP_SECONDS = 0.02
 
 @dataclass
 class Gauges:
-    """What a lane counts; `steps` and `tokens` only grow."""
+    """What a lane counts; all but `running` and `waiting` only grow.
+
+    `slots_stepped` sums the slots that had rows over the steps.  `wait_seconds` sums the time of
+    rows from arrival until they got slots, or ended without; `run_seconds` from then to their end.
+    """
 
     running: int = 0
     waiting: int = 0
     steps: int = 0
     tokens: int = 0
+    slots_stepped: int = 0
+    wait_seconds: float = 0.0
+    run_seconds: float = 0.0
     first_token_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=4096))
 
 
@@ -175,8 +182,11 @@ class Lane:
     def _start_rows(self, group: list[Row]) -> None:
         now = time.monotonic()
         self._running.start(group)
+        encoded = time.monotonic()
         for row in group:
-            row.admitted = now
+            row.admitted, row.encoded = now, encoded
+            row.first_step = self.gauges.steps
+            self.gauges.wait_seconds += now - row.arrived
         self._fresh += group
 
     def _make_tokens(self) -> None:
@@ -184,6 +194,7 @@ class Lane:
         now = time.monotonic()
         self.gauges.steps += 1
         self.gauges.tokens += len(self._running.rows)
+        self.gauges.slots_stepped += self._scheduler.running_slots
         for row in self._fresh:
             row.first_token = now
             self.gauges.first_token_seconds.append(now - row.arrived)
@@ -233,11 +244,18 @@ class Lane:
         with self._counting:
             self.open_rows -= 1
             self.open_slots -= row.width
+        if row.admitted:
+            self.gauges.run_seconds += now - row.admitted
+        else:
+            self.gauges.wait_seconds += now - row.arrived
         timed = replace(
             event,
             queue_ms=round(1000 * ((row.admitted or now) - row.arrived), 3),
+            encoded_ms=round(1000 * max(0.0, row.encoded - row.arrived), 3),
             first_token_ms=round(1000 * max(0.0, row.first_token - row.arrived), 3),
             total_ms=round(1000 * (now - row.arrived), 3),
+            steps=self.gauges.steps - row.first_step if row.admitted else 0,
+            slots=row.width if row.admitted else 0,
         )
         row.request.emit([timed], ended=1)
 

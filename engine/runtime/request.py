@@ -86,6 +86,9 @@ class Alternative:
 class End(Event):
     """Answer `i` is done. `text` is what no delta has brought; times are from arrival.
 
+    It took `slots` of the running batch for `steps` steps, behind the encoder, which was done at
+    `encoded_ms`; all three are 0 of a row that never ran.
+
     `score` is what ranks hypotheses, `log_prob` the sum over the answer's tokens. The lists are
     empty unless their options ask for them.
     """
@@ -97,8 +100,11 @@ class End(Event):
     output_tokens: int = 0
     score: float = 0.0
     queue_ms: float = 0.0
+    encoded_ms: float = 0.0
     first_token_ms: float = 0.0
     total_ms: float = 0.0
+    steps: int = 0
+    slots: int = 0
     message: str = ""
     log_prob: float = 0.0
     token_ids: tuple[int, ...] = ()

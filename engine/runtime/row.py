@@ -21,6 +21,7 @@ class Row:
     `limit` is the most tokens of the answer, of which the first `prompt` are forced by the caller
     and not counted by beam search. `decoder` None is plain greedy decoding, inside the graph.
     It takes `width` slots, one for each beam, and says `answers` hypotheses.
+    `first_step` counts the steps that its lane had made when it started.
     `needs` are the outputs of the step, beyond its own, that the decoder looks at.
     """
 
@@ -41,6 +42,8 @@ class Row:
     spans: list[Span] = field(default_factory=list)
 
     admitted: float = 0.0
+    encoded: float = 0.0
+    first_step: int = 0
     first_token: float = 0.0
     flushed: int = 0
     cancelled: bool = False

@@ -1,10 +1,32 @@
-"""Bounds the calls in flight: more are refused before any work is done for them."""
+"""Bounds the calls and the tokens in flight: more are refused before any work is done for them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from services.gateway import metrics
+from services.gateway.load import Load, Work
+from services.inference.account import Account
 from services.inference.errors import OverloadedError
+
+
+class Place:
+    """What a call holds while it runs."""
+
+    def __init__(self, load: Load, characters: int, tokens: int, ahead: int) -> None:
+        self.tokens = tokens
+        self._load = load
+        self._characters = characters
+        self._ahead = ahead
+
+    def note(self, account: Account) -> None:
+        """Tells what the call has cost, so that the next ones are estimated better."""
+        tokens = account.input_tokens + account.output_tokens
+        self._load.note(Work(self._characters, tokens, account.queue, self._ahead))
+
+
+PLACE: ContextVar[Place | None] = ContextVar("place", default=None)
+"""The place of the call that runs."""
 
 
 class Admission:
@@ -13,23 +35,55 @@ class Admission:
     `maximum_concurrent_rpcs` of gRPC had a counter underflow (grpc#41531) and gives no details.
     """
 
-    def __init__(self, limit: int, retry_delay: float) -> None:
-        self._limit = limit
+    def __init__(self, calls: int, tokens: int, retry_delay: float) -> None:
+        self._most_calls = calls
+        self._most_tokens = tokens
         self._retry_delay = retry_delay
-        self._in_flight = 0
+        self._load = Load()
+        self._calls = 0
+        self._tokens = 0
 
     @contextmanager
-    def enter(self) -> Iterator[None]:
-        """Holds a place while a call runs, else OverloadedError."""
-        if self._in_flight >= self._limit:
-            raise OverloadedError(
-                f"{self._limit} calls are in flight, which is the most",
-                retry_delay=self._retry_delay,
-            )
-        self._in_flight += 1
-        metrics.IN_FLIGHT.inc()
+    def enter(self, characters: int, remaining: float | None) -> Iterator[None]:
+        """Holds a place while a call runs; OverloadedError when there is none.
+
+        `remaining` are the seconds to its deadline: a call that would wait longer than that is
+        refused at once, as its answer would come to nobody.
+        """
+        tokens = self._load.tokens(characters)
+        self._check(tokens, remaining)
+        place = Place(self._load, characters, tokens, self._tokens)
+        self._change(1, tokens)
+        token = PLACE.set(place)
         try:
             yield
         finally:
-            self._in_flight -= 1
-            metrics.IN_FLIGHT.dec()
+            PLACE.reset(token)
+            self._change(-1, -tokens)
+
+    def _check(self, tokens: int, remaining: float | None) -> None:
+        if self._calls >= self._most_calls:
+            raise self._refusal(f"{self._most_calls:,} calls are in flight, which is the most")
+        if not tokens or not self._tokens:
+            return
+        if self._tokens + tokens > self._most_tokens:
+            raise self._refusal(
+                f"the calls in flight have about {self._tokens:,} tokens, this one {tokens:,}, and"
+                f" the most is {self._most_tokens:,}"
+            )
+        wait = self._load.wait(self._tokens)
+        if remaining is not None and wait > remaining:
+            raise self._refusal(
+                f"the call would wait about {wait:.1f} s, and its deadline is in {remaining:.1f} s"
+            )
+
+    def _refusal(self, message: str) -> OverloadedError:
+        """Asks to come again when half of what is in flight has had time to end."""
+        wait = self._load.wait(self._tokens) / 2
+        return OverloadedError(message, retry_delay=max(self._retry_delay, wait))
+
+    def _change(self, calls: int, tokens: int) -> None:
+        self._calls += calls
+        self._tokens += tokens
+        metrics.IN_FLIGHT.set(self._calls)
+        metrics.TOKENS_IN_FLIGHT.set(self._tokens)

@@ -1,4 +1,4 @@
-"""What surrounds every call of our services: admission, request id, status, log line, metrics."""
+"""What surrounds every call of our services: the gate, request id, status, log line, metrics."""
 
 import asyncio
 import time
@@ -11,7 +11,11 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from services.gateway import metrics
-from services.gateway.admission import Admission
+from services.gateway.authentication.authenticator import Metadata
+from services.gateway.authentication.identity import Identity
+from services.gateway.call_trace import call_span, note_end
+from services.gateway.gate import Gate
+from services.gateway.messages.sizes import characters_of
 from services.gateway.status import abort, code_of
 from services.inference.errors import MalformedMessageError, SeqwayError
 
@@ -24,13 +28,18 @@ logger = structlog.get_logger(__name__)
 
 _OURS = "/seqway.v1."
 _LONGEST_REQUEST_ID = 128
+_REFUSALS = (
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+)
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the calls of `seqway.v1`; health and reflection are left alone."""
 
-    def __init__(self, admission: Admission) -> None:
-        self._admission = admission
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
 
     async def intercept_service(
         self,
@@ -44,44 +53,85 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or not method.startswith(_OURS):
             return handler
+        metadata = handler_call_details.invocation_metadata or ()
+        request_id = _request_id(metadata)
+        try:
+            identity = await self._gate.identify(method, metadata)
+        except SeqwayError as error:
+            return _refusal(method, error, request_id)
         make, behaviour = _parts(handler)
         return make(
-            self._around(method, behaviour),
+            self._around(method, behaviour, identity, request_id, handler.response_streaming),
             request_deserializer=_tolerant(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
 
-    def _around(self, method: str, behaviour: Behaviour) -> Behaviour:
+    def _around(
+        self,
+        method: str,
+        behaviour: Behaviour,
+        identity: Identity,
+        request_id: str,
+        streams: bool,
+    ) -> Behaviour:
+        async def passed(request: Any, context: Context) -> Any:
+            if request is None:
+                raise MalformedMessageError("the request is not the message that it should be")
+            characters = characters_of(request)
+            await self._gate.weigh(identity, characters)
+            remaining = context.time_remaining()
+            with self._gate.passed(identity, characters, remaining, streams=streams):
+                return await behaviour(request, context)
+
         async def call(request: Any, context: Context) -> Any:
-            request_id = _request_id(context)
-            with structlog.contextvars.bound_contextvars(request_id=request_id):
-                return await self._observed(method, behaviour, request, context, request_id)
+            with (
+                structlog.contextvars.bound_contextvars(
+                    request_id=request_id, tenant=identity.tenant, caller=identity.subject
+                ),
+                call_span(method, context, request_id, tenant=identity.tenant),
+            ):
+                return await _observed(method, passed, request, context, request_id)
 
         return call
 
-    async def _observed(
-        self, method: str, behaviour: Behaviour, request: Any, context: Context, request_id: str
-    ) -> Any:
-        started = time.perf_counter()
-        code, reason = grpc.StatusCode.OK, ""
-        try:
-            with self._admission.enter():
-                if request is None:
-                    raise MalformedMessageError("the request is not the message that it should be")
-                return await behaviour(request, context)
-        except asyncio.CancelledError:
-            code = grpc.StatusCode.CANCELLED
-            raise
-        except SeqwayError as error:
-            code, reason = code_of(error), error.reason
-            await abort(context, error, request_id)
-        except Exception as error:
-            code, reason = grpc.StatusCode.INTERNAL, SeqwayError.reason
-            logger.exception("a call failed unexpectedly", method=method)
-            await abort(context, SeqwayError("internal error"), request_id)
-            raise AssertionError("abort returned") from error
-        finally:
-            _record(method, code, reason, time.perf_counter() - started)
+
+def _refusal(method: str, error: SeqwayError, request_id: str) -> Handler:
+    """A handler that refuses the call without reading its request, however large that is."""
+
+    async def refuse(_requests: Any, _context: Context) -> None:
+        raise error
+
+    async def call(requests: Any, context: Context) -> Any:
+        with (
+            structlog.contextvars.bound_contextvars(request_id=request_id),
+            call_span(method, context, request_id),
+        ):
+            return await _observed(method, refuse, requests, context, request_id)
+
+    return grpc.stream_stream_rpc_method_handler(cast(Any, call))
+
+
+async def _observed(
+    method: str, behaviour: Behaviour, request: Any, context: Context, request_id: str
+) -> Any:
+    """Runs a call, and turns what it raises to a status."""
+    started = time.perf_counter()
+    code, reason = grpc.StatusCode.OK, ""
+    try:
+        return await behaviour(request, context)
+    except asyncio.CancelledError:
+        code = grpc.StatusCode.CANCELLED
+        raise
+    except SeqwayError as error:
+        code, reason = code_of(error), error.reason
+        await abort(context, error, request_id)
+    except Exception as error:
+        code, reason = grpc.StatusCode.INTERNAL, SeqwayError.reason
+        logger.exception("a call failed unexpectedly", method=method)
+        await abort(context, SeqwayError("internal error"), request_id)
+        raise AssertionError("abort returned") from error
+    finally:
+        _record(method, code, reason, time.perf_counter() - started)
 
 
 def _parts(handler: Handler) -> tuple[Callable[..., Handler], Behaviour]:
@@ -106,9 +156,9 @@ def _tolerant(deserialize: Deserializer | None) -> Deserializer:
     return parse
 
 
-def _request_id(context: Context) -> str:
+def _request_id(metadata: Metadata) -> str:
     """The caller's `x-request-id` if it is a sane one, else a new one."""
-    for key, value in context.invocation_metadata() or ():
+    for key, value in metadata:
         if key == "x-request-id" and isinstance(value, str) and value.isprintable():
             return value[:_LONGEST_REQUEST_ID]
     return uuid.uuid4().hex
@@ -117,5 +167,8 @@ def _request_id(context: Context) -> str:
 def _record(method: str, code: grpc.StatusCode, reason: str, seconds: float) -> None:
     metrics.CALLS.labels(method, code.name).inc()
     metrics.LATENCY.labels(method).observe(seconds)
+    note_end(code, reason)
+    if code in _REFUSALS:
+        metrics.REFUSED.labels(reason).inc()
     level = logger.error if code is grpc.StatusCode.INTERNAL else logger.info
     level("call", method=method, code=code.name, reason=reason, ms=round(seconds * 1000, 2))

@@ -7,6 +7,7 @@ from seqway.v1 import classification_pb2, classification_pb2_grpc
 
 from services.gateway.deadlines import deadline_of
 from services.gateway.messages.classification import job_of, response
+from services.gateway.metrics import note_account
 from services.gateway.validation import check_classification
 from services.inference.classifier import Classifier
 from services.inference.settings import InferenceSettings
@@ -27,4 +28,6 @@ class ClassificationServicer(classification_pb2_grpc.ClassificationServiceServic
         """Answers when all texts are done."""
         check_classification(request, self._settings)
         job = job_of(request, deadline_of(context, self._settings))
-        return response(await self._classifier.classify(job))
+        answer = await self._classifier.classify(job)
+        note_account(answer.account)
+        return response(answer)

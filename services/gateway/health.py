@@ -11,6 +11,7 @@ from seqway.v1 import (
     translation_pb2,
 )
 
+from services.gateway.metrics import SERVING
 from services.inference.catalogue import (
     CLASSIFICATION,
     QUESTION_ANSWERING,
@@ -20,6 +21,8 @@ from services.inference.catalogue import (
 )
 
 OVERALL = ""
+# For the probes of Kubernetes: the process answers; it has a model, and does not drain.
+LIVENESS, READINESS = "liveness", "readiness"
 MODELS = model_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
 
 # The services that need a model, and the task that it must be for.
@@ -39,18 +42,27 @@ class Health:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
+        self._draining = False
         self.servicer = health.aio.HealthServicer()
 
     async def update(self) -> None:
         """Tells all who watch: the whole serves when one of its services does."""
-        await self._set(OVERALL, self._catalogue.serves())
+        if self._draining:
+            return
+        await self._set(LIVENESS, True)
+        for whole in (OVERALL, READINESS):
+            await self._set(whole, self._catalogue.serves())
         await self._set(MODELS, self._catalogue.reachable)
         for service, task in SERVICES.items():
-            await self._set(service, self._catalogue.serves(task))
+            serving = self._catalogue.serves(task)
+            await self._set(service, serving)
+            SERVING.labels(service).set(serving)
 
     async def drain(self) -> None:
-        """NOT_SERVING from now on, whatever the catalogue says."""
-        await self.servicer.enter_graceful_shutdown()
+        """NOT_SERVING from now on, whatever the catalogue says; but it lives until its end."""
+        self._draining = True
+        for service in (OVERALL, READINESS, MODELS, *SERVICES):
+            await self._set(service, False)
 
     async def _set(self, service: str, serving: bool) -> None:
         states = health_pb2.HealthCheckResponse

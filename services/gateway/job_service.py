@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
@@ -12,6 +12,8 @@ import structlog
 from seqway.v1 import job_pb2 as pb
 from seqway.v1 import job_pb2_grpc
 
+from services.gateway.authentication.identity import CALLER
+from services.gateway.call_trace import note_job
 from services.gateway.messages.jobs import (
     deadline_in,
     form_of,
@@ -19,6 +21,7 @@ from services.gateway.messages.jobs import (
     order_of,
     result_message,
 )
+from services.gateway.quotas import Quotas
 from services.gateway.settings import GatewaySettings
 from services.gateway.uploads import Upload
 from services.inference.catalogue import Catalogue
@@ -31,6 +34,7 @@ from services.inference.errors import (
 from services.jobs.archive import Run
 from services.jobs.creation import Order
 from services.jobs.intake import InputForm, IntakeLimits, open_uri, read_items
+from services.jobs.items import Item
 from services.jobs.progress import Progress
 from services.jobs.reading import Reader
 from services.jobs.records import JobRecord, Status
@@ -42,9 +46,6 @@ logger = structlog.get_logger(__name__)
 
 DEFAULT_PAGE = 50
 LARGEST_PAGE = 1000
-TENANT_KEY = "x-seqway-tenant"
-DEFAULT_TENANT = "default"
-_MOST_TENANT = 128
 _LOOK_SECONDS = 0.5
 _RESULTS_IN_MESSAGE = 256
 _CHARACTERS_IN_MESSAGE = 1_000_000
@@ -53,18 +54,21 @@ _CHARACTERS_IN_MESSAGE = 1_000_000
 class JobServicer(job_pb2_grpc.JobServiceServicer):
     """Validates, converts and calls; all that touches store or Redis runs in threads."""
 
-    def __init__(self, jobs: Jobs, catalogue: Catalogue, settings: GatewaySettings) -> None:
+    def __init__(
+        self, jobs: Jobs, catalogue: Catalogue, quotas: Quotas, settings: GatewaySettings
+    ) -> None:
         self._jobs = jobs
+        self._quotas = quotas
         self._catalogue = catalogue
         self._settings = settings
 
     async def CreateJob(  # noqa: N802
-        self, requests: AsyncIterator[pb.CreateJobRequest], context: Context
+        self, requests: AsyncIterator[pb.CreateJobRequest], _context: Context
     ) -> pb.CreateJobResponse:
         """Answers when the job is durable."""
         upload = Upload(aiter(requests))
         spec = await upload.first()
-        order = order_of(spec, _tenant(context), self._settings)
+        order = order_of(spec, CALLER.get().tenant, self._settings)
         form = form_of(spec)
         self._check_model(order.task)
         if form.uri:
@@ -73,17 +77,18 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
             record = await asyncio.to_thread(self._create, order, form, upload)
         finally:
             upload.abandon()
+        note_job(record.id)
         run = await asyncio.to_thread(self._jobs.start, record)
         return pb.CreateJobResponse(job=job_message(await self._progress(run)))
 
     async def GetJob(  # noqa: N802
-        self, request: pb.GetJobRequest, context: Context
+        self, request: pb.GetJobRequest, _context: Context
     ) -> pb.GetJobResponse:
         """One job."""
-        return pb.GetJobResponse(job=job_message(await self._get(request.id, context)))
+        return pb.GetJobResponse(job=job_message(await self._get(request.id)))
 
     async def ListJobs(  # noqa: N802
-        self, request: pb.ListJobsRequest, context: Context
+        self, request: pb.ListJobsRequest, _context: Context
     ) -> pb.ListJobsResponse:
         """A page; its token names the last job of the page before."""
         if request.page_size < 0:
@@ -101,7 +106,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
             )
 
         page, last = await asyncio.to_thread(
-            self._jobs.operations.page, _tenant(context), after, size, keep
+            self._jobs.operations.page, CALLER.get().tenant, after, size, keep
         )
         return pb.ListJobsResponse(
             jobs=[job_message(each) for each in page], next_page_token=_token(last) if last else ""
@@ -113,7 +118,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         """Writes the job when it has changed; the token is a digest of what was written."""
         seen = request.resume_token
         while True:
-            progress = await self._get(request.id, context)
+            progress = await self._get(request.id)
             job = job_message(progress)
             data = job.SerializeToString(deterministic=True)
             token = blake2b(data, digest_size=12).hexdigest()
@@ -130,7 +135,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         """Writes what is there in order, and waits for the rest."""
         if request.filter not in pb.JobResultFilter.values():
             raise InvalidOptionError(f"there is no filter {request.filter}", field="filter")
-        run = (await self._get(request.id, context)).run
+        run = (await self._get(request.id)).run
         start = _index_of(request.resume_token)
         reader = Reader(self._jobs.archive, run, start)
         while not reader.at_end:
@@ -143,32 +148,32 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
                 continue
             if request.no_wait:
                 return
-            await self._get(request.id, context)  # it may have been deleted
+            await self._get(request.id)  # it may have been deleted
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def CancelJob(  # noqa: N802
-        self, request: pb.CancelJobRequest, context: Context
+        self, request: pb.CancelJobRequest, _context: Context
     ) -> pb.CancelJobResponse:
         """The job, which may take a moment to end."""
         job = _required(request.id)
-        progress = await asyncio.to_thread(self._jobs.cancel, _tenant(context), job)
+        progress = await asyncio.to_thread(self._jobs.cancel, CALLER.get().tenant, job)
         return pb.CancelJobResponse(job=job_message(progress))
 
     async def ResumeJob(  # noqa: N802
-        self, request: pb.ResumeJobRequest, context: Context
+        self, request: pb.ResumeJobRequest, _context: Context
     ) -> pb.ResumeJobResponse:
         """The job in its new run."""
         deadline = deadline_in(request.deadline) if request.HasField("deadline") else None
         job = _required(request.id)
-        run = await asyncio.to_thread(self._jobs.resume, _tenant(context), job, deadline)
+        run = await asyncio.to_thread(self._jobs.resume, CALLER.get().tenant, job, deadline)
         return pb.ResumeJobResponse(job=job_message(await self._progress(run)))
 
     async def DeleteJob(  # noqa: N802
-        self, request: pb.DeleteJobRequest, context: Context
+        self, request: pb.DeleteJobRequest, _context: Context
     ) -> pb.DeleteJobResponse:
         """Nothing of the job is left."""
         job = _required(request.id)
-        await asyncio.to_thread(self._jobs.operations.delete, _tenant(context), job)
+        await asyncio.to_thread(self._jobs.operations.delete, CALLER.get().tenant, job)
         return pb.DeleteJobResponse()
 
     def _create(self, order: Order, form: InputForm, upload: Upload) -> JobRecord:
@@ -180,9 +185,16 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
             max_input_bytes=settings.job_max_input_bytes,
         )
         if not form.uri:
-            return self._jobs.creator.create(order, read_items(upload.chunks(), form, limits))
+            return self._create_of(order, read_items(upload.chunks(), form, limits))
         with open_uri(form.uri, settings.job_input_uris) as chunks:
-            return self._jobs.creator.create(order, read_items(chunks, form, limits))
+            return self._create_of(order, read_items(chunks, form, limits))
+
+    def _create_of(self, order: Order, items: Iterable[Item]) -> JobRecord:
+        tenant = order.tenant
+        within = self._quotas.within_queue(
+            tenant, items, lambda: self._jobs.operations.queued_lines(tenant)
+        )
+        return self._jobs.creator.create(order, within)
 
     def _check_model(self, task: Task) -> None:
         """Refuses what no model here can ever do; a model that is away now may come back."""
@@ -196,28 +208,22 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         except UnavailableError as error:
             logger.info("a job is taken whose model is away", error=str(error))
 
-    async def _get(self, job: str, context: Context) -> Progress:
-        return await asyncio.to_thread(self._jobs.operations.get, _tenant(context), _required(job))
+    async def _get(self, job: str) -> Progress:
+        return await asyncio.to_thread(
+            self._jobs.operations.get, CALLER.get().tenant, _required(job)
+        )
 
     async def _progress(self, run: Run) -> Progress:
         return await asyncio.to_thread(self._jobs.counter.progress, run)
-
-
-def _tenant(context: Context) -> str:
-    """Whose call it is.  Trusted: until there is authentication, a proxy has to set it."""
-    for key, value in context.invocation_metadata() or ():
-        if key == TENANT_KEY:
-            if not isinstance(value, str) or not value.isprintable() or len(value) > _MOST_TENANT:
-                raise InvalidOptionError(f"{TENANT_KEY} is no name of a tenant", field=TENANT_KEY)
-            return value or DEFAULT_TENANT
-    return DEFAULT_TENANT
 
 
 def _required(job: str) -> str:
     if not job:
         raise MissingFieldError("id is required", field="id")
     # An id is part of keys in the store.
-    return job if job.isalnum() and job.isascii() else "0"
+    job = job if job.isalnum() and job.isascii() else "0"
+    note_job(job)
+    return job
 
 
 def _passes(line: dict[str, Any], wanted: int) -> bool:

@@ -5,13 +5,14 @@ import asyncio
 import signal
 import sys
 
-import prometheus_client
-import pydantic
 import uvloop
 
-from services.gateway import logs
-from services.gateway.server import Gateway, PortInUseError
+from services.gateway.authentication.keys import KeyFileError
+from services.gateway.server import Gateway
 from services.gateway.settings import GatewaySettings, describe
+from services.observability import logs, tracing
+from services.process.environment import InvalidSettingsError, read_settings
+from services.process.serving import PortInUseError, serve_metrics
 
 
 def main() -> int:
@@ -24,14 +25,17 @@ def main() -> int:
     )
     parser.parse_args()
     try:
-        settings = GatewaySettings()
-    except pydantic.ValidationError as error:
-        return _complain(_sentence(error), 2)
+        settings = read_settings(GatewaySettings)
+    except InvalidSettingsError as error:
+        return _complain(str(error), 2)
     logs.configure(settings)
+    tracing.start("seqway-gateway")
     try:
         uvloop.run(_serve(settings))
-    except PortInUseError as error:
+    except (PortInUseError, KeyFileError) as error:
         return _complain(str(error), 1)
+    finally:
+        tracing.stop()
     return 0
 
 
@@ -39,33 +43,16 @@ async def _serve(settings: GatewaySettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    _serve_metrics(settings)
+    serve_metrics(settings)
     gateway = Gateway(settings)
     await gateway.start()
     await stop.wait()
     await gateway.drain()
 
 
-def _serve_metrics(settings: GatewaySettings) -> None:
-    if not settings.metrics_port:
-        return
-    try:
-        prometheus_client.start_http_server(settings.metrics_port, settings.gateway_host)
-    except OSError:
-        raise PortInUseError(
-            f"cannot serve metrics on port {settings.metrics_port}: is it in use?"
-        ) from None
-
-
 def _complain(sentence: str, code: int) -> int:
     print(f"seqway-gateway: {sentence}", file=sys.stderr)  # noqa: T201
     return code
-
-
-def _sentence(error: pydantic.ValidationError) -> str:
-    first = error.errors()[0]
-    name = "_".join(str(part) for part in first["loc"][:1]).upper()
-    return f"SEQWAY_{name}: {first['msg']}"
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from seqway.v1 import question_answering_pb2, question_answering_pb2_grpc
 
 from services.gateway.deadlines import deadline_of
 from services.gateway.messages.question_answering import question_of, response
+from services.gateway.metrics import note_account
 from services.gateway.validation import check_question
 from services.inference.answerer import Answerer
 from services.inference.settings import InferenceSettings
@@ -27,4 +28,6 @@ class QuestionAnsweringServicer(question_answering_pb2_grpc.QuestionAnsweringSer
         """Answers when every window of the context is read."""
         check_question(request, self._settings)
         question = question_of(request, deadline_of(context, self._settings))
-        return response(await self._answerer.answer(question))
+        answers = await self._answerer.answer(question)
+        note_account(answers.account)
+        return response(answers)

@@ -17,12 +17,15 @@ from seqway.v1 import (
 )
 
 from services.gateway.admission import Admission
+from services.gateway.authentication.authenticator import Authenticator
 from services.gateway.calls import CallInterceptor
 from services.gateway.classification_service import ClassificationServicer
+from services.gateway.gate import Gate
 from services.gateway.health import MODELS, SERVICES, Health
 from services.gateway.job_service import JobServicer
 from services.gateway.model_service import ModelServicer
 from services.gateway.question_answering_service import QuestionAnsweringServicer
+from services.gateway.quotas import Quotas
 from services.gateway.settings import GatewaySettings
 from services.gateway.summarization_service import SummarizationServicer
 from services.gateway.translation_service import TranslationServicer
@@ -35,25 +38,25 @@ from services.inference.translator import Translator
 from services.inference.triton.engine import TritonEngine
 from services.inference.watch import Watch
 from services.jobs.service import Jobs
+from services.process.certificates import Certificates
+from services.process.serving import PortInUseError
 
 logger = logging.getLogger(__name__)
 
 
-class PortInUseError(Exception):
-    """The gateway cannot listen where it should."""
+_IDENTITY_ONLY = 1
 
 
 class Gateway:
     """A gateway process without the process: start it, drain it.
 
-    To be built inside a running event loop.
+    To be built inside a running event loop; KeyFileError when its API keys cannot be used.
     """
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
-        self._engine = TritonEngine(
-            settings.triton_url, settings.triton_streams, settings.encoder_patience
-        )
+        self._authenticator = Authenticator(settings)
+        self._engine = TritonEngine(settings)
         self._catalogue = Catalogue(
             Choice(settings.preferred_precisions, settings.max_quality_loss)
         )
@@ -67,20 +70,21 @@ class Gateway:
             self._health.update,
         )
         self._server = self._build()
+        self._probes = grpc.aio.server()
         self._watching: asyncio.Task[None] | None = None
         self.port = 0
 
     async def start(self) -> None:
         """Listens, and looks at Triton for the first time; PortInUseError."""
         address = f"{self._settings.gateway_host}:{self._settings.gateway_port}"
-        try:
-            self.port = self._server.add_insecure_port(address)
-        except RuntimeError:
-            raise PortInUseError(f"cannot listen on {address}: is it in use?") from None
+        self.port = _listen(self._server, address, self._settings.certificates)
         await self._health.update()
         await self._server.start()
+        await self._start_probes()
         self._watching = asyncio.create_task(self._watch.run(), name="watch")
         logger.info("listening on %s:%d", self._settings.gateway_host, self.port)
+        if not self._authenticator.required:
+            logger.warning("there is no authentication: callers are trusted to name their tenant")
 
     async def drain(self) -> None:
         """Turns NOT_SERVING, waits for callers to see it, lets calls finish, and stops."""
@@ -92,22 +96,37 @@ class Gateway:
             self._watching.cancel()
             await asyncio.wait([self._watching])
         await self._engine.close()
+        await self._probes.stop(None)
         logger.info("stopped")
+
+    async def _start_probes(self) -> None:
+        """Health alone, in plaintext: the probes of Kubernetes have no certificates."""
+        port = self._settings.health_port
+        if port:
+            health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._probes)
+            _listen(self._probes, f"{self._settings.gateway_host}:{port}", None)
+            await self._probes.start()
 
     def _build(self) -> grpc.aio.Server:
         settings = self._settings
-        admission = Admission(settings.max_calls, settings.overload_retry_delay)
+        admission = Admission(
+            settings.max_calls, settings.max_tokens_in_flight, settings.overload_retry_delay
+        )
+        quotas = _quotas(settings)
+        gate = Gate(self._authenticator, quotas, admission)
         server = grpc.aio.server(
-            interceptors=[CallInterceptor(admission)], options=_channel_options(settings)
+            interceptors=[CallInterceptor(gate)], options=_channel_options(settings)
         )
         self._add_tasks(server)
         model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(self._catalogue), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
         if settings.job_store:
-            servicer = JobServicer(Jobs(settings), self._catalogue, settings)
+            servicer = JobServicer(Jobs(settings), self._catalogue, quotas, settings)
             job_pb2_grpc.add_JobServiceServicer_to_server(servicer, server)
-        names = (*SERVICES, MODELS, *_jobs(settings), health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
+        if settings.reflection:
+            ours = (*SERVICES, MODELS, *_jobs(settings))
+            names = (*ours, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, server)
         return server
 
     def _add_tasks(self, server: grpc.aio.Server) -> None:
@@ -128,6 +147,21 @@ class Gateway:
         )
 
 
+def _listen(server: grpc.aio.Server, address: str, certificates: Certificates | None) -> int:
+    """The port; PortInUseError."""
+    try:
+        if certificates is None:
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, certificates.server_credentials())
+    except RuntimeError:
+        raise PortInUseError(f"cannot listen on {address}: is it in use?") from None
+
+
+def _quotas(settings: GatewaySettings) -> Quotas:
+    shared = settings.redis_address if settings.limits_store == "redis" else None
+    return Quotas(settings.tenant_limits, shared, settings.redis_timeout)
+
+
 def _jobs(settings: GatewaySettings) -> tuple[str, ...]:
     """The name of the service of jobs, where there is one."""
     service = job_pb2.DESCRIPTOR.services_by_name["JobService"]
@@ -138,6 +172,9 @@ def _channel_options(settings: GatewaySettings) -> list[tuple[str, int]]:
     options = [
         ("grpc.so_reuseport", int(settings.reuse_port)),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_concurrent_streams", settings.max_connection_streams),
+        # What is compressed is as large as it likes before its length is checked (grpc#43012).
+        ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_ONLY),
         ("grpc.keepalive_time_ms", int(settings.keepalive_time * 1000)),
         ("grpc.keepalive_timeout_ms", int(settings.keepalive_timeout * 1000)),
         ("grpc.keepalive_permit_without_calls", 1),

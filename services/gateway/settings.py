@@ -1,14 +1,19 @@
 """Settings of the gateway, read from `SEQWAY_*` environment variables."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, FilePath, SecretStr, model_validator
 
+from services.gateway.tenants import TenantLimits
 from services.inference.settings import InferenceSettings
 from services.jobs.settings import JobSettings
+from services.observability.settings import LogSettings
+from services.process.serving import ServingSettings
+
+_LEAST_PEPPER = 16
 
 
-class GatewaySettings(JobSettings, InferenceSettings):
+class GatewaySettings(ServingSettings, LogSettings, JobSettings, InferenceSettings):
     """Where the gateway listens, how much it takes on, how it leaves."""
 
     gateway_host: str = Field(default="127.0.0.1", description="address to listen on")
@@ -18,14 +23,58 @@ class GatewaySettings(JobSettings, InferenceSettings):
     reuse_port: bool = Field(
         default=False, description="let several gateway processes share the port (SO_REUSEPORT)"
     )
-    metrics_port: int = Field(
-        default=0, ge=0, le=65535, description="port of the Prometheus metrics; 0 is off"
+    health_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="plaintext port with nothing but grpc.health.v1, for probes; 0 is off",
     )
+    api_keys_file: FilePath | None = Field(
+        default=None, description="file of API keys, made by seqway-keys; callers must have one"
+    )
+    api_key_pepper: SecretStr = Field(
+        default=SecretStr(""),
+        description="secret that API keys are hashed with, 16 characters or more; keep it in a"
+        " file of SEQWAY_SECRETS_DIR",
+    )
+    jwt_issuer: str = Field(
+        default="", description="issuer (iss) whose tokens are taken; callers must have one"
+    )
+    jwt_audience: str = Field(default="", description="audience (aud) that tokens must be for")
+    jwt_jwks: str = Field(
+        default="",
+        description="file or https:// URL of the issuer's public keys; found by OpenID discovery"
+        " when empty",
+    )
+    jwt_tenant_claim: str = Field(
+        default="tenant", description="claim that names the tenant of a token"
+    )
+    jwt_scope_prefix: str = Field(
+        default="seqway:", description="what the scopes for Seqway begin with in a token's scope"
+    )
+    tenant_limits: dict[str, TenantLimits] = Field(
+        default_factory=dict,
+        description='limits by tenant, those of "*" for all others (JSON object)',
+    )
+    limits_store: Literal["memory", "redis"] = Field(
+        default="memory",
+        description="where rates are counted: in each gateway, or in Redis for all gateways",
+    )
+    reflection: bool = Field(default=True, description="answer gRPC reflection")
     max_calls: int = Field(
         default=512, ge=1, description="the most calls in flight; more are refused"
     )
+    max_tokens_in_flight: int = Field(
+        default=100_000,
+        ge=1,
+        description="the most tokens, read and to be written, of the calls in flight, as estimated"
+        " from their texts; a call that is larger alone runs alone",
+    )
     max_message_bytes: int = Field(
         default=16 * 1024 * 1024, ge=1024, description="the most bytes in one message"
+    )
+    max_connection_streams: int = Field(
+        default=1024, ge=1, description="the most calls at a time on one connection"
     )
     max_connection_age: float = Field(
         default=0.0,
@@ -47,10 +96,24 @@ class GatewaySettings(JobSettings, InferenceSettings):
     drain_grace: float = Field(
         default=30.0, ge=0, description="seconds that calls in flight get to finish at shutdown"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="the least level to log"
-    )
-    log_format: Literal["json", "console"] = Field(default="json", description="how to write logs")
+
+    def plaintext_hops(self) -> list[str]:
+        """Callers too, unless they are spoken to with certificates."""
+        hops = super().plaintext_hops()
+        return hops if self.tls_certificate else [*hops, "callers (SEQWAY_TLS_CERTIFICATE)"]
+
+    @model_validator(mode="after")
+    def _check_authentication(self) -> Self:
+        if self.api_keys_file and len(self.api_key_pepper.get_secret_value()) < _LEAST_PEPPER:
+            raise ValueError(
+                f"SEQWAY_API_KEY_PEPPER must have {_LEAST_PEPPER} characters or more to go with"
+                " SEQWAY_API_KEYS_FILE"
+            )
+        if self.jwt_issuer and not self.jwt_audience:
+            raise ValueError("SEQWAY_JWT_AUDIENCE must be set to go with SEQWAY_JWT_ISSUER")
+        if (self.jwt_audience or self.jwt_jwks) and not self.jwt_issuer:
+            raise ValueError("SEQWAY_JWT_ISSUER must be set to go with the other SEQWAY_JWT_*")
+        return self
 
 
 def describe() -> str:

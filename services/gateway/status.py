@@ -8,6 +8,8 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
+from services.gateway.authentication.errors import AuthenticationError, ScopeError
+from services.gateway.quotas import QuotaError
 from services.inference.errors import (
     DeadlineError,
     InvalidRequestError,
@@ -33,6 +35,8 @@ _MOST_LINES = 10
 _MOST_LINE_CHARACTERS = 120
 
 _CODES: tuple[tuple[type[SeqwayError], grpc.StatusCode], ...] = (
+    (AuthenticationError, grpc.StatusCode.UNAUTHENTICATED),
+    (ScopeError, grpc.StatusCode.PERMISSION_DENIED),
     (InvalidRequestError, grpc.StatusCode.INVALID_ARGUMENT),
     (UnknownModelError, grpc.StatusCode.NOT_FOUND),
     (UnknownJobError, grpc.StatusCode.NOT_FOUND),
@@ -92,6 +96,11 @@ def _details(error: SeqwayError, message: str, request_id: str) -> list[any_pb2.
             field=error.field, description=message, reason=error.reason
         )
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
+    if isinstance(error, QuotaError):
+        violation = error_details_pb2.QuotaFailure.Violation(
+            subject=error.quota, description=message
+        )
+        details.append(error_details_pb2.QuotaFailure(violations=[violation]))
     if error.retry_delay is not None:
         delay = Duration()
         delay.FromMilliseconds(int(error.retry_delay * 1000))

@@ -8,8 +8,9 @@ from seqway.v1 import summarization_pb2, summarization_pb2_grpc
 
 from services.gateway.deadlines import deadline_of
 from services.gateway.messages.summarization import Request, job_of, stream_response, unary_response
-from services.gateway.metrics import FirstDelta
+from services.gateway.metrics import FirstDelta, note_account
 from services.gateway.validation import check_summarization
+from services.inference.account import Account
 from services.inference.settings import InferenceSettings
 from services.inference.summarizer import Summarizer, SummaryJob
 
@@ -27,7 +28,9 @@ class SummarizationServicer(summarization_pb2_grpc.SummarizationServiceServicer)
         self, request: summarization_pb2.SummarizeRequest, context: Context
     ) -> summarization_pb2.SummarizeResponse:
         """Answers when all texts are done."""
-        return unary_response(await self._summarizer.summarize(self._job(request, context)))
+        answer = await self._summarizer.summarize(self._job(request, context))
+        note_account(answer.account)
+        return unary_response(answer)
 
     async def StreamSummarize(  # type: ignore[override]  # noqa: N802
         self, request: summarization_pb2.StreamSummarizeRequest, context: Context
@@ -42,6 +45,8 @@ class SummarizationServicer(summarization_pb2_grpc.SummarizationServiceServicer)
             async for output in outputs:
                 await context.write(stream_response(output))
                 first.note()
+                if isinstance(output, Account):
+                    note_account(output)
 
     def _job(self, request: Request, context: Context) -> SummaryJob:
         check_summarization(request, self._settings)

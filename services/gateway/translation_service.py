@@ -8,8 +8,9 @@ from seqway.v1 import translation_pb2, translation_pb2_grpc
 
 from services.gateway.deadlines import deadline_of
 from services.gateway.messages.translation import Request, job_of, stream_response, unary_response
-from services.gateway.metrics import FirstDelta
+from services.gateway.metrics import FirstDelta, note_account
 from services.gateway.validation import check_translation
+from services.inference.account import Account
 from services.inference.settings import InferenceSettings
 from services.inference.translator import Job, Translator
 
@@ -27,7 +28,9 @@ class TranslationServicer(translation_pb2_grpc.TranslationServiceServicer):
         self, request: translation_pb2.TranslateRequest, context: Context
     ) -> translation_pb2.TranslateResponse:
         """Answers when all texts are done."""
-        return unary_response(await self._translator.translate(self._job(request, context)))
+        answer = await self._translator.translate(self._job(request, context))
+        note_account(answer.account)
+        return unary_response(answer)
 
     async def StreamTranslate(  # type: ignore[override]  # noqa: N802
         self, request: translation_pb2.StreamTranslateRequest, context: Context
@@ -42,6 +45,8 @@ class TranslationServicer(translation_pb2_grpc.TranslationServiceServicer):
             async for output in outputs:
                 await context.write(stream_response(output))
                 first.note()
+                if isinstance(output, Account):
+                    note_account(output)
 
     def _job(self, request: Request, context: Context) -> Job:
         check_translation(request, self._settings)

@@ -30,6 +30,11 @@ class Attempt(Row):
         """As the call asks for."""
         return self._generation
 
+    @property
+    def content(self) -> int:
+        """That of its digest."""
+        return self.digest.content
+
     def append(self, text: str) -> None:
         """Takes more of the summary."""
         self.digest.say(text)
@@ -63,6 +68,11 @@ class PartRow(Row):
     def generation(self) -> Generation:
         """As the model likes."""
         return self.digest.part_generation(self._summary.part)
+
+    @property
+    def content(self) -> int:
+        """That of its digest."""
+        return self.digest.content
 
     def append(self, text: str) -> None:
         """Takes more of the summary of the part."""

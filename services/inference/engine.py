@@ -21,8 +21,14 @@ class Reply:
 class Session(AbstractContextManager["Session"], Protocol):
     """The requests of one call; leaving it cancels those not released."""
 
-    def submit(self, texts: Sequence[str], generation: Generation) -> str:
-        """Sends texts, one row of the running batch each, and returns the request's id."""
+    def submit(
+        self, texts: Sequence[str], generation: Generation, traceparents: Sequence[str] = ()
+    ) -> str:
+        """Sends texts, one row of the running batch each, and returns the request's id.
+
+        `traceparents` are the spans that the rows are part of, "" for none; empty when there
+        are none at all.
+        """
         ...
 
     def release(self, request_id: str) -> None:
@@ -32,8 +38,8 @@ class Session(AbstractContextManager["Session"], Protocol):
     async def receive(self) -> Sequence[Reply]:
         """All that has arrived, at least one reply; waits for it.
 
-        Raises DeadlineError when the deadline has passed, TritonUnavailableError when the way to
-        the engine broke, ModelNotReadyError or ModelFailedError when the model failed.
+        A request that the engine lost or failed on ends with a `Lost`.  Raises DeadlineError when
+        the deadline has passed.
         """
         ...
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from services.inference.errors import ModelFailedError
+from services.inference.errors import ModelFailedError, SeqwayError
 
 
 class FinishReason(IntEnum):
@@ -93,7 +93,18 @@ class Ready:
     """The engine lives: the answer to a probe."""
 
 
-Event = Delta | End | TooLong | Refused | Ready
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Nothing more comes on the request, as the engine or the way to it broke.
+
+    `begun` tells that the engine may have been at work on it.
+    """
+
+    error: SeqwayError
+    begun: bool
+
+
+Event = Delta | End | TooLong | Refused | Ready | Lost
 
 
 def parse_events(payload: bytes) -> list[Event]:

@@ -53,6 +53,11 @@ class WindowRow(Row):
         general = self._reading.question.generation
         return replace(general, seed=row_seed(general.seed, self._start))
 
+    @property
+    def content(self) -> int:
+        """The only one: a call asks one question."""
+        return 0
+
     def append(self, text: str) -> None:
         """Takes more of the answer."""
         self._said += text

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from services.inference.account import Account
 from services.inference.engine import Engine, Reply, Session
@@ -12,9 +13,11 @@ from services.inference.errors import (
     ModelNotReadyError,
     SeqwayError,
 )
-from services.inference.events import Delta, End, Event, FinishReason, Refused, TooLong
+from services.inference.events import Delta, End, Event, FinishReason, Lost, Refused, TooLong
+from services.inference.recovery import Recovery, Transcript
 from services.inference.refusals import invalid_options
 from services.inference.settings import InferenceSettings
+from services.inference.tracing import ModelSpan
 from services.inference.window import Row, Window
 
 # The engine counts milliseconds on a clock of its own.
@@ -25,13 +28,21 @@ class Run:
     """Tells rows what the engine says about them, and keeps the account of the call."""
 
     def __init__(
-        self, session: Session, variant: str, deadline: float, settings: InferenceSettings
+        self,
+        session: Session,
+        variant: str,
+        deadline: float,
+        settings: InferenceSettings,
+        span: ModelSpan,
     ) -> None:
         self.account = Account(variant)
         self._session = session
         self._deadline = deadline
         self._retry_delay = settings.overload_retry_delay
-        self._window = Window(session, settings.max_segments_in_flight)
+        self._window = Window(session, settings.max_segments_in_flight, span)
+        self._recovery = Recovery(settings.triton_patience)
+        self._transcripts: dict[Row, Transcript] = {}
+        self._lost: set[str] = set()
 
     def add(self, rows: Iterable[Row]) -> None:
         """Adds rows, which the next step sends as there is room."""
@@ -42,22 +53,26 @@ class Run:
 
         Raises a SeqwayError when the call has failed.
         """
+        await self._recovery.pause()
         self._window.fill()
         replies = await self._session.receive()
         return list(dict.fromkeys(row for reply in replies for row in self._take(reply)))
 
     def _take(self, reply: Reply) -> Iterator[Row]:
         for event in reply.events:
+            if reply.request_id in self._lost:  # its rows are on their way again
+                return
             row = self._apply(reply.request_id, event)
             if row is not None:
                 yield row
-        if reply.final:
+        if reply.final and reply.request_id not in self._lost:
             self._window.close(reply.request_id)
 
     def _apply(self, request_id: str, event: Event) -> Row | None:
         if isinstance(event, Delta):
             row = self._window.row(request_id, event.index)
-            row.append(event.text)
+            self._recovery.progress()
+            row.append(self._transcripts.setdefault(row, Transcript()).add(event.text))
             self.account.note_token()
             return row
         if isinstance(event, End):
@@ -69,15 +84,31 @@ class Run:
             return row
         if isinstance(event, Refused):
             self._refuse(request_id, event)
+        if isinstance(event, Lost):
+            self._send_again(request_id, event)
         return None
 
-    def _end(self, request_id: str, end: End) -> Row:
+    def _send_again(self, request_id: str, lost: Lost) -> None:
+        """Has the rows of a lost request wait for the next `fill`; raises when that is no use."""
+        self._recovery.lose(lost)
+        self._lost.add(request_id)
+        rows = self._window.take_back(request_id)
+        for row in rows:
+            if row in self._transcripts:
+                self._transcripts[row].restart()
+        self._window.add_first(rows)
+
+    def _end(self, request_id: str, end: End) -> Row | None:
         if end.finish_reason is FinishReason.CANCELLED:
-            raise self._cancelled()
+            self._send_again(request_id, Lost(self._cancelled(), begun=True))
+            return None
         if end.finish_reason is FinishReason.ERROR:
             raise ModelFailedError("the model failed on a part of the text")
         row = self._window.row(request_id, end.index)
         self._window.settle(request_id, end.index)
+        self._recovery.progress()
+        if transcript := self._transcripts.pop(row, None):
+            end = replace(end, text=transcript.add(end.text, ends=True))
         row.finish(end)
         self.account.note_end(end)
         return row
@@ -102,5 +133,9 @@ def running(
     engine: Engine, variant: str, deadline: float, settings: InferenceSettings
 ) -> Iterator[Run]:
     """A run in a session of its own; leaving it cancels what the engine still does."""
-    with engine.open(variant, deadline) as session:
-        yield Run(session, variant, deadline, settings)
+    with ModelSpan(variant) as span, engine.open(variant, deadline) as session:
+        run = Run(session, variant, deadline, settings, span)
+        try:
+            yield run
+        finally:
+            span.note(run.account)

@@ -52,6 +52,11 @@ class Sentence(Row):
         """Asks for the alignment where `render` needs it."""
         return self._generation
 
+    @property
+    def content(self) -> int:
+        """That of its document."""
+        return self.document.content
+
     def append(self, text: str) -> None:
         """Takes more of the translation."""
         if self.segment.is_plain:

@@ -1,17 +1,30 @@
 """Settings of inference, read from `SEQWAY_*` environment variables."""
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from typing import Self
+
+from pydantic import Field, FilePath, model_validator
+
+from services.process.certificates import Certificates, check_pair
+from services.process.environment import EnvironmentSettings
 
 
-class InferenceSettings(BaseSettings):
+class InferenceSettings(EnvironmentSettings):
     """How texts are limited, cut and sent to Triton."""
 
-    model_config = SettingsConfigDict(env_prefix="SEQWAY_", frozen=True, extra="ignore")
-
     triton_url: str = Field(
-        default="localhost:8001", description="host:port of Triton's gRPC endpoint"
+        default="localhost:8001",
+        description="host:port of Triton's gRPC endpoint; dns:///name:port spreads streams and"
+        " requests over all Tritons behind a name",
     )
+    triton_tls_ca: FilePath | None = Field(
+        default=None,
+        description="PEM file of the authorities that Triton's certificate comes from; without it"
+        " Triton is spoken to in plaintext",
+    )
+    triton_tls_certificate: FilePath | None = Field(
+        default=None, description="PEM file of the certificate to show to Triton"
+    )
+    triton_tls_key: FilePath | None = Field(default=None, description="PEM file of its key")
     triton_streams: int = Field(
         default=4, ge=1, le=64, description="long-lived Triton streams that all calls share"
     )
@@ -67,8 +80,33 @@ class InferenceSettings(BaseSettings):
         gt=0,
         description="seconds after which a model that does not answer counts as dead",
     )
+    triton_patience: float = Field(
+        default=30.0,
+        ge=0,
+        description="seconds that a call under way waits for Triton, or the process of its model,"
+        " to come back, and is then done again from where it was",
+    )
     encoder_patience: float = Field(
         default=30.0,
         gt=0,
         description="the same for an encoder that has texts to read, behind which probes wait",
     )
+
+    @property
+    def triton_certificates(self) -> Certificates | None:
+        """How to speak to Triton; None in plaintext."""
+        if self.triton_tls_ca is None:
+            return None
+        return Certificates(self.triton_tls_ca, self.triton_tls_certificate, self.triton_tls_key)
+
+    def plaintext_hops(self) -> list[str]:
+        """Triton, unless its authorities are named."""
+        hops = super().plaintext_hops()
+        return hops if self.triton_tls_ca else [*hops, "Triton (SEQWAY_TRITON_TLS_CA)"]
+
+    @model_validator(mode="after")
+    def _check_triton_tls(self) -> Self:
+        check_pair("SEQWAY_TRITON_TLS", self.triton_tls_certificate, self.triton_tls_key)
+        if self.triton_tls_certificate is not None and self.triton_tls_ca is None:
+            raise ValueError("SEQWAY_TRITON_TLS_CA is not set: without it there is no TLS")
+        return self

@@ -15,6 +15,7 @@ from services.inference.markup import GlossaryEntry, Terms, parse
 from services.inference.run import running
 from services.inference.sentence import Sentence
 from services.inference.settings import InferenceSettings
+from services.inference.tracing import tracer
 
 # Characters from which on cutting a call into sentences would hold up other calls.
 _LONG_CALL = 8192
@@ -110,11 +111,15 @@ async def _documents(job: Job, generation: Generation) -> list[Document]:
     """The contents, cut into sentences; in a thread when that takes long."""
 
     def cut() -> list[Document]:
-        terms = Terms(job.do_not_translate, job.glossary)
-        return [
-            Document(content, parse(text, job.mime_type, job.source, terms), generation)
-            for content, text in enumerate(job.contents)
-        ]
+        with tracer.start_as_current_span("cut") as span:
+            terms = Terms(job.do_not_translate, job.glossary)
+            documents = [
+                Document(content, parse(text, job.mime_type, job.source, terms), generation)
+                for content, text in enumerate(job.contents)
+            ]
+            span.set_attribute("seqway.contents", len(documents))
+            span.set_attribute("seqway.segments", sum(len(each.rows) for each in documents))
+            return documents
 
     looked_for = (entry.source_term for entry in job.glossary)
     if sum(map(len, chain(job.contents, job.do_not_translate, looked_for))) > _LONG_CALL:

@@ -9,6 +9,7 @@ from services.inference.engine import Session
 from services.inference.errors import ModelFailedError, OverloadedError
 from services.inference.events import End, TooLong
 from services.inference.generation import Generation
+from services.inference.tracing import ModelSpan
 
 
 class Row(Protocol):
@@ -22,6 +23,11 @@ class Row(Protocol):
     @property
     def generation(self) -> Generation:
         """How it generates."""
+        ...
+
+    @property
+    def content(self) -> int:
+        """Which of the call's contents it is for."""
         ...
 
     def append(self, text: str) -> None:
@@ -48,8 +54,9 @@ class _Request:
 class Window:
     """Bounds how many rows of one call are with the engine, so no document floods its queue."""
 
-    def __init__(self, session: Session, size: int) -> None:
+    def __init__(self, session: Session, size: int, span: ModelSpan) -> None:
         self._session = session
+        self._span = span
         self._waiting: deque[Row] = deque()
         self._requests: dict[str, _Request] = {}
         self._in_flight = 0
@@ -102,14 +109,19 @@ class Window:
 
         OverloadedError when it has none.
         """
-        request = self._requests.pop(request_id)
-        self._session.release(request_id)
-        rows = [row for row in request.rows if row is not None]
-        self._in_flight -= len(rows)
+        rows = self.take_back(request_id)
         if not self._in_flight:
             raise OverloadedError(message, retry_delay=retry_delay)
         self._size = self._in_flight
         self.add_first(rows)
+
+    def take_back(self, request_id: str) -> list[Row]:
+        """The rows of a request that are not settled, which is done with."""
+        request = self._requests.pop(request_id, None)
+        self._session.release(request_id)
+        rows = [row for row in request.rows if row is not None] if request else []
+        self._in_flight -= len(rows)
+        return rows
 
     def close(self, request_id: str) -> None:
         """Notes the final response; ModelFailedError when a row of the request has no end."""
@@ -117,6 +129,7 @@ class Window:
             raise ModelFailedError("the engine closed a request before its texts were done")
 
     def _send(self, rows: list[Row], generation: Generation) -> None:
-        request_id = self._session.submit([row.text for row in rows], generation)
+        traceparents = self._span.traceparents([row.content for row in rows])
+        request_id = self._session.submit([row.text for row in rows], generation, traceparents)
         self._requests[request_id] = _Request(list(rows), len(rows))
         self._in_flight += len(rows)

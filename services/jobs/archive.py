@@ -134,6 +134,13 @@ class Archive:
         for key in self.store.keys(layout.ACTIVE):
             yield layout.job_of(key)
 
+    def active_of(self, tenant: str) -> Iterator[str]:
+        """Those of a tenant."""
+        for job in self.active():
+            data = self.store.get(layout.active(job))
+            if data is not None and ACTIVES.decode(data).tenant == tenant:
+                yield job
+
     def active_since(self, job: str) -> float | None:
         """When a job was marked; None when it is not."""
         data = self.store.get(layout.active(job))

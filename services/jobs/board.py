@@ -29,7 +29,17 @@ from redis.retry import Retry
 from services.jobs.errors import QueueUnavailableError
 
 _PREFIX = "seqway:"
-_SCRIPTS = ("announce", "dispatch", "put_back", "acquire", "renew", "release", "sweep", "memo")
+_SCRIPTS = (
+    "announce",
+    "dispatch",
+    "put_back",
+    "acquire",
+    "renew",
+    "release",
+    "sweep",
+    "memo",
+    "load",
+)
 _ANNOUNCED_AT_ONCE = 1000
 
 
@@ -49,6 +59,21 @@ class Ticket:
 
     def __str__(self) -> str:
         return f"{self.job}/{self.run}/{self.chunk}"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much there is to do; chunks that are out are queued at workers or run.
+
+    Redis's memory is in bytes; a limit of 0 means that there is none.
+    """
+
+    pending: int
+    out: int
+    jobs: int
+    tenants: int
+    memory: int
+    memory_limit: int
 
 
 class Board:
@@ -130,12 +155,13 @@ class Board:
         members = [*waiting, *(each for each in out if each.startswith(f"{job}/"))]
         return {Ticket.parse(member) for member in members}
 
-    def sizes(self) -> tuple[int, int]:
-        """How many jobs have chunks that wait, and how many chunks are out."""
+    def load(self) -> Load:
+        """How much there is to do: one script and one INFO, whatever the number of chunks."""
+        pending, out, jobs, tenants = map(int, self._run("load"))
         with _faults():
-            tenants = self._redis.zrange(_key("tenants"), 0, -1)
-            jobs = sum(self._redis.zcard(_key("ready", tenant)) for tenant in tenants)
-            return jobs, int(self._redis.zcard(_key("out")))
+            memory = self._redis.info("memory")
+        limit = int(memory.get("maxmemory", 0))
+        return Load(pending, out, jobs, tenants, int(memory["used_memory"]), limit)
 
     def forget(self, tenant: str, job: str) -> None:
         """Drops what is known of a job; what is out ends by itself."""

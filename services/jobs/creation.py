@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
+from services.inference.tracing import traceparent_of
 from services.jobs import layout
 from services.jobs.archive import Archive
 from services.jobs.chunks import chunked
@@ -91,6 +92,7 @@ class Creator:
             request_id=order.request_id,
             labels=order.labels,
             priority=order.priority,
+            traceparent=traceparent_of(),
         )
 
     def _commit(self, record: JobRecord) -> JobRecord:

@@ -9,10 +9,12 @@ from services.inference.errors import UnavailableError
 from services.jobs import layout
 from services.jobs.archive import Archive, Run
 from services.jobs.board import Board
+from services.jobs.observing import Observer
 from services.jobs.progress import Counter
 from services.jobs.records import FINALS, FinalRecord, Status
 from services.jobs.results import encode, line_of, raw_lines
 from services.jobs.running import stopped
+from services.jobs.tracing import work_span
 
 logger = structlog.get_logger(__name__)
 
@@ -20,11 +22,14 @@ logger = structlog.get_logger(__name__)
 class Finisher:
     """Safe to run twice, also at once: each step is written once, or the same each time."""
 
-    def __init__(self, archive: Archive, board: Board, counter: Counter) -> None:
+    def __init__(
+        self, archive: Archive, board: Board, counter: Counter, observer: Observer | None = None
+    ) -> None:
         self._archive = archive
         self._store = archive.store
         self._board = board
         self._counter = counter
+        self._observer = observer or Observer()
 
     def finish(self, run: Run) -> bool:
         """Ends the run if all is done, or it was stopped; tells whether it has ended."""
@@ -33,8 +38,9 @@ class Finisher:
                 self._close_rest(run)
             if len(self._archive.done(run)) < len(run.run.chunks):
                 return False
-            self._write_files(run)
-            self._record(run)
+            with work_span("finish", run):
+                self._write_files(run)
+                self._record(run)
         self._forget(run)
         return True
 
@@ -83,7 +89,13 @@ class Finisher:
         )
         self._store.create(layout.expiring(final.delete, run.record.id), b"")
         if self._store.create(run.layout.final, FINALS.encode(final)):
-            logger.info("a job has ended", job_id=run.record.id, state=final.state.value)
+            self._observer.job_ended(final.state.value)
+            logger.info(
+                "a job has ended",
+                job_id=run.record.id,
+                tenant=run.record.tenant,
+                state=final.state.value,
+            )
 
     def _forget(self, run: Run) -> None:
         self._store.delete(layout.active(run.record.id))

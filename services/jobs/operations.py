@@ -45,6 +45,16 @@ class Operations:
                 return found, key.rpartition("/")[2] if key != keys[-1] else ""
         return found, ""
 
+    def queued_lines(self, tenant: str) -> int:
+        """The lines of a tenant's jobs that are not done; looks at its jobs that have not ended."""
+        return sum(self._pending(job) for job in self._archive.active_of(tenant))
+
+    def _pending(self, job: str) -> int:
+        run = self._archive.current(job)
+        if run is None or self._archive.final(run) is not None:
+            return 0
+        return run.record.total - self._counter.count(run).done
+
     def cancel(self, tenant: str, job: str) -> Progress:
         """Asks for the end of a job; one that has ended stays as it is."""
         run = self._archive.of_tenant(job, tenant)

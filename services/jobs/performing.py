@@ -34,6 +34,7 @@ from services.jobs.tasks import (
     Task,
     TranslationTask,
 )
+from services.jobs.tracing import contents_of
 
 # It is not the texts' fault, and another time it may go well.
 TRANSIENT = (
@@ -90,7 +91,8 @@ class Performer:
         while pending:
             group = pending.pop()
             try:
-                await call(group, deadline, done)
+                with contents_of([item.index for item in group]):
+                    await call(group, deadline, done)
             except TRANSIENT:
                 raise
             except SeqwayError as error:
@@ -173,7 +175,8 @@ class Performer:
         async def one(item: Item) -> None:
             async with room:
                 try:
-                    done[item.index] = await self._answer(task, item, deadline)
+                    with contents_of([item.index]):
+                        done[item.index] = await self._answer(task, item, deadline)
                 except TRANSIENT:
                     raise
                 except SeqwayError as error:

@@ -1,4 +1,4 @@
-"""The messages between processes: wake-ups with ids only, over Celery.
+"""The messages between processes: wake-ups with ids only, and who sent them, over Celery.
 
 What is known to lose or repeat messages, and why each setting is what it is, is in
 docs/operations.md.  Nothing depends on a message: the store and the reconciler do.
@@ -11,6 +11,7 @@ import kombu.exceptions
 import redis
 from celery import Celery
 
+from services.inference.tracing import traceparent_of
 from services.jobs.board import Ticket
 from services.jobs.errors import QueueUnavailableError
 from services.jobs.settings import JobSettings
@@ -23,7 +24,7 @@ FINISH_TASK = "seqway.finish_job"
 
 def celery_app(settings: JobSettings) -> Celery:
     """An app over the Redis of the settings; workers register their tasks on it."""
-    app = Celery("seqway", broker=settings.redis_url, set_as_current=False)
+    app = Celery("seqway", broker=settings.redis_address, set_as_current=False)
     timeout = settings.redis_timeout
     # Counts from delivery, so a chunk that waits out Triton must fit; the reconciler is quicker.
     visibility = 4 * (settings.chunk_timeout + settings.chunk_patience)
@@ -79,7 +80,14 @@ class Queue:
 
     def _send(self, task: str, queue: str, *arguments: str | int) -> None:
         with _faults():
-            self._app.send_task(task, args=arguments, queue=queue, retry=False, ignore_result=True)
+            self._app.send_task(
+                task,
+                args=arguments,
+                queue=queue,
+                retry=False,
+                ignore_result=True,
+                headers={"traceparent": traceparent} if (traceparent := traceparent_of()) else None,
+            )
 
 
 @contextmanager

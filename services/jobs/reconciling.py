@@ -5,6 +5,7 @@ between two steps.  Safe to run by several processes at once.
 """
 
 import time
+from collections import Counter
 
 import structlog
 
@@ -14,7 +15,9 @@ from services.jobs.archive import Archive, Run
 from services.jobs.board import Board
 from services.jobs.feeding import Feeder
 from services.jobs.finishing import Finisher
+from services.jobs.observing import Observer
 from services.jobs.operations import remove
+from services.jobs.records import State
 from services.jobs.settings import JobSettings
 
 logger = structlog.get_logger(__name__)
@@ -30,6 +33,7 @@ class Reconciler:
         feeder: Feeder,
         finisher: Finisher,
         settings: JobSettings,
+        observer: Observer | None = None,
     ) -> None:
         self._archive = archive
         self._store = archive.store
@@ -37,35 +41,47 @@ class Reconciler:
         self._feeder = feeder
         self._finisher = finisher
         self._settings = settings
+        self._observer = observer or Observer()
 
     def reconcile(self) -> None:
         """Looks once; what fails for one job is logged, and the others are looked at."""
+        began = time.perf_counter()
+        states: Counter[str] = Counter()
         lost = self._board.sweep()
         if lost:
+            self._observer.leases_lost(len(lost))
             logger.warning("chunks were lost", chunks=[str(ticket) for ticket in lost])
         for job in list(self._archive.active()):
             try:
-                self._look(job)
+                if state := self._look(job):
+                    states[state.value] += 1
             except UnavailableError as error:
                 logger.warning("a job could not be looked at", job_id=job, error=str(error))
         self._feeder.feed()
         self._remove_expired()
+        self._observer.looked(states, time.perf_counter() - began)
 
-    def _look(self, job: str) -> None:
+    def _look(self, job: str) -> State | None:
+        """Brings a job forward; its state, None when it has ended or is none yet."""
         run = self._archive.current(job)
         if run is None:
             self._remove_leftover(job)
         elif not self._finisher.finish(run):
-            self._restore(run)
+            return State.RUNNING if self._restore(run) else State.QUEUED
+        return None
 
-    def _restore(self, run: Run) -> None:
-        """Has the chunks wait again of which neither the store nor Redis knows anything."""
+    def _restore(self, run: Run) -> int:
+        """Has the chunks wait again of which neither the store nor Redis knows anything.
+
+        Returns how many are done.
+        """
         known = {t.chunk for t in self._board.known(run.record.id) if t.run == run.run.number}
         done = self._archive.done(run)
         missing = [c for c in run.run.chunks if c not in known and c not in done]
         if missing:
             logger.info("chunks are queued", job_id=run.record.id, chunks=len(missing))
             self._feeder.announce(run, missing)
+        return len(done)
 
     def _remove_leftover(self, job: str) -> None:
         """An upload that never became a job."""

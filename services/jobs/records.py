@@ -78,6 +78,7 @@ class JobRecord:
     """A job as it was accepted.  Times are seconds since the epoch.
 
     `sizes` are the numbers of lines of its chunks; `upload` names the folder with the input.
+    `traceparent` is the span of the call that made it, in W3C's form.
     """
 
     id: str
@@ -92,6 +93,7 @@ class JobRecord:
     request_id: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     priority: Priority = Priority.NORMAL
+    traceparent: str = ""
 
     @property
     def total(self) -> int:

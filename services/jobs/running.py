@@ -1,6 +1,8 @@
 """Runs one chunk: lease, attempts, answers, one commit."""
 
 import secrets
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
@@ -9,18 +11,21 @@ import structlog
 import tenacity
 
 from services.inference.errors import DeadlineError, SeqwayError, UnavailableError
+from services.inference.tracing import tracer
 from services.jobs.archive import Archive, Run
 from services.jobs.board import Board, Ticket
 from services.jobs.errors import StoreUnavailableError
 from services.jobs.heartbeat import Halt, Heartbeat
 from services.jobs.items import Item
 from services.jobs.memo import Memo
+from services.jobs.observing import ChunkOutcome, Observer
 from services.jobs.pieces import Piece, attempt_name, failed_attempts, pieces
 from services.jobs.records import Status
 from services.jobs.recurrence import text_id
 from services.jobs.results import Line, Outcome, decode, encode, line_of
 from services.jobs.settings import JobSettings
 from services.jobs.tasks import Task
+from services.jobs.tracing import LineSpans, work_span
 
 logger = structlog.get_logger(__name__)
 
@@ -67,6 +72,7 @@ class ChunkRunner:
         memo: Memo,
         inference: Inference,
         settings: JobSettings,
+        observer: Observer | None = None,
     ) -> None:
         self._archive = archive
         self._store = archive.store
@@ -74,30 +80,54 @@ class ChunkRunner:
         self._memo = memo
         self._inference = inference
         self._settings = settings
+        self._observer = observer or Observer()
+        self._outcome = ChunkOutcome.FAILED
 
     def run(self, ticket: Ticket) -> bool:
         """Runs a chunk if nobody else does; tells whether its job may have ended.
 
         A chunk that could not be done waits again.
         """
+        began, self._outcome = time.perf_counter(), ChunkOutcome.FAILED
+        try:
+            return self._run(ticket)
+        finally:
+            self._observer.chunk(self._outcome, time.perf_counter() - began)
+
+    def _run(self, ticket: Ticket) -> bool:
         token = secrets.token_hex(8)
-        lease = self._settings.chunk_lease
-        if not self._acquire(ticket, token, lease):
+        if not self._acquire(ticket, token, self._settings.chunk_lease):
+            self._outcome = ChunkOutcome.SKIPPED
             return False
         run = self._archive.run(ticket.job, ticket.run)
         if run is None or not self._is_open(run, ticket.chunk):
+            self._outcome = ChunkOutcome.SKIPPED
             return self._release(ticket, token)
+        record = run.record
+        with structlog.contextvars.bound_contextvars(
+            tenant=record.tenant, request_id=record.request_id
+        ):
+            return self._run_leased(run, ticket, token)
+
+    def _run_leased(self, run: Run, ticket: Ticket, token: str) -> bool:
+        lease = self._settings.chunk_lease
         try:
             if self._is_paused(ticket.job):
                 raise GiveBackError("its job has paused since the chunk was queued")
-            with Heartbeat(self._board, self._archive, run, ticket, token, lease) as heartbeat:
-                _Chunk(self, run, ticket.chunk, token, heartbeat).work()
+            with (
+                work_span("chunk", run, chunk=ticket.chunk, lines=run.record.sizes[ticket.chunk]),
+                Heartbeat(self._board, self._archive, run, ticket, token, lease) as heartbeat,
+            ):
+                done = _Chunk(self, run, ticket.chunk, token, heartbeat).work()
+            self._outcome = ChunkOutcome.DONE if done else ChunkOutcome.LOST
         except GiveBackError as error:
             logger.info("a chunk is given back", error=str(error))
+            self._outcome = ChunkOutcome.GIVEN_BACK
             self._give_back(run, ticket, token)
             return False
         except UnavailableError as error:
             logger.warning("a job pauses, and a chunk is given back", error=str(error))
+            self._outcome = ChunkOutcome.PAUSED
             self._pause(ticket.job)
             self._give_back(run, ticket, token)
             return False
@@ -138,9 +168,9 @@ class ChunkRunner:
             logger.warning("the job does not pause", error=str(error))
 
     @property
-    def parts(self) -> tuple[Archive, Memo, Inference, JobSettings]:
+    def parts(self) -> tuple[Archive, Memo, Inference, JobSettings, Observer]:
         """What a chunk works with."""
-        return self._archive, self._memo, self._inference, self._settings
+        return self._archive, self._memo, self._inference, self._settings, self._observer
 
 
 class _Chunk:
@@ -149,7 +179,7 @@ class _Chunk:
     def __init__(
         self, runner: ChunkRunner, run: Run, chunk: int, token: str, heartbeat: Heartbeat
     ) -> None:
-        self._archive, self._memo, self._inference, self._settings = runner.parts
+        self._archive, self._memo, self._inference, self._settings, self._observer = runner.parts
         self._store = self._archive.store
         self._run = run
         self._chunk = chunk
@@ -157,19 +187,23 @@ class _Chunk:
         self._heartbeat = heartbeat
         self._attempt = 0
         self._has_failed = False
+        self._spans = LineSpans()
+        self._is_halved = False
 
-    def work(self) -> None:
-        """Answers what is to be answered, and commits."""
+    def work(self) -> bool:
+        """Answers what is to be answered, and commits; False when the lease was lost before."""
         items = self._archive.items(self._run, self._chunk)
         before = self._kept()
         todo = [item for item in items if item.index not in before]
         done: dict[int, Outcome] = {}
         if self._heartbeat.look() is None:
             done = self._recalled(todo)
+            self._spans.recalled(todo, done)
             self._answer(todo, done)
         if self._heartbeat.look() is Halt.LOST:
-            return
+            return False
         self._commit(items, before, done)
+        return True
 
     def _kept(self) -> dict[int, Line]:
         """What an earlier run has done well."""
@@ -181,6 +215,7 @@ class _Chunk:
     def _recalled(self, items: Sequence[Item]) -> dict[int, Outcome]:
         ids = {text_id(item): item for item in items}
         known = self._memo.recall(self._run, list(ids))
+        self._observer.recalled(len(known), len(ids) - len(known))
         return {item.index: known[text] for item in items if (text := text_id(item)) in known}
 
     def _answer(self, items: Sequence[Item], done: dict[int, Outcome]) -> None:
@@ -191,6 +226,7 @@ class _Chunk:
             keys = self._store.keys(self._run.layout.attempts(self._chunk))
             attempts = failed_attempts(keys)
             plan = list(pieces(len(unique), attempts, self._settings.chunk_attempts))
+            self._note_halved(plan)
             self._load(plan, done)
             rest = [
                 piece
@@ -207,8 +243,14 @@ class _Chunk:
         )
         for item in items:
             first = firsts[text_id(item)].index
-            if first in done:
+            if first in done and item.index not in done:
                 done[item.index] = done[first]
+                self._spans.repeated(item, first, done[first])
+
+    def _note_halved(self, plan: Sequence[Piece]) -> None:
+        if len(plan) > 1 and not self._is_halved:
+            self._is_halved = True
+            self._observer.halved()
 
     def _load(self, plan: Sequence[Piece], done: Done) -> None:
         """What earlier attempts at a chunk that is halved have done."""
@@ -232,12 +274,12 @@ class _Chunk:
             self._wait_ready()
             todo = [item for item in items if item.index not in done]
             self._attempt += 1
-            with self._attempting(piece):
+            with self._attempting(piece), self._spans.answering(todo, done) as noting:
                 self._inference.perform(
                     self._run.record.task,
                     todo,
                     self._settings.chunk_timeout,
-                    done,
+                    noting,
                     self._heartbeat.on_halt,
                 )
         if halved and all(item.index in done for item in items):
@@ -258,6 +300,7 @@ class _Chunk:
             pass
         except (UnavailableError, DeadlineError) as error:
             suspect = self._has_failed = True
+            self._observer.attempt_failed()
             logger.warning("an attempt failed", piece=piece.name, error=str(error))
         except SeqwayError as error:
             logger.warning("an attempt could not begin", piece=piece.name, error=str(error))
@@ -297,10 +340,12 @@ class _Chunk:
             done.update((item.index, stopped(status)) for item in missing)
         lines = [before.get(item.index) or line_of(item, done[item.index]) for item in items]
         data = encode(lines, run=self._run.run.number, worker=self._token)
-        self._store_result(data)
+        if self._store_result(data):
+            fresh = [line for line in lines if line["index"] not in before]
+            self._observer.lines(Counter(line["status"] for line in fresh))
 
-    def _store_result(self, data: bytes) -> None:
-        """Waits for the store, since the work is done."""
+    def _store_result(self, data: bytes) -> bool:
+        """Waits for the store, since the work is done; False when a result was there already."""
 
         def pause(seconds: float) -> None:
             self._heartbeat.wait(seconds)
@@ -312,8 +357,10 @@ class _Chunk:
             sleep=pause,
             reraise=True,
         )
-        if not retrying(self._store.create, self._run.layout.result(self._chunk), data):
-            logger.info("a result was there already", chunk=self._chunk)
+        with tracer.start_as_current_span("commit"):
+            is_new = retrying(self._store.create, self._run.layout.result(self._chunk), data)
+        logger.info("a chunk is done" if is_new else "a result was there already")
+        return is_new
 
 
 def stopped(status: Status) -> Outcome:

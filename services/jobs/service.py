@@ -25,7 +25,7 @@ class Jobs:
         self.counter = Counter(self.archive)
         self.creator = Creator(self.archive, settings)
         self.operations = Operations(self.archive, self.counter)
-        self._board = Board(settings.redis_url, settings.redis_timeout, settings.tenant_weights)
+        self._board = Board(settings.redis_address, settings.redis_timeout, settings.tenant_weights)
         self._queue = Queue(celery_app(settings))
         self._feeder = Feeder(self._board, self._queue, settings)
 

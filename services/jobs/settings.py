@@ -1,13 +1,17 @@
 """Settings of batch jobs, read from `SEQWAY_*` environment variables."""
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+import os
+from typing import Self
+from urllib.parse import urlencode
+
+from pydantic import Field, FilePath, model_validator
+
+from services.process.certificates import check_pair
+from services.process.environment import EnvironmentSettings
 
 
-class JobSettings(BaseSettings):
+class JobSettings(EnvironmentSettings):
     """Where jobs are kept and queued, and how they are cut and run."""
-
-    model_config = SettingsConfigDict(env_prefix="SEQWAY_", frozen=True, extra="ignore")
 
     job_store: str = Field(
         default="",
@@ -15,8 +19,18 @@ class JobSettings(BaseSettings):
         " empty turns batch jobs off",
     )
     redis_url: str = Field(
-        default="redis://127.0.0.1:6379/0", description="the Redis server that queues chunks"
+        default="redis://127.0.0.1:6379/0",
+        description="the Redis server that queues chunks; rediss:// speaks TLS",
     )
+    redis_tls_ca: FilePath | None = Field(
+        default=None,
+        description="PEM file of the authorities that Redis' certificate comes from; without it"
+        " those of the machine",
+    )
+    redis_tls_certificate: FilePath | None = Field(
+        default=None, description="PEM file of the certificate to show to Redis"
+    )
+    redis_tls_key: FilePath | None = Field(default=None, description="PEM file of its key")
     job_input_uris: tuple[str, ...] = Field(
         default=(),
         description="prefixes of the URIs that jobs may read their input from (JSON array)",
@@ -86,3 +100,33 @@ class JobSettings(BaseSettings):
     redis_timeout: float = Field(
         default=5.0, gt=0, description="seconds after which Redis counts as away"
     )
+
+    @property
+    def redis_address(self) -> str:
+        """The URL with the files of TLS, in the form that redis-py and kombu both read."""
+        files = {
+            "ssl_ca_certs": self.redis_tls_ca,
+            "ssl_certfile": self.redis_tls_certificate,
+            "ssl_keyfile": self.redis_tls_key,
+        }
+        query = urlencode({name: str(file) for name, file in files.items() if file is not None})
+        if not query:
+            return self.redis_url
+        return f"{self.redis_url}{'&' if '?' in self.redis_url else '?'}{query}"
+
+    def plaintext_hops(self) -> list[str]:
+        """Redis and the store, where there are jobs."""
+        hops = super().plaintext_hops()
+        if self.job_store and not self.redis_url.startswith("rediss://"):
+            hops.append("Redis (SEQWAY_REDIS_URL)")
+        endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+        if self.job_store.startswith("s3:") and endpoint.startswith("http://"):
+            hops.append("the object store (AWS_ENDPOINT_URL)")
+        return hops
+
+    @model_validator(mode="after")
+    def _check_redis_tls(self) -> Self:
+        check_pair("SEQWAY_REDIS_TLS", self.redis_tls_certificate, self.redis_tls_key)
+        if self.redis_tls_ca is not None and not self.redis_url.startswith("rediss://"):
+            raise ValueError("SEQWAY_REDIS_TLS_CA is set, but SEQWAY_REDIS_URL is not rediss://")
+        return self

@@ -28,6 +28,7 @@ from deploy.local.running import running_full_stack
 from deploy.local.settings import StackSettings
 from services.inference.events import End
 from services.inference.generation import Generation
+from services.inference.settings import InferenceSettings
 from services.inference.triton.engine import TritonEngine
 
 ROOT = Path(__file__).parents[2]
@@ -178,7 +179,7 @@ PROCESSES = ("gateway", "worker", "controller")
 
 async def direct_speed(address: str, texts: list[str]) -> float:
     """Texts a second of a client that has a full window at Triton all the time."""
-    engine = TritonEngine(address, 4, 30)
+    engine = TritonEngine(InferenceSettings(triton_url=address))
     generation = Generation(priority="bulk", source_language="en", target_language="fr")
     left = list(reversed(texts))
     open_requests: dict[str, int] = {}

@@ -8,7 +8,6 @@ from pydantic_settings import BaseSettings
 
 from services.gateway.settings import GatewaySettings
 from tests.deploy.bundle import Bundle
-from tests.deploy.policies.planned import PLANNED
 from tests.deploy.rendering import ROOT, overlay_objects
 from workers.settings import WorkerSettings
 
@@ -32,7 +31,7 @@ def test_a_service_has_few_rights_and_bounds(name: str) -> None:
 
 @pytest.mark.parametrize("name", _CLASSES)
 def test_the_settings_of_a_service_exist(name: str) -> None:
-    known = {f"SEQWAY_{one.upper()}" for one in _CLASSES[name].model_fields} | PLANNED
+    known = {f"SEQWAY_{one.upper()}" for one in _CLASSES[name].model_fields}
     assert set(SERVICES[name]["environment"]) <= known
 
 

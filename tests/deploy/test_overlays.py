@@ -47,8 +47,8 @@ def test_every_overlay_and_component_is_tested() -> None:
     overlays = {path.parent.name for path in KUBERNETES.glob("overlays/*/kustomization.yaml")}
     components = {path.parent.name for path in KUBERNETES.glob("components/*/kustomization.yaml")}
     assert overlays == set(OVERLAYS)
-    # `gpu` is part of the overlays for GPUs.
-    assert components == {one for choice in CHOICES for one in choice} | {"gpu"}
+    # These two are part of the overlays for GPUs.
+    assert components == {one for choice in CHOICES for one in choice} | {"api-keys", "gpu"}
 
 
 def test_the_loader_validates_and_can_write_where_triton_reads() -> None:

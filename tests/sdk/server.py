@@ -4,8 +4,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
+from grpc_health.v1.health import HealthServicer  # type: ignore[import-untyped]
 from seqway.v1.classification_pb2_grpc import add_ClassificationServiceServicer_to_server
 from seqway.v1.job_pb2_grpc import add_JobServiceServicer_to_server
 from seqway.v1.model_pb2_grpc import add_ModelServiceServicer_to_server
@@ -30,19 +33,47 @@ class FakeServer:
     question_answering: FakeQuestionAnswering = field(default_factory=FakeQuestionAnswering)
     jobs: FakeJobs = field(default_factory=FakeJobs)
     models: FakeModels = field(default_factory=FakeModels)
+    health: HealthServicer = field(default_factory=HealthServicer)
+    metadata: list[dict[str, str]] = field(default_factory=list)
+
+    def serve(self, *services: str, serving: bool = True) -> None:
+        """Tells how services stand; the empty name, known from the start, is the whole."""
+        states = health_pb2.HealthCheckResponse
+        for service in services:
+            self.health.set(service, states.SERVING if serving else states.NOT_SERVING)
+
+
+class _Listener(grpc.ServerInterceptor):
+    """Notes the metadata of each call."""
+
+    def __init__(self, heard: list[dict[str, str]]) -> None:
+        self._heard = heard
+
+    def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        self._heard.append(dict(handler_call_details.invocation_metadata))
+        return continuation(handler_call_details)
 
 
 @contextmanager
-def running_server() -> Iterator[FakeServer]:
-    running = grpc.server(ThreadPoolExecutor(max_workers=8))
+def running_server(credentials: grpc.ServerCredentials | None = None) -> Iterator[FakeServer]:
     fakes = FakeServer()
+    running = grpc.server(
+        ThreadPoolExecutor(max_workers=8), interceptors=[_Listener(fakes.metadata)]
+    )
     add_TranslationServiceServicer_to_server(fakes.translation, running)
     add_SummarizationServiceServicer_to_server(fakes.summarization, running)
     add_ClassificationServiceServicer_to_server(fakes.classification, running)
     add_QuestionAnsweringServiceServicer_to_server(fakes.question_answering, running)
     add_JobServiceServicer_to_server(fakes.jobs, running)
     add_ModelServiceServicer_to_server(fakes.models, running)
-    fakes.address = f"127.0.0.1:{running.add_insecure_port('127.0.0.1:0')}"
+    health_pb2_grpc.add_HealthServicer_to_server(fakes.health, running)
+    fakes.serve("", "seqway.v1.TranslationService", "seqway.v1.ModelService")
+    port = (
+        running.add_insecure_port("127.0.0.1:0")
+        if credentials is None
+        else running.add_secure_port("127.0.0.1:0", credentials)
+    )
+    fakes.address = f"127.0.0.1:{port}"
     running.start()
     yield fakes
     fakes.translation.released.set()

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import grpc
 import pytest
-from gateway_stack import MakeStack, Stack, wait_until
+from gateway_stack import MakeStack, Stack, open_channel, wait_until
 from jobs_bench import Bench, make_bench
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from redis_server import RedisServer, binaries
 from s3_server import S3Server
 
 from services.gateway.server import Gateway
 from services.gateway.settings import GatewaySettings
+from services.inference import tracing
 from services.inference.manifest import Manifest
 from services.inference.twin import Twin, manifest_of
 
@@ -20,17 +24,24 @@ from services.inference.twin import Twin, manifest_of
 @pytest.fixture
 async def make_stack() -> AsyncIterator[MakeStack]:
     stacks: list[Stack] = []
+    twins: list[Twin] = []
 
     async def make(
-        *, triton: bool = True, manifests: Sequence[Manifest] = (), **settings: object
+        *,
+        triton: bool = True,
+        manifests: Sequence[Manifest] = (),
+        credentials: grpc.ChannelCredentials | None = None,
+        **settings: object,
     ) -> Stack:
         twin = Twin(list(manifests) or [manifest_of("int8"), manifest_of("fp32")])
         await twin.start()
+        twins.append(twin)
         if not triton:
             await twin.stop()
         defaults = {
             "triton_url": twin.url,
             "triton_streams": 2,
+            "triton_patience": 0.0,
             "gateway_port": 0,
             "health_interval": 0.05,
             "probe_timeout": 1.0,
@@ -39,9 +50,7 @@ async def make_stack() -> AsyncIterator[MakeStack]:
         }
         gateway = Gateway(GatewaySettings(**(defaults | settings)))
         await gateway.start()
-        channel = grpc.aio.insecure_channel(
-            f"127.0.0.1:{gateway.port}", options=(("grpc.use_local_subchannel_pool", 1),)
-        )
+        channel = open_channel(f"127.0.0.1:{gateway.port}", credentials)
         stack = Stack(twin, gateway, channel)
         stacks.append(stack)
         if triton:
@@ -52,7 +61,8 @@ async def make_stack() -> AsyncIterator[MakeStack]:
     for stack in stacks:
         await stack.channel.close()
         await stack.gateway.drain()
-        await stack.twin.stop()
+    for twin in twins:
+        await twin.stop()
 
 
 @pytest.fixture
@@ -107,3 +117,13 @@ def make(redis_server: RedisServer, store_url: str) -> Iterator[Callable[..., Be
 @pytest.fixture
 def bench(make: Callable[..., Bench]) -> Bench:
     return make()
+
+
+@pytest.fixture
+def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+    """Keeps the spans of a test; a provider for the whole process could not be taken back."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(tracing.tracer, "_real_tracer", provider.get_tracer("test"))
+    return exporter

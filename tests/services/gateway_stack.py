@@ -50,6 +50,16 @@ class Stack:
         return not await self.serves()
 
 
+def open_channel(
+    address: str, credentials: grpc.ChannelCredentials | None = None
+) -> grpc.aio.Channel:
+    """A channel that shares its connection with no other."""
+    options = (("grpc.use_local_subchannel_pool", 1),)
+    if credentials is None:
+        return grpc.aio.insecure_channel(address, options=options)
+    return grpc.aio.secure_channel(address, credentials, options=options)
+
+
 MakeStack = Callable[..., Awaitable[Stack]]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import Counter as Counts
 from collections import deque
-from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
 from services.inference.errors import TritonUnavailableError
@@ -17,6 +18,7 @@ from services.jobs.feeding import Feeder
 from services.jobs.finishing import Finisher
 from services.jobs.items import Item
 from services.jobs.memo import Memo
+from services.jobs.observing import ChunkOutcome, Observer
 from services.jobs.operations import Operations
 from services.jobs.progress import Counter, Progress
 from services.jobs.reading import Reader
@@ -94,6 +96,43 @@ class FakeQueue:
         self.jobs.append(job)
 
 
+class Record(Observer):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counts[ChunkOutcome] = Counts()
+        self.statuses: Counts[str] = Counts()
+        self.hits = self.misses = self.failed = self.halves = self.lost = 0
+        self.jobs: Mapping[str, int] = {}
+        self.ended: list[str] = []
+
+    def chunk(self, outcome: ChunkOutcome, seconds: float) -> None:
+        assert seconds >= 0
+        self.outcomes[outcome] += 1
+
+    def lines(self, counts: Mapping[str, int]) -> None:
+        self.statuses.update(counts)
+
+    def recalled(self, hits: int, misses: int) -> None:
+        self.hits += hits
+        self.misses += misses
+
+    def attempt_failed(self) -> None:
+        self.failed += 1
+
+    def halved(self) -> None:
+        self.halves += 1
+
+    def leases_lost(self, count: int) -> None:
+        self.lost += count
+
+    def looked(self, jobs: Mapping[str, int], seconds: float) -> None:
+        self.jobs = jobs
+
+    def job_ended(self, state: str) -> None:
+        self.ended.append(state)
+
+
 @dataclass
 class Bench:
     settings: JobSettings
@@ -108,6 +147,7 @@ class Bench:
     finisher: Finisher
     reconciler: Reconciler
     runner: ChunkRunner
+    record: Record
 
     def submit(self, texts: Iterable[str], tenant: str = "default", **order: object) -> JobRecord:
         items = (Item(index, text, f"id-{index}") for index, text in enumerate(texts))
@@ -199,7 +239,8 @@ def make_bench(redis_url: str, store_url: str, **settings: object) -> Bench:
     board = Board(made.redis_url, made.redis_timeout, made.tenant_weights)
     queue, inference, counter = FakeQueue(), FakeInference(), Counter(archive)
     feeder = Feeder(board, queue, made)  # type: ignore[arg-type]
-    finisher = Finisher(archive, board, counter)
+    record = Record()
+    finisher = Finisher(archive, board, counter, record)
     memo = Memo(board, archive.store, made)
     return Bench(
         settings=made,
@@ -212,6 +253,7 @@ def make_bench(redis_url: str, store_url: str, **settings: object) -> Bench:
         operations=Operations(archive, counter),
         feeder=feeder,
         finisher=finisher,
-        reconciler=Reconciler(archive, board, feeder, finisher, made),
-        runner=ChunkRunner(archive, board, memo, inference, made),
+        reconciler=Reconciler(archive, board, feeder, finisher, made, record),
+        runner=ChunkRunner(archive, board, memo, inference, made, record),
+        record=record,
     )

@@ -33,6 +33,8 @@ def environment(models_exported: None, tmp_path: Path) -> dict[str, str]:
                 ports.triton_grpc,
                 ports.triton_metrics,
                 ports.redis,
+                ports.worker_metrics,
+                ports.controller_metrics,
             )
         },
     }

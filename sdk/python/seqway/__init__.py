@@ -68,6 +68,7 @@ from seqway.results import (
     Translation,
 )
 from seqway.resuming import AsyncJobStream, JobStream
+from seqway.security import TlsFiles
 from seqway.streams import (
     AsyncStream,
     AsyncSummaryStream,
@@ -141,6 +142,7 @@ __all__ = [
     "TextDelta",
     "TextEnd",
     "Timings",
+    "TlsFiles",
     "TokenCounts",
     "TokenLogProb",
     "TranslateArguments",

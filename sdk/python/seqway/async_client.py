@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Self, Unpack
 
-import grpc
-
 from seqway.async_jobs import AsyncJobs
 from seqway.calls import AsyncCalls
 from seqway.results import AskResult, ClassifyResult, Model, SummarizeResult, TranslateResult
+from seqway.security import Access, Tls
 from seqway.streams import AsyncSummaryStream, AsyncTranslationStream
 from seqway.tasks.classification import CLASSIFY, ClassifyArguments, classify_request
+from seqway.tasks.health import CHECK_HEALTH, health_request
 from seqway.tasks.models import GET_MODEL, LIST_MODELS
 from seqway.tasks.question_answering import ASK, AskArguments, ask_request
 from seqway.tasks.summarization import (
@@ -37,11 +37,14 @@ class AsyncClient:
         self,
         address: str | None = None,
         *,
-        tls: bool | grpc.ChannelCredentials = False,
+        tls: Tls | None = None,
         timeout: float = 60.0,
         tenant: str | None = None,
+        api_key: str | None = None,
+        allow_plaintext_key: bool = False,
     ) -> None:
-        self._calls = AsyncCalls(address, tls, timeout, tenant)
+        access = Access(tls, tenant, api_key, allow_plaintext_key)
+        self._calls = AsyncCalls(address, timeout, access)
         self.address = self._calls.address
         self.jobs = AsyncJobs(self._calls)
 
@@ -98,6 +101,10 @@ class AsyncClient:
     async def get_model(self, name: str) -> Model:
         """One variant; `NotFoundError` when there is none of that name."""
         return await self._calls.unary(GET_MODEL, GetModelRequest(name=name), {})
+
+    async def check_health(self, service: str = "") -> bool:
+        """See `Client.check_health`."""
+        return await self._calls.unary(CHECK_HEALTH, health_request(service), {})
 
     async def close(self) -> None:
         """Ends all calls and frees the connection."""

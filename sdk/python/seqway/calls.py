@@ -6,24 +6,21 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from seqway.channel import CHANNEL_OPTIONS, metadata_of, resolve_address, resolve_credentials
+from seqway.channel import CHANNEL_OPTIONS, resolve_address
 from seqway.method import CallArguments, Method, Request, Response, Result
+from seqway.security import Access, resolve_tls
 from seqway.status import error_of
 from seqway.streams import AsyncStream, Stream
+from seqway.tracing import StreamSpan, unary_span
 
 
 class _Connection:
-    def __init__(
-        self,
-        address: str | None,
-        tls: bool | grpc.ChannelCredentials,
-        timeout: float,
-        tenant: str | None,
-    ) -> None:
+    def __init__(self, address: str | None, timeout: float, access: Access) -> None:
         self.address = resolve_address(address)
-        self._credentials = resolve_credentials(tls)
+        self._credentials = resolve_tls(access.tls)
         self._timeout = timeout
-        self._metadata = metadata_of(tenant)
+        encrypted = self._credentials is not None
+        self._metadata = access.metadata(self.address, encrypted=encrypted)
 
     def _deadline(self, arguments: CallArguments) -> float:
         timeout = arguments.get("timeout")
@@ -33,14 +30,8 @@ class _Connection:
 class Calls(_Connection):
     """Blocking calls; safe to share between threads."""
 
-    def __init__(
-        self,
-        address: str | None,
-        tls: bool | grpc.ChannelCredentials,
-        timeout: float,
-        tenant: str | None,
-    ) -> None:
-        super().__init__(address, tls, timeout, tenant)
+    def __init__(self, address: str | None, timeout: float, access: Access) -> None:
+        super().__init__(address, timeout, access)
         self._channel = (
             grpc.insecure_channel(self.address, options=CHANNEL_OPTIONS)
             if self._credentials is None
@@ -57,7 +48,9 @@ class Calls(_Connection):
         data = method.serialize(request)
         timeout = self._deadline(arguments)
         try:
-            return method.result(call(data, timeout=timeout, metadata=self._metadata))
+            with unary_span(method.path, self.address, self._metadata) as metadata:
+                response = call(data, timeout=timeout, metadata=metadata)
+            return method.result(response)
         except grpc.RpcError as failure:
             raise error_of(failure) from None
 
@@ -75,7 +68,11 @@ class Calls(_Connection):
         call: grpc.UnaryStreamMultiCallable[bytes, Response] = self._channel.unary_stream(
             method.path, response_deserializer=method.response.FromString
         )
-        return call(method.serialize(request), timeout=timeout, metadata=self._metadata)
+        data = method.serialize(request)
+        span = StreamSpan(method.path, self.address, self._metadata)
+        responses = call(data, timeout=timeout, metadata=span.metadata)
+        span.follow(responses)
+        return responses
 
     def upload(
         self,
@@ -89,7 +86,9 @@ class Calls(_Connection):
         )
         upload = _Upload(requests)
         try:
-            return method.result(call(upload, timeout=timeout, metadata=self._metadata))
+            with unary_span(method.path, self.address, self._metadata) as metadata:
+                response = call(upload, timeout=timeout, metadata=metadata)
+            return method.result(response)
         except grpc.RpcError as failure:
             if upload.failure is not None:
                 raise upload.failure from None
@@ -103,14 +102,8 @@ class Calls(_Connection):
 class AsyncCalls(_Connection):
     """`Calls` for asyncio."""
 
-    def __init__(
-        self,
-        address: str | None,
-        tls: bool | grpc.ChannelCredentials,
-        timeout: float,
-        tenant: str | None,
-    ) -> None:
-        super().__init__(address, tls, timeout, tenant)
+    def __init__(self, address: str | None, timeout: float, access: Access) -> None:
+        super().__init__(address, timeout, access)
         self._channel = (
             grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
             if self._credentials is None
@@ -127,7 +120,9 @@ class AsyncCalls(_Connection):
         data = method.serialize(request)
         timeout = self._deadline(arguments)
         try:
-            return method.result(await call(data, timeout=timeout, metadata=self._metadata))
+            with unary_span(method.path, self.address, self._metadata) as metadata:
+                response = await call(data, timeout=timeout, metadata=metadata)
+            return method.result(response)
         except grpc.RpcError as failure:
             raise error_of(failure) from None
 
@@ -145,7 +140,11 @@ class AsyncCalls(_Connection):
         call: grpc.aio.UnaryStreamMultiCallable[bytes, Response] = self._channel.unary_stream(
             method.path, response_deserializer=method.response.FromString
         )
-        return call(method.serialize(request), timeout=timeout, metadata=self._metadata)
+        data = method.serialize(request)
+        span = StreamSpan(method.path, self.address, self._metadata)
+        responses = call(data, timeout=timeout, metadata=span.metadata)
+        span.follow_async(responses)
+        return responses
 
     async def upload(
         self,
@@ -159,7 +158,9 @@ class AsyncCalls(_Connection):
         )
         upload = _Upload(requests)
         try:
-            return method.result(await call(upload, timeout=timeout, metadata=self._metadata))
+            with unary_span(method.path, self.address, self._metadata) as metadata:
+                response = await call(upload, timeout=timeout, metadata=metadata)
+            return method.result(response)
         except grpc.RpcError as failure:
             if upload.failure is not None:
                 raise upload.failure from None

@@ -3,12 +3,9 @@
 import json
 import os
 
-import grpc
-
 from seqway.method import MAX_MESSAGE_BYTES
 
 ADDRESS_VARIABLE = "SEQWAY_ADDRESS"
-TENANT_VARIABLE = "SEQWAY_TENANT"
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 
 # These services only read: a call that is made twice does no harm.  The same holds for these
@@ -64,16 +61,3 @@ CHANNEL_OPTIONS: list[tuple[str, str | int]] = [
 def resolve_address(address: str | None) -> str:
     """The argument, else SEQWAY_ADDRESS, else the local stack's address."""
     return address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
-
-
-def metadata_of(tenant: str | None) -> tuple[tuple[str, str], ...]:
-    """Whose calls they are: the argument, else SEQWAY_TENANT, else the server's default."""
-    tenant = tenant or os.environ.get(TENANT_VARIABLE)
-    return (("x-seqway-tenant", tenant),) if tenant else ()
-
-
-def resolve_credentials(tls: bool | grpc.ChannelCredentials) -> grpc.ChannelCredentials | None:
-    """None for a plain connection; True means the machine's certificate authorities."""
-    if isinstance(tls, bool):
-        return grpc.ssl_channel_credentials() if tls else None
-    return tls

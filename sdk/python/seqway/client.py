@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Self, Unpack
 
-import grpc
-
 from seqway.calls import Calls
 from seqway.jobs import Jobs
 from seqway.results import AskResult, ClassifyResult, Model, SummarizeResult, TranslateResult
+from seqway.security import Access, Tls
 from seqway.streams import SummaryStream, TranslationStream
 from seqway.tasks.classification import CLASSIFY, ClassifyArguments, classify_request
+from seqway.tasks.health import CHECK_HEALTH, health_request
 from seqway.tasks.models import GET_MODEL, LIST_MODELS
 from seqway.tasks.question_answering import ASK, AskArguments, ask_request
 from seqway.tasks.summarization import (
@@ -32,20 +32,29 @@ class Client:
 
     `address` is "host:port", or "dns:///host:port" to spread calls over all hosts behind a name; by
     default SEQWAY_ADDRESS, else 127.0.0.1:50051.  `timeout` in seconds bounds every call that has
-    none of its own, but for those of `jobs`, which may take hours.  `tenant` is whose jobs it
-    works on; by default SEQWAY_TENANT.  Every call raises a subclass of `SeqwayError` when it
-    fails.
+    none of its own, but for those of `jobs`, which may take hours.
+
+    `tls` True encrypts the connection, `TlsFiles` names the files for it; by default there is TLS
+    when SEQWAY_TLS_CA, or SEQWAY_TLS_CERTIFICATE and SEQWAY_TLS_KEY, name files.  `api_key` says
+    who calls; by default SEQWAY_API_KEY.  `tenant` is whose jobs it works on where the server asks
+    for no key; by default SEQWAY_TENANT.
+
+    Every call raises a subclass of `SeqwayError` when it fails.  ValueError when the key would go
+    over a network in plaintext, unless `allow_plaintext_key`.
     """
 
     def __init__(
         self,
         address: str | None = None,
         *,
-        tls: bool | grpc.ChannelCredentials = False,
+        tls: Tls | None = None,
         timeout: float = 60.0,
         tenant: str | None = None,
+        api_key: str | None = None,
+        allow_plaintext_key: bool = False,
     ) -> None:
-        self._calls = Calls(address, tls, timeout, tenant)
+        access = Access(tls, tenant, api_key, allow_plaintext_key)
+        self._calls = Calls(address, timeout, access)
         self.address = self._calls.address
         self.jobs = Jobs(self._calls)
 
@@ -124,6 +133,13 @@ class Client:
     def get_model(self, name: str) -> Model:
         """One variant; `NotFoundError` when there is none of that name."""
         return self._calls.unary(GET_MODEL, GetModelRequest(name=name), {})
+
+    def check_health(self, service: str = "") -> bool:
+        """Whether a service, such as "seqway.v1.TranslationService", serves, or the whole server.
+
+        `NotFoundError` when the server has no such service.
+        """
+        return self._calls.unary(CHECK_HEALTH, health_request(service), {})
 
     def close(self) -> None:
         """Ends all calls and frees the connection."""

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import grpc
 
 from services.inference.errors import SeqwayError, TritonUnavailableError
+from services.inference.events import Lost
 from services.inference.triton import wire
 from services.inference.triton.faults import error_of
 
@@ -24,8 +25,8 @@ class Receiver(Protocol):
         """A response: the JSON of its events, if it has some."""
         ...
 
-    def fail(self, request_id: str, error: SeqwayError) -> None:
-        """Nothing more will come, because of `error`."""
+    def lose(self, request_id: str, lost: Lost) -> None:
+        """Nothing more will come."""
         ...
 
 
@@ -37,6 +38,7 @@ class Connection:
         self._receivers: dict[str, Receiver] = {}
         self._outbox: asyncio.Queue[Any] = asyncio.Queue()
         self._closed = False
+        self._sent: set[str] = set()
         self._task = asyncio.create_task(self._run(), name="triton-stream")
 
     @property
@@ -58,6 +60,7 @@ class Connection:
     def forget(self, request_id: str) -> None:
         """Drops what still comes back on a request."""
         self._receivers.pop(request_id, None)
+        self._sent.discard(request_id)
 
     async def close(self) -> None:
         """Ends the stream; requests that are open fail."""
@@ -86,7 +89,10 @@ class Connection:
     async def _write(self, call: Any) -> None:
         try:
             while True:
-                await call.write(await self._outbox.get())
+                request = await self._outbox.get()
+                await call.write(request)
+                if request.id in self._receivers:
+                    self._sent.add(request.id)
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             logger.debug("the stream broke while a request was written")
 
@@ -97,8 +103,9 @@ class Connection:
             self._refuse(request_id, message.error_message)
             return
         final = wire.is_final(response)
-        receivers = self._receivers
-        receiver = receivers.pop(request_id, None) if final else receivers.get(request_id)
+        receiver = self._receivers.get(request_id)
+        if final:
+            self.forget(request_id)
         if receiver is not None:
             receiver.deliver(request_id, wire.events_payload(response), final)
 
@@ -107,10 +114,12 @@ class Connection:
         error = error_of(message)
         if not request_id:
             self._fail_all(error)
-        elif receiver := self._receivers.pop(request_id, None):
-            receiver.fail(request_id, error)
+        elif receiver := self._receivers.get(request_id):
+            self.forget(request_id)
+            receiver.lose(request_id, Lost(error, begun=False))
 
     def _fail_all(self, error: SeqwayError) -> None:
         receivers, self._receivers = self._receivers, {}
         for request_id, receiver in receivers.items():
-            receiver.fail(request_id, error)
+            receiver.lose(request_id, Lost(error, request_id in self._sent))
+        self._sent.clear()

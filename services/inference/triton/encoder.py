@@ -17,7 +17,11 @@ from services.inference.errors import (
     ModelNotReadyError,
     SeqwayError,
     TritonUnavailableError,
+    UnavailableError,
 )
+from services.inference.events import Lost
+from services.inference.recovery import Recovery
+from services.inference.tracing import ModelSpan
 from services.inference.triton import wire
 from services.inference.triton.faults import error_of
 from services.inference.triton.pulse import Pulse
@@ -32,9 +36,11 @@ _REQUESTS = 8
 class TritonEncoder(Encoder):
     """Sends the elements of a call in chunks, over a channel that it does not own."""
 
-    def __init__(self, stub: Any, patience: float) -> None:
+    def __init__(self, stub: Any, patience: float, restart_patience: float) -> None:
+        """A model may work for `patience`, and be away for `restart_patience` seconds."""
         self._stub = stub
         self._pulse = Pulse(patience)
+        self._restart_patience = restart_patience
 
     async def read(
         self, model: str, elements: Sequence[Element], options: Mapping[str, Any], deadline: float
@@ -42,19 +48,22 @@ class TritonEncoder(Encoder):
         """See `Encoder.read`; when one request fails, the others are cancelled."""
         room = asyncio.Semaphore(_REQUESTS)
 
-        async def read_chunk(chunk: Sequence[Element]) -> list[Reading]:
+        async def read_chunk(at: int) -> list[Reading]:
+            chunk = elements[at : at + _CHUNK]
             async with room:
+                traced = span.traceparents(range(at, at + len(chunk)))
                 with self._pulse.working(model):
-                    results = await self._ask(model, chunk, options, deadline)
+                    results = await self._ask_again(model, chunk, options, deadline, traced)
                 return [parse_result(each) for each in results]
 
-        chunks = [elements[at : at + _CHUNK] for at in range(0, len(elements), _CHUNK)]
-        tasks = [asyncio.create_task(read_chunk(chunk)) for chunk in chunks]
-        try:
-            return [reading for part in await asyncio.gather(*tasks) for reading in part]
-        finally:
-            for task in tasks:
-                task.cancel()
+        with ModelSpan(model) as span:
+            starts = range(0, len(elements), _CHUNK)
+            tasks = [asyncio.create_task(read_chunk(at)) for at in starts]
+            try:
+                return [reading for part in await asyncio.gather(*tasks) for reading in part]
+            finally:
+                for task in tasks:
+                    task.cancel()
 
     async def probe(self, model: str, within: float, *, spans: bool) -> None:
         """Asks the model for a sign of life, which waits in line behind the calls' texts."""
@@ -69,8 +78,30 @@ class TritonEncoder(Encoder):
         if b'"ready"' not in answer:
             raise ModelNotReadyError(f"{model} did not answer the probe as it should")
 
+    async def _ask_again(
+        self,
+        model: str,
+        chunk: Sequence[Element],
+        options: Mapping[str, Any],
+        deadline: float,
+        traceparents: Sequence[str],
+    ) -> list[bytes]:
+        """As `_ask`, and again when Triton or the model was lost meanwhile."""
+        recovery = Recovery(self._restart_patience)
+        while True:
+            try:
+                return await self._ask(model, chunk, options, deadline, traceparents)
+            except UnavailableError as error:
+                recovery.lose(Lost(error, begun=_may_have_begun(error)))
+            await recovery.pause()
+
     async def _ask(
-        self, model: str, chunk: Sequence[Element], options: Mapping[str, Any], deadline: float
+        self,
+        model: str,
+        chunk: Sequence[Element],
+        options: Mapping[str, Any],
+        deadline: float,
+        traceparents: Sequence[str] = (),
     ) -> list[bytes]:
         """The `RESULT` of each element."""
         remaining = deadline - asyncio.get_running_loop().time()
@@ -78,7 +109,7 @@ class TritonEncoder(Encoder):
             model,
             [element.text for element in chunk],
             None if chunk[0].question is None else [element.question or "" for element in chunk],
-            json.dumps(options),
+            _options(len(chunk), options, traceparents),
         )
         try:
             response = await self._stub.ModelInfer(request, timeout=max(0.0, remaining))
@@ -89,6 +120,18 @@ class TritonEncoder(Encoder):
         if len(results) != len(chunk):
             raise ModelFailedError("the model did not answer every text")
         return results
+
+
+def _options(count: int, options: Mapping[str, Any], traceparents: Sequence[str]) -> Sequence[str]:
+    """Those of each element: the same, but for the spans that they are part of."""
+    if not traceparents:
+        return [json.dumps(options)] * count
+    return [json.dumps({**options, "traceparent": each}) for each in traceparents]
+
+
+def _may_have_begun(error: UnavailableError) -> bool:
+    """Whether the model may have seen the texts: a connection that was never made shows none."""
+    return not isinstance(error, ModelNotReadyError) and "connect" not in str(error)
 
 
 def _failure(error: grpc.aio.AioRpcError) -> SeqwayError:

@@ -1,6 +1,7 @@
 """Triton as the engine: a few streams that all calls share."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakSet
 
@@ -9,8 +10,9 @@ from tritonclient.grpc import service_pb2_grpc  # type: ignore[import-untyped]
 
 from services.inference.engine import Engine
 from services.inference.errors import DeadlineError, ModelDeadError, ModelNotReadyError
-from services.inference.events import Ready
+from services.inference.events import Event, Lost, Ready
 from services.inference.generation import Generation
+from services.inference.settings import InferenceSettings
 from services.inference.triton.connection import Connection
 from services.inference.triton.encoder import TritonEncoder
 from services.inference.triton.repository import TritonRepository
@@ -24,6 +26,8 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.use_local_subchannel_pool", 1),
+    # Streams and requests go to all Tritons behind a name in turn.
+    ("grpc.lb_policy_name", "round_robin"),
 )
 
 
@@ -33,13 +37,22 @@ class TritonEngine(Engine):
     To be built inside a running event loop.
     """
 
-    def __init__(self, url: str, streams: int, encoder_patience: float) -> None:
-        self._channel = grpc.aio.insecure_channel(url, options=_CHANNEL_OPTIONS)
+    def __init__(self, settings: InferenceSettings) -> None:
+        url, certificates = settings.triton_url, settings.triton_certificates
+        self._channel = (
+            grpc.aio.insecure_channel(url, options=_CHANNEL_OPTIONS)
+            if certificates is None
+            else grpc.aio.secure_channel(
+                url, certificates.channel_credentials(), options=_CHANNEL_OPTIONS
+            )
+        )
         self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._connections: list[Connection] = []
         self._sessions: WeakSet[TritonSession] = WeakSet()
-        self._streams = streams
-        self.encoder = TritonEncoder(self._stub, encoder_patience)
+        self._streams = settings.triton_streams
+        self.encoder = TritonEncoder(
+            self._stub, settings.encoder_patience, settings.triton_patience
+        )
         self.repository = TritonRepository(self._stub)
 
     def open(self, model: str, deadline: float) -> TritonSession:
@@ -60,13 +73,12 @@ class TritonEngine(Engine):
             try:
                 replies = await session.receive()
                 session.release(request_id)
+                _require_answer(model, [each for reply in replies for each in reply.events])
             except DeadlineError:
                 raise ModelNotReadyError(f"{model} did not answer within {within:g} s") from None
             except ModelDeadError as error:
                 self._abandon(model, error)
                 raise
-        if not any(isinstance(event, Ready) for reply in replies for event in reply.events):
-            raise ModelNotReadyError(f"{model} did not answer the probe as it should")
 
     async def close(self) -> None:
         """Ends the streams, then the channel; calls that are open fail."""
@@ -85,3 +97,11 @@ class TritonEngine(Engine):
             self._connections.append(Connection(self._stub))
             return self._connections[-1]
         return min(self._connections, key=lambda connection: connection.load)
+
+
+def _require_answer(model: str, events: Sequence[Event]) -> None:
+    for event in events:
+        if isinstance(event, Lost):
+            raise event.error
+    if not any(isinstance(event, Ready) for event in events):
+        raise ModelNotReadyError(f"{model} did not answer the probe as it should")

@@ -8,7 +8,7 @@ from typing import Any
 
 from services.inference.engine import Reply, Session
 from services.inference.errors import DeadlineError, SeqwayError
-from services.inference.events import parse_events
+from services.inference.events import Event, Lost, parse_events
 from services.inference.generation import Generation
 from services.inference.triton import wire
 from services.inference.triton.connection import Connection
@@ -23,16 +23,18 @@ class TritonSession(Session):
         self._deadline = deadline
         self._connect = connect
         self._open: dict[str, Connection] = {}
-        self._mailbox: Mailbox[tuple[str, bytes | None, bool]] = Mailbox()
+        self._mailbox: Mailbox[tuple[str, bytes | Lost | None, bool]] = Mailbox()
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_at(deadline, self._expire)
 
-    def submit(self, texts: Sequence[str], generation: Generation) -> str:
+    def submit(
+        self, texts: Sequence[str], generation: Generation, traceparents: Sequence[str] = ()
+    ) -> str:
         """Puts a request on the stream with the fewest."""
         request_id = uuid.uuid4().hex
         connection = self._connect()
         self._open[request_id] = connection
-        options = self._options(generation)
+        options = self._options(generation) | _trace(traceparents)
         connection.send(wire.infer_request(self.model, request_id, texts, options), self)
         return request_id
 
@@ -45,13 +47,15 @@ class TritonSession(Session):
     async def receive(self) -> Sequence[Reply]:
         """All that has arrived; see `Session.receive`."""
         return [
-            Reply(request_id, parse_events(payload) if payload else (), final)
-            for request_id, payload, final in await self._mailbox.take()
+            Reply(request_id, _events(content), final)
+            for request_id, content, final in await self._mailbox.take()
         ]
 
     def abandon(self, error: SeqwayError) -> None:
-        """Fails the whole call."""
-        self._mailbox.fail(error)
+        """Gives up all requests that are open: the process that had them is dead."""
+        for request_id in list(self._open):
+            self.release(request_id)
+            self._mailbox.put((request_id, Lost(error, begun=True), True))
 
     def deliver(self, request_id: str, payload: bytes | None, final: bool) -> None:
         """Takes a response from a connection."""
@@ -59,10 +63,10 @@ class TritonSession(Session):
             self._open.pop(request_id, None)
         self._mailbox.put((request_id, payload, final))
 
-    def fail(self, request_id: str, error: SeqwayError) -> None:
-        """Takes the failure of a request: the whole call fails with it."""
+    def lose(self, request_id: str, lost: Lost) -> None:
+        """Takes the loss of a request."""
         self._open.pop(request_id, None)
-        self._mailbox.fail(error)
+        self._mailbox.put((request_id, lost, True))
 
     def __exit__(
         self,
@@ -86,3 +90,16 @@ class TritonSession(Session):
 
     def _expire(self) -> None:
         self._mailbox.fail(DeadlineError("the deadline passed before the answer was done"))
+
+
+def _trace(traceparents: Sequence[str]) -> dict[str, Any]:
+    """The option `traceparent`: one for each text, or one for all."""
+    if not traceparents:
+        return {}
+    return {"traceparent": traceparents[0] if len(set(traceparents)) == 1 else list(traceparents)}
+
+
+def _events(content: bytes | Lost | None) -> Sequence[Event]:
+    if isinstance(content, Lost):
+        return [content]
+    return parse_events(content) if content else ()

@@ -29,11 +29,11 @@ def infer_request(
 
 
 def element_request(
-    model: str, texts: Sequence[str], questions: Sequence[str] | None, options: str
+    model: str, texts: Sequence[str], questions: Sequence[str] | None, options: Sequence[str]
 ) -> Any:
-    """A `ModelInferRequest` to an encoder variant: a batch of elements with the same options."""
+    """A `ModelInferRequest` to an encoder variant: a batch of elements, each with its options."""
     request = triton.ModelInferRequest(model_name=model)
-    inputs: dict[str, Sequence[str]] = {"TEXT": texts, "OPTIONS": [options] * len(texts)}
+    inputs: dict[str, Sequence[str]] = {"TEXT": texts, "OPTIONS": options}
     if questions is not None:
         inputs["QUESTION"] = questions
     for name, values in inputs.items():

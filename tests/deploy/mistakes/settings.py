@@ -24,6 +24,11 @@ MISTAKES = (
         setting("gateway", "SEQWAY_DRAIN_WAIT", "2s"),
     ),
     Mistake(
+        "settings.can_be_read",
+        "SEQWAY_REQUIRE_TLS is set, and in plaintext are: metrics",
+        setting("shared", "SEQWAY_METRICS_TLS", "false"),
+    ),
+    Mistake(
         "settings.agree_with_ports",
         "SEQWAY_GATEWAY_PORT is 50061, which is no port of it",
         setting("gateway", "SEQWAY_GATEWAY_PORT", "50061"),

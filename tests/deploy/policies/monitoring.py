@@ -4,7 +4,6 @@ import re
 from functools import cache
 
 from tests.deploy.bundle import Bundle
-from tests.deploy.policies.planned import PLANNED
 from tests.deploy.rendering import ROOT, Object
 
 _METRIC = re.compile(r"\b(seqway_\w+)\{")
@@ -75,7 +74,7 @@ def _metrics() -> frozenset[str]:
     """The names in the code; in Triton's metrics they stand as they are."""
     folders = ("engine/backend", "services", "workers")
     texts = (path.read_text() for one in folders for path in (ROOT / one).rglob("*.py"))
-    return frozenset(name for text in texts for name in _NAMED.findall(text)) | PLANNED
+    return frozenset(name for text in texts for name in _NAMED.findall(text))
 
 
 POLICIES = (scrape_pods, scale_what_is_there, scale_by_metrics_that_exist)

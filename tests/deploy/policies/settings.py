@@ -1,18 +1,22 @@
 """Settings exist, and their values can be read."""
 
 import os
+import tempfile
+from pathlib import Path
 from unittest import mock
 
-import pydantic
-from pydantic_settings import BaseSettings
-
 from services.gateway.settings import GatewaySettings
+from services.process.environment import (
+    SECRETS_VARIABLE,
+    EnvironmentSettings,
+    InvalidSettingsError,
+    read_settings,
+)
 from tests.deploy.bundle import Bundle, Container
-from tests.deploy.policies.planned import PLANNED
 from workers.settings import WorkerSettings
 
 _PREFIX = "SEQWAY_"
-_CLASSES: dict[str, type[BaseSettings]] = {
+_CLASSES: dict[str, type[EnvironmentSettings]] = {
     "gateway": GatewaySettings,
     "worker": WorkerSettings,
     "controller": WorkerSettings,
@@ -21,8 +25,8 @@ _CLASSES: dict[str, type[BaseSettings]] = {
 _SHARED = "seqway-shared"
 
 
-def _known(settings: type[BaseSettings]) -> set[str]:
-    return {f"{_PREFIX}{name.upper()}" for name in settings.model_fields} | PLANNED
+def _known(settings: type[EnvironmentSettings]) -> set[str]:
+    return {f"{_PREFIX}{name.upper()}" for name in settings.model_fields} | {SECRETS_VARIABLE}
 
 
 def exist(bundle: Bundle) -> list[str]:
@@ -55,17 +59,39 @@ def _is_ours(container: Container) -> bool:
 
 
 def can_be_read(bundle: Bundle) -> list[str]:
-    """The processes would start with the values that they are given."""
+    """The processes would start with the settings, secrets and files that they are given."""
     found = []
     for container in filter(_is_ours, bundle.containers):
-        with mock.patch.dict(os.environ, bundle.environment(container), clear=True):
-            try:
-                _CLASSES[container.spec["name"]]()
-            except pydantic.ValidationError as error:
-                first = error.errors()[0]
-                name = f"{_PREFIX}{str(first['loc'][0]).upper()}"
-                found.append(f"{container.title}: {name}: {first['msg']}")
+        with tempfile.TemporaryDirectory() as root:
+            values = _laid_out(bundle, container, Path(root))
+            with mock.patch.dict(os.environ, values, clear=True):
+                try:
+                    read_settings(_CLASSES[container.spec["name"]])
+                except InvalidSettingsError as error:
+                    found.append(f"{container.title}: {error}")
     return found
+
+
+def _laid_out(bundle: Bundle, container: Container, root: Path) -> dict[str, str]:
+    """The variables of a container, with its secrets and the files they name below `root`."""
+    values = bundle.environment(container)
+    scheme = "rediss" if values.get("SEQWAY_REDIS_TLS_CA") else "redis"
+    secrets = {
+        "seqway_redis_url": f"{scheme}://:x@seqway-redis:6379/0",
+        "seqway_api_key_pepper": "0" * 64,
+    }
+    for mount in container.spec.get("volumeMounts", []):
+        folder = root / mount["mountPath"].lstrip("/")
+        folder.mkdir(parents=True, exist_ok=True)
+        volume = container.pod.volume(mount["name"])
+        for item in volume.get("secret", {}).get("items", []):
+            (folder / item["path"]).write_text(secrets[item["key"]])
+    for name, value in values.items():
+        if name.startswith(_PREFIX) and value.startswith("/"):
+            values[name] = str(root / value.lstrip("/"))
+            if (root / value.lstrip("/")).parent.is_dir() and name != SECRETS_VARIABLE:
+                Path(values[name]).touch()
+    return values
 
 
 def agree_with_ports(bundle: Bundle) -> list[str]:

@@ -161,7 +161,26 @@ def test_a_full_line_refuses_the_request_and_the_engine_goes_on(engine: Engine) 
     (refused,) = Caller(engine).send(_texts(55)).finish()
     assert isinstance(refused, Refused)
     assert refused.reason == "QUEUE_FULL"
+    assert engine.refused_rows == 55
     assert _ends(Caller(engine).send(_texts(1)).finish())
+
+
+def test_the_gauges_sum_what_the_ends_tell(engine: Engine) -> None:
+    ends = _ends(Caller(engine).send(_texts(12), stream=False).finish())
+    gauges = engine.gauges
+    waited = sum(end.queue_ms for end in ends) / 1000
+    assert gauges.wait_seconds == pytest.approx(waited, abs=0.001)
+    run = sum(end.total_ms for end in ends) / 1000 - waited
+    assert gauges.run_seconds == pytest.approx(run, abs=0.001)
+    assert gauges.wait_seconds > 0 and gauges.run_seconds > 0
+    # Without beams a row has one slot, and makes a token in each step.
+    assert gauges.slots_stepped == gauges.tokens
+    assert gauges.steps < gauges.slots_stepped <= gauges.steps * engine.slots
+
+
+def test_beams_take_slots(engine: Engine) -> None:
+    Caller(engine).send(_texts(1), stream=False, num_beams=3).finish()
+    assert engine.gauges.slots_stepped == 3 * engine.gauges.steps
 
 
 def test_cancelling_frees_the_slots_and_leaves_the_others(engine: Engine) -> None:

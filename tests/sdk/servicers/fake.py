@@ -23,9 +23,11 @@ class Fake:
     released: threading.Event = field(default_factory=threading.Event)
     cancelled: threading.Event = field(default_factory=threading.Event)
     requests: list[Message] = field(default_factory=list)
+    metadata: dict[str, str | bytes] = field(default_factory=dict)
 
     def receive(self, request: Message, context: grpc.ServicerContext) -> None:
         self.requests.append(request)
+        self.metadata = dict(context.invocation_metadata())
         context.add_callback(self.cancelled.set)
         if self.failure:
             self.failure.raise_in(context)

@@ -16,6 +16,7 @@ from services.jobs.errors import (
     UnknownJobError,
 )
 from services.jobs.items import Item
+from services.jobs.observing import ChunkOutcome
 from services.jobs.records import Priority, State
 
 
@@ -32,7 +33,11 @@ def test_a_job_gives_one_result_a_line_in_order(bench: Bench) -> None:
     assert [line["custom_id"] for line in lines] == [f"id-{n}" for n in range(10)]
     assert bench.progress(job).state is State.SUCCEEDED
     assert list(bench.archive.active()) == []
-    assert bench.board.sizes() == (0, 0)
+    load = bench.board.load()
+    assert (load.pending, load.out, load.jobs, load.tenants) == (0, 0, 0, 0)
+    record = bench.record
+    assert record.outcomes == {ChunkOutcome.DONE: 3} and record.statuses == {"succeeded": 10}
+    assert (record.hits, record.misses, record.ended) == (0, 10, ["SUCCEEDED"])
 
 
 def test_an_input_without_lines_leaves_nothing(bench: Bench) -> None:
@@ -114,6 +119,9 @@ def test_a_text_that_kills_its_worker_fails_alone(bench: Bench) -> None:
     lines = bench.check(job, 12)
     assert [line["index"] for line in lines if line["status"] == "failed"] == [5]
     assert lines[5]["error"]["reason"] == "MODEL_FAILED"
+    record = bench.record
+    assert record.halves and record.lost and record.outcomes[ChunkOutcome.FAILED]
+    assert record.statuses == {"succeeded": 11, "failed": 1}
     assert bench.progress(job).state is State.PARTIALLY_SUCCEEDED
 
 
@@ -327,6 +335,7 @@ def test_a_worker_that_slept_past_its_lease_commits_nothing(bench: Bench) -> Non
     assert bench.board.acquire(ticket, "another", 5.0)
     sleeper.join(10)
     assert not bench.archive.done(bench.run(job))
+    assert bench.record.outcomes == {ChunkOutcome.LOST: 1}
     gate.set()
     bench.board.release(ticket, "another")
     bench.settle(job)

@@ -6,6 +6,7 @@ from seqway.cli.ask import ask
 from seqway.cli.classify import classify
 from seqway.cli.jobs import jobs
 from seqway.cli.models import models
+from seqway.cli.status import status
 from seqway.cli.summarize import summarize
 from seqway.cli.translate import translate
 
@@ -16,6 +17,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (translate, summarize, classify, ask, models):
+for command in (translate, summarize, classify, ask, models, status):
     app.command()(command)
 app.add_typer(jobs)

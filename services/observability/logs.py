@@ -4,18 +4,21 @@ import logging
 import sys
 
 import structlog
+from opentelemetry import trace
 
-from services.gateway.settings import GatewaySettings
+from services.observability.exceptions import with_words, without_words
+from services.observability.settings import LogSettings
 
 
-def configure(settings: GatewaySettings) -> None:
-    """One line an event on stderr, with the request id; ours and the libraries' alike."""
+def configure(settings: LogSettings) -> None:
+    """One line an event on stderr, with the ids of its context; ours and the libraries' alike."""
     level = getattr(logging, settings.log_level.upper())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_span,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso"),
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(_exceptions(settings)),
     ]
     renderer = _renderer(settings)
     structlog.configure(
@@ -34,7 +37,23 @@ def configure(settings: GatewaySettings) -> None:
     logging.basicConfig(handlers=[handler], level=level, force=True)
 
 
-def _renderer(settings: GatewaySettings) -> structlog.typing.Processor:
+def _renderer(settings: LogSettings) -> structlog.typing.Processor:
     if settings.log_format == "json":
         return structlog.processors.JSONRenderer()
     return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+
+
+def _exceptions(settings: LogSettings) -> structlog.typing.ExceptionTransformer:
+    """Who asks for debugging gets the words of exceptions, too."""
+    return with_words if settings.log_level == "debug" else without_words
+
+
+def _add_span(
+    _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """The trace and the span that a line belongs to."""
+    span = trace.get_current_span().get_span_context()
+    if span.is_valid:
+        event["trace_id"] = trace.format_trace_id(span.trace_id)
+        event["span_id"] = trace.format_span_id(span.span_id)
+    return event

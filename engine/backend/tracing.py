@@ -1,0 +1,34 @@
+"""Where traces come in: which requests are part of one, and whether this process tells of them."""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.backend.spans import Spans
+
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+
+
+def open_spans(model: str) -> "Spans | None":
+    """What tells of the work of a model; None unless the environment says where to export to.
+
+    OpenTelemetry is imported only then: a process without traces pays nothing for them.
+    """
+    if not any(os.environ.get(name) for name in _ENDPOINTS):
+        return None
+    from engine.backend.spans import Spans
+
+    return Spans(model)
+
+
+def take_traceparents(options: dict[str, Any], texts: int) -> list[str]:
+    """Takes `traceparent` out of the options: one for each text, empty when there is none.
+
+    A trace must not fail what it looks at: what is not as it should be is ignored.
+    """
+    given = options.pop("traceparent", None)
+    if isinstance(given, str):
+        return [given] * texts
+    if isinstance(given, list) and len(given) == texts:
+        return [each if isinstance(each, str) else "" for each in given]
+    return []

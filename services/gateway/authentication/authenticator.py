@@ -1,0 +1,88 @@
+"""Finds out who calls."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from services.gateway.authentication.errors import (
+    InvalidCredentialsError,
+    MissingCredentialsError,
+    ScopeError,
+)
+from services.gateway.authentication.identity import DEFAULT_TENANT, Identity
+from services.gateway.authentication.jwks import KeySet
+from services.gateway.authentication.key_ring import KeyRing
+from services.gateway.authentication.keys import split_key
+from services.gateway.authentication.scopes import scope_of
+from services.gateway.authentication.tokens import TokenChecker
+from services.inference.errors import InvalidOptionError
+
+if TYPE_CHECKING:
+    from services.gateway.settings import GatewaySettings
+
+Metadata = Iterable[tuple[str, str | bytes]]
+
+CREDENTIALS_KEY = "authorization"
+TENANT_KEY = "x-seqway-tenant"
+_MOST_TENANT = 128
+_MOST_CREDENTIALS = 8192
+
+
+class Authenticator:
+    """By API key or token, where the settings ask for one; else callers name their tenant."""
+
+    def __init__(self, settings: "GatewaySettings") -> None:
+        """KeyFileError when the file of keys cannot be used."""
+        self._keys: KeyRing | None = None
+        self._tokens: TokenChecker | None = None
+        if settings.api_keys_file is not None:
+            pepper = settings.api_key_pepper.get_secret_value()
+            self._keys = KeyRing(settings.api_keys_file, pepper)
+        if settings.jwt_issuer:
+            self._tokens = TokenChecker(
+                KeySet(settings.jwt_issuer, settings.jwt_jwks),
+                settings.jwt_issuer,
+                settings.jwt_audience,
+                settings.jwt_tenant_claim,
+                settings.jwt_scope_prefix,
+            )
+
+    @property
+    def required(self) -> bool:
+        """Whether callers must show who they are."""
+        return self._keys is not None or self._tokens is not None
+
+    async def identify(self, method: str, metadata: Metadata) -> Identity:
+        """Who calls a method; an AuthenticationError, ScopeError or IssuerUnavailableError."""
+        if not self.required:
+            return Identity(_named_tenant(metadata))
+        identity = await self._check(_credentials(metadata))
+        scope = scope_of(method)
+        if scope not in identity.scopes:
+            raise ScopeError(f'the credentials have no scope "{scope}", which this method needs')
+        return identity
+
+    async def _check(self, credentials: str) -> Identity:
+        if self._keys is not None and (self._tokens is None or split_key(credentials)):
+            return self._keys.identify(credentials)
+        assert self._tokens is not None
+        return await self._tokens.identify(credentials)
+
+
+def _credentials(metadata: Metadata) -> str:
+    for key, value in metadata:
+        if key == CREDENTIALS_KEY and isinstance(value, str):
+            kind, _, credentials = value.partition(" ")
+            if kind.lower() != "bearer" or not credentials or len(value) > _MOST_CREDENTIALS:
+                raise InvalidCredentialsError('authorization must be "Bearer <key or token>"')
+            return credentials.strip()
+    raise MissingCredentialsError('send an API key or token in the metadata "authorization"')
+
+
+def _named_tenant(metadata: Metadata) -> str:
+    """Trusted, as there is no authentication: a proxy has to set it, or nobody can reach us."""
+    for key, value in metadata:
+        if key == TENANT_KEY:
+            if not isinstance(value, str) or not value.isprintable() or len(value) > _MOST_TENANT:
+                raise InvalidOptionError(f"{TENANT_KEY} is no name of a tenant", field=TENANT_KEY)
+            return value or DEFAULT_TENANT
+    return DEFAULT_TENANT

@@ -1,0 +1,150 @@
+"""The command `seqway-keys`: makes, lists, renews and ends API keys."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import Field, SecretStr, ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from services.gateway.authentication.keys import KeyFile, KeyFileError, KeyRecord, new_key
+from services.gateway.authentication.scopes import ALL_SCOPES
+from services.process.environment import EnvironmentSettings, InvalidSettingsError, read_settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Makes, lists, renews and ends the API keys of a gateway. A running gateway reads the"
+    " file again when it has changed.",
+)
+
+_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+
+File = Annotated[
+    Path,
+    typer.Option(
+        "--file", envvar="SEQWAY_API_KEYS_FILE", help="The file of keys; made if missing."
+    ),
+]
+Prefix = Annotated[str, typer.Argument(help="The key's prefix, as `list` shows it.")]
+
+
+class _KeySettings(EnvironmentSettings):
+    api_key_pepper: SecretStr = Field(min_length=16)
+
+
+@app.command()
+def create(
+    file: File,
+    tenant: Annotated[str, typer.Option(help="Whose key it is.")],
+    name: Annotated[str, typer.Option(help="What it is for, for people.")] = "",
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"What it may do; may come again. One of {', '.join(sorted(ALL_SCOPES))}."
+        ),
+    ] = None,
+    expires_in: Annotated[
+        str, typer.Option(help="When it ends: such as 12h, 90d or 52w, or never.")
+    ] = "90d",
+) -> None:
+    """Makes a key and prints it, this once."""
+    with _failures():
+        known = _read(file)
+        scopes = scope or sorted(ALL_SCOPES)
+        key, record = new_key(_pepper(), tenant, name, scopes, _end(expires_in))
+        KeyFile(keys=(*known.keys, record)).write(file)
+    typer.echo(key)
+
+
+@app.command("list")
+def list_keys(file: File) -> None:
+    """Shows all keys, without their secrets."""
+    with _failures():
+        known = KeyFile.read(file)
+    table = Table("prefix", "tenant", "name", "scopes", "created", "expires")
+    now = datetime.now(UTC)
+    for key in sorted(known.keys, key=lambda each: (each.tenant, each.created)):
+        scopes = "all" if set(key.scopes) == ALL_SCOPES else " ".join(key.scopes)
+        ends = f"{key.expires:%Y-%m-%d %H:%M}" if key.expires else "never"
+        if key.is_expired(now):
+            ends += " (expired)"
+        table.add_row(key.prefix, key.tenant, key.name, scopes, f"{key.created:%Y-%m-%d}", ends)
+    Console().print(table)
+
+
+@app.command()
+def rotate(
+    file: File,
+    prefix: Prefix,
+    overlap: Annotated[str, typer.Option(help="How long the old key still works.")] = "7d",
+    expires_in: Annotated[str, typer.Option(help="When the new key ends; or never.")] = "90d",
+) -> None:
+    """Makes a key for the same tenant with the same scopes, and has the old one end soon."""
+    with _failures():
+        known = _read(file)
+        old = _find(known, prefix)
+        key, record = new_key(_pepper(), old.tenant, old.name, old.scopes, _end(expires_in))
+        ends = _end(overlap)
+        if old.expires is not None and (ends is None or old.expires < ends):
+            ends = old.expires
+        kept = old.model_copy(update={"expires": ends})
+        others = tuple(each for each in known.keys if each.prefix != prefix)
+        KeyFile(keys=(*others, kept, record)).write(file)
+    typer.echo(key)
+
+
+@app.command()
+def revoke(file: File, prefix: Prefix) -> None:
+    """Removes a key: calls with it fail from now on."""
+    with _failures():
+        known = _read(file)
+        _find(known, prefix)
+        KeyFile(keys=tuple(each for each in known.keys if each.prefix != prefix)).write(file)
+    typer.echo(f"{prefix} is revoked.")
+
+
+def _read(file: Path) -> KeyFile:
+    return KeyFile.read(file) if file.exists() else KeyFile()
+
+
+def _find(known: KeyFile, prefix: str) -> KeyRecord:
+    for key in known.keys:
+        if key.prefix == prefix:
+            return key
+    raise KeyFileError(f"there is no key with the prefix {prefix!r}")
+
+
+def _pepper() -> str:
+    return read_settings(_KeySettings).api_key_pepper.get_secret_value()
+
+
+def _end(duration: str) -> datetime | None:
+    """The moment so long from now; None is never."""
+    if duration == "never":
+        return None
+    found = re.fullmatch(r"(\d{1,4})([hdw])", duration)
+    if found is None:
+        raise KeyFileError(f"{duration!r} is no duration: give one such as 12h, 90d, 52w or never")
+    now = datetime.now(UTC).replace(microsecond=0)
+    return now + timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    try:
+        yield
+    except (KeyFileError, InvalidSettingsError) as error:
+        message = str(error)
+    except ValidationError as error:
+        first = error.errors()[0]
+        message = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    else:
+        return
+    typer.echo(f"seqway-keys: {message}", err=True)
+    raise typer.Exit(1)

@@ -1,0 +1,41 @@
+"""What is wrong with a caller's credentials.
+
+SeqwayError
+├── AuthenticationError
+│   ├── MissingCredentialsError
+│   ├── InvalidCredentialsError
+│   └── ExpiredCredentialsError
+└── ScopeError
+"""
+
+from services.inference.errors import SeqwayError
+
+
+class AuthenticationError(SeqwayError):
+    """The caller is not known."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class MissingCredentialsError(AuthenticationError):
+    """The call carries no key and no token."""
+
+    reason = "CREDENTIALS_MISSING"
+
+
+class InvalidCredentialsError(AuthenticationError):
+    """The key or token is not one that this server takes; why is told in the log alone."""
+
+    reason = "CREDENTIALS_INVALID"
+
+
+class ExpiredCredentialsError(AuthenticationError):
+    """The key or token was good, until it expired."""
+
+    reason = "CREDENTIALS_EXPIRED"
+
+
+class ScopeError(SeqwayError):
+    """The key or token is good, but not for this method."""
+
+    reason = "SCOPE_MISSING"

@@ -1,0 +1,21 @@
+"""Whose call it is, for all that runs within it."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from services.gateway.authentication.scopes import ALL_SCOPES
+
+DEFAULT_TENANT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A tenant, what of it calls (a key or the subject of a token), and what that may do."""
+
+    tenant: str = DEFAULT_TENANT
+    subject: str = ""
+    scopes: frozenset[str] = ALL_SCOPES
+
+
+CALLER: ContextVar[Identity] = ContextVar("caller")
+"""The identity of the call that runs; set by the gate."""

@@ -1,0 +1,89 @@
+"""The public keys of an OpenID provider."""
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+import jwt
+import structlog
+
+from services.gateway.authentication.errors import InvalidCredentialsError
+from services.inference.errors import UnavailableError
+
+logger = structlog.get_logger(__name__)
+
+_FRESH_SECONDS = 300.0
+# Whoever sends made-up key ids must not have us ask the provider for each of them.
+_LEAST_INTERVAL = 10.0
+_TIMEOUT = 5.0
+_MOST_BYTES = 1 << 20
+_DISCOVERY = "/.well-known/openid-configuration"
+
+
+class IssuerUnavailableError(UnavailableError):
+    """The provider of tokens has not given its keys."""
+
+    reason = "ISSUER_UNAVAILABLE"
+
+
+class KeySet:
+    """Keys by id, from a file, a URL, or wherever the issuer's discovery document says."""
+
+    def __init__(self, issuer: str, source: str) -> None:
+        self._issuer = issuer
+        self._source = source
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._read_at = -_FRESH_SECONDS
+        self._tried_at = -_FRESH_SECONDS
+        self._reading = asyncio.Lock()
+
+    async def key(self, key_id: str) -> jwt.PyJWK:
+        """The key of that id.
+
+        InvalidCredentialsError when there is none, IssuerUnavailableError when none was ever read.
+        """
+        if key_id not in self._keys or time.monotonic() - self._read_at > _FRESH_SECONDS:
+            await self._renew()
+        if not self._keys:
+            raise IssuerUnavailableError("the keys of the tokens' issuer are not there now")
+        if key_id not in self._keys:
+            raise InvalidCredentialsError("the token is not valid")
+        return self._keys[key_id]
+
+    async def _renew(self) -> None:
+        """Reads the keys, unless that was tried a moment ago; keys that are known stay known."""
+        async with self._reading:
+            if time.monotonic() - self._tried_at < _LEAST_INTERVAL:
+                return
+            self._tried_at = time.monotonic()
+            try:
+                found = jwt.PyJWKSet.from_dict(await asyncio.to_thread(self._read))
+            except (OSError, ValueError, KeyError, jwt.PyJWTError) as error:
+                logger.warning("the keys of tokens could not be read", error=str(error))
+                return
+            self._keys = {key.key_id: key for key in found.keys if key.key_id}
+            self._read_at = time.monotonic()
+
+    def _read(self) -> dict[str, object]:
+        source = self._source
+        if not source:
+            source = str(_fetch(self._issuer.rstrip("/") + _DISCOVERY)["jwks_uri"])
+        if source.startswith("https://"):
+            return _fetch(source)
+        return _parsed(Path(source).read_bytes())
+
+
+def _fetch(url: str) -> dict[str, object]:
+    if not url.startswith("https://"):
+        raise ValueError(f"{url} is not https://")
+    with urlopen(url, timeout=_TIMEOUT) as answer:
+        return _parsed(answer.read(_MOST_BYTES))
+
+
+def _parsed(data: bytes) -> dict[str, object]:
+    value = json.loads(data)
+    if not isinstance(value, dict):
+        raise ValueError("it is no JSON object")
+    return value

@@ -1,0 +1,73 @@
+"""Checks the tokens (JWT, RFC 7519) of an OpenID provider."""
+
+from typing import Any
+
+import jwt
+import structlog
+
+from services.gateway.authentication.errors import (
+    ExpiredCredentialsError,
+    InvalidCredentialsError,
+)
+from services.gateway.authentication.identity import Identity
+from services.gateway.authentication.jwks import KeySet
+from services.gateway.authentication.scopes import ALL_SCOPES
+
+logger = structlog.get_logger(__name__)
+
+# Never a symmetric algorithm or none: RFC 8725, 3.1.
+_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
+_LEEWAY_SECONDS = 30
+_MOST_TENANT = 128
+
+
+class TokenChecker:
+    """Takes tokens of one issuer for one audience.
+
+    A token's claim names its tenant; the scopes that begin with the prefix are those for us.
+    """
+
+    def __init__(
+        self, keys: KeySet, issuer: str, audience: str, tenant_claim: str, scope_prefix: str
+    ) -> None:
+        self._keys = keys
+        self._issuer = issuer
+        self._audience = audience
+        self._tenant_claim = tenant_claim
+        self._scope_prefix = scope_prefix
+
+    async def identify(self, token: str) -> Identity:
+        """Whose token it is; an AuthenticationError, or IssuerUnavailableError."""
+        try:
+            key_id = jwt.get_unverified_header(token).get("kid", "")
+            claims = self._claims(token, await self._keys.key(str(key_id)))
+        except jwt.ExpiredSignatureError:
+            raise ExpiredCredentialsError("the token has expired: get a new one") from None
+        except jwt.PyJWTError as error:
+            logger.info("a token was refused", error=str(error))
+            raise InvalidCredentialsError("the token is not valid") from None
+        return Identity(self._tenant(claims), str(claims["sub"]), self._scopes(claims))
+
+    def _claims(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
+        return jwt.decode(
+            token,
+            key,
+            algorithms=_ALGORITHMS,
+            audience=self._audience,
+            issuer=self._issuer,
+            leeway=_LEEWAY_SECONDS,
+            options={"require": ["exp", "iss", "aud", "sub"]},
+        )
+
+    def _tenant(self, claims: dict[str, Any]) -> str:
+        tenant = claims.get(self._tenant_claim)
+        if not isinstance(tenant, str) or not 0 < len(tenant) <= _MOST_TENANT:
+            raise InvalidCredentialsError(f'the token has no claim "{self._tenant_claim}"')
+        return tenant
+
+    def _scopes(self, claims: dict[str, Any]) -> frozenset[str]:
+        """From `scope`, a list by spaces (RFC 8693, 4.2), or `scp`, a list."""
+        found = claims.get("scope", claims.get("scp", ""))
+        names = found.split() if isinstance(found, str) else map(str, found or ())
+        prefix = self._scope_prefix
+        return ALL_SCOPES & {name[len(prefix) :] for name in names if name.startswith(prefix)}

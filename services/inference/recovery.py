@@ -1,0 +1,66 @@
+"""What becomes of the rows that the engine lost: they are sent again, for a while."""
+
+import asyncio
+
+from services.inference.errors import ModelNotReadyError, UnavailableError
+from services.inference.events import Lost
+
+_PAUSE = 0.25
+# A text may be what ends the engine: whoever is lost so often while it ran is not tried again.
+_MOST_BEGUN = 2
+
+
+class Recovery:
+    """Decides for one call whether to go on, and when."""
+
+    def __init__(self, patience: float) -> None:
+        """`patience` are the seconds that a call waits for the engine to come back."""
+        self._patience = patience
+        self._since: float | None = None
+        self._begun = 0
+        self._paused = False
+
+    def lose(self, lost: Lost) -> None:
+        """Notes a loss; raises its error when the call is not to go on."""
+        self._begun += lost.begun
+        now = asyncio.get_running_loop().time()
+        self._since = now if self._since is None else self._since
+        is_over = now - self._since >= self._patience
+        if is_over or self._begun > _MOST_BEGUN or not isinstance(lost.error, UnavailableError):
+            raise lost.error
+        self._paused = True
+
+    def progress(self) -> None:
+        """Notes that the engine answers."""
+        self._since = None
+
+    async def pause(self) -> None:
+        """Waits a moment behind a loss."""
+        if self._paused:
+            self._paused = False
+            await asyncio.sleep(_PAUSE)
+
+
+class Transcript:
+    """What a row has said; when it begins anew, only what is new counts."""
+
+    def __init__(self) -> None:
+        self._said = ""
+        self._at = 0
+
+    def restart(self) -> None:
+        """The row is run again."""
+        self._at = 0
+
+    def add(self, text: str, *, ends: bool = False) -> str:
+        """What of the text is new; ModelNotReadyError when the row says another thing now.
+
+        Decoding says the same again but for sampling without a seed and for ties of numbers.
+        """
+        known = self._said[self._at : self._at + len(text)]
+        self._at += len(text)
+        if not text.startswith(known) or (ends and self._at < len(self._said)):
+            raise ModelNotReadyError("the model stopped, and answered otherwise when it was back")
+        new = text[len(known) :]
+        self._said += new
+        return new

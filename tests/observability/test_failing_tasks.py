@@ -1,0 +1,29 @@
+"""What Celery gets to log of a task that fails."""
+
+import pytest
+from structlog.testing import capture_logs
+
+from workers.observing import TaskFailedError, tell_failures
+
+SECRET = "the text of a user"
+
+
+@tell_failures
+def task(text: str, *, fails: bool = False) -> str:
+    if fails:
+        raise ValueError(text)
+    return text
+
+
+def test_the_words_of_a_failure_do_not_reach_celery() -> None:
+    with capture_logs() as lines, pytest.raises(TaskFailedError) as caught:
+        task(SECRET, fails=True)
+    assert str(caught.value) == "ValueError"
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+    assert [line["event"] for line in lines] == ["a task failed unexpectedly"]
+
+
+def test_a_task_that_goes_well_is_as_it_was() -> None:
+    assert task(SECRET) == SECRET
+    assert task.__name__ == "task"

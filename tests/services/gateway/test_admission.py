@@ -1,0 +1,113 @@
+"""What is taken on: by tokens in flight, and by what the deadline leaves."""
+
+from typing import Any
+
+import grpc
+import pytest
+from gateway_stack import MakeStack, Stack, failure, wait_until
+from seqway.v1 import model_pb2
+from seqway.v1 import translation_pb2 as pb
+
+from services.gateway.admission import PLACE, Admission
+from services.gateway.load import Load, Work
+from services.inference.account import Account
+from services.inference.errors import OverloadedError
+
+FULL = ("RESOURCE_EXHAUSTED", "OVERLOADED", "")
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_tokens_are_estimated_from_the_calls_before() -> None:
+    load = Load(Clock())
+    assert load.tokens(100) == 50
+    for _ in range(200):
+        load.note(Work(characters=100, tokens=20, waited=0, ahead=0))
+    assert 20 <= load.tokens(100) <= 21
+
+
+def test_the_wait_grows_with_what_is_ahead_and_is_forgotten() -> None:
+    clock = Clock()
+    load = Load(clock)
+    assert load.wait(10_000) == 0
+    for _ in range(300):
+        clock.now += 0.05
+        load.note(Work(characters=100, tokens=50, waited=2.0, ahead=1000))
+    assert load.wait(1000) == pytest.approx(2.0, rel=0.05)
+    assert load.wait(2000) == pytest.approx(4.0, rel=0.05)
+    clock.now += 60
+    assert load.wait(2000) < 0.01
+    for _ in range(100):
+        clock.now += 0.05
+        load.note(Work(characters=100, tokens=50, waited=0.0, ahead=1000))
+    assert load.wait(1000) == pytest.approx(0.0, abs=0.01)
+
+
+async def waiting(admission: Admission, seconds: float) -> None:
+    """Has calls tell that they waited so long behind a hundred tokens."""
+    with admission.enter(200, None):
+        for _ in range(200):
+            with admission.enter(200, None):
+                place = PLACE.get()
+                assert place is not None
+                account = Account("en-fr_int8", queue=seconds)
+                account.input_tokens = account.output_tokens = 50
+                place.note(account)
+
+
+async def test_a_call_that_would_wait_beyond_its_deadline_is_refused_with_a_hint() -> None:
+    admission = Admission(calls=100, tokens=100_000, retry_delay=0.5)
+    await waiting(admission, 3.0)
+    with admission.enter(100, 1.0):  # nothing is ahead of it
+        pass
+    with admission.enter(200, None):
+        with pytest.raises(OverloadedError, match="would wait about 3") as caught:
+            admission.enter(10, 1.0).__enter__()
+        assert caught.value.retry_delay == pytest.approx(1.5, rel=0.2)
+        with admission.enter(10, 30.0), admission.enter(10, None), admission.enter(0, 0.1):
+            pass
+
+
+def translate(stack: Stack, characters: int) -> Any:
+    request = pb.TranslateRequest(
+        contents=[("Hello there. " * characters)[:characters]],
+        source_language_code="en",
+        target_language_code="fr",
+    )
+    return stack.translation.Translate(request)
+
+
+async def test_tokens_in_flight_are_bounded(make_stack: MakeStack) -> None:
+    stack = await make_stack(max_tokens_in_flight=1000)
+    stack.twin.gate.clear()
+    large = translate(stack, 5000)
+    await wait_until(lambda: stack.twin.running > 0)
+    assert await failure(translate(stack, 10)) == FULL
+    assert await stack.models.ListModels(model_pb2.ListModelsRequest()), "has no text"
+    stack.twin.gate.set()
+    assert await large, "what is larger than all runs alone"
+    assert await translate(stack, 10)
+
+
+async def test_places_come_back_however_a_call_ends(make_stack: MakeStack) -> None:
+    stack = await make_stack(max_calls=1, max_tokens_in_flight=1000)
+    for _ in range(3):
+        stack.twin.gate.clear()
+        call = translate(stack, 900)
+        await wait_until(lambda: stack.twin.running > 0)
+        call.cancel()
+        await wait_until(lambda: stack.twin.running == 0)
+        stack.twin.gate.set()
+        assert await failure(translate(stack, 0)) == (
+            "INVALID_ARGUMENT",
+            "EMPTY_TEXT",
+            "contents[0]",
+        )
+        with pytest.raises(grpc.aio.AioRpcError):
+            await stack.channel.unary_unary("/seqway.v1.TranslationService/Translate")(b"\xff")
+        assert await translate(stack, 900)

@@ -1,0 +1,57 @@
+"""What a worker's parent process tells of itself: metrics over HTTP, and a file of its liveness."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from services.jobs.board import Board
+from services.jobs.observing import Observer
+from services.jobs.queue import CONTROL_QUEUE
+from workers.collector import JobsCollector
+from workers.exposition import Exposition, share_counts
+from workers.liveness import Liveness
+from workers.metrics import JobMetrics
+from workers.settings import WorkerSettings
+
+# A controller whose looks have stopped is not the one to ask how many jobs there are.
+_LOOKS = 4
+
+
+class Monitoring:
+    """Does nothing before `start`, which comes before the pool is forked."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        self._exposition: Exposition | None = None
+        file = settings.heartbeat_file
+        self._liveness = Liveness(Path(file)) if file else None
+
+    def start(self, queues: Iterable[str]) -> Observer:
+        """Begins for a process that consumes these queues; returns who counts."""
+        if self._liveness is not None:
+            self._liveness.start()
+        settings = self._settings
+        if not settings.metrics_port:
+            return Observer()
+        share_counts()
+        if CONTROL_QUEUE not in queues:
+            self._exposition = Exposition(settings)
+            return JobMetrics()
+        board = Board(settings.redis_address, settings.redis_timeout, {})
+        collector = JobsCollector(board, settings.reconcile_interval * _LOOKS)
+        self._exposition = Exposition(settings, collector)
+        return JobMetrics(collector.looked)
+
+    def leave(self) -> None:
+        """In a forked process, which serves nothing."""
+        if self._exposition is not None:
+            self._exposition.leave()
+
+    def consumes(self) -> None:
+        """The consumer's loop has come round."""
+        if self._liveness is not None:
+            self._liveness.consumes()
+
+    def waits(self) -> None:
+        """The consumer has no loop for now."""
+        if self._liveness is not None:
+            self._liveness.waits()

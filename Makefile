@@ -103,9 +103,16 @@ lint: .venv/.installed $(NODE_PACKAGES) ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy -p deploy.images.commands -p deploy.kubernetes
 	$(BIN)/mypy --explicit-package-bases tests/test_import_rules.py \
-		tests/{sdk,stack,integration,faults,observability,monitoring,attacks,typescript}
+		tests/{sdk,stack,integration,faults,observability,monitoring,attacks,typescript,deploy}
 	npm --prefix sdk/typescript run --silent lint
+	$(BIN)/yamllint --strict deploy
+	$(BIN)/hadolint deploy/images/*.Dockerfile
+
+.PHONY: manifests
+manifests: .venv/.installed ## Copy the alert rules into the Kubernetes manifests
+	$(BIN)/python -m deploy.kubernetes.prometheus_rule
 
 .PHONY: bench
 bench: setup models .venv/.bench ## Measure our speed beside CTranslate2's and transformers'

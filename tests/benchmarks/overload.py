@@ -13,7 +13,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 from rich.table import Table
 from seqway import AsyncClient
 
@@ -106,11 +106,11 @@ async def _look(pids: list[int], sizes: list[dict[int, int]]) -> None:
         await asyncio.sleep(LOOK)
 
 
-async def _show(progress: Progress, task: object, seconds: float) -> None:
+async def _show(progress: Progress, task: TaskID, seconds: float) -> None:
     began = time.monotonic()
     while True:
         await asyncio.sleep(1)
-        progress.update(task, completed=min(seconds, time.monotonic() - began))  # type: ignore[arg-type]
+        progress.update(task, completed=min(seconds, time.monotonic() - began))
 
 
 def plot(figures: dict[str, object], path: Path) -> None:

@@ -100,15 +100,16 @@ class Callers:
             outcome.seconds.append(now - began)
 
     async def _translate(self, text: str, *, streamed: bool) -> None:
-        pair = {"source": "en", "target": "fr"}
         if streamed:
             stream = self._client.stream_translate(
-                text, **pair, model=self._model, timeout=self._deadline
+                text, source="en", target="fr", model=self._model, timeout=self._deadline
             )
             async for _ in stream:
                 pass
         else:
-            await self._client.translate(text, **pair, model=self._model, timeout=self._deadline)
+            await self._client.translate(
+                text, source="en", target="fr", model=self._model, timeout=self._deadline
+            )
 
 
 def resident(pids: Sequence[int]) -> dict[int, int]:

@@ -10,6 +10,8 @@ _FIRST_TOKENS_PER_CHARACTER = 0.5
 _WEIGHT = 0.05
 # What waiting was like is forgotten: e^-1 of it is left after so many seconds without a call.
 _MEMORY_SECONDS = 5.0
+# Half of all calls take longer than the mean; with two deviations more, few do.
+_DEVIATIONS = 2.0
 # How much longer than it did wait a call would have waited that was given up: nobody knows.
 _UNANSWERED = 1.5
 
@@ -37,6 +39,7 @@ class Load:
         self._tokens_per_character = _FIRST_TOKENS_PER_CHARACTER
         self._wait_per_token = 0.0
         self._run = 0.0
+        self._deviation = 0.0
         self._noted = clock()
 
     def tokens(self, characters: int) -> int:
@@ -49,9 +52,14 @@ class Load:
         return self._wait_per_token * ahead * math.exp(-age / _MEMORY_SECONDS)
 
     def answer(self, ahead: int) -> float:
-        """Seconds until a call behind so many tokens is answered; 0 while none has to wait."""
+        """Seconds in which a call behind so many tokens is most likely answered.
+
+        0 while calls have not had to wait: then nothing is known of the wait.
+        """
         wait = self.wait(ahead)
-        return wait + self._run if wait > self._run / 10 else 0.0
+        if wait <= self._run / 10:
+            return 0.0
+        return wait + self._run + _DEVIATIONS * self._deviation
 
     def note(self, work: Work) -> None:
         """Learns from a call that was answered."""
@@ -59,13 +67,20 @@ class Load:
             found = work.tokens / work.characters
             self._tokens_per_character += _WEIGHT * (found - self._tokens_per_character)
             self._run += _WEIGHT * (work.ran - self._run)
+        self._note_error(work.waited + work.ran, work.ahead)
         self._note_wait(work.waited, work.ahead)
 
     def note_unanswered(self, seconds: float, ahead: int) -> None:
         """Learns from a call that was given up after some seconds: it would have waited longer."""
         least = _UNANSWERED * seconds
         if least > self.wait(ahead):
+            self._note_error(least, ahead)
             self._note_wait(least, ahead)
+
+    def _note_error(self, seconds: float, ahead: int) -> None:
+        """How far off the estimate is, as for the retransmissions of TCP (RFC 6298)."""
+        error = abs(seconds - self._run - self.wait(ahead))
+        self._deviation += _WEIGHT * (error - self._deviation)
 
     def _note_wait(self, seconds: float, ahead: int) -> None:
         if not ahead:

@@ -119,7 +119,7 @@ def plot(figures: dict[str, object], path: Path) -> None:
     goodput: list[float] = figures["goodput"]  # type: ignore[assignment]
     above.step([BUCKET * n for n in range(len(goodput))], goodput, where="post", label="answered")
     for name, style in (("capacity, answers/s", "-"), ("offered, calls/s", ":")):
-        above.axhline(figures[name], color="grey", linestyle=style, label=name)  # type: ignore[arg-type]
+        above.axhline(figures[name], color="grey", linestyle=style, label=name)
     above.set(ylabel="calls/s", xlabel="s", ylim=(0, None))
     above.legend()
     memory: dict[str, list[float]] = figures["memory, MB"]  # type: ignore[assignment]

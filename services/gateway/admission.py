@@ -11,6 +11,9 @@ from services.gateway.load import Load, Work
 from services.inference.account import Account
 from services.inference.errors import DeadlineError, OverloadedError
 
+_LONGEST_RETRY = 60.0
+_LARGEST_SHARE = 4
+
 
 class Place:
     """What a call holds while it runs."""
@@ -20,11 +23,15 @@ class Place:
         self._characters = characters
         self._ahead = ahead
         self._began = time.monotonic()
-        self._answered = False
+        self._has_begun = False
+
+    def begin(self) -> None:
+        """Tells that the first of the answer has gone out."""
+        self._has_begun = True
 
     def note(self, account: Account) -> None:
         """Tells what the call has cost, so that the next ones are estimated better."""
-        self._answered = True
+        self._has_begun = True
         self._load.note(
             Work(
                 characters=self._characters,
@@ -36,8 +43,8 @@ class Place:
         )
 
     def give_up(self) -> None:
-        """Tells that the deadline passed, or the caller left, before there was an answer."""
-        if not self._answered:
+        """Tells that the deadline passed or the caller left; what has begun did not wait."""
+        if self._characters and not self._has_begun:
             self._load.note_unanswered(time.monotonic() - self._began, self._ahead)
 
 
@@ -66,7 +73,8 @@ class Admission:
         `remaining` are the seconds to its deadline: a call whose answer would come later is refused
         at once, as it would come to nobody.
         """
-        tokens = self._load.tokens(characters)
+        # A call has few of its rows at Triton at a time: a large one takes no more than others.
+        tokens = min(self._load.tokens(characters), self._most_tokens // _LARGEST_SHARE)
         self._check(tokens, remaining)
         place = Place(self._load, characters, self._tokens)
         self._change(1, tokens)
@@ -100,7 +108,8 @@ class Admission:
     def _refusal(self, message: str) -> OverloadedError:
         """Asks to come again when half of what is in flight has had time to end."""
         wait = self._load.wait(self._tokens) / 2
-        return OverloadedError(message, retry_delay=max(self._retry_delay, wait))
+        delay = min(max(self._retry_delay, wait), _LONGEST_RETRY)
+        return OverloadedError(message, retry_delay=delay)
 
     def _change(self, calls: int, tokens: int) -> None:
         self._calls += calls

@@ -6,8 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 # Of French and English text: a quarter of a token a character is read, as much is written.
-_FIRST_TOKENS_PER_CHARACTER = 0.5
+_FIRST_CHARACTERS, _FIRST_TOKENS = 1000.0, 500.0
 _WEIGHT = 0.05
+# A row waits for the step that is under way, however little there is to do.
+_STEP_SECONDS = 0.05
+# Short calls beside each other tell little of long waiting lines: so many tokens wait for nothing.
+_FREE_TOKENS = 1000.0
 # What waiting was like is forgotten: e^-1 of it is left after so many seconds without a call.
 _MEMORY_SECONDS = 5.0
 # Half of all calls take longer than the mean; with two deviations more, few do.
@@ -36,20 +40,21 @@ class Load:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._tokens_per_character = _FIRST_TOKENS_PER_CHARACTER
-        self._wait_per_token = 0.0
+        self._characters, self._tokens = _FIRST_CHARACTERS, _FIRST_TOKENS
+        self._waited = self._ahead = 0.0
         self._run = 0.0
         self._deviation = 0.0
         self._noted = clock()
 
     def tokens(self, characters: int) -> int:
         """Tokens that texts of so many characters are expected to be, read and written."""
-        return math.ceil(characters * self._tokens_per_character)
+        return math.ceil(characters * self._tokens / self._characters)
 
     def wait(self, ahead: int) -> float:
         """Seconds that a call waits for a slot behind so many tokens."""
         age = self._clock() - self._noted
-        return self._wait_per_token * ahead * math.exp(-age / _MEMORY_SECONDS)
+        per_token = self._waited / (self._ahead + _FREE_TOKENS)
+        return per_token * ahead * math.exp(-age / _MEMORY_SECONDS)
 
     def answer(self, ahead: int) -> float:
         """Seconds in which a call behind so many tokens is most likely answered.
@@ -64,15 +69,15 @@ class Load:
     def note(self, work: Work) -> None:
         """Learns from a call that was answered."""
         if work.characters:
-            found = work.tokens / work.characters
-            self._tokens_per_character += _WEIGHT * (found - self._tokens_per_character)
+            self._characters += work.characters - _WEIGHT * self._characters
+            self._tokens += work.tokens - _WEIGHT * self._tokens
             self._run += _WEIGHT * (work.ran - self._run)
         self._note_error(work.waited + work.ran, work.ahead)
         self._note_wait(work.waited, work.ahead)
 
     def note_unanswered(self, seconds: float, ahead: int) -> None:
         """Learns from a call that was given up after some seconds: it would have waited longer."""
-        least = _UNANSWERED * seconds
+        least = _UNANSWERED * max(0.0, seconds - self._run)
         if least > self.wait(ahead):
             self._note_error(least, ahead)
             self._note_wait(least, ahead)
@@ -87,6 +92,7 @@ class Load:
             return
         now = self._clock()
         faded = math.exp(-(now - self._noted) / _MEMORY_SECONDS)
-        weight = 1 - (1 - _WEIGHT) * faded
-        self._wait_per_token += weight * (seconds / ahead - self._wait_per_token)
+        kept = (1 - _WEIGHT) * faded
+        self._waited = kept * self._waited + max(0.0, seconds - _STEP_SECONDS)
+        self._ahead = kept * self._ahead + ahead
         self._noted = now

@@ -1,7 +1,5 @@
 """Prometheus metrics of the gateway."""
 
-import time
-
 from prometheus_client import Counter, Gauge, Histogram
 
 from services.inference.account import Account
@@ -45,16 +43,3 @@ def count_account(account: Account) -> None:
     TOKENS.labels(account.variant, "output").inc(account.output_tokens)
     if account.output_tokens:
         FIRST_TOKEN.labels(account.variant).observe(account.first_token)
-
-
-class FirstDelta:
-    """Observes the time to the first `note`; later ones are free."""
-
-    def __init__(self) -> None:
-        self._started: float | None = time.perf_counter()
-
-    def note(self) -> None:
-        """Notes that a message has gone out."""
-        if self._started is not None:
-            FIRST_DELTA.observe(time.perf_counter() - self._started)
-            self._started = None

@@ -68,7 +68,7 @@ class GatewaySettings(ServingSettings, LogSettings, JobSettings, InferenceSettin
         default=100_000,
         ge=1,
         description="the most tokens, read and to be written, of the calls in flight, as estimated"
-        " from their texts; a call that is larger alone runs alone",
+        " from their texts; one call counts for a quarter of it at most",
     )
     max_message_bytes: int = Field(
         default=16 * 1024 * 1024, ge=1024, description="the most bytes in one message"

@@ -6,10 +6,9 @@ from typing import Any, TypeAlias
 import grpc
 from seqway.v1 import summarization_pb2, summarization_pb2_grpc
 
-from services.gateway.accounts import note_account
+from services.gateway.accounts import FirstDelta, note_account
 from services.gateway.deadlines import deadline_of
 from services.gateway.messages.summarization import Request, job_of, stream_response, unary_response
-from services.gateway.metrics import FirstDelta
 from services.gateway.validation import check_summarization
 from services.inference.account import Account
 from services.inference.settings import InferenceSettings

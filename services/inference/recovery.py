@@ -1,12 +1,14 @@
 """What becomes of the rows that the engine lost: they are sent again, for a while."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Hashable, Iterable
 
 from services.inference.errors import ModelNotReadyError, UnavailableError
 from services.inference.events import Lost
 
 _PAUSE = 0.25
-# A text may be what ends the engine: whoever is lost so often while it ran is not tried again.
+# A text may be what ends the engine: one that was lost more often while it ran is not tried again.
 _MOST_BEGUN = 2
 
 
@@ -17,22 +19,31 @@ class Recovery:
         """`patience` are the seconds that a call waits for the engine to come back."""
         self._patience = patience
         self._since: float | None = None
-        self._begun = 0
+        self._begun: Counter[Hashable] = Counter()
         self._paused = False
+        self.accepted = False
 
-    def lose(self, lost: Lost) -> None:
-        """Notes a loss; raises its error when the call is not to go on."""
-        self._begun += lost.begun
+    def lose(self, lost: Lost, rows: Iterable[Hashable]) -> None:
+        """Notes that rows were lost; raises the error when the call is not to go on."""
+        self.accepted = True
+        if lost.begun:
+            self._begun.update(rows)
         now = asyncio.get_running_loop().time()
         self._since = now if self._since is None else self._since
         is_over = now - self._since >= self._patience
-        if is_over or self._begun > _MOST_BEGUN or not isinstance(lost.error, UnavailableError):
+        is_poison = max(self._begun.values(), default=0) > _MOST_BEGUN
+        if is_over or is_poison or not isinstance(lost.error, UnavailableError):
             raise lost.error
         self._paused = True
 
     def progress(self) -> None:
-        """Notes that the engine answers."""
+        """Notes that the engine answers: from now on the call was `accepted`."""
         self._since = None
+        self.accepted = True
+
+    def settle(self, row: Hashable) -> None:
+        """Notes that a row has its answer."""
+        self._begun.pop(row, None)
 
     async def pause(self) -> None:
         """Waits a moment behind a loss."""

@@ -90,9 +90,9 @@ class Run:
 
     def _send_again(self, request_id: str, lost: Lost) -> None:
         """Has the rows of a lost request wait for the next `fill`; raises when that is no use."""
-        self._recovery.lose(lost)
         self._lost.add(request_id)
         rows = self._window.take_back(request_id)
+        self._recovery.lose(lost, rows)
         for row in rows:
             if row in self._transcripts:
                 self._transcripts[row].restart()
@@ -100,13 +100,14 @@ class Run:
 
     def _end(self, request_id: str, end: End) -> Row | None:
         if end.finish_reason is FinishReason.CANCELLED:
-            self._send_again(request_id, Lost(self._cancelled(), begun=True))
+            self._send_again(request_id, Lost(self._cancelled(), begun=False))
             return None
         if end.finish_reason is FinishReason.ERROR:
             raise ModelFailedError("the model failed on a part of the text")
         row = self._window.row(request_id, end.index)
         self._window.settle(request_id, end.index)
         self._recovery.progress()
+        self._recovery.settle(row)
         if transcript := self._transcripts.pop(row, None):
             end = replace(end, text=transcript.add(end.text, ends=True))
         row.finish(end)
@@ -125,6 +126,10 @@ class Run:
         if refusal.reason != "QUEUE_FULL":
             raise ModelFailedError(f"the engine refused the request ({refusal.reason})")
         message = "the model's waiting line is full"
+        if self._recovery.accepted:
+            full = ModelNotReadyError(message, retry_delay=self._retry_delay)
+            self._send_again(request_id, Lost(full, begun=False))
+            return
         self._window.refuse(request_id, message, self._retry_delay)
 
 

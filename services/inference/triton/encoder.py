@@ -92,7 +92,7 @@ class TritonEncoder(Encoder):
             try:
                 return await self._ask(model, chunk, options, deadline, traceparents)
             except UnavailableError as error:
-                recovery.lose(Lost(error, begun=_may_have_begun(error)))
+                recovery.lose(Lost(error, _may_have_begun(error)), [model])
             await recovery.pause()
 
     async def _ask(
@@ -130,7 +130,10 @@ def _options(count: int, options: Mapping[str, Any], traceparents: Sequence[str]
 
 
 def _may_have_begun(error: UnavailableError) -> bool:
-    """Whether the model may have seen the texts: a connection that was never made shows none."""
+    """Whether the model may have seen the texts: a connection that was never made shows none.
+
+    A process that is dead stays so until Triton is started again, and waiting for it harms nobody.
+    """
     return not isinstance(error, ModelNotReadyError) and "connect" not in str(error)
 
 

@@ -104,7 +104,7 @@ lint: .venv/.installed $(NODE_PACKAGES) ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --explicit-package-bases tests/test_import_rules.py \
-		tests/{sdk,stack,integration,faults,observability,monitoring,attacks,typescript}
+		tests/{sdk,stack,integration,faults,observability,monitoring,attacks,security,typescript}
 	npm --prefix sdk/typescript run --silent lint
 
 .PHONY: bench

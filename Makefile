@@ -104,8 +104,12 @@ lint: .venv/.installed $(NODE_PACKAGES) ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --explicit-package-bases tests/test_import_rules.py \
-		tests/{sdk,stack,integration,faults,observability,monitoring,attacks,security,typescript}
+		tests/{sdk,stack,integration,faults,observability,monitoring,attacks,audit,security,typescript}
 	npm --prefix sdk/typescript run --silent lint
+
+.PHONY: audit
+audit: .venv/.installed ## Look for known vulnerabilities of what is pinned; asks OSV and npm's registry
+	$(BIN)/python -m deploy.audit $(AUDIT_OPTIONS) $(TORCH) $(UV) $(TRITON)
 
 .PHONY: bench
 bench: setup models .venv/.bench ## Measure our speed beside CTranslate2's and transformers'

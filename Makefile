@@ -103,9 +103,16 @@ lint: .venv/.installed $(NODE_PACKAGES) ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy -p deploy.images.commands -p deploy.kubernetes
 	$(BIN)/mypy --explicit-package-bases tests/test_import_rules.py \
-		tests/{sdk,stack,integration,faults,observability,monitoring,attacks,audit,security,typescript}
+		tests/{sdk,stack,integration,faults,observability,monitoring,attacks,audit,overload,security,typescript,deploy}
 	npm --prefix sdk/typescript run --silent lint
+	$(BIN)/yamllint --strict deploy
+	$(BIN)/hadolint deploy/images/*.Dockerfile
+
+.PHONY: manifests
+manifests: .venv/.installed ## Copy the alert rules into the Kubernetes manifests
+	$(BIN)/python -m deploy.kubernetes.prometheus_rule
 
 .PHONY: audit
 audit: .venv/.installed ## Look for known vulnerabilities of what is pinned; asks OSV and npm's registry
@@ -118,6 +125,14 @@ bench: setup models .venv/.bench ## Measure our speed beside CTranslate2's and t
 .PHONY: bench-jobs
 bench-jobs: setup models ## Measure batch jobs beside a direct client, and their neighbours (12 minutes)
 	$(BIN)/python -m tests.benchmarks.jobs
+
+.PHONY: bench-overload
+bench-overload: setup models ## Measure 10 minutes at 120 % of what the stack can do (12 minutes)
+	$(BIN)/python -m tests.benchmarks.overload
+
+.PHONY: bench-attacks
+bench-attacks: setup models ## Measure how long others wait while the gateway is attacked (8 minutes)
+	$(BIN)/python -m tests.benchmarks.attacks
 
 .PHONY: protos
 protos: .venv/.installed $(NODE_PACKAGES) ## Generate the stubs of protos/ for Python and Node

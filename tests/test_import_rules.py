@@ -52,7 +52,7 @@ RULES = [
             "services.process",
         ),
     ),
-    Rule("deploy/local", "deploy.local", ours=("deploy",)),
+    Rule("deploy", "deploy", ours=("deploy",)),
     Rule(
         "sdk/python/seqway",
         "seqway",
@@ -127,7 +127,7 @@ def test_packages_import_only_what_they_may(rule: Rule) -> None:
         ("workers", "from services.gateway import server"),
         ("services.observability", "import services.inference"),
         ("engine", "import services.inference"),
-        ("deploy.local", "import engine"),
+        ("deploy", "import engine"),
         ("seqway", "from services.inference import errors"),
         ("seqway", "import numpy"),
     ],

@@ -5,7 +5,6 @@ answered with one response, and everything that can go wrong with a text is told
 """
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import triton_python_backend_utils as pb_utils
 from engine.backend.device import device_of
 from engine.backend.encoder_metrics import EncoderMetrics
 from engine.backend.tracing import open_spans, take_traceparents
+from engine.runtime.cores import usable_cores
 from engine.runtime.encoder_engine import EncoderEngine
 from engine.runtime.encoder_request import Failure, Item, Result, parse_encoder_options
 from engine.runtime.request import InvalidOptionsError
@@ -41,7 +41,7 @@ class EncoderVariant:
         instances = sum(int(group["count"]) for group in config["instance_group"])
         lanes, device = int(values.get("lanes", 0)), device_of(args)
         if device is None and not lanes:
-            lanes = max(1, len(os.sched_getaffinity(0)) // instances)
+            lanes = max(1, usable_cores() // instances)
         folder = Path(args["model_repository"]) / args["model_version"]
         self._engine = EncoderEngine(folder, lanes, int(values.get("threads", 1)), device)
         self._spans = self._engine.manifest.head == "spans"

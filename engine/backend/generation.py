@@ -6,7 +6,6 @@ watcher looks for callers who left.
 """
 
 import json
-import os
 import threading
 import time
 import uuid
@@ -21,6 +20,7 @@ from engine.backend.device import device_of
 from engine.backend.metrics import EngineMetrics
 from engine.backend.outbox import Message, Outbox
 from engine.backend.tracing import open_spans, take_traceparents
+from engine.runtime.cores import usable_cores
 from engine.runtime.engine import Engine, Settings
 from engine.runtime.request import (
     Event,
@@ -155,7 +155,7 @@ def _settings(config: dict[str, Any], device: int | None) -> Settings:
     """The engine's settings from the parameters in config.pbtxt."""
     values = {key: item["string_value"] for key, item in config["parameters"].items()}
     instances = sum(int(group["count"]) for group in config["instance_group"])
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     limits = Limits(
         max_rows=int(values.get("max_rows", Limits.max_rows)),
         max_waiting=int(values.get("max_waiting", Limits.max_waiting)),

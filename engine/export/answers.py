@@ -1,12 +1,12 @@
 """The answers of a variant to a list of texts, run in this process: what quality is measured on."""
 
-import os
 import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from engine.runtime.batch import EngineError, run_texts
+from engine.runtime.cores import usable_cores
 from engine.runtime.encoder_engine import EncoderEngine
 from engine.runtime.encoder_request import EncoderOptions, Item, Logits
 from engine.runtime.engine import Engine
@@ -59,7 +59,7 @@ def _read_all(files: Path, texts: Sequence[str]) -> None:
 
 def machine() -> str:
     """The processor and how many cores of it this process has, such as "AMD EPYC, 2 cores"."""
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,8 +1,8 @@
 """Which session runs a variant: TensorRT's on a GPU, ONNX Runtime's on the processor."""
 
-import os
 from pathlib import Path
 
+from engine.runtime.cores import usable_cores
 from engine.runtime.encoder_session import EncoderRunner, EncoderSession
 from engine.runtime.manifest import Manifest
 from engine.runtime.session import OnnxSession, Session
@@ -42,7 +42,7 @@ def open_encoder_session(
 
 def default_lanes(device: int | None) -> int:
     """One for each core that the process may use, or one on a GPU, which a lane keeps busy."""
-    return 1 if device is not None else len(os.sched_getaffinity(0))
+    return 1 if device is not None else usable_cores()
 
 
 def _library(folder: Path, cuda: Cuda) -> TensorRT:

@@ -1,5 +1,7 @@
 """Bounds the calls and the tokens in flight: more are refused before any work is done for them."""
 
+import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -7,22 +9,36 @@ from contextvars import ContextVar
 from services.gateway import metrics
 from services.gateway.load import Load, Work
 from services.inference.account import Account
-from services.inference.errors import OverloadedError
+from services.inference.errors import DeadlineError, OverloadedError
 
 
 class Place:
     """What a call holds while it runs."""
 
-    def __init__(self, load: Load, characters: int, tokens: int, ahead: int) -> None:
-        self.tokens = tokens
+    def __init__(self, load: Load, characters: int, ahead: int) -> None:
         self._load = load
         self._characters = characters
         self._ahead = ahead
+        self._began = time.monotonic()
+        self._answered = False
 
     def note(self, account: Account) -> None:
         """Tells what the call has cost, so that the next ones are estimated better."""
-        tokens = account.input_tokens + account.output_tokens
-        self._load.note(Work(self._characters, tokens, account.queue, self._ahead))
+        self._answered = True
+        self._load.note(
+            Work(
+                characters=self._characters,
+                tokens=account.input_tokens + account.output_tokens,
+                waited=account.queue,
+                ran=account.total - account.queue,
+                ahead=self._ahead,
+            )
+        )
+
+    def give_up(self) -> None:
+        """Tells that the deadline passed, or the caller left, before there was an answer."""
+        if not self._answered:
+            self._load.note_unanswered(time.monotonic() - self._began, self._ahead)
 
 
 PLACE: ContextVar[Place | None] = ContextVar("place", default=None)
@@ -47,16 +63,19 @@ class Admission:
     def enter(self, characters: int, remaining: float | None) -> Iterator[None]:
         """Holds a place while a call runs; OverloadedError when there is none.
 
-        `remaining` are the seconds to its deadline: a call that would wait longer than that is
-        refused at once, as its answer would come to nobody.
+        `remaining` are the seconds to its deadline: a call whose answer would come later is refused
+        at once, as it would come to nobody.
         """
         tokens = self._load.tokens(characters)
         self._check(tokens, remaining)
-        place = Place(self._load, characters, tokens, self._tokens)
+        place = Place(self._load, characters, self._tokens)
         self._change(1, tokens)
         token = PLACE.set(place)
         try:
             yield
+        except (DeadlineError, asyncio.CancelledError):
+            place.give_up()
+            raise
         finally:
             PLACE.reset(token)
             self._change(-1, -tokens)
@@ -71,10 +90,11 @@ class Admission:
                 f"the calls in flight have about {self._tokens:,} tokens, this one {tokens:,}, and"
                 f" the most is {self._most_tokens:,}"
             )
-        wait = self._load.wait(self._tokens)
-        if remaining is not None and wait > remaining:
+        seconds = self._load.answer(self._tokens)
+        if remaining is not None and seconds > remaining:
             raise self._refusal(
-                f"the call would wait about {wait:.1f} s, and its deadline is in {remaining:.1f} s"
+                f"an answer would take about {seconds:.1f} s, and the call's deadline is in"
+                f" {remaining:.1f} s"
             )
 
     def _refusal(self, message: str) -> OverloadedError:

@@ -11,7 +11,7 @@ from tests.stack.conftest import models_exported, triton_installed
 __all__ = ["attacked", "models_exported", "triton_installed"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def attacked(models_exported: None) -> Iterator[Fortress]:
     with fortress(StackSettings()) as built:
         yield built

@@ -17,7 +17,7 @@ FP32, INT8 = "en-fr_fp32", "en-fr_int8"
 Alone = Callable[[str, str], Translation]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def settings() -> StackSettings:
     """Skips where Triton or a model is missing; under CI=true that is a failure."""
     settings = StackSettings()
@@ -40,24 +40,24 @@ def _require(present: bool, otherwise: str) -> None:
         pytest.skip(otherwise)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(settings: StackSettings) -> Iterator[StackSettings]:
     """One stack that all tests share which don't break it."""
     with running_stack(settings) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def address(stack: StackSettings) -> str:
     return f"{HOST}:{stack.ports.gateway.number}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def gauges(stack: StackSettings) -> Gauges:
     return Gauges(stack.ports.triton_metrics.number)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client(address: str) -> Iterator[Client]:
     with Client(address) as client:
         yield client
@@ -69,7 +69,7 @@ async def async_client(address: str) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def channel(address: str) -> Iterator[grpc.Channel]:
     """For what the SDK has no words for."""
     with grpc.insecure_channel(address) as channel:
@@ -81,7 +81,7 @@ def variant(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def alone(client: Client) -> Alone:
     """What a variant makes of a text when it has nothing else to do."""
     known: dict[tuple[str, str], Translation] = {}

@@ -30,7 +30,7 @@ _SETTINGS = {
 WINDOW = "6s"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def observed(
     examples_exported: None,  # noqa: F811
     tmp_path_factory: pytest.TempPathFactory,
@@ -49,7 +49,7 @@ def observed(
             yield BrokenStack(stack, started, client)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def prometheus(
     observed: BrokenStack, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:

@@ -38,7 +38,7 @@ class TracedStack:
         return {file.stem: file.read_text(errors="replace") for file in files}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository of two models; skips where one is missing, which under CI=true is a failure."""
     settings = StackSettings()
@@ -58,14 +58,14 @@ def _require(present: bool, otherwise: str) -> None:
         pytest.skip(otherwise)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def collector() -> Iterator[Collector]:
     made = Collector()
     yield made
     made.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(models: Path, collector: Collector) -> Iterator[TracedStack]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)

@@ -22,7 +22,7 @@ __all__ = ["examples_exported", "models_exported", "redis_with_tls", "triton_ins
 _MODEL = "en-fr_int8"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def secured(
     examples_exported: None, redis_with_tls: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SecuredStack]:

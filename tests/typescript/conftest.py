@@ -29,7 +29,7 @@ def npm(*arguments: str, environment: Mapping[str, str] | None = None) -> None:
     assert ran.returncode == 0, ran.stdout
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def node_packages() -> Path:
     """Skips where Node or its packages are missing; under CI=true that is a failure."""
     _require(shutil.which("npm") is not None, "npm is missing: install Node 20.3 or newer")
@@ -40,7 +40,7 @@ def node_packages() -> Path:
     return PACKAGE
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def gateway(node_packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a gateway with all that is behind it."""
     settings = StackSettings()

@@ -1,0 +1,128 @@
+"""`seqway-triton-probe`: asks Triton in this container for an answer of every model.
+
+Triton calls a model ready whose process is gone, so each is sent the probe of
+docs/triton-protocol.md.  A generating model answers at its next step.  An encoder's probe stands in
+line behind the texts of callers: one that has not answered in time counts as alive when its
+counters went on meanwhile.
+"""
+
+import argparse
+import http.client
+import json
+import re
+import sys
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+# What only goes on while an encoder works.
+_WORK = re.compile(
+    r"^(?:nv_inference_request_success|seqway_encoder_batches)"
+    r'\{[^}]*model="([^"]+)"[^}]*\} (\S+)',
+    re.MULTILINE,
+)
+_LATE = "does not answer, and does not work"
+
+
+@dataclass(frozen=True)
+class Triton:
+    """The HTTP and the metrics port of the server on this host; each call ends in `seconds`."""
+
+    http_port: int
+    metrics_port: int
+    seconds: float
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """The JSON of a 200 answer, None of another; OSError or HTTPException."""
+        status, content = self._request(self.http_port, method, path, body)
+        return json.loads(content) if status == http.HTTPStatus.OK else None
+
+    def work(self) -> dict[str, float]:
+        """How much each model has done; nothing where the metrics can't be read."""
+        done: dict[str, float] = defaultdict(float)
+        try:
+            _, content = self._request(self.metrics_port, "GET", "/metrics", None)
+        except (OSError, http.client.HTTPException):
+            return done
+        for model, value in _WORK.findall(content.decode()):
+            done[model] += float(value)
+        return done
+
+    def _request(self, port: int, method: str, path: str, body: Any) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=self.seconds)
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body))
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+
+def main() -> int:
+    """0 when every model answers, else 1 with a sentence about each that doesn't."""
+    parser = argparse.ArgumentParser(prog="seqway-triton-probe", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long an answer may take")
+    parser.add_argument("--http-port", type=int, default=8000)
+    parser.add_argument("--metrics-port", type=int, default=8002)
+    given = parser.parse_args()
+    faults = probe(Triton(given.http_port, given.metrics_port, given.seconds))
+    for fault in faults:
+        print(fault, file=sys.stderr)  # noqa: T201
+    return int(bool(faults))
+
+
+def probe(triton: Triton) -> list[str]:
+    """A sentence for each fault: the server, no models, each model."""
+    try:
+        index = triton.call("POST", "/v2/repository/index", {})
+    except (OSError, http.client.HTTPException) as error:
+        return [f"Triton does not answer ({type(error).__name__})"]
+    if not index:
+        return ["Triton has no model"]
+    names = [model["name"] for model in index]
+    before = triton.work()
+    with ThreadPoolExecutor(max_workers=min(16, len(names))) as pool:
+        states = dict(zip(names, pool.map(lambda name: _state(triton, name), names), strict=True))
+    after = triton.work() if _LATE in states.values() else before
+    return [
+        f"{name} {state}"
+        for name, state in states.items()
+        if state and not (state == _LATE and after[name] > before[name])
+    ]
+
+
+def _state(triton: Triton, name: str) -> str:
+    """What is wrong with a model; "" when nothing is."""
+    is_encoder = False
+    try:
+        config = triton.call("GET", f"/v2/models/{name}/config")
+        if config is None:
+            return "is not loaded"
+        if "manifest" not in config.get("parameters", {}):
+            return ""  # none of ours: Triton's word has to do
+        is_encoder = not config.get("model_transaction_policy", {}).get("decoupled")
+        ask = _ask_encoder if is_encoder else _ask_generator
+        return "" if ask(triton, name, config) is not None else "answers with an error"
+    except TimeoutError:
+        return _LATE if is_encoder else "does not answer"
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return f"can't be asked ({type(error).__name__})"
+
+
+def _ask_generator(triton: Triton, name: str, _: Any) -> Any:
+    """A request with no text, which every lane of the engine has to see."""
+    return triton.call("POST", f"/v2/models/{name}/generate", {"TEXT": [], "OPTIONS": "{}"})
+
+
+def _ask_encoder(triton: Triton, name: str, config: dict[str, Any]) -> Any:
+    values = {"OPTIONS": '{"probe": true}'}
+    inputs = [
+        {"name": one, "shape": [1, 1], "datatype": "BYTES", "data": [values.get(one, "")]}
+        for one in (field["name"] for field in config["input"])
+    ]
+    return triton.call("POST", f"/v2/models/{name}/infer", {"inputs": inputs})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

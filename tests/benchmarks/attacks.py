@@ -1,0 +1,70 @@
+"""`make bench-attacks`: how long a caller who behaves waits while the gateway is attacked.
+
+Quiet stretches stand before and behind each attack, so that a machine whose speed drifts is fair.
+Client, attacker, gateway, Triton and model share the machine.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from deploy.local.settings import StackSettings
+from tests.attacks.attacks import ATTACKS
+from tests.attacks.fortress import Fortress, WellBehaved, fortress
+
+BUILD = Path(__file__).parents[2] / "build" / "bench"
+QUIET_SECONDS = 20.0
+
+
+def main() -> None:
+    """Measures, prints a table and writes build/bench/attacks.json."""
+    parser = argparse.ArgumentParser(prog="make bench-attacks", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each attack (default 20)")
+    arguments = parser.parse_args()
+    with fortress(StackSettings()) as built:
+        quiet(built)  # warms up
+        before = quiet(built)
+        rows = []
+        for attack in track(ATTACKS, "attacks", transient=True):
+            began, size = time.monotonic(), built.resident()
+            with WellBehaved(built) as caller:
+                while time.monotonic() - began < arguments.seconds:
+                    attack(built.target)
+            after = quiet(built)
+            base = statistics.mean([before.p99(), after.p99()])
+            rows.append(
+                {
+                    "attack": attack.__name__.replace("_", " "),
+                    "quiet p99, ms": base * 1000,
+                    "p99, ms": caller.p99() * 1000,
+                    "ratio": caller.p99() / base,
+                    "failed calls": len(caller.failures),
+                    "more memory, MB": (built.resident() - size) / 1e6,
+                }
+            )
+            before = after
+    BUILD.mkdir(parents=True, exist_ok=True)
+    (BUILD / "attacks.json").write_text(json.dumps(rows, indent=2), encoding="utf-8")
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(
+            *(f"{each:.2f}" if isinstance(each, float) else str(each) for each in row.values())
+        )
+    Console().print(table)
+
+
+def quiet(built: Fortress) -> WellBehaved:
+    """The caller alone, for a while."""
+    with WellBehaved(built) as caller:
+        time.sleep(QUIET_SECONDS)
+    return caller
+
+
+if __name__ == "__main__":
+    main()

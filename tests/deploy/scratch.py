@@ -1,0 +1,141 @@
+"""Runs the steps of a Dockerfile in a folder, where no Docker is.
+
+Each COPY and RUN of all stages is done in order, with the image's own folders (`/opt/seqway`,
+`/src`) put below the folder.  Its base image is this machine with a Python environment of its own,
+so what a step takes from Debian is not shown.
+"""
+
+import io
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dockerfile_parse import DockerfileParser  # type: ignore[import-untyped]
+
+from tests.deploy.rendering import ROOT
+
+_OWN = ("/opt/seqway", "/src", "/models", "/run/tls", "/tmp/beat")
+
+
+@dataclass
+class Image:
+    """What a Dockerfile describes: the last ENTRYPOINT and so on count."""
+
+    folder: Path
+    variables: dict[str, str] = field(default_factory=dict)
+    words: dict[str, list[str]] = field(default_factory=dict)
+    user: str = ""
+    _directory: Path = Path()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The whole environment of its processes."""
+        return {**self.variables, "HOME": str(self._place("/tmp"))}
+
+    def run(self, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        """Runs a command of the image to its end."""
+        return subprocess.run(
+            arguments,
+            env={**self.environment, **variables},
+            cwd=self._place("/tmp"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def start(self, *arguments: str, **variables: str) -> "subprocess.Popen[bytes]":
+        """Starts the ENTRYPOINT with arguments; its output goes to the file `log`.
+
+        Paths in arguments are the container's.
+        """
+        with (self.folder / "log").open("wb") as log:
+            return subprocess.Popen(
+                [*self.words["ENTRYPOINT"], *map(self._placed, arguments)],
+                env={**self.environment, **variables},
+                cwd=self._place("/tmp"),
+                stdout=log,
+                stderr=log,
+            )
+
+    def step(self, instruction: str, value: str) -> None:
+        """Does one instruction."""
+        match instruction:
+            case "WORKDIR":
+                self._directory = self._place(value)
+                self._directory.mkdir(parents=True, exist_ok=True)
+            case "ENV":
+                pairs = (one.partition("=") for one in shlex.split(value))
+                self.variables |= {name: self._placed(text) for name, _, text in pairs}
+            case "COPY" if not value.startswith("--from"):
+                self._copy(*shlex.split(value))
+            case "RUN":
+                self._run(value)
+            case "ENTRYPOINT" | "CMD":
+                self.words[instruction] = json.loads(value)
+            case "HEALTHCHECK" if value != "NONE":
+                self.words[instruction] = json.loads(value.partition("CMD ")[2])
+            case "USER":
+                self.user = value
+
+    def _copy(self, *words: str) -> None:
+        *sources, target = words
+        into = self._place(target) if target.startswith("/") else self._directory / target
+        for source in (ROOT / one for one in sources):
+            if source.is_dir():
+                ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+                shutil.copytree(source, into, ignore=ignored, dirs_exist_ok=True)
+            else:
+                place = into / source.name if target.endswith("/") else into
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, place)
+
+    def _run(self, command: str) -> None:
+        # What says where packages come from stays; what would lead to others goes.
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
+        path = f"{self.folder}/usr/bin:{os.environ.get('PATH', os.defpath)}"
+        done = subprocess.run(
+            ["sh", "-c", self._placed(command)],
+            env={**kept, "PATH": path},
+            cwd=self._directory,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"RUN {command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+
+    def _place(self, path: str) -> Path:
+        return self.folder / path.lstrip("/")
+
+    def _placed(self, text: str) -> str:
+        for own in _OWN:
+            text = text.replace(own, str(self._place(own)))
+        return text
+
+
+def instructions(name: str) -> list[tuple[str, str]]:
+    """The instructions of a Dockerfile of ours, with their values."""
+    content = (ROOT / "deploy" / "images" / f"{name}.Dockerfile").read_bytes()
+    parsed = DockerfileParser(fileobj=io.BytesIO(content)).structure
+    return [(one["instruction"], one["value"]) for one in parsed if one["instruction"] != "COMMENT"]
+
+
+def base(folder: Path) -> Path:
+    """What stands for the base image: a Python environment of its own in an empty folder."""
+    python = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    subprocess.run([python, "-m", "venv", folder], check=True)
+    return folder
+
+
+def build(name: str, folder: Path, base: Path) -> Image:
+    """Builds an image of ours in an empty folder."""
+    (folder / "usr").symlink_to(base)
+    (folder / "tmp").mkdir()
+    image = Image(folder)
+    for instruction, value in instructions(name):
+        image.step(instruction, value)
+    return image

@@ -1,0 +1,1 @@
+"""More calls than the real stack can answer."""

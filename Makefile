@@ -105,7 +105,7 @@ lint: .venv/.installed $(NODE_PACKAGES) ## Check style and types
 	$(BIN)/mypy
 	$(BIN)/mypy -p deploy.images.commands -p deploy.kubernetes
 	$(BIN)/mypy --explicit-package-bases tests/test_import_rules.py \
-		tests/{sdk,stack,integration,faults,observability,monitoring,attacks,overload,typescript,deploy}
+		tests/{sdk,stack,integration,faults,observability,monitoring,attacks,audit,overload,security,typescript,deploy}
 	npm --prefix sdk/typescript run --silent lint
 	$(BIN)/yamllint --strict deploy
 	$(BIN)/hadolint deploy/images/*.Dockerfile
@@ -113,6 +113,10 @@ lint: .venv/.installed $(NODE_PACKAGES) ## Check style and types
 .PHONY: manifests
 manifests: .venv/.installed ## Copy the alert rules into the Kubernetes manifests
 	$(BIN)/python -m deploy.kubernetes.prometheus_rule
+
+.PHONY: audit
+audit: .venv/.installed ## Look for known vulnerabilities of what is pinned; asks OSV and npm's registry
+	$(BIN)/python -m deploy.audit $(AUDIT_OPTIONS) $(TORCH) $(UV) $(TRITON)
 
 .PHONY: bench
 bench: setup models .venv/.bench ## Measure our speed beside CTranslate2's and transformers'

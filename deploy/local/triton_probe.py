@@ -12,18 +12,19 @@ import tritonclient.grpc as triton  # type: ignore[import-untyped]
 from deploy.local.errors import StackError
 from deploy.local.ports import HOST
 from deploy.local.services import Check
+from deploy.local.settings import StackSettings
 
 _SECONDS = 3.0
 _LOAD_SECONDS = 120.0
 
 
-def check_triton(http_port: int, grpc_port: int, model_repository: Path) -> list[Check]:
+def check_triton(settings: StackSettings) -> list[Check]:
     """The server, then each model of the repository."""
-    if _get(http_port, "/v2/health/live") is None:
+    if _get(settings.ports.triton_http.number, "/v2/health/live") is None:
         return [Check("server", ok=False, detail="doesn't answer")]
     return [
         Check("server", ok=True),
-        *(_check_model(http_port, grpc_port, name) for name in _names(model_repository)),
+        *(_check_model(settings, name) for name in _names(settings.model_repository)),
     ]
 
 
@@ -47,13 +48,14 @@ def _names(model_repository: Path) -> list[str]:
     return sorted(path.parent.name for path in model_repository.glob("*/config.pbtxt"))
 
 
-def _check_model(http_port: int, grpc_port: int, name: str) -> Check:
+def _check_model(settings: StackSettings, name: str) -> Check:
+    http_port = settings.ports.triton_http.number
     subject = f"model {name}"
     if _get(http_port, f"/v2/models/{name}/ready") is None:
         return Check(subject, ok=False, detail="is not loaded")
     config = json.loads(_get(http_port, f"/v2/models/{name}/config") or "{}")
     # Triton goes on to call a model ready when the process behind it is gone: ask the model.
-    if "manifest" in config.get("parameters", {}) and not _answers(grpc_port, name, config):
+    if "manifest" in config.get("parameters", {}) and not _answers(settings, name, config):
         return Check(subject, ok=False, detail="is loaded, but doesn't answer")
     return Check(subject, ok=True)
 
@@ -86,9 +88,13 @@ def _request(port: int, method: str, path: str, seconds: float) -> tuple[int, by
         connection.close()
 
 
-def _answers(port: int, name: str, config: dict[str, Any]) -> bool:
+def _answers(settings: StackSettings, name: str, config: dict[str, Any]) -> bool:
     """Sends the probe of docs/triton-protocol.md."""
-    client = triton.InferenceServerClient(f"{HOST}:{port}")
+    certificates = settings.certificates
+    client = triton.InferenceServerClient(
+        f"{HOST}:{settings.ports.triton_grpc.number}",
+        creds=certificates.channel_credentials() if certificates else None,
+    )
     try:
         if config.get("model_transaction_policy", {}).get("decoupled"):
             return _streams(client, name)

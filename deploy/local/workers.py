@@ -10,11 +10,10 @@ import redis
 
 from deploy.local.ports import HOST, Port
 from deploy.local.records import StackRecord
-from deploy.local.redis import redis_url
+from deploy.local.redis import redis_client, redis_url
 from deploy.local.services import Check, Launch, Service
 from deploy.local.settings import ROOT, StackSettings
 
-_SECONDS = 2.0
 _STOP_SECONDS = 20.0
 _SOFT_SHUTDOWN_SECONDS = 8  # less than that
 
@@ -27,6 +26,7 @@ def batch_environment(settings: StackSettings) -> dict[str, str]:
         "SEQWAY_JOB_STORE": settings.job_store or f"file://{settings.run_directory}/jobs",
         "SEQWAY_REDIS_URL": redis_url(settings),
         "SEQWAY_TRITON_URL": f"{HOST}:{settings.ports.triton_grpc.number}",
+        **settings.tls_variables,
     }
 
 
@@ -101,11 +101,10 @@ def _check(settings: StackSettings, role: str) -> Check:
     """Whether the very process that was started has said that it consumes."""
     process = StackRecord.load(settings.run_directory).processes.get(role)
     pid = process.pid if process else 0
-    client = redis.Redis.from_url(redis_url(settings), socket_timeout=_SECONDS)
-    try:
-        lives = client.exists(f"seqway:alive:{role}:{socket.gethostname()}:{pid}")
-    except redis.RedisError as error:
-        return Check("server", ok=False, detail=f"Redis doesn't answer ({type(error).__name__})")
-    finally:
-        client.close()
+    with redis_client(settings) as client:
+        try:
+            lives = client.exists(f"seqway:alive:{role}:{socket.gethostname()}:{pid}")
+        except redis.RedisError as error:
+            detail = f"Redis doesn't answer ({type(error).__name__})"
+            return Check("server", ok=False, detail=detail)
     return Check("server", ok=bool(lives), detail="" if lives else "takes no messages")

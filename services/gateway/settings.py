@@ -97,6 +97,11 @@ class GatewaySettings(ServingSettings, LogSettings, JobSettings, InferenceSettin
         default=30.0, ge=0, description="seconds that calls in flight get to finish at shutdown"
     )
 
+    @property
+    def uses_redis(self) -> bool:
+        """For jobs, or to count rates."""
+        return super().uses_redis or self.limits_store == "redis"
+
     def plaintext_hops(self) -> list[str]:
         """Callers too, unless they are spoken to with certificates."""
         hops = super().plaintext_hops()

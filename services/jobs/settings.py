@@ -103,21 +103,28 @@ class JobSettings(EnvironmentSettings):
 
     @property
     def redis_address(self) -> str:
-        """The URL with the files of TLS, in the form that redis-py and kombu both read."""
+        """The URL with what TLS needs, in the form that redis-py and kombu both read."""
+        if not self.redis_url.startswith("rediss://"):
+            return self.redis_url
         files = {
             "ssl_ca_certs": self.redis_tls_ca,
             "ssl_certfile": self.redis_tls_certificate,
             "ssl_keyfile": self.redis_tls_key,
         }
-        query = urlencode({name: str(file) for name, file in files.items() if file is not None})
-        if not query:
-            return self.redis_url
+        named = {name: str(file) for name, file in files.items() if file is not None}
+        # Without it kombu takes any certificate where no file is named.
+        query = urlencode({"ssl_cert_reqs": "required", **named})
         return f"{self.redis_url}{'&' if '?' in self.redis_url else '?'}{query}"
 
+    @property
+    def uses_redis(self) -> bool:
+        """Whether the process speaks to Redis."""
+        return bool(self.job_store)
+
     def plaintext_hops(self) -> list[str]:
-        """Redis and the store, where there are jobs."""
+        """Redis and the store, where they are used."""
         hops = super().plaintext_hops()
-        if self.job_store and not self.redis_url.startswith("rediss://"):
+        if self.uses_redis and not self.redis_url.startswith("rediss://"):
             hops.append("Redis (SEQWAY_REDIS_URL)")
         endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
         if self.job_store.startswith("s3:") and endpoint.startswith("http://"):

@@ -1,15 +1,19 @@
 """What a process serves in its own name: certificates, and metrics over HTTP."""
 
+import ssl
 import threading
 from typing import Any, Self
 from wsgiref.simple_server import WSGIServer
 
 import prometheus_client
+import structlog
 from prometheus_client.registry import Collector
 from pydantic import Field, FilePath, model_validator
 
 from services.process.certificates import Certificates, check_pair
 from services.process.environment import EnvironmentSettings
+
+logger = structlog.get_logger(__name__)
 
 
 class PortInUseError(Exception):
@@ -69,13 +73,24 @@ def serve_metrics(
     if not settings.metrics_port:
         return None
     try:
-        return prometheus_client.start_http_server(
+        server, thread = prometheus_client.start_http_server(
             settings.metrics_port, settings.metrics_host, registry, **_tls(settings)
         )
     except OSError:
         raise PortInUseError(
             f"cannot serve metrics on port {settings.metrics_port}: is it in use?"
         ) from None
+    if isinstance(server.socket, ssl.SSLSocket):
+        # Else who connects and says nothing holds up everybody: the thread that accepts would
+        # wait for the handshake.  Now that of the connection does.
+        server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]
+        server.handle_error = _tell_failure  # type: ignore[method-assign,assignment]
+    return server, thread
+
+
+def _tell_failure(_request: Any, address: Any) -> None:
+    """In place of a traceback on stderr, which every stranger could write there."""
+    logger.debug("a reader of the metrics has failed", address=address[0], exc_info=True)
 
 
 def _tls(settings: ServingSettings) -> dict[str, Any]:

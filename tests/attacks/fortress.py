@@ -48,7 +48,7 @@ class Fortress:
 def fortress(settings: StackSettings) -> Iterator[Fortress]:
     """A stack on free ports, ready; inputs and keys lie beside its run directory."""
     with _variables() as folder:
-        key, other, late = (_key(tenant) for tenant in ("acme", "other", "late"))
+        key, other, late = (issue_key(tenant) for tenant in ("acme", "other", "late"))
         _expire("late", Path(os.environ["SEQWAY_API_KEYS_FILE"]))
         with running_full_stack(settings) as (own, stack):
             port = own.ports.gateway.number
@@ -90,7 +90,8 @@ def _restore(before: Mapping[str, str | None]) -> None:
             os.environ[name] = value
 
 
-def _key(tenant: str) -> str:
+def issue_key(tenant: str) -> str:
+    """Made with the command, in the file that the variables name."""
     program = Path(sys.executable).with_name("seqway-keys")
     made = subprocess.run(
         [program, "create", "--tenant", tenant], check=True, capture_output=True, text=True

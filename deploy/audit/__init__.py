@@ -1,0 +1,1 @@
+"""Asks whether what the lock files pin has known vulnerabilities: `make audit`."""

@@ -59,6 +59,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             identity = await self._gate.identify(method, metadata)
         except SeqwayError as error:
             return _refusal(method, error, request_id)
+        except Exception:
+            logger.exception("a caller could not be identified", method=method)
+            return _refusal(method, SeqwayError("internal error"), request_id)
         make, behaviour = _parts(handler)
         return make(
             self._around(method, behaviour, identity, request_id, handler.response_streaming),
@@ -78,9 +81,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             if request is None:
                 raise MalformedMessageError("the request is not the message that it should be")
             characters = characters_of(request)
-            await self._gate.weigh(identity, characters)
             remaining = context.time_remaining()
             with self._gate.passed(identity, characters, remaining, streams=streams):
+                await self._gate.weigh(identity, characters)
                 return await behaviour(request, context)
 
         async def call(request: Any, context: Context) -> Any:
@@ -159,7 +162,7 @@ def _tolerant(deserialize: Deserializer | None) -> Deserializer:
 def _request_id(metadata: Metadata) -> str:
     """The caller's `x-request-id` if it is a sane one, else a new one."""
     for key, value in metadata:
-        if key == "x-request-id" and isinstance(value, str) and value.isprintable():
+        if key == "x-request-id" and isinstance(value, str) and value and value.isprintable():
             return value[:_LONGEST_REQUEST_ID]
     return uuid.uuid4().hex
 

@@ -32,7 +32,7 @@ from services.inference.errors import (
     UnavailableError,
 )
 from services.jobs.archive import Run
-from services.jobs.creation import Order
+from services.jobs.creation import Order, job_id_of
 from services.jobs.intake import InputForm, IntakeLimits, open_uri, read_items
 from services.jobs.items import Item
 from services.jobs.progress import Progress
@@ -165,6 +165,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         """The job in its new run."""
         deadline = deadline_in(request.deadline) if request.HasField("deadline") else None
         job = _required(request.id)
+        await asyncio.to_thread(self._check_queue, await self._get(job))
         run = await asyncio.to_thread(self._jobs.resume, CALLER.get().tenant, job, deadline)
         return pb.ResumeJobResponse(job=job_message(await self._progress(run)))
 
@@ -175,6 +176,15 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         job = _required(request.id)
         await asyncio.to_thread(self._jobs.operations.delete, CALLER.get().tenant, job)
         return pb.DeleteJobResponse()
+
+    def _check_queue(self, progress: Progress) -> None:
+        """A job that is resumed waits again with all that has not succeeded."""
+        tenant, counts = progress.run.record.tenant, progress.counts
+        self._quotas.check_queue(
+            tenant,
+            progress.run.record.total - counts.succeeded,
+            lambda: self._jobs.operations.queued_lines(tenant),
+        )
 
     def _create(self, order: Order, form: InputForm, upload: Upload) -> JobRecord:
         settings = self._settings
@@ -192,7 +202,10 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
     def _create_of(self, order: Order, items: Iterable[Item]) -> JobRecord:
         tenant = order.tenant
         within = self._quotas.within_queue(
-            tenant, items, lambda: self._jobs.operations.queued_lines(tenant)
+            tenant,
+            items,
+            # A call that comes again, with the id of a request, makes no other job.
+            lambda: self._jobs.operations.queued_lines(tenant, but=job_id_of(order)),
         )
         return self._jobs.creator.create(order, within)
 

@@ -32,6 +32,8 @@ def main() -> int:
     tracing.start("seqway-gateway")
     try:
         uvloop.run(_serve(settings))
+    except InvalidSettingsError as error:
+        return _complain(str(error), 2)
     except (PortInUseError, KeyFileError) as error:
         return _complain(str(error), 1)
     finally:

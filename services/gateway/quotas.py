@@ -10,10 +10,12 @@ import structlog
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits.errors import ConfigurationError
 
 from services.gateway.tenants import TenantLimits, limits_of
 from services.inference.errors import OverloadedError
 from services.jobs.items import Item
+from services.process.environment import InvalidSettingsError
 
 logger = structlog.get_logger(__name__)
 
@@ -22,6 +24,8 @@ _CONCURRENT_RETRY = 1.0
 _QUEUE_RETRY = 60.0
 # While Redis is away each gateway counts for itself, and looks again after so many seconds.
 _AWAY_SECONDS = 10.0
+# Calls wait for Redis, but not for one that hangs.
+_MOST_PATIENCE = 0.5
 
 
 class QuotaError(OverloadedError):
@@ -118,6 +122,17 @@ class Quotas:
                 )
             yield item
 
+    def check_queue(self, tenant: str, lines: int, queued: Callable[[], int]) -> None:
+        """QuotaError unless so many lines that wait again fit beside the `queued` ones."""
+        limit = self.limits(tenant).queued_lines
+        if limit is not None and (waiting := queued()) + lines > limit:
+            raise QuotaError(
+                f"queued_lines of the tenant is {limit:,}, {waiting:,} lines of its jobs wait, and"
+                f" the job has {lines:,}: wait for the others",
+                "queued_lines",
+                _QUEUE_RETRY,
+            )
+
     async def _count(self, quota: str, tenant: str, limit: int, amount: int) -> None:
         item = RateLimitItemPerMinute(limit, namespace="seqway:rate")
         limiter = self._limiter()
@@ -127,27 +142,41 @@ class Quotas:
         except Exception as error:
             if limiter is self._own:
                 raise
-            logger.warning("Redis counts no rates: this gateway does", error=str(error))
             self._away_until = time.monotonic() + _AWAY_SECONDS
+            logger.warning("Redis counts no rates: this gateway does", kind=type(error).__name__)
             await self._count(quota, tenant, limit, amount)
             return
+        if limiter is self._shared:
+            self._away_until = 0.0
         if reset is not None:
-            wait = min(_MINUTE, max(0.1, reset - time.time()))
+            # The window frees room for one at `reset`, and for so many in their share of it.
+            wait = max(0.1, reset - time.time(), amount / limit * _MINUTE)
+            wait = min(_MINUTE, wait)
             raise QuotaError(f"{quota} of the tenant is {limit:,}: wait {wait:.1f} s", quota, wait)
 
     def _limiter(self) -> SlidingWindowCounterRateLimiter:
-        if self._shared is None or time.monotonic() < self._away_until:
+        """Redis, unless it did not answer a moment ago: then one call tries, and none waits."""
+        now = time.monotonic()
+        if self._shared is None or now < self._away_until:
             return self._own
+        if self._away_until:
+            self._away_until = now + _AWAY_SECONDS
         return self._shared
 
 
 def _shared_limiter(url: str | None, timeout: float) -> SlidingWindowCounterRateLimiter | None:
     if url is None:
         return None
-    storage = RedisStorage(
-        f"async+{url}",
-        implementation="redispy",
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
-    )
+    patience = min(timeout, _MOST_PATIENCE)
+    try:
+        storage = RedisStorage(
+            f"async+{url}",
+            implementation="redispy",
+            socket_timeout=patience,
+            socket_connect_timeout=patience,
+        )
+    except ConfigurationError:  # whose words hold the password
+        raise InvalidSettingsError(
+            "SEQWAY_REDIS_URL names no host and port, which SEQWAY_LIMITS_STORE=redis needs"
+        ) from None
     return SlidingWindowCounterRateLimiter(storage)

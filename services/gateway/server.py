@@ -70,7 +70,7 @@ class Gateway:
             self._health.update,
         )
         self._server = self._build()
-        self._probes = grpc.aio.server()
+        self._probes = grpc.aio.server(options=[("grpc.so_reuseport", int(settings.reuse_port))])
         self._watching: asyncio.Task[None] | None = None
         self.port = 0
 

@@ -4,13 +4,12 @@ from typing import Literal, Self
 
 from pydantic import Field, FilePath, SecretStr, model_validator
 
+from services.gateway.authentication.keys import LEAST_PEPPER
 from services.gateway.tenants import TenantLimits
 from services.inference.settings import InferenceSettings
 from services.jobs.settings import JobSettings
 from services.observability.settings import LogSettings
 from services.process.serving import ServingSettings
-
-_LEAST_PEPPER = 16
 
 
 class GatewaySettings(ServingSettings, LogSettings, JobSettings, InferenceSettings):
@@ -109,9 +108,9 @@ class GatewaySettings(ServingSettings, LogSettings, JobSettings, InferenceSettin
 
     @model_validator(mode="after")
     def _check_authentication(self) -> Self:
-        if self.api_keys_file and len(self.api_key_pepper.get_secret_value()) < _LEAST_PEPPER:
+        if self.api_keys_file and len(self.api_key_pepper.get_secret_value()) < LEAST_PEPPER:
             raise ValueError(
-                f"SEQWAY_API_KEY_PEPPER must have {_LEAST_PEPPER} characters or more to go with"
+                f"SEQWAY_API_KEY_PEPPER must have {LEAST_PEPPER} characters or more to go with"
                 " SEQWAY_API_KEYS_FILE"
             )
         if self.jwt_issuer and not self.jwt_audience:

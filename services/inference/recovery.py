@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 
 from services.inference.errors import ModelNotReadyError, UnavailableError
 from services.inference.events import Lost
@@ -19,11 +19,11 @@ class Recovery:
         """`patience` are the seconds that a call waits for the engine to come back."""
         self._patience = patience
         self._since: float | None = None
-        self._begun: Counter[Hashable] = Counter()
+        self._begun: Counter[object] = Counter()
         self._paused = False
         self.accepted = False
 
-    def lose(self, lost: Lost, rows: Iterable[Hashable]) -> None:
+    def lose(self, lost: Lost, rows: Iterable[object]) -> None:
         """Notes that rows were lost; raises the error when the call is not to go on."""
         self.accepted = True
         if lost.begun:
@@ -41,7 +41,7 @@ class Recovery:
         self._since = None
         self.accepted = True
 
-    def settle(self, row: Hashable) -> None:
+    def settle(self, row: object) -> None:
         """Notes that a row has its answer."""
         self._begun.pop(row, None)
 

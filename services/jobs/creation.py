@@ -52,7 +52,7 @@ class Creator:
         one creates the record.  Raises InvalidInputError, RequestIdConflictError or
         StoreUnavailableError; then nothing of the job remains.
         """
-        job, upload = _job_id(order), secrets.token_hex(8)
+        job, upload = job_id_of(order), secrets.token_hex(8)
         self._archive.activate(job, order.tenant)
         try:
             record = self._upload(order, job, upload, items)
@@ -128,7 +128,8 @@ class Creator:
             self._store.delete(layout.active(job))
 
 
-def _job_id(order: Order) -> str:
+def job_id_of(order: Order) -> str:
+    """The job of a tenant's request id, always the same; a new one where there is no such id."""
     if not order.request_id:
         raw = secrets.token_bytes(10)
     else:

@@ -45,9 +45,13 @@ class Operations:
                 return found, key.rpartition("/")[2] if key != keys[-1] else ""
         return found, ""
 
-    def queued_lines(self, tenant: str) -> int:
-        """The lines of a tenant's jobs that are not done; looks at its jobs that have not ended."""
-        return sum(self._pending(job) for job in self._archive.active_of(tenant))
+    def queued_lines(self, tenant: str, *, but: str = "") -> int:
+        """The lines of a tenant's jobs that are not done, but for one job.
+
+        Looks at all its jobs that have not ended.
+        """
+        jobs = self._archive.active_of(tenant)
+        return sum(self._pending(job) for job in jobs if job != but)
 
     def _pending(self, job: str) -> int:
         run = self._archive.current(job)

@@ -126,8 +126,8 @@ class JobSettings(EnvironmentSettings):
         hops = super().plaintext_hops()
         if self.uses_redis and not self.redis_url.startswith("rediss://"):
             hops.append("Redis (SEQWAY_REDIS_URL)")
-        endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
-        if self.job_store.startswith("s3:") and endpoint.startswith("http://"):
+        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
+        if self.job_store.startswith("s3:") and endpoint.lower().startswith("http://"):
             hops.append("the object store (AWS_ENDPOINT_URL)")
         return hops
 

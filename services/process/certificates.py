@@ -1,9 +1,12 @@
 """Files of certificates and keys, as one hop of the network needs them."""
 
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+
+from services.process.environment import InvalidSettingsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,11 @@ class Certificates:
     key: Path | None
 
     def channel_credentials(self) -> grpc.ChannelCredentials:
-        """For a client; the authorities of the machine where none are named."""
+        """For a client; the authorities of the machine where none are named.
+
+        InvalidSettingsError when a file does not hold what it should.
+        """
+        self.check()
         return grpc.ssl_channel_credentials(
             root_certificates=_read(self.authorities),
             private_key=_read(self.key),
@@ -29,8 +36,10 @@ class Certificates:
         """For a server; with authorities, clients must show a certificate of theirs.
 
         The files are read again for new connections when they have changed, so that certificates
-        are renewed without a restart.
+        are renewed without a restart.  InvalidSettingsError when a file does not hold what it
+        should; such a renewed one leaves the certificate as it was.
         """
+        self.check()
         seen = self._stamp()
 
         def renewed() -> grpc.ServerCertificateConfiguration | None:
@@ -47,6 +56,24 @@ class Certificates:
             renewed,  # type: ignore[arg-type]  # None means unchanged, which the stubs forget
             require_client_authentication=bool(self.authorities),
         )
+
+    def check(self) -> None:
+        """InvalidSettingsError when a file does not hold what it should."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            if self.authorities is not None:
+                context.load_verify_locations(self.authorities)
+        except (OSError, ssl.SSLError) as error:
+            raise InvalidSettingsError(
+                f"{self.authorities} holds no certificates of authorities ({error})"
+            ) from None
+        try:
+            if self.certificate is not None:
+                context.load_cert_chain(self.certificate, self.key)
+        except (OSError, ssl.SSLError) as error:
+            raise InvalidSettingsError(
+                f"{self.certificate} and {self.key} hold no certificate with its key ({error})"
+            ) from None
 
     def _configuration(self) -> grpc.ServerCertificateConfiguration:
         assert self.certificate is not None

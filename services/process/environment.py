@@ -11,6 +11,7 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SecretsSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 SECRETS_VARIABLE = "SEQWAY_SECRETS_DIR"
@@ -38,7 +39,9 @@ class EnvironmentSettings(BaseSettings):
         traces = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or os.environ.get(
             "OTEL_EXPORTER_OTLP_ENDPOINT", ""
         )
-        return ["traces (OTEL_EXPORTER_OTLP_ENDPOINT)"] if traces.startswith("http://") else []
+        return (
+            ["traces (OTEL_EXPORTER_OTLP_ENDPOINT)"] if traces.lower().startswith("http://") else []
+        )
 
     @model_validator(mode="after")
     def _refuse_plaintext(self) -> Self:
@@ -71,9 +74,14 @@ def read_settings(kind: type[Settings]) -> Settings:
     """The settings of a process; InvalidSettingsError names the first that is wrong."""
     try:
         return kind()
+    except SettingsError as error:
+        cause = error.__cause__ or error
+        raise InvalidSettingsError(f"{error} ({type(cause).__name__})") from None
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         message = first["msg"].removeprefix("Value error, ")
         if not first["loc"]:  # a rule over several settings names them itself
             raise InvalidSettingsError(message) from None
-        raise InvalidSettingsError(f"SEQWAY_{str(first['loc'][0]).upper()}: {message}") from None
+        name, *inner = map(str, first["loc"])
+        where = f" ({'.'.join(inner)})" if inner else ""
+        raise InvalidSettingsError(f"SEQWAY_{name.upper()}{where}: {message}") from None

@@ -69,7 +69,7 @@ class ServingSettings(EnvironmentSettings):
 def serve_metrics(
     settings: ServingSettings, registry: Collector = prometheus_client.REGISTRY
 ) -> tuple[WSGIServer, threading.Thread] | None:
-    """Serves metrics from a thread, where a port is set; PortInUseError."""
+    """Serves metrics from a thread, where a port is set; PortInUseError, InvalidSettingsError."""
     if not settings.metrics_port:
         return None
     try:
@@ -97,6 +97,8 @@ def _tls(settings: ServingSettings) -> dict[str, Any]:
     """The certificates; who reads the metrics must show one where callers must."""
     if not settings.metrics_tls:
         return {}
+    assert settings.certificates is not None
+    settings.certificates.check()
     client_ca = settings.tls_client_ca
     return {
         "certfile": str(settings.tls_certificate),

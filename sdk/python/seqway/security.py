@@ -2,7 +2,7 @@
 
 import ipaddress
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
@@ -61,12 +61,14 @@ class Access:
 
     tls: Tls | None = None
     tenant: str | None = None
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
     allow_plaintext_key: bool = False
 
     def metadata(self, address: str, *, encrypted: bool) -> tuple[tuple[str, str], ...]:
         """What every call carries; ValueError when a key would go to a network in plaintext."""
-        api_key = self.api_key or os.environ.get(API_KEY_VARIABLE)
+        api_key = (self.api_key or os.environ.get(API_KEY_VARIABLE, "")).strip()
+        if not (api_key.isascii() and api_key.isprintable()):
+            raise ValueError("the API key has characters that no key has: copy it again")
         tenant = self.tenant or os.environ.get(TENANT_VARIABLE)
         if api_key and not (encrypted or self.allow_plaintext_key or _is_local(address)):
             raise ValueError(

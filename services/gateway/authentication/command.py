@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from rich.console import Console
 from rich.table import Table
 
-from services.gateway.authentication.keys import KeyFile, KeyFileError, KeyRecord, new_key
+from services.gateway.authentication.keys import (
+    LEAST_PEPPER,
+    KeyFile,
+    KeyFileError,
+    KeyRecord,
+    changing,
+    new_key,
+)
 from services.gateway.authentication.scopes import ALL_SCOPES
 from services.process.environment import EnvironmentSettings, InvalidSettingsError, read_settings
 
@@ -35,7 +42,14 @@ Prefix = Annotated[str, typer.Argument(help="The key's prefix, as `list` shows i
 
 
 class _KeySettings(EnvironmentSettings):
-    api_key_pepper: SecretStr = Field(min_length=16)
+    api_key_pepper: SecretStr = Field(default=SecretStr(""), validate_default=True)
+
+    @field_validator("api_key_pepper")
+    @classmethod
+    def _is_long(cls, pepper: SecretStr) -> SecretStr:
+        if len(pepper.get_secret_value()) < LEAST_PEPPER:
+            raise ValueError(f"must have {LEAST_PEPPER} characters or more")
+        return pepper
 
 
 @app.command()
@@ -54,8 +68,7 @@ def create(
     ] = "90d",
 ) -> None:
     """Makes a key and prints it, this once."""
-    with _failures():
-        known = _read(file)
+    with _failures(), changing(file) as known:
         scopes = scope or sorted(ALL_SCOPES)
         key, record = new_key(_pepper(), tenant, name, scopes, _end(expires_in))
         KeyFile(keys=(*known.keys, record)).write(file)
@@ -86,8 +99,7 @@ def rotate(
     expires_in: Annotated[str, typer.Option(help="When the new key ends; or never.")] = "90d",
 ) -> None:
     """Makes a key for the same tenant with the same scopes, and has the old one end soon."""
-    with _failures():
-        known = _read(file)
+    with _failures(), changing(file) as known:
         old = _find(known, prefix)
         key, record = new_key(_pepper(), old.tenant, old.name, old.scopes, _end(expires_in))
         ends = _end(overlap)
@@ -102,15 +114,10 @@ def rotate(
 @app.command()
 def revoke(file: File, prefix: Prefix) -> None:
     """Removes a key: calls with it fail from now on."""
-    with _failures():
-        known = _read(file)
+    with _failures(), changing(file) as known:
         _find(known, prefix)
         KeyFile(keys=tuple(each for each in known.keys if each.prefix != prefix)).write(file)
     typer.echo(f"{prefix} is revoked.")
-
-
-def _read(file: Path) -> KeyFile:
-    return KeyFile.read(file) if file.exists() else KeyFile()
 
 
 def _find(known: KeyFile, prefix: str) -> KeyRecord:
@@ -128,7 +135,7 @@ def _end(duration: str) -> datetime | None:
     """The moment so long from now; None is never."""
     if duration == "never":
         return None
-    found = re.fullmatch(r"(\d{1,4})([hdw])", duration)
+    found = re.fullmatch(r"([1-9]\d{0,3})([hdw])", duration)
     if found is None:
         raise KeyFileError(f"{duration!r} is no duration: give one such as 12h, 90d, 52w or never")
     now = datetime.now(UTC).replace(microsecond=0)
@@ -143,7 +150,8 @@ def _failures() -> Iterator[None]:
         message = str(error)
     except ValidationError as error:
         first = error.errors()[0]
-        message = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        said = first["msg"].removeprefix("Value error, ")
+        message = f"{'.'.join(map(str, first['loc']))}: {said}"
     else:
         return
     typer.echo(f"seqway-keys: {message}", err=True)

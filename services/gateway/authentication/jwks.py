@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from http.client import HTTPException
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -38,14 +39,17 @@ class KeySet:
         self._read_at = -_FRESH_SECONDS
         self._tried_at = -_FRESH_SECONDS
         self._reading = asyncio.Lock()
+        self._renewing: asyncio.Task[None] | None = None
 
     async def key(self, key_id: str) -> jwt.PyJWK:
         """The key of that id.
 
         InvalidCredentialsError when there is none, IssuerUnavailableError when none was ever read.
         """
-        if key_id not in self._keys or time.monotonic() - self._read_at > _FRESH_SECONDS:
+        if key_id not in self._keys:
             await self._renew()
+        elif time.monotonic() - self._read_at > _FRESH_SECONDS and not self._reading.locked():
+            self._renewing = asyncio.create_task(self._renew())  # nobody waits for it
         if not self._keys:
             raise IssuerUnavailableError("the keys of the tokens' issuer are not there now")
         if key_id not in self._keys:
@@ -59,8 +63,9 @@ class KeySet:
                 return
             self._tried_at = time.monotonic()
             try:
-                found = jwt.PyJWKSet.from_dict(await asyncio.to_thread(self._read))
-            except (OSError, ValueError, KeyError, jwt.PyJWTError) as error:
+                async with asyncio.timeout(2 * _TIMEOUT):
+                    found = jwt.PyJWKSet.from_dict(await asyncio.to_thread(self._read))
+            except (OSError, ValueError, KeyError, HTTPException, jwt.PyJWTError) as error:
                 logger.warning("the keys of tokens could not be read", error=str(error))
                 return
             self._keys = {key.key_id: key for key in found.keys if key.key_id}
@@ -70,7 +75,7 @@ class KeySet:
         source = self._source
         if not source:
             source = str(_fetch(self._issuer.rstrip("/") + _DISCOVERY)["jwks_uri"])
-        if source.startswith("https://"):
+        if "://" in source:
             return _fetch(source)
         return _parsed(Path(source).read_bytes())
 

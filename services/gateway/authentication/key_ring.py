@@ -26,6 +26,8 @@ logger = structlog.get_logger(__name__)
 _LOOK_SECONDS = 1.0
 _NO_DIGEST = "0" * 64
 
+Stamp = tuple[int, int, int] | None
+
 
 class KeyRing:
     """The keys of a file, which is read again when it has changed.
@@ -61,13 +63,13 @@ class KeyRing:
             self._next_look = now + _LOOK_SECONDS
             stamp = self._look()
             if stamp != self._stamp:
-                self._stamp = stamp
-                self._renew()
+                self._renew(stamp)
         return self._keys
 
-    def _renew(self) -> None:
+    def _renew(self, stamp: Stamp) -> None:
         try:
             self._keys = self._read()
+            self._stamp = stamp
             logger.info("the API keys were read again", keys=len(self._keys))
         except KeyFileError as error:
             logger.error("the API keys stay as they were", error=str(error))
@@ -75,10 +77,10 @@ class KeyRing:
     def _read(self) -> dict[str, KeyRecord]:
         return {record.prefix: record for record in KeyFile.read(self._path).keys}
 
-    def _look(self) -> tuple[int, int] | None:
-        """Changes with the file; one in a Kubernetes Secret is a link that turns."""
+    def _look(self) -> Stamp:
+        """Changes with the file and who may read it; in Kubernetes it is a link that turns."""
         try:
             stat = self._path.stat()
         except OSError:
             return None
-        return stat.st_mtime_ns, stat.st_ino
+        return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino

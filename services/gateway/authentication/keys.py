@@ -5,11 +5,15 @@ A key is "sqw_<prefix>_<secret>".  The prefix finds its record, and is no secret
 """
 
 import base64
+import fcntl
 import hashlib
 import hmac
+import os
 import secrets
+import stat
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +22,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from services.gateway.authentication.scopes import ALL_SCOPES
 
 MARK = "sqw"
+LEAST_PEPPER = 16
 _PREFIX_BYTES = 5
 _SECRET_BYTES = 32
 
@@ -33,7 +38,7 @@ class KeyRecord(BaseModel):
 
     prefix: str = Field(pattern="^[a-z2-7]{8}$")
     digest: str = Field(pattern="^[0-9a-f]{64}$")
-    tenant: str = Field(min_length=1, max_length=128)
+    tenant: str = Field(min_length=1, max_length=128, pattern="^[^\\x00-\\x1f\\x7f]*$")
     name: str = ""
     scopes: tuple[str, ...] = tuple(sorted(ALL_SCOPES))
     created: AwareDatetime
@@ -79,13 +84,30 @@ class KeyFile(BaseModel):
             raise KeyFileError(f"{path} is no file of keys: {where}: {first['msg']}") from None
 
     def write(self, path: Path) -> None:
-        """Replaces the file at once; none but its owner may read it."""
+        """Replaces the file at once, for the same readers; a new one is its owner's alone."""
+        path = path.resolve()
         try:
             with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
                 file.write(self.model_dump_json(indent=2).encode() + b"\n")
+                if path.exists():
+                    known = path.stat()
+                    os.fchown(file.fileno(), known.st_uid, known.st_gid)
+                    os.fchmod(file.fileno(), stat.S_IMODE(known.st_mode))
             Path(file.name).replace(path)
         except OSError as error:
             raise KeyFileError(f"{path} cannot be written ({error.strerror})") from None
+
+
+@contextmanager
+def changing(path: Path) -> Iterator[KeyFile]:
+    """The keys of a file, empty where there is none, while nobody else changes them."""
+    try:
+        lock = path.resolve().with_name(f"{path.name}.lock").open("w")
+    except OSError as error:
+        raise KeyFileError(f"{path} cannot be changed ({error.strerror})") from None
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield KeyFile.read(path) if path.exists() else KeyFile()
 
 
 def new_key(

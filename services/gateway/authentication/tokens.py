@@ -61,13 +61,21 @@ class TokenChecker:
 
     def _tenant(self, claims: dict[str, Any]) -> str:
         tenant = claims.get(self._tenant_claim)
-        if not isinstance(tenant, str) or not 0 < len(tenant) <= _MOST_TENANT:
+        if (
+            not isinstance(tenant, str)
+            or not 0 < len(tenant) <= _MOST_TENANT
+            or not tenant.isprintable()
+        ):
             raise InvalidCredentialsError(f'the token has no claim "{self._tenant_claim}"')
         return tenant
 
     def _scopes(self, claims: dict[str, Any]) -> frozenset[str]:
         """From `scope`, a list by spaces (RFC 8693, 4.2), or `scp`, a list."""
         found = claims.get("scope", claims.get("scp", ""))
-        names = found.split() if isinstance(found, str) else map(str, found or ())
+        names = found.split() if isinstance(found, str) else _strings(found)
         prefix = self._scope_prefix
         return ALL_SCOPES & {name[len(prefix) :] for name in names if name.startswith(prefix)}
+
+
+def _strings(value: Any) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []

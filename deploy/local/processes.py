@@ -80,7 +80,7 @@ def stop(record: ProcessRecord, grace_seconds: float) -> None:
             if not _wait_dead(record, grace_seconds):
                 os.kill(record.pid, signal.SIGKILL)
                 _wait_dead(record, grace_seconds)
-        for pid in _orphans(record):
+        for pid in orphans(record):
             os.kill(pid, signal.SIGKILL)
 
 
@@ -93,7 +93,7 @@ def _wait_dead(record: ProcessRecord, seconds: float) -> bool:
     return True
 
 
-def _orphans(record: ProcessRecord) -> list[int]:
+def orphans(record: ProcessRecord) -> list[int]:
     """Live members of the group of a process that has ended.
 
     While a group has members the kernel gives its id to no new process, so a process that has the

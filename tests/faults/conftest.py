@@ -20,6 +20,8 @@ _SETTINGS = {
     "SEQWAY_REDIS_TIMEOUT": "2",
     "SEQWAY_WORKER_STALL": "5",
     "SEQWAY_LOG_FORMAT": "console",
+    "SEQWAY_REUSE_PORT": "true",
+    "SEQWAY_DRAIN_GRACE": "12",
 }
 
 

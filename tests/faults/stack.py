@@ -15,6 +15,7 @@ import redis
 from seqway import Client, Job, JobState, SeqwayError
 
 from deploy.local.ports import HOST
+from deploy.local.processes import ProcessRecord
 from deploy.local.records import StackRecord
 from deploy.local.redis import redis_url
 from deploy.local.settings import StackSettings
@@ -106,8 +107,11 @@ class BrokenStack:
             assert time.monotonic() < deadline, self.client.jobs.get(job)
             time.sleep(0.1)
 
+    def record(self, service: str) -> ProcessRecord:
+        return StackRecord.load(self.settings.run_directory).processes[service]
+
     def pid(self, service: str) -> int:
-        return StackRecord.load(self.settings.run_directory).processes[service].pid
+        return self.record(service).pid
 
     def children(self, service: str) -> list[int]:
         """The processes that run the chunks."""

@@ -6,11 +6,12 @@ A task reads and a task writes, so that nobody who submits can ever be cancelled
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import grpc
 
-from services.inference.errors import SeqwayError, TritonUnavailableError
+from services.inference.errors import ModelNotReadyError, SeqwayError, TritonUnavailableError
 from services.inference.events import Lost
 from services.inference.triton import wire
 from services.inference.triton.faults import error_of
@@ -31,13 +32,18 @@ class Receiver(Protocol):
 
 
 class Connection:
-    """Multiplexes requests by id over one stream; when that breaks, all its requests fail."""
+    """Multiplexes requests by id over one stream; when that breaks, all its requests fail.
 
-    def __init__(self, stub: Any) -> None:
+    `on_not_ready` is called when Triton has no such model, as it says when it shuts down, too.
+    """
+
+    def __init__(self, stub: Any, on_not_ready: Callable[[], None]) -> None:
         self._stub = stub
+        self._on_not_ready = on_not_ready
         self._receivers: dict[str, Receiver] = {}
         self._outbox: asyncio.Queue[Any] = asyncio.Queue()
         self._closed = False
+        self._retired = False
         self._sent: set[str] = set()
         self._task = asyncio.create_task(self._run(), name="triton-stream")
 
@@ -45,6 +51,11 @@ class Connection:
     def closed(self) -> bool:
         """Whether the stream has ended; a closed connection takes no requests."""
         return self._closed
+
+    @property
+    def retired(self) -> bool:
+        """Whether it is to take no more requests."""
+        return self._retired
 
     @property
     def load(self) -> int:
@@ -61,11 +72,24 @@ class Connection:
         """Drops what still comes back on a request."""
         self._receivers.pop(request_id, None)
         self._sent.discard(request_id)
+        self._end_if_done()
+
+    def retire(self) -> None:
+        """Takes no more requests, and ends the stream behind the last that is open.
+
+        Triton unloads no model, and does not exit, while a stream is open.
+        """
+        self._retired = True
+        self._end_if_done()
 
     async def close(self) -> None:
         """Ends the stream; requests that are open fail."""
         self._task.cancel()
         await asyncio.wait([self._task])
+
+    def _end_if_done(self) -> None:
+        if self._retired and not self._receivers:
+            self._task.cancel()
 
     async def _run(self) -> None:
         error = TritonUnavailableError("Triton closed the stream")
@@ -112,6 +136,8 @@ class Connection:
     def _refuse(self, request_id: str, message: str) -> None:
         """Fails the request that an in-band error names, or all when it names none."""
         error = error_of(message)
+        if isinstance(error, ModelNotReadyError):
+            self._on_not_ready()
         if not request_id:
             self._fail_all(error)
         elif receiver := self._receivers.get(request_id):

@@ -53,7 +53,7 @@ class TritonEngine(Engine):
         self.encoder = TritonEncoder(
             self._stub, settings.encoder_patience, settings.triton_patience
         )
-        self.repository = TritonRepository(self._stub)
+        self.repository = TritonRepository(self._stub, self._retire)
 
     def open(self, model: str, deadline: float) -> TritonSession:
         """A session for one call."""
@@ -93,10 +93,16 @@ class TritonEngine(Engine):
     def _connection(self) -> Connection:
         """The stream with the fewest requests; a new one while there are fewer than there may."""
         self._connections = [each for each in self._connections if not each.closed]
-        if len(self._connections) < self._streams:
-            self._connections.append(Connection(self._stub))
+        usable = [each for each in self._connections if not each.retired]
+        if len(usable) < self._streams:
+            self._connections.append(Connection(self._stub, self._retire))
             return self._connections[-1]
-        return min(self._connections, key=lambda connection: connection.load)
+        return min(usable, key=lambda connection: connection.load)
+
+    def _retire(self) -> None:
+        """Lets go of a Triton that may be shutting down: streams would keep it from its end."""
+        for connection in self._connections:
+            connection.retire()
 
 
 def _require_answer(model: str, events: Sequence[Event]) -> None:

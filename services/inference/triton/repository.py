@@ -1,6 +1,7 @@
 """What Triton has loaded."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -12,21 +13,25 @@ from services.inference.manifest import Manifest
 
 
 class TritonRepository:
-    """Reads the index and the manifests; every call raises TritonUnavailableError."""
+    """Reads the index and the manifests; every call raises TritonUnavailableError.
 
-    def __init__(self, stub: Any) -> None:
+    `on_unavailable` is called before it does.
+    """
+
+    def __init__(self, stub: Any, on_unavailable: Callable[[], None]) -> None:
         self._stub = stub
+        self._on_unavailable = on_unavailable
 
     async def index(self, within: float) -> dict[str, bool]:
         """Every model by name, and whether Triton calls it ready."""
-        response = await _answer(
+        response = await self._answer(
             self._stub.RepositoryIndex(triton.RepositoryIndexRequest(), timeout=within)
         )
         return {model.name: model.state == "READY" for model in response.models}
 
     async def manifest(self, model: str, within: float) -> Manifest | None:
         """The manifest in the model's configuration; None when the model is not one of ours."""
-        response = await _answer(
+        response = await self._answer(
             self._stub.ModelConfig(triton.ModelConfigRequest(name=model), timeout=within)
         )
         parameters = response.config.parameters
@@ -37,9 +42,9 @@ class TritonRepository:
         except (json.JSONDecodeError, ValidationError):
             return None
 
-
-async def _answer(call: Any) -> Any:
-    try:
-        return await call
-    except grpc.aio.AioRpcError as error:
-        raise TritonUnavailableError(f"Triton does not answer: {error.details()}") from None
+    async def _answer(self, call: Any) -> Any:
+        try:
+            return await call
+        except grpc.aio.AioRpcError as error:
+            self._on_unavailable()
+            raise TritonUnavailableError(f"Triton does not answer: {error.details()}") from None

@@ -28,6 +28,8 @@ _ALIVE_INTERVAL = 5.0
 def _settings() -> WorkerSettings:
     try:
         settings = read_settings(WorkerSettings)
+        if settings.triton_certificates is not None:
+            settings.triton_certificates.check()
     except InvalidSettingsError as error:
         sys.exit(f"seqway worker: {error}")
     if not settings.job_store:

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, values
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from services.process.environment import InvalidSettingsError
 from services.process.serving import PortInUseError, ServingSettings, serve_metrics
 
 _FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -48,8 +49,8 @@ class Exposition:
             registry.register(collector)
         try:
             serving = serve_metrics(settings, registry)
-        except PortInUseError as error:
-            sys.exit(f"seqway worker: SEQWAY_METRICS_PORT: {error}")
+        except (PortInUseError, InvalidSettingsError) as error:
+            sys.exit(f"seqway worker: {error}")
         self._socket: socket | None = serving[0].socket if serving else None
         self._parent = os.getpid()
 

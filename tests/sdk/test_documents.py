@@ -22,10 +22,10 @@ def test_the_examples_run(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "terms.tsv").write_text("window\tfenêtre\n")
     authority = trustme.CA()
-    shown = authority.issue_cert("caller")
+    leaf = authority.issue_cert("caller")
     authority.cert_pem.write_to_path("ca.pem")
-    shown.cert_chain_pems[0].write_to_path("client.pem")
-    shown.private_key_pem.write_to_path("client.key")
+    leaf.cert_chain_pems[0].write_to_path("client.pem")
+    leaf.private_key_pem.write_to_path("client.key")
     examples = re.findall(r"^```python\n(.*?)^```", CLIENTS.read_text(), re.DOTALL | re.MULTILINE)
     names: dict[str, Any] = {}
     for example in examples:

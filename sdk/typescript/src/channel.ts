@@ -35,7 +35,9 @@ const SERVICE_CONFIG = {
         initialBackoff: "0.2s",
         maxBackoff: "2s",
         backoffMultiplier: 2,
-        retryableStatusCodes: ["UNAVAILABLE"],
+        // A server that shuts down cancels what reaches it before the client has heard of it
+        // (grpc#41785).  What this client cancels itself is never tried again.
+        retryableStatusCodes: ["UNAVAILABLE", "CANCELLED"],
       },
     },
   ],
@@ -47,6 +49,8 @@ const SERVICE_CONFIG = {
 export const CHANNEL_OPTIONS: ChannelOptions = {
   "grpc.service_config": JSON.stringify(SERVICE_CONFIG),
   "grpc.service_config_disable_resolution": 1,
+  // When a server is replaced the next one is there at once.
+  "grpc.initial_reconnect_backoff_ms": 100,
   // Pings keep long quiet calls alive through NAT boxes; the gateway allows them.
   "grpc.keepalive_time_ms": 60_000,
   "grpc.keepalive_timeout_ms": 20_000,

@@ -55,7 +55,10 @@ def test_secrets_are_read_from_files_and_variables_count_before_them(
         ({"SEQWAY_JWT_ISSUER": "https://id.example"}, "SEQWAY_JWT_AUDIENCE must be set"),
         ({"SEQWAY_JWT_AUDIENCE": "seqway"}, "SEQWAY_JWT_ISSUER must be set"),
         ({"SEQWAY_TENANT_LIMITS": "{bad"}, "tenant_limits"),
-        ({"SEQWAY_TENANT_LIMITS": '{"*": {"calls": 3}}'}, "SEQWAY_TENANT_LIMITS (*.calls): Extra inputs"),
+        (
+            {"SEQWAY_TENANT_LIMITS": '{"*": {"calls": 3}}'},
+            "SEQWAY_TENANT_LIMITS (*.calls): Extra inputs",
+        ),
     ],
 )
 def test_what_cannot_go_together_is_told_by_its_variables(

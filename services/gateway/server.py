@@ -56,6 +56,7 @@ class Gateway:
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
         self._authenticator = Authenticator(settings)
+        self._quotas = _quotas(settings)
         self._engine = TritonEngine(settings)
         self._catalogue = Catalogue(
             Choice(settings.preferred_precisions, settings.max_quality_loss)
@@ -112,8 +113,7 @@ class Gateway:
         admission = Admission(
             settings.max_calls, settings.max_tokens_in_flight, settings.overload_retry_delay
         )
-        quotas = _quotas(settings)
-        gate = Gate(self._authenticator, quotas, admission)
+        gate = Gate(self._authenticator, self._quotas, admission)
         server = grpc.aio.server(
             interceptors=[CallInterceptor(gate)], options=_channel_options(settings)
         )
@@ -121,7 +121,7 @@ class Gateway:
         model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(self._catalogue), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
         if settings.job_store:
-            servicer = JobServicer(Jobs(settings), self._catalogue, quotas, settings)
+            servicer = JobServicer(Jobs(settings), self._catalogue, self._quotas, settings)
             job_pb2_grpc.add_JobServiceServicer_to_server(servicer, server)
         if settings.reflection:
             ours = (*SERVICES, MODELS, *_jobs(settings))

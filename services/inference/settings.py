@@ -28,6 +28,12 @@ class InferenceSettings(EnvironmentSettings):
     triton_streams: int = Field(
         default=4, ge=1, le=64, description="long-lived Triton streams that all calls share"
     )
+    triton_stream_age: float = Field(
+        default=60.0,
+        gt=0,
+        description="seconds after which a stream is replaced when it is idle next, so that a"
+        " Triton that is new behind a name gets some",
+    )
     preferred_precisions: tuple[str, ...] = Field(
         default=("auto",),
         description="precisions in order of preference when a call leaves the choice (JSON array); "

@@ -14,6 +14,8 @@ from services.inference.settings import InferenceSettings
 
 logger = logging.getLogger(__name__)
 
+_SECOND_LOOK = 0.1
+
 
 class Repository(Protocol):
     """Where models and their manifests are listed; raises TritonUnavailableError."""
@@ -61,7 +63,7 @@ class Watch:
         """Brings the catalogue up to date, once."""
         before = self._catalogue.reachable, self._catalogue.variants()
         try:
-            self._catalogue.replace(await self._variants())
+            self._catalogue.replace(await self._ask())
         except TritonUnavailableError as error:
             self._catalogue.lose()
             self._manifests = {}
@@ -70,6 +72,14 @@ class Watch:
         if before != (self._catalogue.reachable, self._catalogue.variants()):
             self._log()
         await self._on_look()
+
+    async def _ask(self) -> list[Variant]:
+        """What is served; asks again, since of several Tritons one may be leaving."""
+        try:
+            return await self._variants()
+        except TritonUnavailableError:
+            await asyncio.sleep(_SECOND_LOOK)  # until the channel has noticed
+            return await self._variants()
 
     async def _variants(self) -> list[Variant]:
         index = await self._repository.index(self._within)

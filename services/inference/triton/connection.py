@@ -43,6 +43,7 @@ class Connection:
         self._receivers: dict[str, Receiver] = {}
         self._outbox: asyncio.Queue[Any] = asyncio.Queue()
         self._closed = False
+        self.opened = asyncio.get_running_loop().time()
         self._retired = False
         self._sent: set[str] = set()
         self._task = asyncio.create_task(self._run(), name="triton-stream")

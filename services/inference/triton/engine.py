@@ -50,6 +50,7 @@ class TritonEngine(Engine):
         self._connections: list[Connection] = []
         self._sessions: WeakSet[TritonSession] = WeakSet()
         self._streams = settings.triton_streams
+        self._stream_age = settings.triton_stream_age
         self.encoder = TritonEncoder(
             self._stub, settings.encoder_patience, settings.triton_patience
         )
@@ -93,11 +94,20 @@ class TritonEngine(Engine):
     def _connection(self) -> Connection:
         """The stream with the fewest requests; a new one while there are fewer than there may."""
         self._connections = [each for each in self._connections if not each.closed]
+        self._retire_old()
         usable = [each for each in self._connections if not each.retired]
         if len(usable) < self._streams:
             self._connections.append(Connection(self._stub, self._retire))
             return self._connections[-1]
         return min(usable, key=lambda connection: connection.load)
+
+    def _retire_old(self) -> None:
+        """One at a time: else a Triton that is new behind the name would never get a stream."""
+        now = asyncio.get_running_loop().time()
+        for connection in self._connections:
+            if not connection.retired and now - connection.opened > self._stream_age:
+                connection.retire()
+                return
 
     def _retire(self) -> None:
         """Lets go of a Triton that may be shutting down: streams would keep it from its end."""

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +20,10 @@ from seqway.v1 import translation_pb2 as pb
 from typer.testing import CliRunner
 
 from services.gateway.authentication.command import app
-from services.gateway.authentication.keys import KeyFileError
+from services.gateway.authentication.errors import InvalidCredentialsError
+from services.gateway.authentication.jwks import KeySet
+from services.gateway.authentication.key_ring import KeyRing
+from services.gateway.authentication.keys import KeyFile, KeyFileError
 
 PEPPER = "a pepper of the tests"
 ISSUER, AUDIENCE = "https://id.example", "seqway"
@@ -230,6 +236,32 @@ async def test_tokens_of_the_issuer_are_taken_and_others_refused(
     assert await refusal(stack, *bearer(other)) == ("PERMISSION_DENIED", "SCOPE_MISSING")
 
 
+@pytest.mark.parametrize("scope", [5, {"seqway:translate": 1}, None, [["seqway:translate"]]])
+async def test_scopes_of_another_shape_allow_nothing(
+    make_stack: MakeStack, jwks: Path, private_key: rsa.RSAPrivateKey, scope: Any
+) -> None:
+    stack = await make_stack(jwt_issuer=ISSUER, jwt_audience=AUDIENCE, jwt_jwks=str(jwks))
+    answer = await refusal(stack, *bearer(token(private_key, scope=scope)))
+    assert answer == ("PERMISSION_DENIED", "SCOPE_MISSING")
+
+
+async def test_known_keys_do_not_wait_for_an_issuer_that_hangs(
+    jwks: Path, private_key: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = KeySet(ISSUER, str(jwks))
+    known = await keys.key("one")
+    hangs = threading.Event()
+    monkeypatch.setattr(keys, "_read", hangs.wait)
+    monkeypatch.setattr(keys, "_read_at", keys._read_at - 1000)
+    monkeypatch.setattr(keys, "_tried_at", keys._tried_at - 1000)
+    try:
+        async with asyncio.timeout(5):
+            for _ in range(3):
+                assert await keys.key("one") is known
+    finally:
+        hangs.set()
+
+
 async def test_an_issuer_that_is_away_is_not_the_caller_s_fault(
     make_stack: MakeStack, private_key: rsa.RSAPrivateKey, tmp_path: Path
 ) -> None:
@@ -253,6 +285,8 @@ async def test_a_file_of_keys_that_cannot_be_used_stops_the_gateway(
     [
         (("create", "--tenant", "a", "--scope", "fly"), "there is no scope fly; there are: answer"),
         (("create", "--tenant", "a", "--expires-in", "soon"), "'soon' is no duration"),
+        (("create", "--tenant", "a", "--expires-in", "0d"), "'0d' is no duration"),
+        (("create", "--tenant", "a\nb"), "tenant: String should match pattern"),
         (("create", "--tenant", ""), "tenant: String should have at least 1 character"),
         (("rotate", "aaaaaaaa"), "there is no key with the prefix 'aaaaaaaa'"),
         (("revoke", "aaaaaaaa"), "there is no key with the prefix 'aaaaaaaa'"),
@@ -266,6 +300,52 @@ def test_wrong_commands_are_one_sentence(
     assert message in said
     assert said.startswith("seqway-keys: ")
     assert len(said.splitlines()) == 1
+
+
+def test_keys_that_are_made_at_once_are_all_kept(keys: Callable[..., str], tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name("seqway-keys")
+    makers = [
+        subprocess.Popen([program, "create", "--tenant", f"t{n}"], stdout=subprocess.DEVNULL)
+        for n in range(5)
+    ]
+    assert [maker.wait() for maker in makers] == [0] * 5
+    assert len(json.loads((tmp_path / "keys.json").read_text())["keys"]) == 5
+
+
+def test_a_link_to_the_file_stays_a_link_and_the_mode_stays(
+    keys: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys("create", "--tenant", "acme")
+    (tmp_path / "keys.json").chmod(0o640)
+    link = tmp_path / "link.json"
+    link.symlink_to(tmp_path / "keys.json")
+    monkeypatch.setenv("SEQWAY_API_KEYS_FILE", str(link))
+    keys("create", "--tenant", "other")
+    assert link.is_symlink()
+    assert keys("list").count("all") == 2
+    assert link.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_file_that_could_not_be_read_is_read_when_it_can_be(
+    keys: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = keys("create", "--tenant", "acme")
+    ring = KeyRing(tmp_path / "keys.json", PEPPER)
+    assert ring.identify(first).tenant == "acme"
+    keys("revoke", first.split("_")[1])
+    read = KeyFile.read
+    monkeypatch.setattr(ring, "_next_look", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(KeyFile, "read", _cannot_be_read)
+        assert ring.identify(first).tenant == "acme"
+    monkeypatch.setattr(ring, "_next_look", 0.0)
+    assert KeyFile.read == read
+    with pytest.raises(InvalidCredentialsError):
+        ring.identify(first)
+
+
+def _cannot_be_read(path: Path) -> KeyFile:
+    raise KeyFileError(f"{path} cannot be read (Permission denied)")
 
 
 def test_the_file_of_keys_holds_no_key_and_is_its_owner_s(

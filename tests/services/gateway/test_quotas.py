@@ -12,6 +12,10 @@ from redis_server import RedisServer
 from seqway.v1 import job_pb2, model_pb2
 from seqway.v1 import translation_pb2 as pb
 
+from services.gateway.server import Gateway
+from services.gateway.settings import GatewaySettings
+from services.process.environment import InvalidSettingsError
+
 OVER = ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", "")
 
 
@@ -56,6 +60,27 @@ async def test_characters_over_the_rate_are_refused(make_stack: MakeStack) -> No
     assert await failure(translate(stack, "one", "x" * 60)) == OVER
     with pytest.raises(grpc.aio.AioRpcError, match="send less in one call"):
         await translate(stack, "two", "x" * 101)
+
+
+async def test_the_hint_for_many_characters_is_long_enough(make_stack: MakeStack) -> None:
+    stack = await make_stack(**limits(characters_per_minute=100))
+    await translate(stack, "one", "x" * 98)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await translate(stack, "one", "x" * 50)
+    pushback = dict(caught.value.trailing_metadata())["grpc-retry-pushback-ms"]
+    assert int(pushback) >= 30_000
+
+
+async def test_calls_that_are_refused_use_up_no_characters(make_stack: MakeStack) -> None:
+    stack = await make_stack(**limits(characters_per_minute=100, concurrent_calls=1))
+    stack.twin.gate.clear()
+    held = translate(stack, "one")
+    await wait_until(lambda: stack.twin.running > 0)
+    for _ in range(5):
+        assert await failure(translate(stack, "one", "x" * 50)) == OVER
+    stack.twin.gate.set()
+    assert await held
+    assert await translate(stack, "one", "x" * 50)
 
 
 async def test_calls_at_a_time_are_bounded_and_places_come_back(make_stack: MakeStack) -> None:
@@ -119,6 +144,15 @@ async def test_a_gateway_counts_for_itself_while_redis_is_away(make_stack: MakeS
     assert await failure(translate(stack, "one")) == OVER
 
 
+async def test_a_url_of_redis_that_is_none_is_told_without_its_password() -> None:
+    settings = GatewaySettings(
+        limits_store="redis", redis_url="redis://user:topsecret@host:notaport/0"
+    )
+    with pytest.raises(InvalidSettingsError, match="SEQWAY_REDIS_URL names no host") as caught:
+        Gateway(settings)
+    assert "topsecret" not in str(caught.value)
+
+
 async def test_queued_lines_are_bounded_over_all_jobs_of_a_tenant(
     make_stack: MakeStack, tmp_path: Any, redis_server: RedisServer
 ) -> None:
@@ -129,11 +163,12 @@ async def test_queued_lines_are_bounded_over_all_jobs_of_a_tenant(
         chunk_items=2,
     )
 
-    def create(name: str, count: int) -> Any:
+    def create(name: str, count: int, request_id: str = "") -> Any:
         async def upload() -> AsyncIterator[job_pb2.CreateJobRequest]:
             task = pb.TranslateRequest(source_language_code="en", target_language_code="fr")
             form = job_pb2.JobInput(format="JOB_INPUT_FORMAT_TEXT")
-            yield job_pb2.CreateJobRequest(spec=job_pb2.JobSpec(translate=task, input=form))
+            spec = job_pb2.JobSpec(translate=task, input=form, request_id=request_id)
+            yield job_pb2.CreateJobRequest(spec=spec)
             yield job_pb2.CreateJobRequest(data=b"Hello.\n" * count)
 
         return stack.jobs.CreateJob(upload(), metadata=tenant(name))
@@ -143,6 +178,8 @@ async def test_queued_lines_are_bounded_over_all_jobs_of_a_tenant(
     await create("one", 3)
     assert await failure(create("one", 1)) == OVER
     await create("two", 10)
+    again = [await create("four", 10, "once") for _ in range(2)]
+    assert again[0].job.id == again[1].job.id, "a call that comes again makes no other job"
     with pytest.raises(grpc.aio.AioRpcError, match="send fewer lines"):
         await create("three", 11)
     listed = await stack.jobs.ListJobs(job_pb2.ListJobsRequest(), metadata=tenant("three"))

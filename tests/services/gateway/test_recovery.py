@@ -10,7 +10,7 @@ from seqway.v1 import translation_pb2 as pb
 
 from services.inference.errors import ModelNotReadyError
 from services.inference.recovery import Transcript
-from services.inference.twin import classifier
+from services.inference.twin import Twin, classifier, manifest_of
 from services.inference.twin import stream as stream_of_twin
 
 TEXT = "One small step. Another small step. " * 5
@@ -64,6 +64,73 @@ async def test_calls_go_on_where_they_were_when_triton_is_back(make_stack: MakeS
     await stack.twin.start()
     assert await text_of(streamed, said) == expected
     assert (await whole).translations[0].text == expected
+
+
+async def test_of_two_tritons_one_may_leave_and_come_back(make_stack: MakeStack) -> None:
+    manifests = [manifest_of("int8")]
+    tritons = [Twin(manifests), Twin(manifests)]
+    for triton in tritons:
+        await triton.start()
+    try:
+        stack = await make_stack(
+            triton_url="ipv4:" + ",".join(triton.url for triton in tritons),
+            triton_patience=20.0,
+            triton_streams=4,
+            triton_stream_age=0.2,
+        )
+        expected = await undisturbed(stack)
+        for triton in tritons * 2:
+            calls = [translate(stack) for _ in range(20)]
+            await triton.stop()
+            calls += [translate(stack) for _ in range(20)]
+            assert await stack.serves()
+            for call in calls:
+                assert (await call).translations[0].text == expected
+            await triton.start()
+            before = triton.requests
+
+            async def is_back(triton: Twin = triton, before: int = before) -> bool:
+                await translate(stack)
+                return triton.requests > before
+
+            await wait_until(is_back)
+    finally:
+        for triton in tritons:
+            await triton.stop()
+
+
+async def test_a_call_of_many_requests_outlives_a_loss(make_stack: MakeStack) -> None:
+    """Rows with a seed go in requests of their own, and all of them are lost at once."""
+    stack = await make_stack(triton_patience=20.0)
+    request = pb.TranslateRequest(
+        contents=["One small step."] * 5, source_language_code="en", target_language_code="fr"
+    )
+    request.options.sampling.seed = 7
+    stack.twin.gate.clear()
+    call = stack.translation.Translate(request)
+    await wait_until(lambda: stack.twin.running == 5)
+    await lose_triton(stack)
+    await wait_until(stack.does_not_serve)
+    await stack.twin.start()
+    assert [each.text for each in (await call).translations] == ["ONE SMALL STEP."] * 5
+
+
+async def test_a_line_that_is_full_after_a_loss_is_waited_for(make_stack: MakeStack) -> None:
+    stack = await make_stack(triton_patience=20.0)
+    request = pb.StreamTranslateRequest(
+        contents=["One small step."], source_language_code="en", target_language_code="fr"
+    )
+    stack.twin.gate.clear()
+    calls = [stack.translation.StreamTranslate(request) for _ in range(3)]
+    for call in calls:
+        assert await first(call) == "ONE"
+    await stack.twin.stop()
+    stack.twin.capacity = 1
+    await stack.twin.start()
+    await wait_until(lambda: stack.twin.running == 1)
+    stack.twin.gate.set()
+    for call in calls:
+        assert await text_of(call, "ONE") == "ONE SMALL STEP."
 
 
 async def test_a_call_waits_no_longer_than_it_may(make_stack: MakeStack) -> None:

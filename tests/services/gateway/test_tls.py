@@ -16,6 +16,7 @@ from seqway.v1 import translation_pb2 as pb
 from seqway.v1 import translation_pb2_grpc
 
 from services.gateway.settings import GatewaySettings
+from services.process.environment import InvalidSettingsError
 from services.process.serving import serve_metrics
 
 REQUEST = pb.TranslateRequest(
@@ -96,6 +97,19 @@ async def test_certificates_are_renewed_without_a_restart(
     assert await code(stack, credentials(new)) == "OK"
     assert await code(stack, credentials(authority)) == "UNAVAILABLE"
     assert await stack.serves(), "connections that are open stay"
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [("ca.pem", "holds no certificates of authorities"), ("key.pem", "hold no certificate with")],
+)
+async def test_files_that_hold_something_else_are_named(
+    make_stack: MakeStack, authority: trustme.CA, tmp_path: Path, broken: str, message: str
+) -> None:
+    write(tmp_path, authority)
+    (tmp_path / broken).write_text("nothing")
+    with pytest.raises(InvalidSettingsError, match=message):
+        await make_stack(**settings(tmp_path, mutual=True))
 
 
 async def test_probes_need_no_certificate_and_reach_nothing_else(

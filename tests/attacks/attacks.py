@@ -21,6 +21,8 @@ from tests.attacks.http2 import RawConnection
 TRANSLATE = "/seqway.v1.TranslationService/Translate"
 STREAM = "/seqway.v1.TranslationService/StreamTranslate"
 DOCUMENT = "\n".join(f"This is line {n} of a text about editors." for n in range(40))
+STREAMS = 4
+"""How many an attacker may have at a time."""
 SHORT = "This text editor is small. It is fast."
 
 _OK, _INVALID, _NOT_FOUND, _EXHAUSTED = "0", "3", "5", "8"
@@ -29,11 +31,10 @@ _UNIMPLEMENTED, _UNAUTHENTICATED = "12", "16"
 
 @dataclass
 class Target:
-    """A gateway, a good key of two tenants, and what is there to be stolen."""
+    """A gateway, the attacker's own keys, and what is there to be stolen."""
 
     port: int
     key: str
-    other_key: str
     expired_key: str
     job: str
     inputs: Path
@@ -70,7 +71,7 @@ def calls_without_a_good_key(target: Target) -> None:
 
 def jobs_of_another_tenant(target: Target) -> None:
     """Every method answers as for a job that is not there."""
-    with Client(target.address, api_key=target.other_key) as client:
+    with Client(target.address, api_key=target.key) as client:
         jobs = client.jobs
         tries: list[Callable[[str], Any]] = [
             jobs.get,
@@ -145,19 +146,16 @@ def disconnects_in_mid_stream(target: Target, count: int = 1000) -> None:
         ) as channel:
             stub: Any = translation_pb2_grpc.TranslationServiceStub(channel)
             call = stub.StreamTranslate(stub_request, metadata=target.metadata, timeout=60)
-            try:
-                next(iter(call))
-            except grpc.RpcError as error:
-                assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED, (number, error)
+            assert next(iter(call)), number
 
-    with ThreadPoolExecutor(16) as pool:
+    with ThreadPoolExecutor(STREAMS) as pool:
         list(pool.map(leave, range(count)))
 
 
 def slow_readers(target: Target) -> None:
     """Streams that nobody reads, until their connections end."""
     with RawConnection(target.port, greedy=False) as connection:
-        opened = [connection.open(STREAM, target.metadata) for _ in range(50)]
+        opened = [connection.open(STREAM, target.metadata) for _ in range(STREAMS)]
         for number in opened:
             connection.message(number, request(DOCUMENT))
         connection.wait(opened[-1], 5.0)

@@ -21,7 +21,7 @@ from deploy.local.records import StackRecord
 from deploy.local.running import running_full_stack
 from deploy.local.settings import StackSettings
 from deploy.local.stack import Stack
-from tests.attacks.attacks import Target
+from tests.attacks.attacks import STREAMS, Target
 
 _PEPPER = "the pepper of a fortress"
 
@@ -33,6 +33,7 @@ class Fortress:
     settings: StackSettings
     stack: Stack
     target: Target
+    key: str
 
     def resident(self) -> int:
         """Bytes of the gateway in memory."""
@@ -41,21 +42,21 @@ class Fortress:
 
     def client(self) -> Client:
         """One that behaves."""
-        return Client(self.target.address, api_key=self.target.key)
+        return Client(self.target.address, api_key=self.key)
 
 
 @contextmanager
 def fortress(settings: StackSettings) -> Iterator[Fortress]:
     """A stack on free ports, ready; inputs and keys lie beside its run directory."""
     with _variables() as folder:
-        key, other, late = (issue_key(tenant) for tenant in ("acme", "other", "late"))
+        key, attacker, late = (issue_key(tenant) for tenant in ("acme", "attacker", "late"))
         _expire("late", Path(os.environ["SEQWAY_API_KEYS_FILE"]))
         with running_full_stack(settings) as (own, stack):
             port = own.ports.gateway.number
             with Client(f"127.0.0.1:{port}", api_key=key) as client:
                 job = client.jobs.translate(["A text editor."], source="en", target="fr").id
             inputs, secret = folder / "inputs", folder / "secret.txt"
-            yield Fortress(own, stack, Target(port, key, other, late, job, inputs, secret))
+            yield Fortress(own, stack, Target(port, attacker, late, job, inputs, secret), key)
 
 
 @contextmanager
@@ -73,6 +74,9 @@ def _variables() -> Iterator[Path]:
                 [f"file://{folder}/inputs/", "s3://our-bucket/in/"]
             ),
             "SEQWAY_JOB_MAX_INPUT_BYTES": str(64 << 20),
+            "SEQWAY_TENANT_LIMITS": json.dumps(
+                {"attacker": {"concurrent_calls": 8, "concurrent_streams": STREAMS}}
+            ),
         }
         before = {name: os.environ.get(name) for name in wanted}
         os.environ.update(wanted)

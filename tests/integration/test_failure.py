@@ -86,10 +86,13 @@ def wait_until(probe: Callable[[], bool], seconds: float = NOTICED_SECONDS) -> N
 
 @pytest.fixture(scope="module")
 def shared(settings: StackSettings) -> Iterator[Breakable]:
-    with running_stack(settings) as running:
-        address = f"{HOST}:{running.ports.gateway.number}"
-        with Client(address, timeout=30) as client, grpc.insecure_channel(address) as channel:
-            yield Breakable(running, client, channel)
+    """Its gateway soon gives up on what does not come back; tests/faults tells of what does."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SEQWAY_TRITON_PATIENCE", "1")
+        with running_stack(settings) as running:
+            address = f"{HOST}:{running.ports.gateway.number}"
+            with Client(address, timeout=30) as client, grpc.insecure_channel(address) as channel:
+                yield Breakable(running, client, channel)
 
 
 @pytest.fixture

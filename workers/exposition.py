@@ -49,7 +49,9 @@ class Exposition:
             registry.register(collector)
         try:
             serving = serve_metrics(settings, registry)
-        except (PortInUseError, InvalidSettingsError) as error:
+        except PortInUseError as error:
+            sys.exit(f"seqway worker: SEQWAY_METRICS_PORT: {error}")
+        except InvalidSettingsError as error:
             sys.exit(f"seqway worker: {error}")
         self._socket: socket | None = serving[0].socket if serving else None
         self._parent = os.getpid()

@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -25,6 +26,7 @@ STREAMS = 4
 """How many an attacker may have at a time."""
 SHORT = "This text editor is small. It is fast."
 
+_TRIES = 500
 _OK, _INVALID, _NOT_FOUND, _EXHAUSTED = "0", "3", "5", "8"
 _UNIMPLEMENTED, _UNAUTHENTICATED = "12", "16"
 
@@ -145,8 +147,15 @@ def disconnects_in_mid_stream(target: Target, count: int = 1000) -> None:
             target.address, options=[("grpc.use_local_subchannel_pool", 1)]
         ) as channel:
             stub: Any = translation_pb2_grpc.TranslationServiceStub(channel)
-            call = stub.StreamTranslate(stub_request, metadata=target.metadata, timeout=60)
-            assert next(iter(call)), number
+            for _ in range(_TRIES):
+                call = stub.StreamTranslate(stub_request, metadata=target.metadata, timeout=60)
+                try:
+                    assert next(iter(call)), number
+                    return
+                except grpc.RpcError as error:  # those who left have not all been noticed yet
+                    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED, error
+                    time.sleep(0.01)
+            raise AssertionError(f"stream {number} never began")
 
     with ThreadPoolExecutor(STREAMS) as pool:
         list(pool.map(leave, range(count)))

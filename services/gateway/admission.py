@@ -13,6 +13,7 @@ from services.inference.errors import DeadlineError, OverloadedError
 
 _LONGEST_RETRY = 60.0
 _LARGEST_SHARE = 4
+_WAITING_SHARE = 0.25
 
 
 class Place:
@@ -98,8 +99,11 @@ class Admission:
                 f"the calls in flight have about {self._tokens:,} tokens, this one {tokens:,}, and"
                 f" the most is {self._most_tokens:,}"
             )
+        if remaining is None:
+            return
         seconds = self._load.answer(self._tokens)
-        if remaining is not None and seconds > remaining:
+        # A line that is longer makes no more answers, only later ones.
+        if seconds > remaining or self._load.wait(self._tokens) > remaining * _WAITING_SHARE:
             raise self._refusal(
                 f"an answer would take about {seconds:.1f} s, and the call's deadline is in"
                 f" {remaining:.1f} s"

@@ -132,7 +132,7 @@ async def test_overload_is_learned_from_calls_that_come_too_late(make_stack: Mak
     while "RESOURCE_EXHAUSTED" not in codes:
         assert len(codes) < 300
         codes += await asyncio.gather(*(late() for _ in range(10)))
-    assert set(codes) == {"DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}
+    assert set(codes) <= {"DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}
     stack.twin.gate.set()
     assert await held
 

@@ -19,7 +19,7 @@ from tests.attacks.attacks import ATTACKS
 from tests.attacks.fortress import Fortress, WellBehaved, fortress
 
 BUILD = Path(__file__).parents[2] / "build" / "bench"
-QUIET_SECONDS = 20.0
+QUIET_SECONDS = 10.0
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from services.gateway.authentication.key_ring import KeyRing
 from services.gateway.authentication.keys import split_key
 from services.gateway.authentication.scopes import scope_of
 from services.gateway.authentication.tokens import TokenChecker
+from services.gateway.tenants import is_tenant
 from services.inference.errors import InvalidOptionError
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ Metadata = Iterable[tuple[str, str | bytes]]
 
 CREDENTIALS_KEY = "authorization"
 TENANT_KEY = "x-seqway-tenant"
-_MOST_TENANT = 128
 _MOST_CREDENTIALS = 8192
 
 
@@ -82,7 +82,7 @@ def _named_tenant(metadata: Metadata) -> str:
     """Trusted, as there is no authentication: a proxy has to set it, or nobody can reach us."""
     for key, value in metadata:
         if key == TENANT_KEY:
-            if not isinstance(value, str) or not value.isprintable() or len(value) > _MOST_TENANT:
+            if not is_tenant(value):
                 raise InvalidOptionError(f"{TENANT_KEY} is no name of a tenant", field=TENANT_KEY)
             return value or DEFAULT_TENANT
     return DEFAULT_TENANT

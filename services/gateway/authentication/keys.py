@@ -101,8 +101,9 @@ class KeyFile(BaseModel):
 @contextmanager
 def changing(path: Path) -> Iterator[KeyFile]:
     """The keys of a file, empty where there is none, while nobody else changes them."""
+    path = path.resolve()  # a link and what it leads to have one lock
     try:
-        lock = path.resolve().with_name(f"{path.name}.lock").open("w")
+        lock = path.with_name(f"{path.name}.lock").open("w")
     except OSError as error:
         raise KeyFileError(f"{path} cannot be changed ({error.strerror})") from None
     with lock:

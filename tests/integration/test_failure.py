@@ -12,8 +12,10 @@ from seqway import Client, UnavailableError
 from deploy.local import processes
 from deploy.local.ports import HOST
 from deploy.local.records import StackRecord
-from deploy.local.running import full_stack, running_stack
+from deploy.local.running import running_stack
 from deploy.local.settings import StackSettings
+from deploy.local.stack import Stack
+from deploy.local.triton import triton_service
 from tests.integration import texts
 from tests.integration.conftest import FP32, INT8
 
@@ -48,7 +50,7 @@ class Breakable:
     def repair(self) -> None:
         """Starts Triton anew on the same ports; the gateway is left alone."""
         self.kill_triton()
-        full_stack(self._settings).up()
+        Stack(self._settings.run_directory, [triton_service(self._settings)]).up()
         wait_until(self.serves)
         wait_until(lambda: all(model.ready for model in self.client.list_models()))
 
@@ -119,8 +121,9 @@ def test_health_tells_that_all_models_are_dead(stack: Breakable) -> None:
     stack.kill_model(FP32)
     stack.kill_model(INT8)
     wait_until(lambda: not stack.serves())
-    assert stack.refuses("en-fr") == "MODEL_NOT_READY"
-    assert stack.refuses("") == "MODEL_NOT_READY"
+    # A slow machine's Triton may miss one look, which tells of it and not of its models.
+    wait_until(lambda: stack.refuses("en-fr") == "MODEL_NOT_READY")
+    wait_until(lambda: stack.refuses("") == "MODEL_NOT_READY")
 
 
 @pytest.mark.parametrize("victim", ["model", "triton"])

@@ -155,7 +155,8 @@ def test_a_trace_joins_a_call_to_the_encoder(
     assert len(reads) == 2
     assert {span.parent for span in reads} == {triton.id}
     assert {span.service for span in reads} == {"seqway-triton"}
-    assert all(span.attributes["seqway.batch"] == 2 for span in reads)
+    batches = {span.attributes["seqway.batch"] for span in reads}
+    assert len(batches) == 1 and batches.pop() in (2, 3), "a probe may be read beside the two"
     assert all(span.attributes["seqway.input_tokens"] > 2 for span in reads)
 
 

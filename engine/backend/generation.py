@@ -9,7 +9,9 @@ import json
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +39,10 @@ if TYPE_CHECKING:
     from engine.backend.spans import TracedRequest
 
 WATCH_SECONDS, IDLE_WATCH_SECONDS = 0.001, 0.02
-"""How often the watcher looks whether a step was made (it asks Triton at most once a step)."""
+"""How often the watcher looks whether a step was made, and for one request whether it was left."""
+
+WATCH_REST = 4.0
+"""How often as long as a question took the watcher rests: answers wait for Triton meanwhile."""
 
 
 class GenerationVariant:
@@ -134,15 +139,24 @@ class GenerationVariant:
             del self._traced[message.key]
 
     def _watch(self) -> None:
-        """Cancels what callers left, and brings the metrics up to date, once a step."""
-        steps = -1
-        while not self._stopping.wait(WATCH_SECONDS if self._senders else IDLE_WATCH_SECONDS):
-            if self._engine.gauges.steps != steps:
+        """Cancels what callers left, and brings the metrics up to date.
+
+        Behind a step it asks about each request, and leaves Triton to the answers in between.
+        """
+        steps, pause = -1, WATCH_SECONDS
+        turns: deque[str] = deque()
+        while not self._stopping.wait(pause):
+            began = time.monotonic()
+            if self._engine.gauges.steps != steps or turns:
                 steps = self._engine.gauges.steps
-                for key in list(self._senders):
-                    if self._has_left(key):
-                        self._engine.cancel(key)
+                turns = turns or deque(self._senders)
+                while turns and turns[0] not in self._senders:
+                    turns.popleft()
+                if turns and self._has_left(key := turns.popleft()):
+                    self._engine.cancel(key)
             self._metrics.update(self._engine, time.monotonic())
+            quick = WATCH_SECONDS if self._senders else IDLE_WATCH_SECONDS
+            pause = max(quick, WATCH_REST * (time.monotonic() - began))
 
     def _has_left(self, key: str) -> bool:
         """Asks under the lock: Triton crashes when it is asked about a request that was closed."""
@@ -161,6 +175,9 @@ def _settings(config: dict[str, Any], device: int | None) -> Settings:
         max_waiting=int(values.get("max_waiting", Limits.max_waiting)),
         bulk_rows=int(values.get("bulk_rows", Limits.bulk_rows)),
     )
+    # A step of a GPU takes hardly longer with some more rows.
+    few = limits.tenant_rows if device is None else max(1, limits.max_rows // 4)
+    limits = replace(limits, tenant_rows=int(values.get("tenant_rows", few)))
     lanes = int(values.get("lanes", 0))
     if device is None and not lanes:
         lanes = max(1, cores // instances)

@@ -183,6 +183,7 @@ class Lane:
         now = time.monotonic()
         self._running.start(group)
         encoded = time.monotonic()
+        self._scheduler.note_encoded(group, encoded, encoded - now)
         for row in group:
             row.admitted, row.encoded = now, encoded
             row.first_step = self.gauges.steps

@@ -3,12 +3,17 @@
 Continuous batching (Orca: Yu et al., OSDI 2022): rows are admitted and retired at every step.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from engine.runtime.line import Line
 from engine.runtime.request import Priority
 from engine.runtime.row import Row
+
+_RESTS = 4.0
+"""The rest of a tenant that gives way, in times of what encoding its row took."""
 
 
 @dataclass
@@ -20,9 +25,10 @@ class Limits:
     alone.
     `encoder_tokens` bounds the source tokens admitted in one step, so that running rows wait
     little.
-    `bulk_rows` bounds the slots of bulk rows while interactive ones come, or came within
-    `bulk_pause` seconds: the time to the first token is that of a step, and a step's time grows
-    with its rows. A bulk row with more beams than that runs alone of its kind.
+    `bulk_rows` bounds the slots of bulk rows while interactive ones come, or came within `pause`
+    seconds: the time to the first token is that of a step, and a step's time grows with its rows.
+    A bulk row with more beams than that runs alone of its kind.
+    `tenant_rows` likewise bounds the tenant that asks for most by far, while others come.
     """
 
     max_rows: int = 64
@@ -30,53 +36,88 @@ class Limits:
     max_waiting: int = 4096
     encoder_tokens: int = 2048
     bulk_rows: int = 4
-    bulk_pause: float = 5.0
+    tenant_rows: int = 2
+    pause: float = 5.0
 
 
 @dataclass
 class Scheduler:
-    """The waiting lines, one a priority, and the sum of what runs."""
+    """The waiting rows, and the sum of what runs."""
 
     limits: Limits
     running_slots: int = 0
     running_cost: int = 0
     running_bulk: int = 0
-    last_interactive: float = float("-inf")
-    _lines: dict[Priority, deque[Row]] = field(
-        default_factory=lambda: {priority: deque() for priority in Priority}
-    )
+
+    def __post_init__(self) -> None:
+        """Opens the lines."""
+        self._interactive = Line(self.limits.tenant_rows)
+        self._bulk: deque[Row] = deque()
+        self._gave_way: list[Row] = []
+        self._rest_until = -math.inf
 
     @property
     def waiting_rows(self) -> int:
         """Rows that wait."""
-        return sum(len(line) for line in self._lines.values())
+        return len(self._interactive) + len(self._bulk)
 
     def submit(self, rows: list[Row]) -> None:
         """Appends rows to the line of their priority; the engine bounds how many wait."""
         for row in rows:
-            self._lines[row.request.options.priority].append(row)
-            if not _is_bulk(row):
-                self.last_interactive = max(self.last_interactive, row.arrived)
+            (self._bulk if _is_bulk(row) else self._interactive).append(row)
 
     def admit(self, now: float) -> list[Row]:
-        """Takes the rows that start now: interactive before bulk, first come first served."""
-        is_quiet = now - self.last_interactive > self.limits.bulk_pause
+        """Takes the rows that start now: interactive before bulk."""
+        held = self._interactive.held(now)
+        is_quiet = now - self._interactive.last_arrival > self.limits.pause
         admitted: list[Row] = []
         source_tokens = 0
-        for priority in Priority:
-            line = self._lines[priority]
-            while line and self._fits(line[0], source_tokens):
-                if _is_bulk(line[0]) and not is_quiet and not self._gives_way(line[0], admitted):
-                    break
-                row = line.popleft()
-                source_tokens += len(row.source)
-                self.running_slots += row.width
-                self.running_bulk += row.width * _is_bulk(row)
-                self.running_cost += row.cost
-                admitted.append(row)
-            if line:
-                break  # nothing may pass a row that waits for room: small bulk rows would starve it
+        while row := self._next(held, admitted, is_quiet, now):
+            # Nothing may pass a row that waits for room: small rows would starve it.
+            if not self._fits(row, source_tokens):
+                break
+            self._start(row)
+            source_tokens += len(row.source)
+            admitted.append(row)
+        self._gave_way = [row for row in admitted if _is_of(row, held)]
         return admitted
+
+    def note_encoded(self, rows: list[Row], now: float, seconds: float) -> None:
+        """Has the tenant that gives way rest when its row was among those encoded together."""
+        if any(row in self._gave_way for row in rows):
+            self._rest_until = now + _RESTS * seconds
+
+    def retire(self, row: Row) -> None:
+        """A running row has ended."""
+        self.running_slots -= row.width
+        self.running_cost -= row.cost
+        if _is_bulk(row):
+            self.running_bulk -= row.width
+        else:
+            self._interactive.retire(row)
+
+    def drop_waiting(self, unwanted: Callable[[Row], bool]) -> list[Row]:
+        """Takes the rows out of the lines for which `unwanted` holds."""
+        bulk = [row for row in self._bulk if unwanted(row)]
+        if bulk:
+            self._bulk = deque(row for row in self._bulk if not unwanted(row))
+        return self._interactive.drop_waiting(unwanted) + bulk
+
+    def _next(
+        self, held: str | None, admitted: list[Row], is_quiet: bool, now: float
+    ) -> Row | None:
+        """The row that is to start next, if one may; of those who give way one a step."""
+        has_started = any(_is_of(row, held) for row in admitted)
+        may_start = not has_started and self._may_go_on(held, now)
+        if row := self._interactive.next(held, may_start=may_start):
+            return row
+        if self._bulk and (is_quiet or self._gives_way(self._bulk[0], admitted)):
+            return self._bulk[0]
+        return None
+
+    def _may_go_on(self, held: str | None, now: float) -> bool:
+        """Whether the tenant that gives way has rested, or has nobody to rest for."""
+        return now >= self._rest_until or not self._interactive.runs_beside(held)
 
     def _fits(self, row: Row, source_tokens: int) -> bool:
         if self.running_slots == 0:
@@ -94,22 +135,20 @@ class Scheduler:
         has_room = self.running_bulk + row.width <= self.limits.bulk_rows
         return not admitted and (has_room or self.running_bulk == 0)
 
-    def retire(self, row: Row) -> None:
-        """A running row has ended."""
-        self.running_slots -= row.width
-        self.running_bulk -= row.width * _is_bulk(row)
-        self.running_cost -= row.cost
+    def _start(self, row: Row) -> None:
+        self.running_slots += row.width
+        self.running_cost += row.cost
+        if _is_bulk(row):
+            self._bulk.popleft()
+            self.running_bulk += row.width
+        else:
+            self._interactive.start(row)
 
-    def drop_waiting(self, unwanted: Callable[[Row], bool]) -> list[Row]:
-        """Takes the rows out of the line for which `unwanted` holds."""
-        dropped: list[Row] = []
-        for priority, line in self._lines.items():
-            kept: deque[Row] = deque()
-            for row in line:
-                (dropped if unwanted(row) else kept).append(row)
-            self._lines[priority] = kept
-        return dropped
+
+def _is_of(row: Row, held: str | None) -> bool:
+    """Whether it is an interactive row of the tenant that gives way."""
+    return row.options.tenant == held and not _is_bulk(row)
 
 
 def _is_bulk(row: Row) -> bool:
-    return row.request.options.priority is Priority.BULK
+    return row.options.priority is Priority.BULK

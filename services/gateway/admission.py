@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,13 +15,17 @@ from services.inference.errors import DeadlineError, OverloadedError
 _LONGEST_RETRY = 60.0
 _LARGEST_SHARE = 4
 _WAITING_SHARE = 0.25
+# As in the engine (engine/runtime/line.py).
+_DOMINATES = 2.0
 
 
 class Place:
     """What a call holds while it runs."""
 
-    def __init__(self, load: Load, characters: int, ahead: int) -> None:
+    def __init__(self, load: Load, characters: int, ahead: int, *, is_usual: bool) -> None:
+        """What is not usual teaches nothing of how long others wait."""
         self._load = load
+        self._is_usual = is_usual
         self._characters = characters
         self._ahead = ahead
         self._began = time.monotonic()
@@ -33,6 +38,8 @@ class Place:
     def note(self, account: Account) -> None:
         """Tells what the call has cost, so that the next ones are estimated better."""
         self._has_begun = True
+        if not self._is_usual:
+            return
         self._load.note(
             Work(
                 characters=self._characters,
@@ -45,7 +52,7 @@ class Place:
 
     def give_up(self) -> None:
         """Tells that the deadline passed or the caller left; what has begun did not wait."""
-        if self._characters and not self._has_begun:
+        if self._characters and self._is_usual and not self._has_begun:
             self._load.note_unanswered(time.monotonic() - self._began, self._ahead)
 
 
@@ -66,19 +73,22 @@ class Admission:
         self._load = Load()
         self._calls = 0
         self._tokens = 0
+        self._of_tenants: Counter[str] = Counter()
 
     @contextmanager
-    def enter(self, characters: int, remaining: float | None) -> Iterator[None]:
+    def enter(self, characters: int, remaining: float | None, tenant: str = "") -> Iterator[None]:
         """Holds a place while a call runs; OverloadedError when there is none.
 
         `remaining` are the seconds to its deadline: a call whose answer would come later is refused
-        at once, as it would come to nobody.
+        at once, as it would come to nobody.  Behind a tenant that has most of what is in flight
+        others do not wait, since the engine has that one give way.
         """
         # A call has few of its rows at Triton at a time: a large one takes no more than others.
         tokens = min(self._load.tokens(characters), self._most_tokens // _LARGEST_SHARE)
-        self._check(tokens, remaining)
-        place = Place(self._load, characters, self._tokens)
-        self._change(1, tokens)
+        passes = self._passes(tenant)
+        self._check(tokens, None if passes else remaining)
+        place = Place(self._load, characters, self._tokens, is_usual=not passes)
+        self._change(1, tokens, tenant)
         token = PLACE.set(place)
         try:
             yield
@@ -87,7 +97,7 @@ class Admission:
             raise
         finally:
             PLACE.reset(token)
-            self._change(-1, -tokens)
+            self._change(-1, -tokens, tenant)
 
     def _check(self, tokens: int, remaining: float | None) -> None:
         if self._calls >= self._most_calls:
@@ -115,8 +125,18 @@ class Admission:
         delay = min(max(self._retry_delay, wait), _LONGEST_RETRY)
         return OverloadedError(message, retry_delay=delay)
 
-    def _change(self, calls: int, tokens: int) -> None:
+    def _passes(self, tenant: str) -> bool:
+        """Whether another tenant has more than twice what all the others have."""
+        if not self._of_tenants:
+            return False
+        [(most, tokens)] = self._of_tenants.most_common(1)
+        return most != tenant and tokens > _DOMINATES * (self._tokens - tokens)
+
+    def _change(self, calls: int, tokens: int, tenant: str) -> None:
         self._calls += calls
         self._tokens += tokens
+        self._of_tenants[tenant] += tokens
+        if not self._of_tenants[tenant]:
+            del self._of_tenants[tenant]
         metrics.IN_FLIGHT.set(self._calls)
         metrics.TOKENS_IN_FLIGHT.set(self._tokens)

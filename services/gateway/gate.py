@@ -7,6 +7,7 @@ from services.gateway.admission import Admission
 from services.gateway.authentication.authenticator import Authenticator, Metadata
 from services.gateway.authentication.identity import CALLER, Identity
 from services.gateway.quotas import Quotas
+from services.inference.tenancy import TENANT
 
 
 class Gate:
@@ -34,10 +35,11 @@ class Gate:
         """Holds the places of a call while it runs; OverloadedError or QuotaError."""
         with (
             self._quotas.place(identity.tenant, streams=streams),
-            self._admission.enter(characters, remaining),
+            self._admission.enter(characters, remaining, identity.tenant),
         ):
-            token = CALLER.set(identity)
+            caller, tenant = CALLER.set(identity), TENANT.set(identity.tenant)
             try:
                 yield
             finally:
-                CALLER.reset(token)
+                CALLER.reset(caller)
+                TENANT.reset(tenant)

@@ -47,7 +47,7 @@ class Session(AbstractContextManager["Session"], Protocol):
 class Engine(Protocol):
     """Runs models by name."""
 
-    def open(self, model: str, deadline: float) -> Session:
+    def open(self, model: str, deadline: float, tenant: str) -> Session:
         """A session for one call; `deadline` is a time of the running event loop's clock."""
         ...
 

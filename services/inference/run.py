@@ -17,6 +17,7 @@ from services.inference.events import Delta, End, Event, FinishReason, Lost, Ref
 from services.inference.recovery import Recovery, Transcript
 from services.inference.refusals import invalid_options
 from services.inference.settings import InferenceSettings
+from services.inference.tenancy import TENANT
 from services.inference.tracing import ModelSpan
 from services.inference.window import Row, Window
 
@@ -138,7 +139,7 @@ def running(
     engine: Engine, variant: str, deadline: float, settings: InferenceSettings
 ) -> Iterator[Run]:
     """A run in a session of its own; leaving it cancels what the engine still does."""
-    with ModelSpan(variant) as span, engine.open(variant, deadline) as session:
+    with ModelSpan(variant) as span, engine.open(variant, deadline, TENANT.get()) as session:
         run = Run(session, variant, deadline, settings, span)
         try:
             yield run

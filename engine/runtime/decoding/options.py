@@ -49,6 +49,7 @@ class Options:
     source_language: str = ""
     target_language: str = ""
     priority: Priority = Priority.INTERACTIVE
+    tenant: str = ""
     stream: bool = True
     deadline_ms: int = 0
     token_ids: bool = False
@@ -73,7 +74,7 @@ _NUMBERS = {
     "top_p": (0, 1),
 }
 _FLAGS = ("sample", "stop_repetition", "stream", "token_ids", "token_log_probs", "alignment")
-_TEXTS = ("source_language", "target_language")
+_TEXTS = ("source_language", "target_language", "tenant")
 
 
 def parse_options(raw: Mapping[str, Any]) -> Options:

@@ -1,6 +1,7 @@
 """Triton as the engine: a few streams that all calls share."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 from typing import Any
 from weakref import WeakSet
@@ -49,6 +50,9 @@ class TritonEngine(Engine):
         self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._connections: list[Connection] = []
         self._sessions: WeakSet[TritonSession] = WeakSet()
+        self._heard: dict[str, float] = {}
+        self._alive: dict[str, float] = {}
+        self._busy_patience = settings.triton_patience
         self._streams = settings.triton_streams
         self._stream_age = settings.triton_stream_age
         self.encoder = TritonEncoder(
@@ -56,9 +60,9 @@ class TritonEngine(Engine):
         )
         self.repository = TritonRepository(self._stub, self._retire)
 
-    def open(self, model: str, deadline: float) -> TritonSession:
+    def open(self, model: str, deadline: float, tenant: str = "") -> TritonSession:
         """A session for one call."""
-        session = TritonSession(model, deadline, self._connection)
+        session = TritonSession(model, deadline, tenant, self._connection, self._note)
         self._sessions.add(session)
         return session
 
@@ -75,8 +79,11 @@ class TritonEngine(Engine):
                 replies = await session.receive()
                 session.release(request_id)
                 _require_answer(model, [each for reply in replies for each in reply.events])
+                self._alive[model] = deadline - within
             except DeadlineError:
-                raise ModelNotReadyError(f"{model} did not answer within {within:g} s") from None
+                if not self._is_busy(model, deadline - within):
+                    message = f"{model} did not answer within {within:g} s"
+                    raise ModelNotReadyError(message) from None
             except ModelDeadError as error:
                 self._abandon(model, error)
                 raise
@@ -85,6 +92,17 @@ class TritonEngine(Engine):
         """Ends the streams, then the channel; calls that are open fail."""
         await asyncio.gather(*(connection.close() for connection in self._connections))
         await self._channel.close()
+
+    def _note(self, model: str) -> None:
+        self._heard[model] = asyncio.get_running_loop().time()
+
+    def _is_busy(self, model: str, since: float) -> bool:
+        """Whether it worked on calls meanwhile: who has more to do than it can is slow to answer.
+
+        For a while only: when one lane of two hangs, the other works on.
+        """
+        alive = self._alive.get(model, -math.inf)
+        return self._heard.get(model, -math.inf) >= since and since - alive <= self._busy_patience
 
     def _abandon(self, model: str, error: ModelDeadError) -> None:
         for session in self._sessions:

@@ -8,7 +8,7 @@ from typing import Any
 
 from services.inference.engine import Reply, Session
 from services.inference.errors import DeadlineError, SeqwayError
-from services.inference.events import Event, Lost, parse_events
+from services.inference.events import Delta, End, Event, Lost, parse_events
 from services.inference.generation import Generation
 from services.inference.triton import wire
 from services.inference.triton.connection import Connection
@@ -18,10 +18,20 @@ from services.inference.triton.mailbox import Mailbox
 class TritonSession(Session):
     """Keeps its requests together: one mailbox, one deadline, one end."""
 
-    def __init__(self, model: str, deadline: float, connect: Callable[[], Connection]) -> None:
+    def __init__(
+        self,
+        model: str,
+        deadline: float,
+        tenant: str,
+        connect: Callable[[], Connection],
+        note: Callable[[str], None],
+    ) -> None:
+        """`note` is called with the model's name when it has worked on a text."""
         self.model = model
         self._deadline = deadline
+        self._tenant = {"tenant": tenant} if tenant else {}
         self._connect = connect
+        self._note = note
         self._open: dict[str, Connection] = {}
         self._mailbox: Mailbox[tuple[str, bytes | Lost | None, bool]] = Mailbox()
         self._loop = asyncio.get_running_loop()
@@ -46,10 +56,13 @@ class TritonSession(Session):
 
     async def receive(self) -> Sequence[Reply]:
         """All that has arrived; see `Session.receive`."""
-        return [
+        replies = [
             Reply(request_id, _events(content), final)
             for request_id, content, final in await self._mailbox.take()
         ]
+        if any(isinstance(event, Delta | End) for reply in replies for event in reply.events):
+            self._note(self.model)
+        return replies
 
     def abandon(self, error: SeqwayError) -> None:
         """Gives up all requests that are open: the process that had them is dead."""
@@ -86,7 +99,8 @@ class TritonSession(Session):
 
     def _options(self, generation: Generation) -> dict[str, Any]:
         remaining = self._deadline - self._loop.time()
-        return generation.options() | {"deadline_ms": max(1, int(remaining * 1000))}
+        deadline = {"deadline_ms": max(1, int(remaining * 1000))}
+        return generation.options() | deadline | self._tenant
 
     def _expire(self) -> None:
         self._mailbox.fail(DeadlineError("the deadline passed before the answer was done"))

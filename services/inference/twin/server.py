@@ -22,8 +22,9 @@ class Twin:
     """Its state, its faults, and what it has seen.
 
     `gate`: rows wait at it behind their first word, and encoders before they answer.  `dead`:
-    models that answer nothing.  `unloaded`: models that are not ready.  `capacity`: a request that
-    would make more rows run is refused.  `failing`: what every row ends with instead of EOS.
+    models that answer nothing.  `deaf`: models that answer no probe.  `unloaded`: models that are
+    not ready.  `capacity`: a request that would make more rows run is refused.  `failing`: what
+    every row ends with instead of EOS.
     `busy`: probes of encoders wait at the gate too.  `refusal`: why every request is refused as
     INVALID_OPTIONS.
     """
@@ -32,6 +33,7 @@ class Twin:
     limit: int = 512
     capacity: int = 100_000
     dead: set[str] = field(default_factory=set)
+    deaf: set[str] = field(default_factory=set)
     unloaded: set[str] = field(default_factory=set)
     failing: str = ""
     refusal: str = ""

@@ -49,6 +49,8 @@ class Stream:
         if "cancel" in options:
             self._cancel(options["cancel"])
         elif not texts:
+            if request.model_name in self._twin.deaf:
+                return
             await self._send(request.id, [{"type": "ready"}])
         elif refusal is not None:
             await self._send(request.id, [refusal])

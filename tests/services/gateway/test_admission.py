@@ -170,6 +170,23 @@ async def test_a_large_call_finds_room_beside_small_ones() -> None:
         pass
 
 
+async def test_nobody_waits_behind_a_tenant_that_gives_way() -> None:
+    admission = Admission(calls=100, tokens=100_000, retry_delay=0.5)
+    await waiting(admission, 3.0)
+    with admission.enter(4000, None, "many"):
+        with pytest.raises(OverloadedError):
+            admission.enter(10, 1.0, "many").__enter__()
+        for _ in range(200):
+            with admission.enter(10, 1.0, "few"):
+                place = PLACE.get()
+                assert place is not None
+                place.note(Account("en-fr_int8", queue=0.0, total=0.0))
+        with pytest.raises(OverloadedError):
+            admission.enter(10, 1.0, "many").__enter__()
+        with admission.enter(3000, None, "few"), pytest.raises(OverloadedError):
+            admission.enter(10, 1.0, "few").__enter__()
+
+
 async def test_places_come_back_however_a_call_ends(make_stack: MakeStack) -> None:
     stack = await make_stack(max_calls=1, max_tokens_in_flight=1000)
     for _ in range(3):

@@ -2,12 +2,13 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import suppress
 
 import grpc
 import pytest
 from gateway_stack import MakeStack, Stack, wait_until
 from grpc_health.v1 import health_pb2
-from seqway.v1 import classification_pb2
+from seqway.v1 import classification_pb2, model_pb2
 from seqway.v1 import translation_pb2 as pb
 
 from services.gateway.server import Gateway, PortInUseError
@@ -16,6 +17,7 @@ from services.inference.twin import classifier, extractor, summarizer
 
 TRANSLATION = "seqway.v1.TranslationService"
 SERVING = health_pb2.HealthCheckResponse.SERVING
+LIST = model_pb2.ListModelsRequest()
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
@@ -71,6 +73,43 @@ async def test_drain_lets_a_classification_finish(make_stack: MakeStack) -> None
     stack.twin.gate.set()
     assert (await call).classifications[0].labels[0].label == "libs"
     await asyncio.wait_for(drain, 10)
+
+
+async def test_a_model_that_answers_calls_but_no_probe_lives(make_stack: MakeStack) -> None:
+    stack = await make_stack(probe_timeout=0.1, triton_patience=5.0)
+    stack.twin.deaf = {"en-fr_int8", "en-fr_fp32"}
+    request = pb.TranslateRequest(
+        contents=["a"], source_language_code="en", target_language_code="fr"
+    )
+
+    async def look() -> list[bool]:
+        for model in ("en-fr_int8", "en-fr_fp32"):
+            request.model = model
+            await stack.translation.Translate(request, timeout=5)
+        return [each.ready for each in (await stack.models.ListModels(LIST)).models]
+
+    until = asyncio.get_running_loop().time() + 1.0
+    while asyncio.get_running_loop().time() < until:
+        assert await look() == [True, True]
+    await wait_until(stack.does_not_serve)
+
+
+@pytest.mark.parametrize("fault", ["full", "one lane hangs"])
+async def test_a_model_that_is_deaf_for_long_is_dead(make_stack: MakeStack, fault: str) -> None:
+    """Refusals need no lane, and one lane may work on where another hangs."""
+    stack = await make_stack(probe_timeout=0.1, triton_patience=0.5)
+    stack.twin.deaf = {"en-fr_int8", "en-fr_fp32"}
+    stack.twin.capacity = 0 if fault == "full" else 1000
+    request = pb.TranslateRequest(
+        contents=["a"], source_language_code="en", target_language_code="fr"
+    )
+
+    async def is_noticed() -> bool:
+        with suppress(grpc.aio.AioRpcError):
+            await stack.translation.Translate(request, timeout=5)
+        return await stack.does_not_serve()
+
+    await wait_until(is_noticed)
 
 
 async def test_one_dead_variant_is_replaced_by_the_other(make_stack: MakeStack) -> None:

@@ -105,7 +105,8 @@ async def test_options_reach_the_engine(stack: Stack) -> None:
     [sent] = stack.twin.options
     assert 4000 < sent.pop("deadline_ms") < 5000
     languages = {"source_language": "en", "target_language": "fr"}
-    assert sent == {"max_new_tokens": 1, "priority": "bulk", "stream": False} | languages
+    chosen = {"max_new_tokens": 1, "priority": "bulk", "stream": False, "tenant": "default"}
+    assert sent == chosen | languages
 
 
 async def test_many_calls_share_few_streams(stack: Stack) -> None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -46,11 +47,45 @@ def _run(outbox: Outbox) -> None:
 
 def test_what_cannot_wait_is_sent_as_it_comes(sent: Sent) -> None:
     outbox = Outbox(sent.add)
-    messages = [_message("a", 0), _message("b", 1), _message("a", 2, last=True)]
-    for message in messages:
+    thread = threading.Thread(target=outbox.run)
+    thread.start()
+    try:
+        messages = [_message("a", 0), _message("b", 1), _message("a", 2, last=True)]
+        for count, message in enumerate(messages, start=1):
+            outbox.put(message)
+            sent.wait_for(lambda count=count: len(sent) == count)  # type: ignore[misc]
+    finally:
+        outbox.close()
+        thread.join(20)
+    assert sent == messages
+
+
+def test_what_comes_while_another_is_sent_is_joined(sent: Sent) -> None:
+    outbox = Outbox(sent.add)
+    for message in (
+        _message("a", 0),
+        _message("b", 1, can_wait=True),
+        _message("c", 2, last=True),
+        _message("a", 3, last=True),
+        _message("b", 4, last=True, can_wait=True),
+    ):
         outbox.put(message)
     _run(outbox)
-    assert sent == messages
+    assert [(one.key, _numbers(one), one.last) for one in sent] == [
+        ("a", [0, 3], True),
+        ("c", [2], True),
+        ("b", [1, 4], True),
+    ]
+
+
+def test_what_has_another_sender_is_not_joined(sent: Sent) -> None:
+    """Clients of Triton may use an id twice."""
+    outbox = Outbox(sent.add)
+    senders = object(), object()
+    for number, sender in enumerate(senders):
+        outbox.put(replace(_message("a", number, last=True), sender=sender))
+    _run(outbox)
+    assert [(one.sender, _numbers(one)) for one in sent] == [(senders[0], [0]), (senders[1], [1])]
 
 
 def test_what_can_wait_is_joined_with_what_follows(sent: Sent) -> None:

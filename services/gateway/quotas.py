@@ -1,5 +1,6 @@
 """Holds tenants to their limits: rates over a minute, and calls at a time."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,7 +13,7 @@ from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import ConfigurationError
 
-from services.gateway.tenants import TenantLimits, limits_of
+from services.gateway.tenants import EVERYBODY, TenantLimits, limits_of
 from services.inference.errors import OverloadedError
 from services.jobs.items import Item
 from services.process.environment import InvalidSettingsError
@@ -22,6 +23,7 @@ logger = structlog.get_logger(__name__)
 _MINUTE = 60.0
 _CONCURRENT_RETRY = 1.0
 _QUEUE_RETRY = 60.0
+_LEFT_SECONDS = 0.25
 # While Redis is away each gateway counts for itself, and looks again after so many seconds.
 _AWAY_SECONDS = 10.0
 # Calls wait for Redis, but not for one that hangs.
@@ -48,7 +50,8 @@ class Quotas:
     def __init__(
         self, limits: Mapping[str, TenantLimits], redis_url: str | None, timeout: float
     ) -> None:
-        self._limits = limits
+        self._limits = {tenant: limits_of(tenant, limits) for tenant in limits}
+        self._common = limits.get(EVERYBODY, TenantLimits())
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._shared = _shared_limiter(redis_url, timeout)
         self._away_until = 0.0
@@ -57,7 +60,7 @@ class Quotas:
 
     def limits(self, tenant: str) -> TenantLimits:
         """What the tenant may use."""
-        return limits_of(tenant, self._limits)
+        return self._limits.get(tenant, self._common)
 
     async def count_request(self, tenant: str) -> None:
         """Counts a request; QuotaError when it is one too many."""
@@ -93,15 +96,19 @@ class Quotas:
                     quota,
                     _CONCURRENT_RETRY,
                 )
-        for counter, _, _ in counted:
+        counters = [counter for counter, _, _ in counted]
+        for counter in counters:
             counter[tenant] += 1
         try:
             yield
-        finally:
-            for counter, _, _ in counted:
-                counter[tenant] -= 1
-                if not counter[tenant]:
-                    del counter[tenant]
+        except asyncio.CancelledError:
+            # Else callers who leave at once would have more of the models than the others.
+            asyncio.get_running_loop().call_later(_LEFT_SECONDS, _release, counters, tenant)
+            raise
+        except BaseException:
+            _release(counters, tenant)
+            raise
+        _release(counters, tenant)
 
     def within_queue(
         self, tenant: str, items: Iterable[Item], queued: Callable[[], int]
@@ -162,6 +169,13 @@ class Quotas:
         if self._away_until:
             self._away_until = now + _AWAY_SECONDS
         return self._shared
+
+
+def _release(counters: Iterable[Counter[str]], tenant: str) -> None:
+    for counter in counters:
+        counter[tenant] -= 1
+        if not counter[tenant]:
+            del counter[tenant]
 
 
 def _shared_limiter(url: str | None, timeout: float) -> SlidingWindowCounterRateLimiter | None:

@@ -73,7 +73,9 @@ class GatewaySettings(ServingSettings, LogSettings, JobSettings, InferenceSettin
         default=16 * 1024 * 1024, ge=1024, description="the most bytes in one message"
     )
     max_connection_streams: int = Field(
-        default=1024, ge=1, description="the most calls at a time on one connection"
+        default=64,
+        ge=1,
+        description="the most calls at a time on one connection; the client keeps more waiting",
     )
     max_connection_age: float = Field(
         default=0.0,

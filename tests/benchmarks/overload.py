@@ -15,13 +15,12 @@ import matplotlib.pyplot as plt
 from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
-from seqway import AsyncClient
 
 from deploy.local.ports import HOST
 from deploy.local.records import StackRecord
 from deploy.local.running import running_stack
 from deploy.local.settings import StackSettings
-from tests.overload.load import Callers, Outcome, resident
+from tests.overload.load import Callers, Outcome, resident, several_clients
 
 BUILD = Path(__file__).parents[2] / "build" / "bench"
 MODEL = "en-fr_int8"
@@ -50,8 +49,8 @@ async def measure(
     """All figures, by name."""
     processes = StackRecord.load(stack.run_directory).processes
     pids = {name: processes[name].pid for name in ("gateway", "triton")}
-    async with AsyncClient(f"{HOST}:{stack.ports.gateway.number}") as client:
-        callers = Callers(client, arguments.deadline, MODEL)
+    async with several_clients(f"{HOST}:{stack.ports.gateway.number}") as clients:
+        callers = Callers(clients, arguments.deadline, MODEL)
         progress.add_task("warming up", total=None)
         await callers.closed(IN_FLIGHT, WARM_SECONDS)
         progress.add_task("what the stack can do", total=None)

@@ -5,7 +5,8 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from seqway import AsyncClient, DeadlineError, OverloadedError, SeqwayError
 
 _DATA = Path(__file__).parents[2] / "examples" / "data" / "en-fr.test.jsonl"
 _SEED = 7
+_CONNECTIONS = 16
 _CHARACTERS = range(30, 160)
 
 
@@ -43,11 +45,19 @@ class Outcome:
         return [counts[each] / bucket for each in range(last)]
 
 
+@asynccontextmanager
+async def several_clients(address: str) -> AsyncIterator[list[AsyncClient]]:
+    """Clients with a connection each, since a connection has room for so many calls only."""
+    async with AsyncExitStack() as stack:
+        made = [AsyncClient(address) for _ in range(_CONNECTIONS)]
+        yield [await stack.enter_async_context(each) for each in made]
+
+
 class Callers:
     """Calls of one kind: half of them streams, each with a deadline."""
 
-    def __init__(self, client: AsyncClient, deadline: float, model: str) -> None:
-        self._client = client
+    def __init__(self, clients: Sequence[AsyncClient], deadline: float, model: str) -> None:
+        self._clients = clients
         self._deadline = deadline
         self._model = model
         self._texts = texts()
@@ -85,7 +95,8 @@ class Callers:
         began = time.monotonic()
         text = self._texts[number % len(self._texts)]
         try:
-            await self._translate(text, streamed=bool(number % 2))
+            client = self._clients[number // 2 % len(self._clients)]
+            await self._translate(client, text, streamed=bool(number % 2))
         except OverloadedError as error:
             outcome.ends["refused"] += 1
             outcome.without_hint += error.retry_after is None
@@ -99,15 +110,15 @@ class Callers:
             outcome.answered.append(now - outcome.began)
             outcome.seconds.append(now - began)
 
-    async def _translate(self, text: str, *, streamed: bool) -> None:
+    async def _translate(self, client: AsyncClient, text: str, *, streamed: bool) -> None:
         if streamed:
-            stream = self._client.stream_translate(
+            stream = client.stream_translate(
                 text, source="en", target="fr", model=self._model, timeout=self._deadline
             )
             async for _ in stream:
                 pass
         else:
-            await self._client.translate(
+            await client.translate(
                 text, source="en", target="fr", model=self._model, timeout=self._deadline
             )
 

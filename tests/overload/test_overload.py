@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from seqway import AsyncClient
 
 from deploy.local.ports import HOST
 from deploy.local.running import running_stack
 from deploy.local.settings import StackSettings
 from tests.integration.conftest import INT8
 from tests.integration.gauges import Gauges
-from tests.overload.load import Callers, Outcome
+from tests.overload.load import Callers, Outcome, several_clients
 from tests.stack.conftest import models_exported, triton_installed
 
 __all__ = ["models_exported", "triton_installed"]
@@ -30,8 +29,8 @@ def stack(models_exported: None) -> Iterator[StackSettings]:
 async def test_what_is_too_much_is_refused_with_a_hint_and_the_rest_is_answered(
     stack: StackSettings,
 ) -> None:
-    async with AsyncClient(f"{HOST}:{stack.ports.gateway.number}") as client:
-        callers = Callers(client, 20.0, INT8)
+    async with several_clients(f"{HOST}:{stack.ports.gateway.number}") as clients:
+        callers = Callers(clients, 20.0, INT8)
         outcome: Outcome = await callers.open(rate=300, seconds=8)
         assert set(outcome.ends) <= {"answered", "refused", "too late"}
         assert outcome.ends["answered"] > 0

@@ -54,6 +54,8 @@ _KEEPALIVE_TIMEOUT_MS = 20_000
 _FIRST_RECONNECT_MS = 100
 
 CHANNEL_OPTIONS: list[tuple[str, str | int]] = [
+    # A client has connections of its own: a gateway bounds the calls on each.
+    ("grpc.use_local_subchannel_pool", 1),
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
     ("grpc.enable_retries", 1),
     ("grpc.keepalive_time_ms", _KEEPALIVE_MS),

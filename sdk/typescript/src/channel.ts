@@ -47,6 +47,8 @@ const SERVICE_CONFIG = {
 
 /** The options of every channel. */
 export const CHANNEL_OPTIONS: ChannelOptions = {
+  // A client has connections of its own: a gateway bounds the calls on each.
+  "grpc.use_local_subchannel_pool": 1,
   "grpc.service_config": JSON.stringify(SERVICE_CONFIG),
   "grpc.service_config_disable_resolution": 1,
   // When a server is replaced the next one is there at once.

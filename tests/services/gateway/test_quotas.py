@@ -1,5 +1,6 @@
 """Limits of tenants, over real channels, in one gateway and in Redis for several."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -110,7 +111,16 @@ async def test_calls_at_a_time_are_bounded_and_places_come_back(make_stack: Make
         await started("large")
     first.cancel()
     await wait_until(lambda: stack.twin.cancelled == 1)
-    await started("one")
+    again = stack.translation.StreamTranslate(request, metadata=tenant("one"))
+    assert await failure(again.read()) == OVER, "who leaves keeps the place for a moment"
+    running, tries = stack.twin.running, []
+
+    async def is_free() -> bool:
+        tries.append(stack.translation.StreamTranslate(request, metadata=tenant("one")))
+        await asyncio.sleep(0.02)
+        return stack.twin.running > running
+
+    await wait_until(is_free)
     stack.twin.gate.set()
     assert await second
 

@@ -1,6 +1,7 @@
 """Settings from `SEQWAY_*` variables, and from files for what must not stand in the environment."""
 
 import os
+import re
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -75,8 +76,7 @@ def read_settings(kind: type[Settings]) -> Settings:
     try:
         return kind()
     except SettingsError as error:
-        cause = error.__cause__ or error
-        raise InvalidSettingsError(f"{error} ({type(cause).__name__})") from None
+        raise InvalidSettingsError(_not_json(error)) from None
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         message = first["msg"].removeprefix("Value error, ")
@@ -85,3 +85,10 @@ def read_settings(kind: type[Settings]) -> Settings:
         name, *inner = map(str, first["loc"])
         where = f" ({'.'.join(inner)})" if inner else ""
         raise InvalidSettingsError(f"SEQWAY_{name.upper()}{where}: {message}") from None
+
+
+def _not_json(error: SettingsError) -> str:
+    """What is wrong with a variable that should hold JSON; the library names its field only."""
+    found = re.search(r'field "(\w+)"', str(error))
+    name = f"SEQWAY_{found[1].upper()}" if found else "a setting"
+    return f"{name} is no JSON, or cannot be read: {error.__cause__ or error}"

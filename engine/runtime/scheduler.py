@@ -12,7 +12,7 @@ from engine.runtime.line import Line
 from engine.runtime.request import Priority
 from engine.runtime.row import Row
 
-_RESTS = 4.0
+_RESTS = 8.0
 """The rest of a tenant that gives way, in times of what encoding its row took."""
 
 

@@ -27,6 +27,7 @@ STREAMS = 4
 SHORT = "This text editor is small. It is fast."
 
 _TRIES = 500
+_HELD_SECONDS = 10.0
 _OK, _INVALID, _NOT_FOUND, _EXHAUSTED = "0", "3", "5", "8"
 _UNIMPLEMENTED, _UNAUTHENTICATED = "12", "16"
 
@@ -162,12 +163,15 @@ def disconnects_in_mid_stream(target: Target, count: int = 1000) -> None:
 
 
 def slow_readers(target: Target) -> None:
-    """Streams that nobody reads, until their connections end."""
+    """Streams that nobody reads, until their connections end: not a byte of text is taken."""
     with RawConnection(target.port, greedy=False) as connection:
         opened = [connection.open(STREAM, target.metadata) for _ in range(STREAMS)]
         for number in opened:
             connection.message(number, request(DOCUMENT))
-        connection.wait(opened[-1], 5.0)
+        connection.wait(opened[-1], _HELD_SECONDS)
+        for number in opened:
+            stream = connection.streams[number]
+            assert (stream.status, stream.received) == ("", 0), "it waits for its reader"
 
 
 def malformed_messages(target: Target) -> None:

@@ -12,6 +12,7 @@ import h2.config
 import h2.connection
 import h2.events
 import h2.exceptions
+import h2.settings
 
 _SECONDS = 20.0
 
@@ -31,11 +32,15 @@ class Stream:
 
 
 class RawConnection:
-    """One HTTP/2 connection; `greedy` False never makes room for what the server sends."""
+    """One HTTP/2 connection; `greedy` False has no room for what the server sends."""
 
     def __init__(self, port: int, *, greedy: bool = True) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=_SECONDS)
         self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+        if not greedy:
+            self._h2.local_settings = h2.settings.Settings(
+                client=True, initial_values={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0}
+            )
         self._h2.initiate_connection()
         self._greedy = greedy
         self.streams: dict[int, Stream] = {}

@@ -31,7 +31,7 @@ test("a text is translated, and streamed the same", async () => {
   assert.ok(timings.total >= timings.firstToken && timings.firstToken > 0);
   const stream = client.streamTranslate(TEXT, languages);
   const pieces = await all(stream.text());
-  assert.ok(pieces.length > 3);
+  assert.ok(pieces.length > 1);
   assert.equal(pieces.join(""), text);
   assert.deepEqual(stream.summary?.tokenCounts, translations[0].tokenCounts);
 });

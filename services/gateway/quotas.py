@@ -13,7 +13,7 @@ from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import ConfigurationError
 
-from services.gateway.tenants import EVERYBODY, TenantLimits, limits_of
+from services.gateway.tenants import EVERYBODY, TenantLimits, completed
 from services.inference.errors import OverloadedError
 from services.jobs.items import Item
 from services.process.environment import InvalidSettingsError
@@ -50,8 +50,7 @@ class Quotas:
     def __init__(
         self, limits: Mapping[str, TenantLimits], redis_url: str | None, timeout: float
     ) -> None:
-        self._limits = {tenant: limits_of(tenant, limits) for tenant in limits}
-        self._common = limits.get(EVERYBODY, TenantLimits())
+        self._limits = completed(limits)
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._shared = _shared_limiter(redis_url, timeout)
         self._away_until = 0.0
@@ -60,7 +59,7 @@ class Quotas:
 
     def limits(self, tenant: str) -> TenantLimits:
         """What the tenant may use."""
-        return self._limits.get(tenant, self._common)
+        return self._limits.get(tenant, self._limits[EVERYBODY])
 
     async def count_request(self, tenant: str) -> None:
         """Counts a request; QuotaError when it is one too many."""
@@ -99,16 +98,18 @@ class Quotas:
         counters = [counter for counter, _, _ in counted]
         for counter in counters:
             counter[tenant] += 1
+        kept = 0.0
         try:
             yield
         except asyncio.CancelledError:
             # Else callers who leave at once would have more of the models than the others.
-            asyncio.get_running_loop().call_later(_LEFT_SECONDS, _release, counters, tenant)
+            kept = _LEFT_SECONDS
             raise
-        except BaseException:
-            _release(counters, tenant)
-            raise
-        _release(counters, tenant)
+        finally:
+            if kept:
+                asyncio.get_running_loop().call_later(kept, _release, counters, tenant)
+            else:
+                _release(counters, tenant)
 
     def within_queue(
         self, tenant: str, items: Iterable[Item], queued: Callable[[], int]

@@ -26,10 +26,10 @@ def is_tenant(name: object) -> TypeGuard[str]:
     return isinstance(name, str) and name.isprintable() and len(name) <= _MOST_CHARACTERS
 
 
-def limits_of(tenant: str, limits: Mapping[str, TenantLimits]) -> TenantLimits:
-    """A tenant's own limits, and for those that it has not those of everybody."""
+def completed(limits: Mapping[str, TenantLimits]) -> dict[str, TenantLimits]:
+    """Each tenant's own limits with, where it has none, those of EVERYBODY, who is always there."""
     common = limits.get(EVERYBODY, TenantLimits())
-    own = limits.get(tenant)
-    if own is None:
-        return common
-    return common.model_copy(update=own.model_dump(exclude_unset=True))
+    return {EVERYBODY: common} | {
+        tenant: common.model_copy(update=own.model_dump(exclude_unset=True))
+        for tenant, own in limits.items()
+    }

@@ -33,11 +33,14 @@ def main() -> None:
     parser.add_argument("--only", default="", help="the attacks whose names hold this (all)")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each attack (default 20)")
     arguments = parser.parse_args()
+    chosen = [attack for attack in ATTACKS if arguments.only in attack.__name__]
+    if not chosen:
+        names = ", ".join(attack.__name__ for attack in ATTACKS)
+        parser.error(f"--only {arguments.only!r} is in no attack's name; there are: {names}")
     with fortress(StackSettings()) as built:
         quiet(built)  # warms up
         before = quiet(built)
         rows = []
-        chosen = [attack for attack in ATTACKS if arguments.only in attack.__name__]
         for attack in track(chosen, "attacks", transient=True):
             size = built.resident()
             with WellBehaved(built) as caller:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import onnxruntime as ort
 
+from engine.runtime.processor import has_exact_int8
+
 
 class GraphError(RuntimeError):
     """A graph can't be opened; the message says which, and what to do."""
@@ -27,9 +29,10 @@ def open_graph(
     options.enable_mem_pattern = fixed_shapes
     # Spinning threads would take the cores from Triton and the gateway between two steps.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Processors without VNNI add pairs of INT8 products in 16 bits, which saturate (vpmaddubsw).
-    # This has ONNX Runtime take unsigned weights on those, for which the sums are exact.
-    options.add_session_config_entry("session.x64quantprecision", "1")
+    # Without VNNI the sums of signed weights saturate; unsigned ones are exact there.  With it
+    # they would only be slower: the entry acts on every processor.
+    if not has_exact_int8():
+        options.add_session_config_entry("session.x64quantprecision", "1")
     # Product and bias become one Gemm before the Q/DQ nodes are looked at, and a float Gemm stays.
     disabled = ["MatMulAddFusion"] if quantized else []
     providers = ["CPUExecutionProvider"]

@@ -7,7 +7,9 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from engine.runtime import graphs
 from engine.runtime.graphs import open_graph
+from engine.runtime.processor import processor_flags, sums_int8_exactly
 
 SCALE = np.float32(1 / 127)
 
@@ -31,9 +33,20 @@ def _write_product(weight: np.ndarray, path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=11), path)
 
 
+_ENTRY = "session.x64quantprecision"
+
+
 @pytest.mark.parametrize("rows", [1, 8, 64])
-def test_int8_products_are_exact_on_every_processor(tmp_path: Path, rows: int) -> None:
-    """Also where pairs of products could saturate, without VNNI: all numbers are large here."""
+@pytest.mark.parametrize("has_exact", [None, False])
+def test_int8_products_are_exact_on_every_processor(
+    tmp_path: Path, rows: int, has_exact: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where pairs of products could saturate, without VNNI: all numbers are large here.
+
+    Both with what is chosen for this processor and with what is chosen for one without VNNI.
+    """
+    if has_exact is not None:
+        monkeypatch.setattr(graphs, "has_exact_int8", lambda: has_exact)
     random = np.random.default_rng(0)
     weight = random.integers(90, 128, (256, 128)).astype(np.int8)
     weight *= random.choice(np.array([-1, 1], np.int8), (1, 128))
@@ -43,3 +56,14 @@ def test_int8_products_are_exact_on_every_processor(tmp_path: Path, rows: int) -
     (made,) = session.run(["y"], {"x": (integers * SCALE).astype(np.float32)})
     exact = integers @ weight.astype(np.int64)
     np.testing.assert_allclose(made / SCALE**2, exact, rtol=1e-4, atol=1e-2 * 127)
+
+
+def test_unsigned_weights_are_taken_only_where_the_processor_lacks_vnni(tmp_path: Path) -> None:
+    """They halve the speed of a processor that has it."""
+    _write_product(np.ones((4, 4), np.int8), tmp_path / "product.onnx")
+    options = open_graph(tmp_path / "product.onnx", 1, quantized=True).get_session_options()
+    if sums_int8_exactly(processor_flags()):
+        with pytest.raises(RuntimeError, match=_ENTRY):  # nothing was set
+            options.get_session_config_entry(_ENTRY)
+    else:
+        assert options.get_session_config_entry(_ENTRY) == "1"

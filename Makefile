@@ -120,19 +120,23 @@ audit: .venv/.installed ## Look for known vulnerabilities of what is pinned; ask
 
 .PHONY: bench
 bench: setup models .venv/.bench ## Measure our speed beside CTranslate2's and transformers'
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks $(BENCH_OPTIONS)
 
 .PHONY: bench-jobs
 bench-jobs: setup models ## Measure batch jobs beside a direct client, and their neighbours (12 minutes)
-	$(BIN)/python -m tests.benchmarks.jobs
+	$(BIN)/python -m tests.benchmarks.jobs $(BENCH_OPTIONS)
 
 .PHONY: bench-overload
 bench-overload: setup models ## Measure 10 minutes at 120 % of what the stack can do (12 minutes)
-	$(BIN)/python -m tests.benchmarks.overload
+	$(BIN)/python -m tests.benchmarks.overload $(BENCH_OPTIONS)
 
 .PHONY: bench-attacks
 bench-attacks: setup models ## Measure how long others wait while the gateway is attacked (8 minutes)
-	$(BIN)/python -m tests.benchmarks.attacks
+	$(BIN)/python -m tests.benchmarks.attacks $(BENCH_OPTIONS)
+
+.PHONY: bench-short
+bench-short: ## Run every benchmark to its end in a short form, to see that it still does (5 minutes)
+	@$(MAKE) --no-print-directory BENCH_OPTIONS=--short bench bench-jobs bench-overload bench-attacks
 
 .PHONY: protos
 protos: .venv/.installed $(NODE_PACKAGES) ## Generate the stubs of protos/ for Python and Node

@@ -21,6 +21,7 @@ from rich.table import Table
 from deploy.local.running import StackSettings, running_stack
 from engine.export.exporter import ExportJob, export
 from engine.model.checkpoint import load_checkpoint
+from tests.benchmarks import SHORT_HELP
 from tests.benchmarks.checkpoints import write_marian_base
 from tests.benchmarks.systems import (
     THREADS,
@@ -40,6 +41,8 @@ BUILD = ROOT / "build" / "bench"
 IN_FLIGHT = (1, 8, 32, 64)
 MAX_NEW_TOKENS = 32
 SLOW = "transformers fp32"
+# Texts that a caller translates, one after the other; one caller alone translates twice as many.
+TEXTS_EACH = 4
 
 
 def main() -> None:
@@ -47,7 +50,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default 3)")
     parser.add_argument("--only", choices=["en-fr", "marian-base"], help="one checkpoint")
+    parser.add_argument("--short", action="store_true", help=SHORT_HELP)
     arguments = parser.parse_args()
+    if arguments.short:
+        arguments.rounds = 1
     torch.set_num_threads(THREADS)
     console = Console()
     checkpoints = {"en-fr": EXAMPLE, "marian-base": BUILD / "checkpoints" / "marian-base"}
@@ -55,13 +61,14 @@ def main() -> None:
         write_marian_base(EXAMPLE, checkpoints["marian-base"])
     for name, checkpoint in checkpoints.items():
         if arguments.only in (None, name):
-            results = measure(name, checkpoint, arguments.rounds, console)
+            texts_each = 1 if arguments.short else TEXTS_EACH
+            results = measure(name, checkpoint, arguments.rounds, texts_each, console)
             console.print(as_table(name, results))
             (BUILD / f"{name}.json").write_text(json.dumps(results, indent=2), encoding="utf-8")
 
 
 def measure(
-    name: str, checkpoint: Path, rounds: int, console: Console
+    name: str, checkpoint: Path, rounds: int, texts_each: int, console: Console
 ) -> dict[str, dict[int, float]]:
     """Median tokens a second of each system at each number in flight."""
     texts = read_texts()
@@ -81,13 +88,13 @@ def measure(
             Transformers(checkpoint),
         ]
         try:
-            return _time(systems, texts, rounds, console)
+            return _time(systems, texts, rounds, texts_each, console)
         finally:
             runtime.close()
 
 
 def _time(
-    systems: list[System], texts: list[str], rounds: int, console: Console
+    systems: list[System], texts: list[str], rounds: int, texts_each: int, console: Console
 ) -> dict[str, dict[int, float]]:
     speeds: dict[str, dict[int, list[float]]] = {
         system.name: {count: [] for count in IN_FLIGHT} for system in systems
@@ -95,7 +102,7 @@ def _time(
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("timing", total=rounds * len(systems) * len(IN_FLIGHT))
         for in_flight in IN_FLIGHT:
-            work = texts[: 8 if in_flight == 1 else 4 * in_flight]
+            work = texts[: (2 if in_flight == 1 else 1) * texts_each * in_flight]
             for turn in range(rounds):
                 for system in systems:
                     if turn == 0:

@@ -21,9 +21,11 @@ from rich.table import Table
 from deploy.local.settings import StackSettings
 from tests.attacks.attacks import ATTACKS, Target
 from tests.attacks.fortress import Fortress, WellBehaved, fortress
+from tests.benchmarks import SHORT_HELP
 
 BUILD = Path(__file__).parents[2] / "build" / "bench"
 QUIET_SECONDS = 10.0
+SHORT_SECONDS = 1.0
 _SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -32,14 +34,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench-attacks", description=__doc__)
     parser.add_argument("--only", default="", help="the attacks whose names hold this (all)")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each attack (default 20)")
+    parser.add_argument("--short", action="store_true", help=SHORT_HELP)
     arguments = parser.parse_args()
+    pause = QUIET_SECONDS
+    if arguments.short:
+        arguments.seconds, pause = SHORT_SECONDS, SHORT_SECONDS
     chosen = [attack for attack in ATTACKS if arguments.only in attack.__name__]
     if not chosen:
         names = ", ".join(attack.__name__ for attack in ATTACKS)
         parser.error(f"--only {arguments.only!r} is in no attack's name; there are: {names}")
     with fortress(StackSettings()) as built:
-        quiet(built)  # warms up
-        before = quiet(built)
+        quiet(built, pause)  # warms up
+        before = quiet(built, pause)
         rows = []
         for attack in track(chosen, "attacks", transient=True):
             size = built.resident()
@@ -51,7 +57,7 @@ def main() -> None:
                 attacker.join()
             if attacker.exitcode:
                 raise SystemExit(f"{attack.__name__} failed")
-            after = quiet(built)
+            after = quiet(built, pause)
             base = statistics.mean([before.p99(), after.p99()])
             rows.append(
                 {
@@ -72,6 +78,8 @@ def main() -> None:
             *(f"{each:.2f}" if isinstance(each, float) else str(each) for each in row.values())
         )
     Console().print(table)
+    if any(row["failed calls"] for row in rows):
+        raise SystemExit("calls of the caller who behaves failed")
 
 
 def _attack(attack: Callable[[Target], None], target: Target, seconds: float) -> None:
@@ -82,10 +90,10 @@ def _attack(attack: Callable[[Target], None], target: Target, seconds: float) ->
         attack(target)
 
 
-def quiet(built: Fortress) -> WellBehaved:
+def quiet(built: Fortress, seconds: float) -> WellBehaved:
     """The caller alone, for a while."""
     with WellBehaved(built) as caller:
-        time.sleep(QUIET_SECONDS)
+        time.sleep(seconds)
     return caller
 
 

@@ -30,6 +30,7 @@ from services.inference.events import End
 from services.inference.generation import Generation
 from services.inference.settings import InferenceSettings
 from services.inference.triton.engine import TritonEngine
+from tests.benchmarks import SHORT_HELP
 
 ROOT = Path(__file__).parents[2]
 TEXTS = ROOT / "examples" / "data" / "en-fr.test.jsonl"
@@ -37,6 +38,7 @@ BUILD = ROOT / "build" / "bench"
 MODEL = "en-fr_int8"
 DIRECT_LINES, DIRECT_GROUP, DIRECT_WINDOW = 10_000, 8, 128
 STREAMS, STREAM_PAUSE = 800, 0.02
+SHORT_LINES, SHORT_STREAMS = 4_000, 20
 SMALL = 10
 
 
@@ -44,9 +46,13 @@ def main() -> None:
     """Measures, prints a table and writes build/bench/jobs.json."""
     parser = argparse.ArgumentParser(prog="make bench-jobs", description=__doc__)
     parser.add_argument("--lines", type=int, default=100_000, help="lines of the large job")
+    parser.add_argument("--short", action="store_true", help=SHORT_HELP)
     arguments = parser.parse_args()
+    if arguments.short:
+        arguments.lines = SHORT_LINES
     with _stack() as (settings, client), Progress(transient=True) as progress:
-        bench = Bench(settings, client, progress)
+        streams = SHORT_STREAMS if arguments.short else STREAMS
+        bench = Bench(settings, client, progress, streams)
         figures = bench.measure(arguments.lines)
     BUILD.mkdir(parents=True, exist_ok=True)
     (BUILD / "jobs.json").write_text(json.dumps(figures, indent=2), encoding="utf-8")
@@ -56,10 +62,13 @@ def main() -> None:
 class Bench:
     """One running stack, measured."""
 
-    def __init__(self, settings: StackSettings, client: Client, progress: Progress) -> None:
+    def __init__(
+        self, settings: StackSettings, client: Client, progress: Progress, streams: int
+    ) -> None:
         self._settings = settings
         self._client = client
         self._progress = progress
+        self._streams = streams
 
     def measure(self, lines: int) -> dict[str, float]:
         """All figures, by name."""
@@ -142,7 +151,7 @@ class Bench:
     def _first_tokens(self, texts: list[str]) -> list[float]:
         """Sorted milliseconds to the first piece of text, of one stream after another."""
         times = []
-        for number in range(STREAMS):
+        for number in range(self._streams):
             began = time.perf_counter()
             text = texts[number % len(texts)]
             with self._client.stream_translate(

@@ -20,6 +20,7 @@ from deploy.local.ports import HOST
 from deploy.local.records import StackRecord
 from deploy.local.running import running_stack
 from deploy.local.settings import StackSettings
+from tests.benchmarks import SHORT_HELP
 from tests.overload.load import Callers, Outcome, resident, several_clients
 
 BUILD = Path(__file__).parents[2] / "build" / "bench"
@@ -34,13 +35,20 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600.0, help="how long (default 600)")
     parser.add_argument("--share", type=float, default=1.2, help="of capacity (default 1.2)")
     parser.add_argument("--deadline", type=float, default=2.0, help="of each call, in seconds")
+    parser.add_argument("--short", action="store_true", help=SHORT_HELP)
     arguments = parser.parse_args()
+    if arguments.short:
+        arguments.seconds = 2 * BUCKET
     with running_stack(StackSettings()) as stack, Progress(transient=True) as progress:
         figures = asyncio.run(measure(stack, arguments, progress))
     BUILD.mkdir(parents=True, exist_ok=True)
     (BUILD / "overload.json").write_text(json.dumps(figures, indent=2), encoding="utf-8")
     plot(figures, BUILD / "overload.png")
     Console().print(as_table(figures))
+    ends: dict[str, int] = figures["ends"]  # type: ignore[assignment]
+    unexpected = ends.keys() - {"answered", "refused", "too late"}
+    if unexpected:
+        raise SystemExit(f"calls ended with {', '.join(sorted(unexpected))}")
 
 
 async def measure(
@@ -52,9 +60,9 @@ async def measure(
     async with several_clients(f"{HOST}:{stack.ports.gateway.number}") as clients:
         callers = Callers(clients, arguments.deadline, MODEL)
         progress.add_task("warming up", total=None)
-        await callers.closed(IN_FLIGHT, WARM_SECONDS)
+        await callers.closed(IN_FLIGHT, 2.0 if arguments.short else WARM_SECONDS)
         progress.add_task("what the stack can do", total=None)
-        peak = await callers.closed(IN_FLIGHT, CAPACITY_SECONDS)
+        peak = await callers.closed(IN_FLIGHT, BUCKET if arguments.short else CAPACITY_SECONDS)
         capacity = statistics.mean(peak.goodput(BUCKET))
         sizes: list[dict[int, int]] = []
         looking = asyncio.create_task(_look(list(pids.values()), sizes))

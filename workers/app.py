@@ -13,6 +13,7 @@ from services.jobs.board import Board, Ticket
 from services.jobs.errors import QueueUnavailableError
 from services.jobs.queue import CHUNK_QUEUE, CHUNK_TASK, FINISH_TASK, celery_app
 from services.process.environment import InvalidSettingsError, read_settings
+from services.process.proxies import bypass_proxies_on_loopback
 from workers.monitoring import Monitoring
 from workers.observing import observe, sender_of, tell_failures
 from workers.parts import Parts
@@ -37,6 +38,7 @@ def _settings() -> WorkerSettings:
     return settings
 
 
+bypass_proxies_on_loopback()
 settings = _settings()
 app = celery_app(settings)
 app.conf.update(

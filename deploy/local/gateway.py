@@ -14,6 +14,8 @@ from deploy.local.settings import ROOT, StackSettings
 from deploy.local.workers import batch_environment
 
 _SECONDS = 3.0
+# It listens on this machine, whatever `http_proxy` says.
+_CHANNEL_OPTIONS = (("grpc.enable_http_proxy", 0),)
 _ALWAYS = "seqway.v1.ModelService"
 _SERVICE_OF_TASK = {
     "translation": "seqway.v1.TranslationService",
@@ -57,9 +59,9 @@ def check_gateway(settings: StackSettings) -> list[Check]:
 
 def _channel(settings: StackSettings) -> grpc.Channel:
     if settings.certificates is None:
-        return grpc.insecure_channel(settings.gateway_address)
+        return grpc.insecure_channel(settings.gateway_address, _CHANNEL_OPTIONS)
     return grpc.secure_channel(
-        settings.gateway_address, settings.certificates.channel_credentials()
+        settings.gateway_address, settings.certificates.channel_credentials(), _CHANNEL_OPTIONS
     )
 
 

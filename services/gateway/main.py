@@ -12,6 +12,7 @@ from services.gateway.server import Gateway
 from services.gateway.settings import GatewaySettings, describe
 from services.observability import logs, tracing
 from services.process.environment import InvalidSettingsError, read_settings
+from services.process.proxies import bypass_proxies_on_loopback
 from services.process.serving import PortInUseError, serve_metrics
 
 
@@ -24,6 +25,7 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.parse_args()
+    bypass_proxies_on_loopback()
     try:
         settings = read_settings(GatewaySettings)
     except InvalidSettingsError as error:

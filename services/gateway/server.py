@@ -39,7 +39,7 @@ from services.inference.triton.engine import TritonEngine
 from services.inference.watch import Watch
 from services.jobs.service import Jobs
 from services.process.certificates import Certificates
-from services.process.serving import PortInUseError
+from services.process.serving import PortInUseError, host_and_port
 
 logger = logging.getLogger(__name__)
 
@@ -77,13 +77,13 @@ class Gateway:
 
     async def start(self) -> None:
         """Listens, and looks at Triton for the first time; PortInUseError."""
-        address = f"{self._settings.gateway_host}:{self._settings.gateway_port}"
+        address = host_and_port(self._settings.gateway_host, self._settings.gateway_port)
         self.port = _listen(self._server, address, self._settings.certificates)
         await self._health.update()
         await self._server.start()
         await self._start_probes()
         self._watching = asyncio.create_task(self._watch.run(), name="watch")
-        logger.info("listening on %s:%d", self._settings.gateway_host, self.port)
+        logger.info("listening on %s", host_and_port(self._settings.gateway_host, self.port))
         if not self._authenticator.required:
             logger.warning("there is no authentication: callers are trusted to name their tenant")
 
@@ -105,7 +105,7 @@ class Gateway:
         port = self._settings.health_port
         if port:
             health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._probes)
-            _listen(self._probes, f"{self._settings.gateway_host}:{port}", None)
+            _listen(self._probes, host_and_port(self._settings.gateway_host, port), None)
             await self._probes.start()
 
     def _build(self) -> grpc.aio.Server:
@@ -154,7 +154,10 @@ def _listen(server: grpc.aio.Server, address: str, certificates: Certificates | 
             return server.add_insecure_port(address)
         return server.add_secure_port(address, certificates.server_credentials())
     except RuntimeError:
-        raise PortInUseError(f"cannot listen on {address}: is it in use?") from None
+        raise PortInUseError(
+            f"cannot listen on {address}: is the port in use, or SEQWAY_GATEWAY_HOST no address of"
+            " this machine?"
+        ) from None
 
 
 def _quotas(settings: GatewaySettings) -> Quotas:

@@ -66,6 +66,12 @@ class ServingSettings(EnvironmentSettings):
         return self
 
 
+def host_and_port(host: str, port: int) -> str:
+    """The address as URLs and gRPC write it: an IPv6 address has brackets, given or not."""
+    bare = host.removeprefix("[").removesuffix("]")
+    return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
+
+
 def serve_metrics(
     settings: ServingSettings, registry: Collector = prometheus_client.REGISTRY
 ) -> tuple[WSGIServer, threading.Thread] | None:
@@ -74,11 +80,13 @@ def serve_metrics(
         return None
     try:
         server, thread = prometheus_client.start_http_server(
-            settings.metrics_port, settings.metrics_host, registry, **_tls(settings)
+            settings.metrics_port, settings.metrics_host.strip("[]"), registry, **_tls(settings)
         )
     except OSError:
+        address = host_and_port(settings.metrics_host, settings.metrics_port)
         raise PortInUseError(
-            f"cannot serve metrics on port {settings.metrics_port}: is it in use?"
+            f"cannot serve metrics on {address}: is the port in use, or SEQWAY_METRICS_HOST no"
+            " address of this machine?"
         ) from None
     if isinstance(server.socket, ssl.SSLSocket):
         # Else who connects and says nothing holds up everybody: the thread that accepts would

@@ -19,6 +19,7 @@ from services.gateway.settings import GatewaySettings
 from services.inference import tracing
 from services.inference.manifest import Manifest
 from services.inference.twin import Twin, manifest_of
+from services.process.serving import host_and_port
 
 
 @pytest.fixture
@@ -50,7 +51,9 @@ async def make_stack() -> AsyncIterator[MakeStack]:
         }
         gateway = Gateway(GatewaySettings(**(defaults | settings)))
         await gateway.start()
-        channel = open_channel(f"127.0.0.1:{gateway.port}", credentials)
+        host = str(settings.get("gateway_host", "127.0.0.1"))
+        host = {"::": "::1"}.get(host, host)
+        channel = open_channel(host_and_port(host, gateway.port), credentials)
         stack = Stack(twin, gateway, channel)
         stacks.append(stack)
         if triton:

@@ -10,6 +10,18 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 
 _SECONDS = 3.0
+# It is the same container, whatever `http_proxy` says.
+_CHANNEL_OPTIONS = (("grpc.enable_http_proxy", 0),)
+
+
+def _target(port: int) -> str:
+    """Where the gateway listens: at any address of the container, or at that one."""
+    host = (os.environ.get("SEQWAY_GATEWAY_HOST") or "127.0.0.1").strip("[]")
+    if host == "0.0.0.0":
+        host = "127.0.0.1"
+    elif host == "::":
+        host = "::1"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def main() -> int:
@@ -17,7 +29,7 @@ def main() -> int:
     port = int(os.environ.get("SEQWAY_HEALTH_PORT") or 0)
     service = "readiness" if port else ""
     port = port or int(os.environ.get("SEQWAY_GATEWAY_PORT") or 50051)
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+    with grpc.insecure_channel(_target(port), _CHANNEL_OPTIONS) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         try:
             answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=_SECONDS)

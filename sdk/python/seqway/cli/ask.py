@@ -29,7 +29,7 @@ def ask(
         Path | None, typer.Option("--context-file", "-f", help="A UTF-8 file that holds it.")
     ] = None,
     answers: Annotated[
-        int, typer.Option("--answers", "-n", min=1, help="Show so many answers at most.")
+        int, typer.Option("--answers", min=1, help="Show so many answers at most.")
     ] = 1,
     max_answer_tokens: Annotated[
         int, typer.Option("--max-answer-tokens", min=0, help="Limit of an extracted answer; 0: 30.")

@@ -24,7 +24,7 @@ def summarize(
     file: File = None,
     length: Annotated[
         SummaryLength | None,
-        typer.Option("--length", "-l", help="How long to be; by default as the model likes."),
+        typer.Option("--length", help="How long to be; by default as the model likes."),
     ] = None,
     language: Annotated[
         str, typer.Option("--language", metavar="LANG", help="Language of the text.")

@@ -22,10 +22,10 @@ def translate(
     *,
     text: Texts = None,
     file: Annotated[
-        Path | None, typer.Option("--file", "-i", help="A UTF-8 file, which is one document.")
+        Path | None, typer.Option("--file", "-f", "-i", help="A UTF-8 file, which is one document.")
     ] = None,
     source: Annotated[
-        str, typer.Option("--from", "-f", metavar="LANG", help="Language of the text.")
+        str, typer.Option("--from", metavar="LANG", help="Language of the text.")
     ] = "en",
     target: Annotated[
         str, typer.Option("--to", "-t", metavar="LANG", help="Language to translate to.")

@@ -16,7 +16,7 @@ from seqway.cli.jobs.output import line_of
 from seqway.results import LineResult
 
 Follow = Annotated[
-    bool, typer.Option("--follow", "-f", help="Wait for what is not there yet, until the end.")
+    bool, typer.Option("--follow", help="Wait for what is not there yet, until the end.")
 ]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", help="Write to this file, which must not exist.")

@@ -51,7 +51,7 @@ class TaskFlags:
     """What to do, as the command of the same name takes it."""
 
     source: Annotated[
-        str | None, _of_task("--from", "-f", metavar="LANG", text="translate: language of the text")
+        str | None, _of_task("--from", metavar="LANG", text="translate: language of the text")
     ] = None
     target: Annotated[
         str | None, _of_task("--to", "-t", metavar="LANG", text="translate: language to make")

@@ -1,0 +1,30 @@
+"""A short option means the same in every command."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+from seqway.cli import app
+
+# Both name a file to read: the text itself, or the text that holds the answer.
+ALIKE = {"--context-file": "--file"}
+
+
+def _commands(command: Any) -> Iterator[Any]:
+    yield command
+    for each in getattr(command, "commands", {}).values():
+        yield from _commands(each)
+
+
+def test_a_short_option_stands_for_one_long_option() -> None:
+    meanings: dict[str, set[str]] = defaultdict(set)
+    for command in _commands(typer.main.get_command(app)):
+        for parameter in command.params:
+            long = next((name for name in parameter.opts if name.startswith("--")), "")
+            for name in parameter.opts:
+                if name.startswith("-") and not name.startswith("--"):
+                    meanings[name].add(ALIKE.get(long, long))
+    assert meanings["-f"] == {"--file"}
+    assert meanings["-i"] == {"--file"}
+    assert {name: found for name, found in meanings.items() if len(found) > 1} == {}

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -112,6 +113,14 @@ def test_triton_with_mtls_takes_no_plain_text_and_no_stranger(triton: Triton) ->
         client = triton_grpc.InferenceServerClient(address, **known)
         assert client.is_server_live()
         client.close()
+
+
+def test_triton_listens_at_ipv6_addresses(triton: Triton) -> None:
+    with running(triton.image, *arguments_of("triton", ["ipv6"]), *triton.flags) as process:
+        wait_until(triton.is_ready, triton.image, process)
+        for name in ("grpc", "metrics"):
+            with socket.create_connection(("::1", triton.ports[name]), timeout=10):
+                pass
 
 
 def _children(pid: int) -> list[int]:

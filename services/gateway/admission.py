@@ -51,9 +51,12 @@ class Place:
         )
 
     def give_up(self) -> None:
-        """Tells that the deadline passed or the caller left; what has begun did not wait."""
-        if self._characters and self._is_usual and not self._has_begun:
-            self._load.note_unanswered(time.monotonic() - self._began, self._ahead)
+        """Tells that the deadline passed or the caller left."""
+        if self._characters and self._is_usual:
+            seconds = time.monotonic() - self._began
+            self._load.note_unfinished(
+                self._characters, seconds, self._ahead, has_begun=self._has_begun
+            )
 
 
 PLACE: ContextVar[Place | None] = ContextVar("place", default=None)
@@ -83,10 +86,14 @@ class Admission:
         at once, as it would come to nobody.  Behind a tenant that has most of what is in flight
         others do not wait, since the engine has that one give way.
         """
+        own = self._load.tokens(characters)
         # A call has few of its rows at Triton at a time: a large one takes no more than others.
-        tokens = min(self._load.tokens(characters), self._most_tokens // _LARGEST_SHARE)
+        tokens = min(own, self._most_tokens // _LARGEST_SHARE)
         passes = self._passes(tenant)
-        self._check(tokens, None if passes else remaining)
+        self._check_room(tokens)
+        # What is alone is tried in any case: else nobody would learn that times are better now.
+        if tokens and self._tokens and remaining is not None and not passes:
+            self._check_time(own, remaining)
         place = Place(self._load, characters, self._tokens, is_usual=not passes)
         self._change(1, tokens, tenant)
         token = PLACE.set(place)
@@ -99,19 +106,17 @@ class Admission:
             PLACE.reset(token)
             self._change(-1, -tokens, tenant)
 
-    def _check(self, tokens: int, remaining: float | None) -> None:
+    def _check_room(self, tokens: int) -> None:
         if self._calls >= self._most_calls:
             raise self._refusal(f"{self._most_calls:,} calls are in flight, which is the most")
-        if not tokens or not self._tokens:
-            return
-        if self._tokens + tokens > self._most_tokens:
+        if tokens and self._tokens and self._tokens + tokens > self._most_tokens:
             raise self._refusal(
                 f"the calls in flight have about {self._tokens:,} tokens, this one {tokens:,}, and"
                 f" the most is {self._most_tokens:,}"
             )
-        if remaining is None:
-            return
-        seconds = self._load.answer(self._tokens)
+
+    def _check_time(self, own: int, remaining: float) -> None:
+        seconds = self._load.answer(own, self._tokens)
         # A line that is longer makes no more answers, only later ones.
         if seconds > remaining or self._load.wait(self._tokens) > remaining * _WAITING_SHARE:
             raise self._refusal(

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from services.gateway.forecast import Forecast
+
 # Of French and English text: a quarter of a token a character is read, as much is written.
 _FIRST_CHARACTERS, _FIRST_TOKENS = 1000.0, 500.0
 _WEIGHT = 0.05
@@ -14,8 +16,6 @@ _STEP_SECONDS = 0.05
 _FREE_TOKENS = 1000.0
 # What waiting was like is forgotten: e^-1 of it is left after so many seconds without a call.
 _MEMORY_SECONDS = 5.0
-# Half of all calls take longer than the mean; with two deviations more, few do.
-_DEVIATIONS = 2.0
 # How much longer than it did wait a call would have waited that was given up: nobody knows.
 _UNANSWERED = 1.5
 
@@ -35,7 +35,8 @@ class Load:
     """Estimates tokens from characters, and the time of an answer from the tokens in flight.
 
     The engine tells how long the rows of a call waited for a slot.  A call that has as many tokens
-    ahead of it as they had waits as long; while no row waits, nor will the next.
+    ahead of it as they had waits as long; while no row waits, nor will the next.  `Forecast` tells
+    how long the whole call takes, which depends on its own length as well.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -43,8 +44,8 @@ class Load:
         self._characters, self._tokens = _FIRST_CHARACTERS, _FIRST_TOKENS
         self._waited = self._ahead = 0.0
         self._run = 0.0
-        self._deviation = 0.0
         self._noted = clock()
+        self._forecast = Forecast(clock)
 
     def tokens(self, characters: int) -> int:
         """Tokens that texts of so many characters are expected to be, read and written."""
@@ -56,15 +57,12 @@ class Load:
         per_token = self._waited / (self._ahead + _FREE_TOKENS)
         return per_token * ahead * math.exp(-age / _MEMORY_SECONDS)
 
-    def answer(self, ahead: int) -> float:
-        """Seconds in which a call behind so many tokens is most likely answered.
+    def answer(self, tokens: int, ahead: int) -> float:
+        """Seconds within which a call of so many tokens is answered behind so many others.
 
-        0 while calls have not had to wait: then nothing is known of the wait.
+        0 while nothing is known of calls like it.
         """
-        wait = self.wait(ahead)
-        if wait <= self._run / 10:
-            return 0.0
-        return wait + self._run + _DEVIATIONS * self._deviation
+        return self._forecast.bound(tokens, ahead)
 
     def note(self, work: Work) -> None:
         """Learns from a call that was answered."""
@@ -72,20 +70,22 @@ class Load:
             self._characters += work.characters - _WEIGHT * self._characters
             self._tokens += work.tokens - _WEIGHT * self._tokens
             self._run += _WEIGHT * (work.ran - self._run)
-        self._note_error(work.waited + work.ran, work.ahead)
+            self._forecast.note(self.tokens(work.characters), work.ahead, work.waited + work.ran)
         self._note_wait(work.waited, work.ahead)
 
-    def note_unanswered(self, seconds: float, ahead: int) -> None:
-        """Learns from a call that was given up after some seconds: it would have waited longer."""
-        least = _UNANSWERED * max(0.0, seconds - self._run)
-        if least > self.wait(ahead):
-            self._note_error(least, ahead)
-            self._note_wait(least, ahead)
+    def note_unfinished(
+        self, characters: int, seconds: float, ahead: int, *, has_begun: bool
+    ) -> None:
+        """Learns from a call that was given up after some seconds: it would have taken longer.
 
-    def _note_error(self, seconds: float, ahead: int) -> None:
-        """How far off the estimate is, as for the retransmissions of TCP (RFC 6298)."""
-        error = abs(seconds - self._run - self.wait(ahead))
-        self._deviation += _WEIGHT * (error - self._deviation)
+        It may have waited all the time, unless the first of its answer had gone out.
+        """
+        waited = _UNANSWERED * (seconds - self._run)
+        if not has_begun and waited > self.wait(ahead):
+            self._note_wait(waited, ahead)
+        tokens = self.tokens(characters)
+        if seconds > self._forecast.seconds(tokens, ahead):
+            self._forecast.note(tokens, ahead, _UNANSWERED * seconds)
 
     def _note_wait(self, seconds: float, ahead: int) -> None:
         if not ahead:

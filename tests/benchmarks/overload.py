@@ -35,6 +35,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600.0, help="how long (default 600)")
     parser.add_argument("--share", type=float, default=1.2, help="of capacity (default 1.2)")
     parser.add_argument("--deadline", type=float, default=2.0, help="of each call, in seconds")
+    parser.add_argument(
+        "--long-share", type=float, default=0.0, help="of calls that are documents (default 0)"
+    )
     parser.add_argument("--short", action="store_true", help=SHORT_HELP)
     arguments = parser.parse_args()
     if arguments.short:
@@ -58,7 +61,7 @@ async def measure(
     processes = StackRecord.load(stack.run_directory).processes
     pids = {name: processes[name].pid for name in ("gateway", "triton")}
     async with several_clients(f"{HOST}:{stack.ports.gateway.number}") as clients:
-        callers = Callers(clients, arguments.deadline, MODEL)
+        callers = Callers(clients, arguments.deadline, MODEL, arguments.long_share)
         progress.add_task("warming up", total=None)
         await callers.closed(IN_FLIGHT, 2.0 if arguments.short else WARM_SECONDS)
         progress.add_task("what the stack can do", total=None)
@@ -96,6 +99,8 @@ def _figures(
         "p99, s": ordered[int(len(ordered) * 0.99)],
         "p99 at capacity, s": sorted(peak.seconds)[int(len(peak.seconds) * 0.99)],
         "ends": dict(outcome.ends),
+        "too late, of those let in": _late(outcome.ends["too late"], outcome.ends["answered"]),
+        "too late, of long ones let in": _late(outcome.late_long, outcome.answered_long),
         "refused without a hint": outcome.without_hint,
         "goodput": goodput,
         "memory, MB": {
@@ -105,6 +110,10 @@ def _figures(
             name: sizes[-1][pid] / sizes[middle][pid] for name, pid in pids.items()
         },
     }
+
+
+def _late(late: int, answered: int) -> float:
+    return late / max(1, late + answered)
 
 
 async def _look(pids: list[int], sizes: list[dict[int, int]]) -> None:

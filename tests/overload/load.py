@@ -17,6 +17,7 @@ _DATA = Path(__file__).parents[2] / "examples" / "data" / "en-fr.test.jsonl"
 _SEED = 7
 _CONNECTIONS = 16
 _CHARACTERS = range(30, 160)
+_SENTENCES_OF_LONG = range(10, 41)
 
 
 def texts() -> list[str]:
@@ -28,6 +29,15 @@ def texts() -> list[str]:
     return chosen
 
 
+def long_texts() -> list[str]:
+    """Documents of 10 to 40 such descriptions, always the same."""
+    lengths = random.Random(_SEED)
+    short = texts()
+    return [
+        "\n".join(lengths.choices(short, k=lengths.choice(_SENTENCES_OF_LONG))) for _ in range(100)
+    ]
+
+
 @dataclass
 class Outcome:
     """What became of calls: how each ended, and when the good ones did."""
@@ -37,6 +47,8 @@ class Outcome:
     answered: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     without_hint: int = 0
+    answered_long: int = 0
+    late_long: int = 0
 
     def goodput(self, bucket: float) -> list[float]:
         """Answers a second, in each full stretch of so many seconds."""
@@ -54,13 +66,25 @@ async def several_clients(address: str) -> AsyncIterator[list[AsyncClient]]:
 
 
 class Callers:
-    """Calls of one kind: half of them streams, each with a deadline."""
+    """Calls of a sentence or a few, or of a document; half of them streams, all with a deadline.
 
-    def __init__(self, clients: Sequence[AsyncClient], deadline: float, model: str) -> None:
+    `long_share` of all calls carry a document.
+    """
+
+    def __init__(
+        self,
+        clients: Sequence[AsyncClient],
+        deadline: float,
+        model: str,
+        long_share: float = 0.0,
+    ) -> None:
         self._clients = clients
         self._deadline = deadline
         self._model = model
         self._texts = texts()
+        self._long_texts = long_texts()
+        self._long_share = long_share
+        self._choice = random.Random(_SEED)
 
     async def closed(self, count: int, seconds: float) -> Outcome:
         """So many callers who call again when they have their answer."""
@@ -93,7 +117,9 @@ class Callers:
 
     async def _call(self, number: int, outcome: Outcome) -> None:
         began = time.monotonic()
-        text = self._texts[number % len(self._texts)]
+        is_long = self._choice.random() < self._long_share
+        known = self._long_texts if is_long else self._texts
+        text = known[number % len(known)]
         try:
             client = self._clients[number // 2 % len(self._clients)]
             await self._translate(client, text, streamed=bool(number % 2))
@@ -102,6 +128,7 @@ class Callers:
             outcome.without_hint += error.retry_after is None
         except DeadlineError:
             outcome.ends["too late"] += 1
+            outcome.late_long += is_long
         except SeqwayError as error:
             outcome.ends[error.reason] += 1
         else:
@@ -109,6 +136,7 @@ class Callers:
             outcome.ends["answered"] += 1
             outcome.answered.append(now - outcome.began)
             outcome.seconds.append(now - began)
+            outcome.answered_long += is_long
 
     async def _translate(self, client: AsyncClient, text: str, *, streamed: bool) -> None:
         if streamed:

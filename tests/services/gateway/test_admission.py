@@ -41,21 +41,21 @@ def test_the_wait_grows_with_what_is_ahead_and_is_forgotten() -> None:
         load.note(Work(characters=100, tokens=50, waited=2.0, ran=0.5, ahead=1000))
     assert load.wait(1000) == pytest.approx(2.0, rel=0.12)
     assert load.wait(2000) == pytest.approx(4.0, rel=0.12)
-    assert load.answer(1000) == pytest.approx(2.5, rel=0.15)
+    assert load.answer(50, 1000) == pytest.approx(2.5, rel=0.15)
     clock.now += 60
     assert load.wait(2000) < 0.01
     for _ in range(100):
         clock.now += 0.05
         load.note(Work(characters=100, tokens=50, waited=0.0, ran=0.5, ahead=1000))
     assert load.wait(1000) == pytest.approx(0.0, abs=0.01)
-    assert load.answer(1000) == 0.0
+    assert load.answer(50, 1000) == pytest.approx(0.5, rel=0.15)
 
 
 def test_short_calls_tell_nothing_of_long_lines() -> None:
     load = Load(Clock())
     for _ in range(200):
         load.note(Work(characters=6, tokens=6, waited=0.02, ran=0.05, ahead=3))
-    assert load.answer(2000) == 0.0
+    assert load.answer(6, 2000) < 1.0
     load.note(Work(characters=6, tokens=6, waited=0.3, ran=0.05, ahead=1))
     assert load.wait(2000) < 1.0
     assert load.tokens(20_000) <= 20_000
@@ -67,10 +67,12 @@ def test_calls_that_nobody_answered_tell_of_the_wait_too() -> None:
     load = Load(clock)
     for _ in range(200):
         clock.now += 0.05
-        load.note_unanswered(2.0, ahead=1000)
+        load.note_unfinished(100, 2.0, 1000, has_begun=False)
     assert load.wait(1000) > 2.0
-    load.note_unanswered(0.1, ahead=1000)  # that caller left early
+    assert load.answer(50, 1000) > 2.0
+    load.note_unfinished(100, 0.1, 1000, has_begun=False)  # that caller left early
     assert load.wait(1000) > 2.0
+    assert load.answer(50, 1000) > 2.0
 
 
 async def waiting(admission: Admission, seconds: float) -> None:

@@ -7,6 +7,7 @@ SHELL := bash
 MAKEFLAGS += --no-builtin-rules
 
 PYTHON ?= python3.11
+NEWEST ?= python3.13
 TORCH := torch==2.13.0
 UV := uv==0.13.9
 TRITON := nvidia-pytriton==0.7.0
@@ -20,6 +21,9 @@ TASK_deb-summary := summarization
 TASK_deb-section := classification
 VARIANTS := $(foreach model,$(EXAMPLES),model_repository/$(model)_fp32 model_repository/$(model)_int8)
 EXPORTED := $(VARIANTS:%=%/.exported)
+
+# Those that start no stack.
+UNIT_TESTS := tests/services tests/sdk tests/engine tests/test_import_rules.py
 
 # The packages of sdk/typescript.  A machine without Node runs every other test.
 NODE_PACKAGES := sdk/typescript/node_modules/.installed
@@ -79,7 +83,7 @@ train-%: corpus/en-fr.train.jsonl ## Train one example, such as `make train-deb-
 .PHONY: clean
 clean: ## Stop the stack; remove environments, exported models and caches
 	@if [[ -x $(BIN)/python && -e .run/stack.json ]]; then $(BIN)/python -m deploy.local down; fi
-	rm -rf .venv .triton .run .debian-redis .debian-prometheus sdk/typescript/{node_modules,dist,build} $(VARIANTS) \
+	rm -rf .venv .newest .triton .run .debian-redis .debian-prometheus sdk/typescript/{node_modules,dist,build} $(VARIANTS) \
 		.mypy_cache .ruff_cache .pytest_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -93,6 +97,10 @@ test-%: setup models ## Run the tests of one folder, such as `make test-sdk`
 	$(BIN)/python -m pytest tests/$*
 
 test-typescript: $(NODE_PACKAGES)
+
+.PHONY: test-newest
+test-newest: .newest/.installed ## Run the unit tests on the newest Python that README names
+	.newest/bin/python -m pytest -p no:cacheprovider $(UNIT_TESTS)
 
 .PHONY: test-faults
 test-faults: setup models ## Run every fault of batch jobs against the real servers (15 minutes)
@@ -150,10 +158,10 @@ protos: .venv/.installed $(NODE_PACKAGES) ## Generate the stubs of protos/ for P
 
 .venv/.created:
 	@command -v $(PYTHON) >/dev/null || { echo >&2 \
-		"Python 3.11 is needed and '$(PYTHON)' was not found: install it" \
+		"Python 3.11, 3.12 or 3.13 is needed and '$(PYTHON)' was not found: install it" \
 		"(Debian: apt install python3.11-venv), or name another one with PYTHON=..."; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo >&2 \
-		"'$(PYTHON)' is older than Python 3.11: name a newer one with PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo >&2 \
+		"'$(PYTHON)' is none of Python 3.11, 3.12 and 3.13: name one of these with PYTHON=..."; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo >&2 \
 		"'$(PYTHON)' has no venv module: install it (Debian: apt install python3.11-venv)."; exit 1; }
 	$(PYTHON) -m venv .venv
@@ -172,6 +180,13 @@ protos: .venv/.installed $(NODE_PACKAGES) ## Generate the stubs of protos/ for P
 
 .venv/.bench: .venv/.installed
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[bench]'
+	@touch $@
+
+.newest/.installed: pyproject.toml sdk/python/pyproject.toml constraints.txt
+	$(NEWEST) -m venv --clear .newest
+	.newest/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH) $(UV)
+	.newest/bin/uv pip install --quiet --python .newest/bin/python -c constraints.txt \
+		-e '.[gateway,models,tensorrt,dev]' -e sdk/python
 	@touch $@
 
 # What Triton's Python runs, and the wheel that carries Triton; of that wheel's own dependencies

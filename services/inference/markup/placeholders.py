@@ -13,7 +13,7 @@ _PATTERNS = (
     r"</?\d+\s*/?>",
     # ICU messages: {count, plural, one {# item} other {# items}}.
     r"\{\s*\w+\s*,\s*(?:plural|select|selectordinal|number|date|time|spellout|ordinal|duration)\b"
-    r"(?:[^{}]|\{(?:[^{}]|\{[^{}]*+\})*+\})*+\}",
+    r"[^{}]*(?:\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}[^{}]*)*\}",
     # Shell, JavaScript, Ruby: ${x}, $(x), #{x}, %{x}.
     r"[$#%]\{[^{}\n]{1,200}\}",
     r"\$\([\w. -]{1,200}\)",
@@ -23,7 +23,7 @@ _PATTERNS = (
     r"(?i:https?|ftps?|sftp|file|git|svn|ssh|wss?|ldaps?|grpcs?|redis|postgres(?:ql)?|mysql|mongodb"
     r"|amqps?|s3|gs|ircs?)://[^\s<>\"'“”«»]*[^\s<>\"'“”«».,;:!?()\[\]{}…]",
     r"\bwww\.[^\s<>\"'“”«»]*[^\s<>\"'“”«».,;:!?()\[\]{}…]",
-    r"(?<![\w.+-])(?:mailto:)?[\w.+-]++@[\w-]++(?:\.[\w-]++)++",
+    r"(?<![\w.+-])(?:mailto:)?[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
     r"(?<![\w/.])(?:~|\.{1,2})?(?:/[\w.+@-]+){2,}/?(?<![.])",
     r"\b[A-Za-z]:\\[\w.\\-]*[\w\\]",
     # printf and its like: %s, %1$s, %(name)s, %-10.3f, %@, %%; Windows: %PATH%.

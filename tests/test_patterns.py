@@ -112,6 +112,7 @@ def test_the_check_reads_sources() -> None:
     assert [line for line, text in patterns(source) if is_wrong(text)] == [2, 3]
 
 
+@pytest.mark.filterwarnings("ignore:Possible:FutureWarning")
 def test_no_source_holds_a_wrong_pattern() -> None:
     assert len(SOURCES) > 300
     assert [

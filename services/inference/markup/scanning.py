@@ -31,6 +31,7 @@ class TokenKind(Enum):
     OTHER = "other"  # comment, CDATA section, processing instruction
     DOCTYPE = "doctype"
     RAW = "raw"  # the content of <script> and its like
+    BREAK = "break"  # a line break or tab that is written as an escape: \n
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,11 @@ _DOCTYPE_START = re.compile(r"<!doctype", re.IGNORECASE)
 _DOCTYPE = re.compile(r"""[^>\["']+|"[^"]*"|'[^']*'""")
 _INTERNAL_SUBSET = re.compile(r"""[^\]"'<]+|<!--.*?-->|(?!<!--)<|"[^"]*"|'[^']*'""", re.DOTALL)
 _INTERNAL_SUBSET_END = re.compile(r"\]\s*(?=>)")
+# Of a catalogue's string; not in templates, paths of Windows, and commands of TeX.
+_ESCAPE = re.compile(
+    r"\{[^{}\n]{0,300}\}|<%(?:[^%\n]|%(?!>)){1,300}%>|(?<![A-Za-z0-9])[A-Za-z]:\\\S*|\\\\\S*"
+    r"|(?P<escape>(?:\\r)?\\n(?![a-z]+\{)|\\[rt](?![a-z]+\{))"
+)
 _BYTE_ORDER_MARK = "\ufeff"
 _COMMENT = re.compile(r"<!--(?:-?>|.*?(?:--!?>|\Z))", re.DOTALL)
 
@@ -68,12 +74,25 @@ def scan(source: str, language: Language) -> Iterator[Token]:
         yield Token(TokenKind.OTHER, 0, end)
     for token in markup:
         if token.start > end:
-            yield Token(TokenKind.TEXT, end, token.start)
+            yield from _text(source, end, token.start)
         if token.end > token.start:
             yield token
         end = token.end
     if end < len(source):
-        yield Token(TokenKind.TEXT, end, len(source))
+        yield from _text(source, end, len(source))
+
+
+def _text(source: str, start: int, end: int) -> Iterator[Token]:
+    """The text of `source[start:end]`, which holds no markup, and the escapes in it."""
+    for found in _ESCAPE.finditer(source, start, end):
+        if found["escape"] is None:
+            continue
+        if found.start() > start:
+            yield Token(TokenKind.TEXT, start, found.start())
+        start = found.end()
+        yield Token(TokenKind.BREAK, found.start(), start)
+    if start < end:
+        yield Token(TokenKind.TEXT, start, end)
 
 
 def _numbered_tags(source: str) -> Iterator[Token]:

@@ -20,9 +20,8 @@ from services.inference.errors import (
     MissingFieldError,
     TextTooLongError,
     TooManyContentsError,
-    UnsupportedMimeTypeError,
 )
-from services.inference.markup import MIME_TYPES
+from services.inference.markup import mime_type_of
 from services.inference.settings import InferenceSettings
 
 # The engine refuses more.
@@ -40,9 +39,7 @@ def check_translation(
     _check_required("source_language_code", request.source_language_code)
     _check_required("target_language_code", request.target_language_code)
     _check_contents(request.contents, settings, in_job=in_job)
-    if request.mime_type.lower() not in MIME_TYPES:
-        known = ", ".join(sorted(filter(None, MIME_TYPES)))
-        raise UnsupportedMimeTypeError(f"mime_type must be one of {known}", field="mime_type")
+    mime_type_of(request.mime_type)
     _check_terms(request, settings)
 
 

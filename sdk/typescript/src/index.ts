@@ -67,6 +67,7 @@ export type {
 export type {
   GlossaryEntry,
   GlossaryMatch,
+  MimeType,
   Segment,
   TextDelta,
   TextEnd,

@@ -6,7 +6,7 @@ from services.gateway.messages import generation
 from services.gateway.messages.options import generation_of
 from services.inference.account import Account
 from services.inference.document import TextDelta, TextEnd, TranslatedSegment
-from services.inference.markup import GlossaryEntry
+from services.inference.markup import GlossaryEntry, mime_type_of
 from services.inference.translator import Answer, Job, Output
 
 Request = pb.TranslateRequest | pb.StreamTranslateRequest
@@ -21,7 +21,7 @@ def job_of(request: Request, deadline: float) -> Job:
         deadline=deadline,
         model=request.model,
         generation=generation_of(request.options),
-        mime_type=request.mime_type.lower(),
+        mime_type=mime_type_of(request.mime_type),
         do_not_translate=request.do_not_translate,
         glossary=[
             GlossaryEntry(each.source_term, each.target_term, each.case_sensitive)

@@ -13,7 +13,8 @@ is true needs none of this: its translation is its output, and may be streamed a
 A segment that is too long for the model is divided by `split`, which keeps all that it holds.
 """
 
-from services.inference.markup.parsing import MIME_TYPES, parse
+from services.inference.markup.media_types import mime_type_of
+from services.inference.markup.parsing import parse
 from services.inference.markup.passage import (
     GlossaryEntry,
     GlossaryMatch,
@@ -27,7 +28,6 @@ from services.inference.markup.segments import split
 from services.inference.markup.terms import Terms
 
 __all__ = [
-    "MIME_TYPES",
     "GlossaryEntry",
     "GlossaryMatch",
     "Link",
@@ -35,6 +35,7 @@ __all__ = [
     "MarkedText",
     "Rendered",
     "Terms",
+    "mime_type_of",
     "parse",
     "render",
     "split",

@@ -21,12 +21,14 @@ MARKS = _class_of_marks() + "\u200c\u200d"
 _UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 _FLAG = "[\U0001f1e6-\U0001f1ff]{2}"
 _SKIN_TONES = "\U0001f3fb-\U0001f3ff"
-_SYMBOL = rf"[^\w\s][{MARKS}{_SKIN_TONES}]*+"
+_LETTER = rf"[^\W{_UNSPACED}]"
+_SYMBOL = rf"[^\w\s][{MARKS}{_SKIN_TONES}]*"
 
 # A word, a character of such a script, or another character; emoji of several parts are one.
+# To be used as a whole pattern or as its last alternative: then nothing in it is ever tried twice.
 WORD = (
-    rf"[{_UNSPACED}][{MARKS}]*+"
-    rf"|[^\W{_UNSPACED}](?:[^\W{_UNSPACED}]|[{MARKS}])*+"
+    rf"[{_UNSPACED}][{MARKS}]*"
+    rf"|{_LETTER}+(?:[{MARKS}]+{_LETTER}*)*"
     rf"|{_FLAG}"
-    rf"|{_SYMBOL}(?:(?<=\u200d){_SYMBOL})*+"
+    rf"|{_SYMBOL}(?:(?<=\u200d){_SYMBOL})*"
 )

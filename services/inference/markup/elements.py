@@ -33,7 +33,7 @@ PREFORMATTED = frozenset(["pre", "listing"])
 
 _SAID = {"yes": True, "": True, "no": False}
 _ATTRIBUTE = re.compile(
-    r"""[\s/"'](?P<name>[^\s=/>"']++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>]++)))?+"""
+    r"""[\s/"'](?P<name>[^\s=/>"']+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]+)))?"""
 )
 
 

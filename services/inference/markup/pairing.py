@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from services.inference.markup.elements import BLOCKS, UNTRANSLATED, says_translate
 from services.inference.markup.scanning import Language, Token, TokenKind
 
+_ENDS = (TokenKind.DOCTYPE, TokenKind.RAW, TokenKind.BREAK)
+
 
 @dataclass(slots=True)
 class Structure:
@@ -25,10 +27,7 @@ def structure(source: str, tokens: Sequence[Token], language: Language) -> Struc
     if language is Language.XML:
         ends_sentence = _xml_blocks(source, tokens, partner)
     else:
-        ends_sentence = [
-            each.name in BLOCKS or each.kind in (TokenKind.DOCTYPE, TokenKind.RAW)
-            for each in tokens
-        ]
+        ends_sentence = [each.name in BLOCKS or each.kind in _ENDS for each in tokens]
     result = Structure(partner, ends_sentence, [True] * len(tokens))
     if language is not Language.PLAIN:
         names = UNTRANSLATED if language is Language.HTML else frozenset()
@@ -76,7 +75,7 @@ def _xml_blocks(source: str, tokens: Sequence[Token], partner: Sequence[int]) ->
         parent = parents[index]
         inline[index] = inline[parent] or parent in with_text
     return [
-        token.kind is TokenKind.DOCTYPE
+        token.kind in _ENDS
         or (token.kind in (TokenKind.START, TokenKind.END, TokenKind.EMPTY) and not inline[index])
         for index, token in enumerate(tokens)
     ]
@@ -92,6 +91,8 @@ def _mark_untranslated(
         if token.kind is TokenKind.END and end >= 0:
             states.pop()
         result.is_translated[index] = states[-1]
+        if token.kind is TokenKind.BREAK and not states[-1]:
+            result.ends_sentence[index] = False  # code in a sentence
         if token.kind is TokenKind.START and end >= 0:
             says = says_translate(source[token.start : token.end])
             default = states[-1] and token.name not in names

@@ -1,6 +1,7 @@
 """From a source to passages and their segments."""
 
 from services.inference.markup.elements import PREFORMATTED
+from services.inference.markup.media_types import MIME_TYPES
 from services.inference.markup.pairing import Structure, structure
 from services.inference.markup.passage import MarkedText, MarkKind
 from services.inference.markup.protection import Protector
@@ -8,15 +9,6 @@ from services.inference.markup.run import Run
 from services.inference.markup.scanning import Language, Token, TokenKind, scan
 from services.inference.markup.segments import Segmenter
 from services.inference.markup.terms import Terms
-
-MIME_TYPES = {
-    "": Language.PLAIN,
-    "text/plain": Language.PLAIN,
-    "text/html": Language.HTML,
-    "application/xhtml+xml": Language.HTML,
-    "application/xml": Language.XML,
-    "text/xml": Language.XML,
-}
 
 
 def parse(source: str, mime_type: str, language: str, terms: Terms | None = None) -> MarkedText:

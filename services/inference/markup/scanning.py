@@ -31,6 +31,7 @@ class TokenKind(Enum):
     OTHER = "other"  # comment, CDATA section, processing instruction
     DOCTYPE = "doctype"
     RAW = "raw"  # the content of <script> and its like
+    BREAK = "break"  # a line break or tab that is written as an escape: \n
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +44,19 @@ class Token:
     name: str = ""
 
 
-_ATTRIBUTES = r"""(?:=\s*+"[^"]*+"|=\s*+'[^']*+'|[^>])*+>"""
-_NAMES = {Language.HTML: r"[A-Za-z][^\s/>]*+", Language.XML: r"[^\W\d][^\s/>]*+|:[^\s/>]++"}
-_TAGS = {language: re.compile(rf"<(/?+)({name}){_ATTRIBUTES}") for language, name in _NAMES.items()}
-# For tags with a quote that is never closed.
-_TAGS_TO_FIRST_BRACKET = {
-    language: re.compile(rf"<(/?+)({name})[^>]*+>") for language, name in _NAMES.items()
-}
+_NAMES = {Language.HTML: r"[A-Za-z][^\s/>]*", Language.XML: r"[^\W\d][^\s/>]*|:[^\s/>]+"}
+_TAG_STARTS = {language: re.compile(rf"<(/?)({name})") for language, name in _NAMES.items()}
+_ATTRIBUTES = re.compile(r"""=\s*"[^"]*"|=\s*'[^']*'|[^>=]+|=""")
 # Markup of message catalogues: "Read <0>the guide</0><1/>".
 _NUMBERED_TAG = re.compile(r"<(/?)(\d+)\s*/?>")
-_DOCTYPE = re.compile(
-    r"""<!doctype(?:"[^"]*+"|'[^']*+'|[^>\["'])*+"""
-    r"""(?:\[(?:<!--.*?-->|"[^"]*+"|'[^']*+'|(?!<!--)[^\]"'])*+\]\s*+)?>""",
-    re.IGNORECASE | re.DOTALL,
+_DOCTYPE_START = re.compile(r"<!doctype", re.IGNORECASE)
+_DOCTYPE = re.compile(r"""[^>\["']+|"[^"]*"|'[^']*'""")
+_INTERNAL_SUBSET = re.compile(r"""[^\]"'<]+|<!--.*?-->|(?!<!--)<|"[^"]*"|'[^']*'""", re.DOTALL)
+_INTERNAL_SUBSET_END = re.compile(r"\]\s*(?=>)")
+# Of a catalogue's string; not in templates, paths of Windows, and commands of TeX.
+_ESCAPE = re.compile(
+    r"\{[^{}\n]{0,300}\}|<%(?:[^%\n]|%(?!>)){1,300}%>|(?<![A-Za-z0-9])[A-Za-z]:\\\S*|\\\\\S*"
+    r"|(?P<escape>(?:\\r)?\\n(?![a-z]+\{)|\\[rt](?![a-z]+\{))"
 )
 _BYTE_ORDER_MARK = "\ufeff"
 _COMMENT = re.compile(r"<!--(?:-?>|.*?(?:--!?>|\Z))", re.DOTALL)
@@ -73,12 +74,25 @@ def scan(source: str, language: Language) -> Iterator[Token]:
         yield Token(TokenKind.OTHER, 0, end)
     for token in markup:
         if token.start > end:
-            yield Token(TokenKind.TEXT, end, token.start)
+            yield from _text(source, end, token.start)
         if token.end > token.start:
             yield token
         end = token.end
     if end < len(source):
-        yield Token(TokenKind.TEXT, end, len(source))
+        yield from _text(source, end, len(source))
+
+
+def _text(source: str, start: int, end: int) -> Iterator[Token]:
+    """The text of `source[start:end]`, which holds no markup, and the escapes in it."""
+    for found in _ESCAPE.finditer(source, start, end):
+        if found["escape"] is None:
+            continue
+        if found.start() > start:
+            yield Token(TokenKind.TEXT, start, found.start())
+        start = found.end()
+        yield Token(TokenKind.BREAK, found.start(), start)
+    if start < end:
+        yield Token(TokenKind.TEXT, start, end)
 
 
 def _numbered_tags(source: str) -> Iterator[Token]:
@@ -93,7 +107,8 @@ class _Scanner:
     def __init__(self, source: str, language: Language) -> None:
         self._source = source
         self._language = language
-        self._tag = _TAGS[language]
+        self._tag_start = _TAG_STARTS[language]
+        self._has_open_quote = False
         # Ends that were looked for and are not there: to look each time would be quadratic.
         self._absent: set[str] = set()
         self._last_bracket = source.rfind(">")
@@ -126,22 +141,33 @@ class _Scanner:
         return self._tag_at(at) or (self._bogus_comment(at) if second == "/" else None)
 
     def _tag_at(self, at: int) -> Token | None:
-        found = self._tag.match(self._source, at)
-        if found is None and self._tag is _TAGS[self._language]:
-            # Looking for the end of that quote at each tag would take quadratic time.
-            found = _TAGS_TO_FIRST_BRACKET[self._language].match(self._source, at)
-            if found is not None:
-                self._tag = _TAGS_TO_FIRST_BRACKET[self._language]
-        if found is None:
+        found = self._tag_start.match(self._source, at)
+        last = -1 if found is None else self._last_of_tag(found.end())
+        if found is None or last < 0:
             return None
         name = found[2].lower() if self._language is Language.HTML else found[2]
-        return Token(self._tag_kind(found[1], name, found[0]), at, found.end(), name)
+        is_closed = self._source[last - 1] == "/"
+        return Token(self._tag_kind(found[1], name, is_closed), at, last + 1, name)
 
-    def _tag_kind(self, slash: str, name: str, tag: str) -> TokenKind:
+    def _last_of_tag(self, at: int) -> int:
+        """The ">" that ends a tag whose name ends at `at`: the first that is in no quotes, or -1.
+
+        Where a quote is never closed it is the first of all, for all tags from then on: to look for
+        the end of the quote at each tag would take quadratic time.
+        """
+        if not self._has_open_quote:
+            last = _end_of_run(_ATTRIBUTES, self._source, at)
+            if self._source.startswith(">", last):
+                return last
+        last = self._source.find(">", at)
+        self._has_open_quote = self._has_open_quote or last >= 0
+        return last
+
+    def _tag_kind(self, slash: str, name: str, is_closed: bool) -> TokenKind:
         if slash:
             return TokenKind.END
         is_void = self._language is Language.HTML and name in VOID
-        return TokenKind.EMPTY if is_void or tag.endswith("/>") else TokenKind.START
+        return TokenKind.EMPTY if is_void or is_closed else TokenKind.START
 
     def _declaration(self, at: int) -> Token | None:
         if self._source.startswith("<!--", at):
@@ -151,10 +177,11 @@ class _Scanner:
         if self._source.startswith("<![CDATA[", at):
             return self._until(at, "]]>") or self._bogus_comment(at)
         if "doctype" not in self._absent:
-            found = _DOCTYPE.match(self._source, at)
-            if found:
-                return Token(TokenKind.DOCTYPE, at, found.end())
-            if self._source[at + 2 : at + 9].lower() == "doctype":
+            found = _DOCTYPE_START.match(self._source, at)
+            end = -1 if found is None else _end_of_doctype(self._source, found.end())
+            if end >= 0:
+                return Token(TokenKind.DOCTYPE, at, end)
+            if found is not None:
                 self._absent.add("doctype")
         return self._bogus_comment(at)
 
@@ -183,3 +210,22 @@ class _Scanner:
         end = found.start() if found else len(self._source)
         kind = TokenKind.TEXT if tag.name in ESCAPABLE_TEXT else TokenKind.RAW
         return Token(kind, tag.end, end)
+
+
+def _end_of_doctype(source: str, at: int) -> int:
+    """Behind the ">" of a document type whose keyword ends at `at`; -1 where there is none."""
+    at = _end_of_run(_DOCTYPE, source, at)
+    if source.startswith("[", at):
+        found = _INTERNAL_SUBSET_END.match(source, _end_of_run(_INTERNAL_SUBSET, source, at + 1))
+        at = found.end() if found else -1
+    return at + 1 if at >= 0 and source.startswith(">", at) else -1
+
+
+def _end_of_run(piece: re.Pattern[str], source: str, at: int) -> int:
+    """Where the pieces that stand one behind the other from `at` on end.
+
+    What a possessive quantifier would do; Python's were wrong until 3.11.5.
+    """
+    while found := piece.match(source, at):
+        at = found.end()
+    return at

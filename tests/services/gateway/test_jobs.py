@@ -141,6 +141,22 @@ async def test_a_job_tells_with_which_options_it_runs(stack: Stack) -> None:
     assert made.options["generation"]["seed"] == str(2**64 - 1)
 
 
+async def test_a_job_takes_a_media_type_with_parameters(stack: Stack) -> None:
+    task = TranslateRequest(
+        source_language_code="en",
+        target_language_code="fr",
+        mime_type="Text/HTML; charset=UTF-8",
+    )
+    made = (await create(stack, pb.JobSpec(translate=task), lines(1))).job
+    assert made.options["mime_type"] == "text/html"
+    task.mime_type = "text/html; charset=latin1"
+    assert await failure(create(stack, pb.JobSpec(translate=task), lines(1))) == (
+        "INVALID_ARGUMENT",
+        "UNSUPPORTED_MIME_TYPE",
+        "mime_type",
+    )
+
+
 async def test_an_input_in_pieces_that_break_lines_and_characters(
     stack: Stack, bench: Bench
 ) -> None:

@@ -20,6 +20,7 @@ TRANSLATED = (
 CASES: list[tuple[str, dict[str, Any]]] = [
     (HTML, {"mime_type": "text/html"}),
     (HTML, {"mime_type": "Text/HTML"}),
+    (HTML, {"mime_type": "text/html; charset=utf-8"}),
     ("<r><a x='1'>Some text</a><b/>more</r>", {"mime_type": "application/xml"}),
     ("Hello {name}, see https://x.org/a?b=c for 100%s. Plain one.", {}),
     ("A fine tool by Debian. The tool is fine.", {"do_not_translate": ["tool", "Debian"]}),

@@ -171,6 +171,10 @@ async def test_half_of_many_leave(stack: Stack) -> None:
             ("INVALID_ARGUMENT", "UNSUPPORTED_MIME_TYPE", "mime_type"),
         ),
         (
+            request("a", mime_type="text/html; charset=latin1"),
+            ("INVALID_ARGUMENT", "UNSUPPORTED_MIME_TYPE", "mime_type"),
+        ),
+        (
             request("a", do_not_translate=["b", " "]),
             ("INVALID_ARGUMENT", "FIELD_REQUIRED", "do_not_translate[1]"),
         ),

@@ -28,6 +28,7 @@ class TranslateArguments(GenerationArguments, total=False):
         source: BCP-47 code of the language of the text.
         target: BCP-47 code of the language to translate to.
         mime_type: "text/plain", "text/html" or "application/xml": the tags of markup are kept.
+            Parameters such as "; charset=utf-8" are allowed, a charset other than UTF-8 is not.
         do_not_translate: Phrases that stay as they are.
         glossary: Terms and their translations.
 

@@ -43,7 +43,8 @@ class TranslateRequest(_message.Message):
     """
     mime_type: _builtins.str
     """What the texts are: "text/plain" (also when empty), "text/html", or XML ("application/xml",
-    "text/xml", "application/xhtml+xml").  Of markup only the text is translated: tags, attributes,
+    "text/xml", "application/xhtml+xml"), in any case.  Parameters may follow ("; charset=utf-8"); a
+    charset other than UTF-8 is refused.  Of markup only the text is translated: tags, attributes,
     comments and entities come back in their places.
     """
     @_builtins.property
@@ -316,7 +317,8 @@ class StreamTranslateRequest(_message.Message):
     """
     mime_type: _builtins.str
     """What the texts are: "text/plain" (also when empty), "text/html", or XML ("application/xml",
-    "text/xml", "application/xhtml+xml").  Of markup only the text is translated: tags, attributes,
+    "text/xml", "application/xhtml+xml"), in any case.  Parameters may follow ("; charset=utf-8"); a
+    charset other than UTF-8 is refused.  Of markup only the text is translated: tags, attributes,
     comments and entities come back in their places.
     """
     @_builtins.property

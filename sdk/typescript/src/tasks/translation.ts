@@ -24,6 +24,14 @@ export interface GlossaryEntry {
   readonly caseSensitive?: boolean;
 }
 
+/** What a text is; "text/html; charset=utf-8" and the like are taken as well. */
+export type MimeType =
+  | "text/plain"
+  | "text/html"
+  | "text/xml"
+  | "application/xml"
+  | "application/xhtml+xml";
+
 /** What `translate` takes beside the text. */
 export interface TranslateOptions extends GenerateOptions {
   /** BCP-47 code of the language of the text. */
@@ -31,12 +39,7 @@ export interface TranslateOptions extends GenerateOptions {
   /** BCP-47 code of the language to translate to. */
   readonly target: string;
   /** The tags of markup are kept; plain text by default. */
-  readonly mimeType?:
-    | "text/plain"
-    | "text/html"
-    | "text/xml"
-    | "application/xml"
-    | "application/xhtml+xml";
+  readonly mimeType?: MimeType | `${MimeType};${string}`;
   /** Phrases that stay as they are. */
   readonly doNotTranslate?: readonly string[];
   /** Terms and their translations. */

@@ -32,7 +32,7 @@ test("all options reach the server", async (t) => {
   await client.translate("x", {
     ...languages,
     model: "en-fr",
-    mimeType: "text/html",
+    mimeType: "text/html; charset=utf-8",
     doNotTranslate: ["Debian"],
     glossary: { editor: "éditeur" },
     options: {
@@ -49,7 +49,7 @@ test("all options reach the server", async (t) => {
   assert.equal(request.sourceLanguageCode, "en");
   assert.equal(request.targetLanguageCode, "fr");
   assert.equal(request.model, "en-fr");
-  assert.equal(request.mimeType, "text/html");
+  assert.equal(request.mimeType, "text/html; charset=utf-8");
   assert.deepEqual(request.doNotTranslate, ["Debian"]);
   assert.deepEqual(request.glossary, [
     { sourceTerm: "editor", targetTerm: "éditeur", caseSensitive: false },

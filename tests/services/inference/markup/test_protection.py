@@ -12,14 +12,25 @@ from tests.services.inference.markup.models import MODELS, Model, translate
 ONE_WORD_FORMS = r"""
     {name} {0} {} {{x}} <%=x%> {x!r:>10} {a[0]} {name:.2f} %s %d %5.2f %ld %-10s %(name)s %(n)03d
     %1$s %2$-8d %@ %% %PATH% %{name} ${x} ${a.b} $HOME $(cmd) #{x} ~/.config/app /usr/share/doc/x
+    %name% %date% %user.name% %env(APP)% %имя% %%title%% %1% %1 %L2 %1!s! %s %u %lld %zu %-5.2f %+d
+    %05d %.3s %*d %<name>s %<n>.2f %[1]d %1$@ %name %count %Y {{{html}}} {{#if}} ${{x}} {%tag%}
+    {#note#} $USER$ $user->name __count__ __NAME__ @name@ @VERSION@ :name :smile: &nbsp; &#160;
+    &#xA0; [[name]] [[${user.name}]] {x:>{width}} {user.name} {@html} @{x} \(name) $t(a.b) <?=x?>
     https://a.example/x?y=1&z=2#f http://user@host:80/~p ftp://f.example www.a.example/b
     a.b+c@mail.example mailto:x@y.example C:\dir\file
 """
 FORMS = [
-    *ONE_WORD_FORMS.split(),
+    *dict.fromkeys(ONE_WORD_FORMS.split()),
     "{{ user.name }}",
     "{% if x %}",
     "{n, plural, one {# file} other {# files}}",
+    "{g, select, male {{n, plural, one {He has {x} {y}} other {'}'}}} other {They}}",
+    "{n, number, ::currency/USD}",
+    "{0:d MMM yyyy}",
+    "<%= x > 3 ? 1 : 2 %>",
+    '{% if x == "{y}" %}',
+    "<?php echo x; ?>",
+    "[[ name ]]",
 ]
 NUMBERED_TAGS = ["<0>", "</0>", "<1/>"]
 SENTENCES = [
@@ -51,15 +62,55 @@ def test_each_form_is_found_whole(form: str) -> None:
     assert found_in(f"Say ({form}).") == Counter([form])
 
 
-def test_an_address_ends_before_what_follows_in_brackets() -> None:
-    assert found_in("(www.a.example)({})") == Counter(["www.a.example", "{}"])
-    assert found_in("(http://a.example/{x}/(y)z).") == Counter(["http://a.example/{x}/(y)z"])
+@pytest.mark.parametrize(
+    ("text", "forms"),
+    [
+        (
+            "Hello %name%, your order of %date% is ready, %username%.",
+            ["%name%", "%date%", "%username%"],
+        ),
+        ("%dx%d, %s%s, %ld%lu", ["%dx", "%d", "%s", "%s", "%ld", "%lu"]),
+        ("%s_%s, file%s, %d-%d, %s/%s", ["%s", "%s", "%s", "%d", "%d", "%s", "%s"]),
+        ("%s%% of %5d%%, %d%%.", ["%s", "%%", "%5d", "%%", "%d", "%%"]),
+        ("%date%username%", ["%date%"]),
+        ("%Y-%m-%d %H:%M", ["%Y", "%m", "%d", "%H", "%M"]),
+        ("%1%2 and %1.", ["%1", "%2", "%1"]),
+        ("**%name%**, %name%'s, %name%s", ["%name%"] * 3),
+        ("%ds ago, %dpx, %.1fkm, %02dh", ["%ds", "%dpx", "%.1f", "%02d"]),
+        ("%s和%s、%d件、%nameさん、$nameさん", ["%s", "%s", "%d", "%name", "$name"]),
+        ("名前は{name}さん、%name%さん。", ["{name}", "%name%"]),
+        ("{count, plural, one {a} other {b", ["{a}"]),
+        ("$HOME/bin, ${HOME}/bin", ["$HOME", "${HOME}"]),
+        ("'__a__', (:b), \":c\"; :d.", ["__a__", ":b", ":c", ":d"]),
+        ("Fish &amp; chips", ["&amp;"]),
+    ],
+)
+def test_what_stands_together_is_told_apart(text: str, forms: list[str]) -> None:
+    assert [text[start:end] for start, end in placeholders(text)] == forms
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "100% sure",
+        "100% done",
+        "95 % sure",
+        "95 %sure",
+        "95\u00a0%sure",
+        "95\u202f%des",
+        "a 5%discount",
+        "between 5%and 10%",
+        "10%-20%",
+        "5%ige Lösung, 6 %ige Lösung",
+        "%50 indirim",
+        "增长5%，降低3%",
+        "it costs $5, $5.99 or US$5, C$7",
+        "10 $ and 5 €",
+        "at 12:30, see a:b and x::y",
+        "my__name and __init",
+        "AT&T; R&D; Q&A",
+        "[1] and [[not one]]",
+        "a@b and @home",
         "50 % of it",
         "$5 and 5$",
         "and/or",
@@ -77,13 +128,44 @@ def test_common_text_is_no_placeholder(text: str) -> None:
 def test_strings_keep_their_placeholders(model: Model) -> None:
     for source in strings():
         for mime_type in ("text/plain", "text/html"):
-            text = source if mime_type == "text/plain" else source.replace("<", "&lt;")
+            text = source
+            if mime_type == "text/html":
+                text = source.replace("&", "&amp;").replace("<", "&lt;")
             for limit in (0, 10):
                 output, _ = translate(text, mime_type, model, with_links=limit > 0, limit=limit)
                 output = output.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
                 # A sentence without placeholders is the model's alone, and may be streamed.
                 assert found_in(source) <= found_in(output), (source, output)
                 assert limit or found_in(output) == found_in(source), (source, output)
+
+
+def test_names_in_per_cent_signs_are_masked_whole() -> None:
+    source = "Hello %name%, your order of %date% is ready, %username%."
+    assert [each.text for each in parse(source, "", "en").segments] == [
+        "Hello X1, your order of X2 is ready, X3."
+    ]
+    assert translate(source, "", str.upper)[0] == (
+        "HELLO %name%, YOUR ORDER OF %date% IS READY, %username%."
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "mime_type", "texts"),
+    [
+        ("Hello\\nWorld", "", ["Hello", "World"]),
+        ("Name:\\tone\\r\\nTwo\\n", "", ["Name:", "one", "Two"]),
+        ("Hello {x}\\n{y} there", "", ["Hello X1", "X1 there"]),
+        (r"In C:\new\table now", "", ["In X1 now"]),
+        (r"Some \textbf{some bold} text", "", [r"Some \textbf{some bold} text"]),
+        ("<s>Hello\\nWorld</s>", "text/xml", ["Hello", "World"]),
+        ('<p>Call <code>f("a\\n")</code> now.</p>', "text/html", ["Call X1 now."]),
+    ],
+)
+def test_escapes_part_lines(source: str, mime_type: str, texts: list[str]) -> None:
+    assert [each.text for each in parse(source, mime_type, "en").segments] == texts
+    output, _ = translate(source, mime_type, lambda text: text[::-1])
+    assert output.count("\\") == source.count("\\")
+    assert translate(source, mime_type, MODELS["identity"])[0] == source
 
 
 def test_plain_text_is_not_touched() -> None:

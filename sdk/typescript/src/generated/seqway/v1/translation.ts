@@ -50,7 +50,8 @@ export interface TranslateRequest {
     | undefined;
   /**
    * What the texts are: "text/plain" (also when empty), "text/html", or XML ("application/xml",
-   * "text/xml", "application/xhtml+xml").  Of markup only the text is translated: tags, attributes,
+   * "text/xml", "application/xhtml+xml"), in any case.  Parameters may follow ("; charset=utf-8"); a
+   * charset other than UTF-8 is refused.  Of markup only the text is translated: tags, attributes,
    * comments and entities come back in their places.
    */
   readonly mimeType: string;
@@ -155,7 +156,8 @@ export interface StreamTranslateRequest {
     | undefined;
   /**
    * What the texts are: "text/plain" (also when empty), "text/html", or XML ("application/xml",
-   * "text/xml", "application/xhtml+xml").  Of markup only the text is translated: tags, attributes,
+   * "text/xml", "application/xhtml+xml"), in any case.  Parameters may follow ("; charset=utf-8"); a
+   * charset other than UTF-8 is refused.  Of markup only the text is translated: tags, attributes,
    * comments and entities come back in their places.
    */
   readonly mimeType: string;

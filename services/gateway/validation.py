@@ -15,7 +15,6 @@ from seqway.v1 import (
 
 from services.inference.errors import (
     CallTooLongError,
-    EmptyTextError,
     InvalidOptionError,
     MissingFieldError,
     TextTooLongError,
@@ -144,10 +143,7 @@ def _check_contents(contents: Sequence[str], settings: InferenceSettings, *, in_
             field="contents",
         )
     for index, text in enumerate(contents):
-        field = f"contents[{index}]"
-        if not text:
-            raise EmptyTextError(f"{field} is empty", field=field)
-        _check_text(field, text, settings.max_text_characters)
+        _check_text(f"contents[{index}]", text, settings.max_text_characters)
     characters = sum(map(len, contents))
     if characters > settings.max_call_characters:
         raise CallTooLongError(

@@ -4,7 +4,6 @@
     ├── InvalidRequestError        the caller must change the request
     │   ├── MalformedMessageError
     │   ├── MissingFieldError
-    │   ├── EmptyTextError
     │   ├── TooManyContentsError
     │   ├── TextTooLongError
     │   ├── CallTooLongError
@@ -56,12 +55,6 @@ class MissingFieldError(InvalidRequestError):
     """A required field is empty."""
 
     reason = "FIELD_REQUIRED"
-
-
-class EmptyTextError(InvalidRequestError):
-    """One of the texts is the empty string."""
-
-    reason = "EMPTY_TEXT"
 
 
 class TooManyContentsError(InvalidRequestError):

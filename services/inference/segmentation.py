@@ -1,8 +1,8 @@
-"""Splits a text into sentences and the white space around them, and loses nothing.
+"""Splits a text into sentences and what stands between them, and loses nothing.
 
-`gap + text` of every segment in order, then the tail, is the text again.  Line breaks never fall
-inside a segment, so paragraphs survive whatever a model does with them; nor do the markers that
-start the items of a list ("* ", "2. "), which models like to drop.
+`gap + text` of every segment in order, then the tail, is the text again.  Line breaks and tabs
+never fall inside a segment, so paragraphs and columns survive whatever a model does with them; nor
+do the markers that start the items of a list ("* ", "2. "), which models like to drop.
 """
 
 import re
@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 import sentencex
 
+from services.inference.abbreviations import base_language
 from services.inference.characters import is_boundary
+from services.inference.sentence_ends import is_cut
 
-_LINE_BREAKS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
+_BREAKS = re.compile(r"[\t\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 _SPACE = re.compile(r"\s+")
 _LIST_MARKER = re.compile(r"\s*(?:[-*+•·–—]|\d{1,3}[.)])\s+")
 
@@ -37,14 +39,15 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
-    """The sentences of a text, and the white space behind the last of them."""
+    """The sentences of a text, and what stands behind the last of them."""
 
     segments: list[Segment]
     tail: str
 
 
 def segment(text: str, language: str) -> Segmentation:
-    """The sentences of `text`, in the BCP-47 language; a text of white space has none."""
+    """The sentences of `text`, in the language of a BCP-47 code; a text of white space has none."""
+    language = base_language(language)
     segments: list[Segment] = []
     end = 0
     for start, piece in _pieces(text, language):
@@ -57,7 +60,7 @@ def segment(text: str, language: str) -> Segmentation:
 
 
 def _pieces(text: str, language: str) -> Iterator[tuple[int, str]]:
-    """Sentences within lines, with their offsets; the pieces need not cover the line breaks."""
+    """Sentences within lines and columns, with their offsets; the breaks are in none of them."""
     for start, end in _lines(text):
         marker = _LIST_MARKER.match(text, start, end)
         position = marker.end() if marker else start
@@ -75,11 +78,23 @@ def _sentences(window: str, language: str, remaining: int) -> list[str]:
     The last one of a window is left for the next look, which sees its end; a sentence that fills a
     window is cut at its last white space, or else between characters.
     """
-    sentences: list[str] = sentencex.segment(language, window)
-    assert "".join(sentences) == window, "the sentence splitter changed the text"
+    found: list[str] = sentencex.segment(language, window)
+    assert "".join(found) == window, "the sentence splitter changed the text"
+    sentences = _joined(found, language)
     if len(window) == remaining:
         return sentences
     return sentences[:-1] or [window[: _last_cut(window)]]
+
+
+def _joined(pieces: list[str], language: str) -> list[str]:
+    """The pieces, without the cuts that are none."""
+    sentences: list[str] = []
+    for piece in pieces:
+        if sentences and not is_cut(sentences[-1], piece, language):
+            sentences[-1] += piece
+        else:
+            sentences.append(piece)
+    return sentences
 
 
 def _last_cut(window: str) -> int:
@@ -93,9 +108,9 @@ def _last_cut(window: str) -> int:
 
 def _lines(text: str) -> Iterator[tuple[int, int]]:
     start = 0
-    for line_break in _LINE_BREAKS.finditer(text):
-        if line_break.start() > start:
-            yield start, line_break.start()
-        start = line_break.end()
+    for found in _BREAKS.finditer(text):
+        if found.start() > start:
+            yield start, found.start()
+        start = found.end()
     if start < len(text):
         yield start, len(text)

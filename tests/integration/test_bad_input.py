@@ -18,8 +18,6 @@ METHODS = (
     "seqway.v1.ModelService/ListModels",
 )
 REFUSALS: dict[str, tuple[dict[str, Any], type[SeqwayError], str, str]] = {
-    "empty text": ({"text": ""}, InvalidRequestError, "EMPTY_TEXT", "contents[0]"),
-    "one text is empty": ({"text": ["a", ""]}, InvalidRequestError, "EMPTY_TEXT", "contents[1]"),
     "no text": ({"text": []}, InvalidRequestError, "FIELD_REQUIRED", "contents"),
     "unknown source": (
         {"source": "tlh"},

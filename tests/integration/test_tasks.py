@@ -41,6 +41,16 @@ def test_length_controls_the_summary(client: Client) -> None:
     assert exact.finish_reason is FinishReason.LENGTH
 
 
+def test_an_empty_text_among_others_fails_nothing(client: Client) -> None:
+    text = read("deb-summary", 1)[0]["source"]
+    empty, whole, blank = client.summarize(["", text, " \n"]).summaries
+    assert (empty.text, blank.text) == ("", "")
+    assert whole.text == client.summarize(text).summaries[0].text
+    classified = client.classify(["", text], top_k=1).classifications
+    assert [len(one.labels) for one in classified] == [1, 1]
+    assert classified[1].label == client.classify(text, top_k=1).classifications[0].label
+
+
 def test_classifies_several_texts(client: Client) -> None:
     rows = read("deb-section", 200)
     answer = client.classify([row["source"] for row in rows], top_k=3)

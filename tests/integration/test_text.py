@@ -1,6 +1,7 @@
 import pytest
 from seqway import Client, FinishReason, Translation
 
+from services.inference.characters import has_word
 from tests.integration import texts
 from tests.integration.conftest import INT8
 
@@ -51,9 +52,38 @@ def test_any_text_has_a_defined_result(client: Client, text: str) -> None:
     assert bool(segments) == bool(text.strip())
     source = gaps(text, [(one.source_start, one.source_end) for one in segments])
     target = gaps(translation.text, [(one.target_start, one.target_end) for one in segments])
-    assert source == target, "the white space around the sentences changed"
-    assert "".join(source).strip() == ""
+    assert source == target, "what stands between the sentences changed"
+    assert not has_word("".join(source))
     assert streamed(client, text) == translation.text
+
+
+SUBTITLES = """1\r
+00:00:01,000 --> 00:00:02,500\r
+This program plays music.\r
+\r
+2\r
+00:00:03,000 --> 00:00:04,000\r
+It is easy to use.\r
+"""
+
+
+def test_subtitles_keep_indices_and_time_codes_byte_for_byte(client: Client) -> None:
+    made = translate(client, SUBTITLES).text.splitlines(keepends=True)
+    given = SUBTITLES.splitlines(keepends=True)
+    assert [line for line in made if not has_word(line)] == [
+        line for line in given if not has_word(line)
+    ]
+    assert len(made) == len(given)
+    assert made[2] != given[2]
+
+
+@pytest.mark.parametrize("text", ["", "---", "42", "|---|:--:|", "🎉", "\u200b", "12:30 → 13:00"])
+def test_what_has_no_word_comes_back_as_it_is(client: Client, text: str) -> None:
+    given = [text, "A text editor.", text]
+    made = client.translate(given, source="en", target="fr", model=INT8).translations
+    assert [one.text for one in made[::2]] == [text, text]
+    assert [len(one.segments) for one in made] == [0, 1, 0]
+    assert streamed(client, text) == text
 
 
 def test_a_document_keeps_its_200_paragraphs_in_order(client: Client) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
 from services.inference import splitting
+from services.inference.characters import has_word
 from services.inference.markup.excerpt import excerpt
 from services.inference.markup.passage import (
     Atom,
@@ -47,15 +48,17 @@ class Segmenter:
         return MarkedText(self._segments, self._source[self._end :])
 
     def _needs_model(self, passage: Passage, start: int, end: int) -> bool:
-        """Whether there are words or terms; marks and placeholders alone stay as they are."""
-        if self._markup is Language.PLAIN and not passage.atoms:
-            return True
+        """Whether there are words or terms; what has none stays as it is.
+
+        For marks, placeholders, rulers, numbers, emoji and the time codes of subtitles alone a
+        model would make up words.
+        """
         inside = _atoms_in(passage.atoms, start, end)
         if any(atom.kind is AtomKind.TERM for atom in inside):
             return True
         places = [start, *(place for atom in inside for place in (atom.start, atom.end)), end]
         free = zip(places[::2], places[1::2], strict=True)
-        return any(map(str.isalnum, "".join(passage.text[a:b] for a, b in free)))
+        return any(has_word(passage.text[a:b]) for a, b in free)
 
     def _add(self, passage: Passage, start: int, end: int, joins_lines: bool) -> None:
         part = _part(

@@ -198,10 +198,10 @@ async def test_places_come_back_however_a_call_ends(make_stack: MakeStack) -> No
         call.cancel()
         await wait_until(lambda: stack.twin.running == 0)
         stack.twin.gate.set()
-        assert await failure(translate(stack, 0)) == (
+        assert await failure(stack.translation.Translate(pb.TranslateRequest())) == (
             "INVALID_ARGUMENT",
-            "EMPTY_TEXT",
-            "contents[0]",
+            "FIELD_REQUIRED",
+            "source_language_code",
         )
         with pytest.raises(grpc.aio.AioRpcError):
             await stack.channel.unary_unary("/seqway.v1.TranslationService/Translate")(b"\xff")

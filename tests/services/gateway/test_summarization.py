@@ -178,7 +178,6 @@ async def test_options_of_the_answer_are_not_those_of_the_parts(stack: Stack) ->
     ("bad", "expected"),
     [
         (request(), ("INVALID_ARGUMENT", "FIELD_REQUIRED", "contents")),
-        (request("a", ""), ("INVALID_ARGUMENT", "EMPTY_TEXT", "contents[1]")),
         (request("a", length=9), ("INVALID_ARGUMENT", "INVALID_OPTION", "length")),
         (
             request("a", options={"num_beams": 9}),

@@ -82,7 +82,21 @@ async def test_a_long_document_never_floods_the_engine(make_stack: MakeStack) ->
     stack.twin.capacity = 8
     [answer] = (await stack.translation.Translate(request(DOCUMENT))).translations
     assert answer.text == DOCUMENT.upper()
-    assert len(answer.segments) == 400
+    assert len(answer.segments) == 600, "a tab is between columns"
+
+
+async def test_an_empty_text_among_others_is_its_own_translation(stack: Stack) -> None:
+    contents = ["", "A house.", " \n", "---", ""]
+    unary = await stack.translation.Translate(request(*contents))
+    expected = ["", "A HOUSE.", " \n", "---", ""]
+    assert [each.text for each in unary.translations] == expected
+    texts, ends, _ = await collect(
+        stack.translation.StreamTranslate(stream_request(*contents)), len(contents)
+    )
+    assert texts == expected
+    assert sorted(ends) == [0, 1, 2, 3, 4]
+    alone = await stack.translation.Translate(request(""))
+    assert [each.text for each in alone.translations] == [""]
 
 
 async def test_an_over_long_sentence_is_split_with_a_warning(stack: Stack) -> None:
@@ -156,7 +170,6 @@ async def test_half_of_many_leave(stack: Stack) -> None:
     ("bad", "expected"),
     [
         (request(), ("INVALID_ARGUMENT", "FIELD_REQUIRED", "contents")),
-        (request("a", ""), ("INVALID_ARGUMENT", "EMPTY_TEXT", "contents[1]")),
         (request("a" * 101), ("INVALID_ARGUMENT", "TEXT_TOO_LONG", "contents[0]")),
         (request(*["a" * 90] * 3), ("INVALID_ARGUMENT", "CALL_TOO_LONG", "contents")),
         (request(*"abcde"), ("INVALID_ARGUMENT", "TOO_MANY_CONTENTS", "contents")),

@@ -47,7 +47,7 @@ class ClassifyRequest(_message.Message):
     """
     @_builtins.property
     def contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The texts; each is answered on its own.  No text may be empty."""
+        """The texts; each is answered on its own.  An empty one is read as it is."""
 
     def __init__(
         self,

@@ -71,7 +71,7 @@ class SummarizeRequest(_message.Message):
     """How long the summary is to be; options.min_new_tokens and max_new_tokens are exact and win."""
     @_builtins.property
     def contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The texts; each is answered on its own.  No text may be empty."""
+        """The texts; each is answered on its own.  An empty one has an empty summary."""
 
     @_builtins.property
     def options(self) -> _generation_pb2.GenerationOptions:
@@ -281,7 +281,7 @@ class StreamSummarizeRequest(_message.Message):
     """How long the summary is to be; options.min_new_tokens and max_new_tokens are exact and win."""
     @_builtins.property
     def contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The texts; each is answered on its own.  No text may be empty."""
+        """The texts; each is answered on its own.  An empty one has an empty summary."""
 
     @_builtins.property
     def options(self) -> _generation_pb2.GenerationOptions:

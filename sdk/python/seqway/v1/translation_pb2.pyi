@@ -49,7 +49,7 @@ class TranslateRequest(_message.Message):
     """
     @_builtins.property
     def contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The texts; each is answered on its own.  No text may be empty."""
+        """The texts; each is answered on its own.  An empty one comes back empty."""
 
     @_builtins.property
     def options(self) -> _generation_pb2.GenerationOptions:
@@ -323,7 +323,7 @@ class StreamTranslateRequest(_message.Message):
     """
     @_builtins.property
     def contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The texts; each is answered on its own.  No text may be empty."""
+        """The texts; each is answered on its own.  An empty one comes back empty."""
 
     @_builtins.property
     def options(self) -> _generation_pb2.GenerationOptions:

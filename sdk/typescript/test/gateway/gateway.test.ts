@@ -92,7 +92,7 @@ test("the server's reasons reach the caller", async () => {
   };
   const unknown = { source: "en", target: "xx" };
   await refused(client.translate("x", unknown), "UNKNOWN_LANGUAGE_PAIR", "target_language_code");
-  await refused(client.translate(["x", ""], languages), "EMPTY_TEXT", "contents[1]");
+  await refused(client.translate([], languages), "FIELD_REQUIRED", "contents");
   const options = { numBeams: 100 };
   await refused(client.summarize("x", { options }), "INVALID_OPTION", "options.num_beams");
   await assert.rejects(client.ask("Who?", { context: "Ada." }), { reason: "UNKNOWN_MODEL" });

@@ -22,7 +22,7 @@ import { Timings } from "./generation.js";
 
 /** What to classify, and how. */
 export interface ClassifyRequest {
-  /** The texts; each is answered on its own.  No text may be empty. */
+  /** The texts; each is answered on its own.  An empty one is read as it is. */
   readonly contents: readonly string[];
   /**
    * A model ("deb-section"), of which the server picks a variant, or one variant

@@ -96,7 +96,7 @@ export function summaryLengthToNumber(object: SummaryLength): number {
 
 /** What to summarize, and how. */
 export interface SummarizeRequest {
-  /** The texts; each is answered on its own.  No text may be empty. */
+  /** The texts; each is answered on its own.  An empty one has an empty summary. */
   readonly contents: readonly string[];
   /** BCP-47 code of the language of the texts; "en" when empty.  It tells where sentences end. */
   readonly languageCode: string;
@@ -171,7 +171,7 @@ export interface DroppedSpan {
 
 /** What to summarize, and how; the fields are those of SummarizeRequest. */
 export interface StreamSummarizeRequest {
-  /** The texts; each is answered on its own.  No text may be empty. */
+  /** The texts; each is answered on its own.  An empty one has an empty summary. */
   readonly contents: readonly string[];
   /** BCP-47 code of the language of the texts; "en" when empty.  It tells where sentences end. */
   readonly languageCode: string;

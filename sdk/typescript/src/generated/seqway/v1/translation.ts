@@ -33,7 +33,7 @@ import {
 
 /** What to translate, and how. */
 export interface TranslateRequest {
-  /** The texts; each is answered on its own.  No text may be empty. */
+  /** The texts; each is answered on its own.  An empty one comes back empty. */
   readonly contents: readonly string[];
   /** BCP-47 code of the language of the texts, such as "en". */
   readonly sourceLanguageCode: string;
@@ -139,7 +139,7 @@ export interface Segment {
 
 /** What to translate, and how; the fields are those of TranslateRequest. */
 export interface StreamTranslateRequest {
-  /** The texts; each is answered on its own.  No text may be empty. */
+  /** The texts; each is answered on its own.  An empty one comes back empty. */
   readonly contents: readonly string[];
   /** BCP-47 code of the language of the texts, such as "en". */
   readonly sourceLanguageCode: string;

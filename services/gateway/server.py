@@ -45,6 +45,10 @@ logger = logging.getLogger(__name__)
 
 
 _IDENTITY_ONLY = 1
+_ENDING = 3
+# Calls that have come and that Python has not taken yet.  By default gRPC cancels some of more than
+# a thousand without a word; how many may be in flight is for admission to say.
+_MOST_PENDING = 1 << 14
 
 
 class Gateway:
@@ -173,6 +177,12 @@ def _channel_options(settings: GatewaySettings) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", int(settings.reuse_port)),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_concurrent_streams", settings.max_connection_streams),
+        # A client counts a call as ended when its answer has come, the server when the last of it
+        # is freed.  Without this room (grpcio 1.81.1) calls within the limit are refused now and
+        # then (REFUSED_STREAM).  It bounds calls that are made and taken back (CVE-2023-44487).
+        ("grpc.http2.max_deallocating_streams", _ENDING * settings.max_connection_streams),
+        ("grpc.server.max_pending_requests", _MOST_PENDING),
+        ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING),
         # What is compressed is as large as it likes before its length is checked (grpc#43012).
         ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_ONLY),
         ("grpc.keepalive_time_ms", int(settings.keepalive_time * 1000)),

@@ -61,7 +61,7 @@ class GatewaySettings(ServingSettings, LogSettings, JobSettings, InferenceSettin
     )
     reflection: bool = Field(default=True, description="answer gRPC reflection")
     max_calls: int = Field(
-        default=512, ge=1, description="the most calls in flight; more are refused"
+        default=4096, ge=1, description="the most calls in flight; more are refused"
     )
     max_tokens_in_flight: int = Field(
         default=100_000,
@@ -73,7 +73,7 @@ class GatewaySettings(ServingSettings, LogSettings, JobSettings, InferenceSettin
         default=16 * 1024 * 1024, ge=1024, description="the most bytes in one message"
     )
     max_connection_streams: int = Field(
-        default=64,
+        default=256,
         ge=1,
         description="the most calls at a time on one connection; the client keeps more waiting",
     )

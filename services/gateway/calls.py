@@ -14,6 +14,7 @@ from services.gateway import metrics
 from services.gateway.authentication.authenticator import Metadata
 from services.gateway.authentication.identity import Identity
 from services.gateway.call_trace import call_span, note_end
+from services.gateway.draining import Draining
 from services.gateway.gate import Gate
 from services.gateway.messages.sizes import characters_of
 from services.gateway.status import abort, code_of
@@ -38,8 +39,9 @@ _REFUSALS = (
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the calls of `seqway.v1`; health and reflection are left alone."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, draining: Draining) -> None:
         self._gate = gate
+        self._draining = draining
 
     async def intercept_service(
         self,
@@ -87,6 +89,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 return await behaviour(request, context)
 
         async def call(request: Any, context: Context) -> Any:
+            self._draining.note(context)
             with (
                 structlog.contextvars.bound_contextvars(
                     request_id=request_id, tenant=identity.tenant, caller=identity.subject

@@ -20,6 +20,7 @@ from services.gateway.admission import Admission
 from services.gateway.authentication.authenticator import Authenticator
 from services.gateway.calls import CallInterceptor
 from services.gateway.classification_service import ClassificationServicer
+from services.gateway.draining import Draining
 from services.gateway.gate import Gate
 from services.gateway.health import MODELS, SERVICES, Health
 from services.gateway.job_service import JobServicer
@@ -45,6 +46,8 @@ logger = logging.getLogger(__name__)
 
 
 _IDENTITY_ONLY = 1
+# In which a client that lives takes leave of a connection, once its calls have ended.
+_FAREWELL_SECONDS = 1.0
 _ENDING = 3
 # Calls that have come and that Python has not taken yet.  By default gRPC cancels some of more than
 # a thousand without a word; how many may be in flight is for admission to say.
@@ -65,7 +68,8 @@ class Gateway:
         self._catalogue = Catalogue(
             Choice(settings.preferred_precisions, settings.max_quality_loss)
         )
-        self._health = Health(self._catalogue)
+        self._draining = Draining()
+        self._health = Health(self._catalogue, self._draining)
         self._watch = Watch(
             self._engine,
             self._engine.encoder,
@@ -92,17 +96,33 @@ class Gateway:
             logger.warning("there is no authentication: callers are trusted to name their tenant")
 
     async def drain(self) -> None:
-        """Turns NOT_SERVING, waits for callers to see it, lets calls finish, and stops."""
+        """Turns NOT_SERVING, waits for callers to see it, lets calls finish, and stops.
+
+        Calls that only wait end at once, and so do connections on which nothing runs.
+        """
         logger.info("draining")
         await self._health.drain()
         await asyncio.sleep(self._settings.drain_wait)
-        await self._server.stop(self._settings.drain_grace)
+        await self._stop_server()
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait([self._watching])
         await self._engine.close()
         await self._probes.stop(None)
         logger.info("stopped")
+
+    async def _stop_server(self) -> None:
+        """Refuses calls, and returns when those in flight have ended or the grace has passed."""
+        stopping = asyncio.create_task(self._server.stop(self._settings.drain_grace))
+        await asyncio.sleep(0)  # that begins: who is sent away must not come back here
+        self._draining.begin()
+        idle = asyncio.create_task(self._draining.idle())
+        await asyncio.wait([stopping, idle], return_when=asyncio.FIRST_COMPLETED)
+        # gRPC would wait out the grace for connections that say nothing.
+        await asyncio.wait([stopping], timeout=_FAREWELL_SECONDS)
+        await self._server.stop(None)
+        await stopping
+        idle.cancel()
 
     async def _start_probes(self) -> None:
         """Health alone, in plaintext: the probes of Kubernetes have no certificates."""
@@ -119,13 +139,15 @@ class Gateway:
         )
         gate = Gate(self._authenticator, self._quotas, admission)
         server = grpc.aio.server(
-            interceptors=[CallInterceptor(gate)], options=_channel_options(settings)
+            interceptors=[CallInterceptor(gate, self._draining)], options=_channel_options(settings)
         )
         self._add_tasks(server)
         model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(self._catalogue), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
         if settings.job_store:
-            servicer = JobServicer(Jobs(settings), self._catalogue, self._quotas, settings)
+            servicer = JobServicer(
+                Jobs(settings), self._catalogue, self._quotas, settings, self._draining
+            )
             job_pb2_grpc.add_JobServiceServicer_to_server(servicer, server)
         if settings.reflection:
             ours = (*SERVICES, MODELS, *_jobs(settings))

@@ -13,6 +13,7 @@ from seqway.v1 import (
     translation_pb2,
 )
 
+from services.gateway.connections import Connections
 from services.gateway.draining import Draining, DrainingError
 from services.gateway.metrics import SERVING
 from services.inference.catalogue import (
@@ -45,10 +46,10 @@ SERVICES: Mapping[str, str] = {
 class Health:
     """Serves what the catalogue says, until the gateway drains."""
 
-    def __init__(self, catalogue: Catalogue, draining: Draining) -> None:
+    def __init__(self, catalogue: Catalogue, connections: Connections, draining: Draining) -> None:
         self._catalogue = catalogue
         self._draining = False
-        self.servicer = _Servicer(draining)
+        self.servicer = _Servicer(connections, draining)
 
     async def update(self) -> None:
         """Tells all who watch: the whole serves when one of its services does."""
@@ -77,13 +78,21 @@ class Health:
 class _Servicer(health.aio.HealthServicer):  # type: ignore[misc]
     """Ends who watches when the gateway drains, after it has told that it does not serve."""
 
-    def __init__(self, draining: Draining) -> None:
+    def __init__(self, connections: Connections, draining: Draining) -> None:
         super().__init__()
+        self._connections = connections
         self._waits = draining
+
+    async def Check(  # noqa: N802
+        self, request: health_pb2.HealthCheckRequest, context: Context
+    ) -> health_pb2.HealthCheckResponse:
+        self._connections.note(context)
+        return await super().Check(request, context)
 
     async def Watch(  # noqa: N802
         self, request: health_pb2.HealthCheckRequest, context: Context
     ) -> None:
+        self._connections.note(context)
         try:
             async with self._waits.ends():
                 await super().Watch(request, context)

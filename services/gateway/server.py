@@ -20,6 +20,7 @@ from services.gateway.admission import Admission
 from services.gateway.authentication.authenticator import Authenticator
 from services.gateway.calls import CallInterceptor
 from services.gateway.classification_service import ClassificationServicer
+from services.gateway.connections import Connections
 from services.gateway.draining import Draining
 from services.gateway.gate import Gate
 from services.gateway.health import MODELS, SERVICES, Health
@@ -68,8 +69,9 @@ class Gateway:
         self._catalogue = Catalogue(
             Choice(settings.preferred_precisions, settings.max_quality_loss)
         )
+        self._connections = Connections(settings.max_idle_connections)
         self._draining = Draining()
-        self._health = Health(self._catalogue, self._draining)
+        self._health = Health(self._catalogue, self._connections, self._draining)
         self._watch = Watch(
             self._engine,
             self._engine.encoder,
@@ -79,8 +81,8 @@ class Gateway:
             self._health.update,
         )
         self._server = self._build()
-        self._probes = grpc.aio.server(options=[("grpc.so_reuseport", int(settings.reuse_port))])
-        self._watching: asyncio.Task[None] | None = None
+        self._probes = grpc.aio.server(options=_connection_options(settings))
+        self._watching: list[asyncio.Task[None]] = []
         self.port = 0
 
     async def start(self) -> None:
@@ -90,7 +92,12 @@ class Gateway:
         await self._health.update()
         await self._server.start()
         await self._start_probes()
-        self._watching = asyncio.create_task(self._watch.run(), name="watch")
+        self._watching = [
+            asyncio.create_task(self._watch.run(), name="watch"),
+            asyncio.create_task(
+                self._connections.watch(self.port, self._settings.health_port), name="connections"
+            ),
+        ]
         logger.info("listening on %s:%d", self._settings.gateway_host, self.port)
         if not self._authenticator.required:
             logger.warning("there is no authentication: callers are trusted to name their tenant")
@@ -104,9 +111,9 @@ class Gateway:
         await self._health.drain()
         await asyncio.sleep(self._settings.drain_wait)
         await self._stop_server()
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait([self._watching])
+        for task in self._watching:
+            task.cancel()
+        await asyncio.gather(*self._watching, return_exceptions=True)
         await self._engine.close()
         await self._probes.stop(None)
         logger.info("stopped")
@@ -139,7 +146,10 @@ class Gateway:
         )
         gate = Gate(self._authenticator, self._quotas, admission)
         server = grpc.aio.server(
-            interceptors=[CallInterceptor(gate, self._draining)], options=_channel_options(settings)
+            interceptors=[
+                CallInterceptor(gate, self._connections, self._draining, settings.request_timeout)
+            ],
+            options=_channel_options(settings),
         )
         self._add_tasks(server)
         model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(self._catalogue), server)
@@ -194,9 +204,21 @@ def _jobs(settings: GatewaySettings) -> tuple[str, ...]:
     return (service.full_name,) if settings.job_store else ()
 
 
-def _channel_options(settings: GatewaySettings) -> list[tuple[str, int]]:
+def _connection_options(settings: GatewaySettings) -> list[tuple[str, int]]:
+    """How long connections last on which nothing comes, and how many there may be."""
     options = [
         ("grpc.so_reuseport", int(settings.reuse_port)),
+        ("grpc.server_handshake_timeout_ms", int(settings.handshake_timeout * 1000)),
+        ("grpc.max_allowed_incoming_connections", settings.max_connections),
+    ]
+    if settings.max_connection_idle:
+        options.append(("grpc.max_connection_idle_ms", int(settings.max_connection_idle * 1000)))
+    return options
+
+
+def _channel_options(settings: GatewaySettings) -> list[tuple[str, int]]:
+    options = [
+        *_connection_options(settings),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_concurrent_streams", settings.max_connection_streams),
         # A client counts a call as ended when its answer has come, the server when the last of it

@@ -119,10 +119,9 @@ async def test_idle_connections_are_bounded_in_number(
         )
         await wait_until(lambda: stack.twin.running > 0)
         with connected(stack.gateway.port, _PREFACE + _SETTINGS_ACK, 200) as made:
-            await all_closed(made[:150])
+            await wait_until(lambda: sum(map(_is_open, made)) <= 20)
             assert await model_pb2_grpc.ModelServiceStub(other).ListModels(LIST)
-            open_still = [each for each in made[150:] if _is_open(each)]
-            assert 10 <= len(open_still) <= 50
+            assert sum(map(_is_open, made)) >= 18
         stack.twin.gate.set()
         assert (await at_work).translations
 
@@ -130,8 +129,8 @@ async def test_idle_connections_are_bounded_in_number(
 def _is_open(connection: socket.socket) -> bool:
     connection.setblocking(False)
     try:
-        while data := connection.recv(1 << 16):
-            assert data
+        while connection.recv(1 << 16):
+            pass
     except BlockingIOError:
         return True
     except ConnectionError:

@@ -14,10 +14,13 @@ from services.gateway import metrics
 from services.gateway.authentication.authenticator import Metadata
 from services.gateway.authentication.identity import Identity
 from services.gateway.call_trace import call_span, note_end
+from services.gateway.connections import Connections
+from services.gateway.draining import Draining
 from services.gateway.gate import Gate
 from services.gateway.messages.sizes import characters_of
+from services.gateway.requests import LATE, awaiting_message
 from services.gateway.status import abort, code_of
-from services.inference.errors import MalformedMessageError, SeqwayError
+from services.inference.errors import DeadlineError, MalformedMessageError, SeqwayError
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -38,8 +41,14 @@ _REFUSALS = (
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the calls of `seqway.v1`; health and reflection are left alone."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(
+        self, gate: Gate, connections: Connections, draining: Draining, request_timeout: float
+    ) -> None:
+        """`request_timeout` are the seconds that the one message of a request may take to come."""
         self._gate = gate
+        self._request_timeout = request_timeout
+        self._connections = connections
+        self._draining = draining
 
     async def intercept_service(
         self,
@@ -63,11 +72,23 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             logger.exception("a caller could not be identified", method=method)
             return _refusal(method, SeqwayError("internal error"), request_id)
         make, behaviour = _parts(handler)
+        around = self._around(method, behaviour, identity, request_id, handler.response_streaming)
+        if handler.request_streaming:
+            around = self._noted(around)
+        else:
+            around = awaiting_message(around, self._request_timeout, self._connections.note)
         return make(
-            self._around(method, behaviour, identity, request_id, handler.response_streaming),
+            around,
             request_deserializer=_tolerant(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
+
+    def _noted(self, behaviour: Behaviour) -> Behaviour:
+        async def call(requests: Any, context: Context) -> Any:
+            self._connections.note(context)
+            return await behaviour(requests, context)
+
+        return call
 
     def _around(
         self,
@@ -80,6 +101,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def passed(request: Any, context: Context) -> Any:
             if request is None:
                 raise MalformedMessageError("the request is not the message that it should be")
+            if request is LATE:
+                raise DeadlineError(
+                    f"the request was not whole within {self._request_timeout:g} s of its headers"
+                )
             characters = characters_of(request)
             remaining = context.time_remaining()
             with self._gate.passed(identity, characters, remaining, streams=streams):
@@ -87,6 +112,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 return await behaviour(request, context)
 
         async def call(request: Any, context: Context) -> Any:
+            self._draining.note(context)
             with (
                 structlog.contextvars.bound_contextvars(
                     request_id=request_id, tenant=identity.tenant, caller=identity.subject
@@ -138,12 +164,15 @@ async def _observed(
 
 
 def _parts(handler: Handler) -> tuple[Callable[..., Handler], Behaviour]:
-    """How to make a handler of this kind, and what it calls; the stubs type the blocking server."""
+    """How to make a handler of this kind that reads its request, and what it calls.
+
+    The stubs type the blocking server.
+    """
     if handler.request_streaming:
         return grpc.stream_unary_rpc_method_handler, cast(Behaviour, handler.stream_unary)
     if handler.response_streaming:
-        return grpc.unary_stream_rpc_method_handler, cast(Behaviour, handler.unary_stream)
-    return grpc.unary_unary_rpc_method_handler, cast(Behaviour, handler.unary_unary)
+        return grpc.stream_stream_rpc_method_handler, cast(Behaviour, handler.unary_stream)
+    return grpc.stream_unary_rpc_method_handler, cast(Behaviour, handler.unary_unary)
 
 
 def _tolerant(deserialize: Deserializer | None) -> Deserializer:

@@ -1,7 +1,9 @@
 """Truthful `grpc.health.v1`."""
 
 from collections.abc import Mapping
+from typing import Any, TypeAlias
 
+import grpc
 from grpc_health.v1 import health, health_pb2  # type: ignore[import-untyped]
 from seqway.v1 import (
     classification_pb2,
@@ -11,6 +13,8 @@ from seqway.v1 import (
     translation_pb2,
 )
 
+from services.gateway.connections import Connections
+from services.gateway.draining import Draining, DrainingError
 from services.gateway.metrics import SERVING
 from services.inference.catalogue import (
     CLASSIFICATION,
@@ -19,6 +23,8 @@ from services.inference.catalogue import (
     TRANSLATION,
     Catalogue,
 )
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 OVERALL = ""
 # For the probes of Kubernetes: the process answers; it has a model, and does not drain.
@@ -40,10 +46,10 @@ SERVICES: Mapping[str, str] = {
 class Health:
     """Serves what the catalogue says, until the gateway drains."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, connections: Connections, draining: Draining) -> None:
         self._catalogue = catalogue
         self._draining = False
-        self.servicer = health.aio.HealthServicer()
+        self.servicer = _Servicer(connections, draining)
 
     async def update(self) -> None:
         """Tells all who watch: the whole serves when one of its services does."""
@@ -67,3 +73,28 @@ class Health:
     async def _set(self, service: str, serving: bool) -> None:
         states = health_pb2.HealthCheckResponse
         await self.servicer.set(service, states.SERVING if serving else states.NOT_SERVING)
+
+
+class _Servicer(health.aio.HealthServicer):  # type: ignore[misc]
+    """Ends who watches when the gateway drains, after it has told that it does not serve."""
+
+    def __init__(self, connections: Connections, draining: Draining) -> None:
+        super().__init__()
+        self._connections = connections
+        self._waits = draining
+
+    async def Check(  # noqa: N802
+        self, request: health_pb2.HealthCheckRequest, context: Context
+    ) -> health_pb2.HealthCheckResponse:
+        self._connections.note(context)
+        return await super().Check(request, context)
+
+    async def Watch(  # noqa: N802
+        self, request: health_pb2.HealthCheckRequest, context: Context
+    ) -> None:
+        self._connections.note(context)
+        try:
+            async with self._waits.ends():
+                await super().Watch(request, context)
+        except DrainingError as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))

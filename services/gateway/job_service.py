@@ -14,6 +14,7 @@ from seqway.v1 import job_pb2_grpc
 
 from services.gateway.authentication.identity import CALLER
 from services.gateway.call_trace import note_job
+from services.gateway.draining import Draining
 from services.gateway.messages.jobs import (
     deadline_in,
     form_of,
@@ -55,9 +56,15 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
     """Validates, converts and calls; all that touches store or Redis runs in threads."""
 
     def __init__(
-        self, jobs: Jobs, catalogue: Catalogue, quotas: Quotas, settings: GatewaySettings
+        self,
+        jobs: Jobs,
+        catalogue: Catalogue,
+        quotas: Quotas,
+        settings: GatewaySettings,
+        draining: Draining,
     ) -> None:
         self._jobs = jobs
+        self._draining = draining
         self._quotas = quotas
         self._catalogue = catalogue
         self._settings = settings
@@ -66,7 +73,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         self, requests: AsyncIterator[pb.CreateJobRequest], _context: Context
     ) -> pb.CreateJobResponse:
         """Answers when the job is durable."""
-        upload = Upload(aiter(requests))
+        upload = Upload(self._draining.watched(requests))
         spec = await upload.first()
         order = order_of(spec, CALLER.get().tenant, self._settings)
         form = form_of(spec)
@@ -127,7 +134,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
                 await context.write(pb.WatchJobResponse(job=job, resume_token=token))
             if progress.ended:
                 return
-            await asyncio.sleep(_LOOK_SECONDS)
+            await self._draining.pause(_LOOK_SECONDS)
 
     async def ReadResults(  # type: ignore[override]  # noqa: N802
         self, request: pb.ReadResultsRequest, context: Context
@@ -149,7 +156,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
             if request.no_wait:
                 return
             await self._get(request.id)  # it may have been deleted
-            await asyncio.sleep(_LOOK_SECONDS)
+            await self._draining.pause(_LOOK_SECONDS)
 
     async def CancelJob(  # noqa: N802
         self, request: pb.CancelJobRequest, _context: Context

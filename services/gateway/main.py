@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import resource
 import signal
 import sys
 
@@ -31,6 +32,7 @@ def main() -> int:
     except InvalidSettingsError as error:
         return _complain(str(error), 2)
     logs.configure(settings)
+    _allow_descriptors()
     tracing.start("seqway-gateway")
     try:
         uvloop.run(_serve(settings))
@@ -41,6 +43,12 @@ def main() -> int:
     finally:
         tracing.stop()
     return 0
+
+
+def _allow_descriptors() -> None:
+    """As many as the process may have: each connection is one, and shells give few by default."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(settings: GatewaySettings) -> None:

@@ -32,6 +32,12 @@ FIRST_TOKEN = Histogram(
     ["model"],
     buckets=_SECONDS,
 )
+CONNECTIONS = Gauge("seqway_gateway_connections", "Connections of callers.")
+CLOSED = Counter(
+    "seqway_gateway_connections_closed",
+    "Connections that were closed for a flood of frames, or because too many were idle.",
+    ["reason"],
+)
 SERVING = Gauge(
     "seqway_gateway_serving", "Whether a service has a model that answers, 1 or 0.", ["service"]
 )

@@ -20,6 +20,8 @@ from services.gateway.admission import Admission
 from services.gateway.authentication.authenticator import Authenticator
 from services.gateway.calls import CallInterceptor
 from services.gateway.classification_service import ClassificationServicer
+from services.gateway.connections import Connections
+from services.gateway.draining import Draining
 from services.gateway.gate import Gate
 from services.gateway.health import MODELS, SERVICES, Health
 from services.gateway.job_service import JobServicer
@@ -45,6 +47,12 @@ logger = logging.getLogger(__name__)
 
 
 _IDENTITY_ONLY = 1
+# In which a client that lives takes leave of a connection, once its calls have ended.
+_FAREWELL_SECONDS = 1.0
+_ENDING = 3
+# Calls that have come and that Python has not taken yet.  By default gRPC cancels some of more than
+# a thousand without a word; how many may be in flight is for admission to say.
+_MOST_PENDING = 1 << 14
 
 
 class Gateway:
@@ -61,7 +69,9 @@ class Gateway:
         self._catalogue = Catalogue(
             Choice(settings.preferred_precisions, settings.max_quality_loss)
         )
-        self._health = Health(self._catalogue)
+        self._connections = Connections(settings.max_idle_connections)
+        self._draining = Draining()
+        self._health = Health(self._catalogue, self._connections, self._draining)
         self._watch = Watch(
             self._engine,
             self._engine.encoder,
@@ -71,8 +81,8 @@ class Gateway:
             self._health.update,
         )
         self._server = self._build()
-        self._probes = grpc.aio.server(options=[("grpc.so_reuseport", int(settings.reuse_port))])
-        self._watching: asyncio.Task[None] | None = None
+        self._probes = grpc.aio.server(options=_connection_options(settings))
+        self._watching: list[asyncio.Task[None]] = []
         self.port = 0
 
     async def start(self) -> None:
@@ -82,23 +92,44 @@ class Gateway:
         await self._health.update()
         await self._server.start()
         await self._start_probes()
-        self._watching = asyncio.create_task(self._watch.run(), name="watch")
+        self._watching = [
+            asyncio.create_task(self._watch.run(), name="watch"),
+            asyncio.create_task(
+                self._connections.watch(self.port, self._settings.health_port), name="connections"
+            ),
+        ]
         logger.info("listening on %s", host_and_port(self._settings.gateway_host, self.port))
         if not self._authenticator.required:
             logger.warning("there is no authentication: callers are trusted to name their tenant")
 
     async def drain(self) -> None:
-        """Turns NOT_SERVING, waits for callers to see it, lets calls finish, and stops."""
+        """Turns NOT_SERVING, waits for callers to see it, lets calls finish, and stops.
+
+        Calls that only wait end at once, and so do connections on which nothing runs.
+        """
         logger.info("draining")
         await self._health.drain()
         await asyncio.sleep(self._settings.drain_wait)
-        await self._server.stop(self._settings.drain_grace)
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait([self._watching])
+        await self._stop_server()
+        for task in self._watching:
+            task.cancel()
+        await asyncio.gather(*self._watching, return_exceptions=True)
         await self._engine.close()
         await self._probes.stop(None)
         logger.info("stopped")
+
+    async def _stop_server(self) -> None:
+        """Refuses calls, and returns when those in flight have ended or the grace has passed."""
+        stopping = asyncio.create_task(self._server.stop(self._settings.drain_grace))
+        await asyncio.sleep(0)  # that begins: who is sent away must not come back here
+        self._draining.begin()
+        idle = asyncio.create_task(self._draining.idle())
+        await asyncio.wait([stopping, idle], return_when=asyncio.FIRST_COMPLETED)
+        # gRPC would wait out the grace for connections that say nothing.
+        await asyncio.wait([stopping], timeout=_FAREWELL_SECONDS)
+        await self._server.stop(None)
+        await stopping
+        idle.cancel()
 
     async def _start_probes(self) -> None:
         """Health alone, in plaintext: the probes of Kubernetes have no certificates."""
@@ -115,13 +146,18 @@ class Gateway:
         )
         gate = Gate(self._authenticator, self._quotas, admission)
         server = grpc.aio.server(
-            interceptors=[CallInterceptor(gate)], options=_channel_options(settings)
+            interceptors=[
+                CallInterceptor(gate, self._connections, self._draining, settings.request_timeout)
+            ],
+            options=_channel_options(settings),
         )
         self._add_tasks(server)
         model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(self._catalogue), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
         if settings.job_store:
-            servicer = JobServicer(Jobs(settings), self._catalogue, self._quotas, settings)
+            servicer = JobServicer(
+                Jobs(settings), self._catalogue, self._quotas, settings, self._draining
+            )
             job_pb2_grpc.add_JobServiceServicer_to_server(servicer, server)
         if settings.reflection:
             ours = (*SERVICES, MODELS, *_jobs(settings))
@@ -171,11 +207,29 @@ def _jobs(settings: GatewaySettings) -> tuple[str, ...]:
     return (service.full_name,) if settings.job_store else ()
 
 
-def _channel_options(settings: GatewaySettings) -> list[tuple[str, int]]:
+def _connection_options(settings: GatewaySettings) -> list[tuple[str, int]]:
+    """How long connections last on which nothing comes, and how many there may be."""
     options = [
         ("grpc.so_reuseport", int(settings.reuse_port)),
+        ("grpc.server_handshake_timeout_ms", int(settings.handshake_timeout * 1000)),
+        ("grpc.max_allowed_incoming_connections", settings.max_connections),
+    ]
+    if settings.max_connection_idle:
+        options.append(("grpc.max_connection_idle_ms", int(settings.max_connection_idle * 1000)))
+    return options
+
+
+def _channel_options(settings: GatewaySettings) -> list[tuple[str, int]]:
+    options = [
+        *_connection_options(settings),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_concurrent_streams", settings.max_connection_streams),
+        # A client counts a call as ended when its answer has come, the server when the last of it
+        # is freed.  Without this room (grpcio 1.81.1) calls within the limit are refused now and
+        # then (REFUSED_STREAM).  It bounds calls that are made and taken back (CVE-2023-44487).
+        ("grpc.http2.max_deallocating_streams", _ENDING * settings.max_connection_streams),
+        ("grpc.server.max_pending_requests", _MOST_PENDING),
+        ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING),
         # What is compressed is as large as it likes before its length is checked (grpc#43012).
         ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_ONLY),
         ("grpc.keepalive_time_ms", int(settings.keepalive_time * 1000)),

@@ -61,7 +61,7 @@ class GatewaySettings(ServingSettings, LogSettings, JobSettings, InferenceSettin
     )
     reflection: bool = Field(default=True, description="answer gRPC reflection")
     max_calls: int = Field(
-        default=512, ge=1, description="the most calls in flight; more are refused"
+        default=4096, ge=1, description="the most calls in flight; more are refused"
     )
     max_tokens_in_flight: int = Field(
         default=100_000,
@@ -73,9 +73,35 @@ class GatewaySettings(ServingSettings, LogSettings, JobSettings, InferenceSettin
         default=16 * 1024 * 1024, ge=1024, description="the most bytes in one message"
     )
     max_connection_streams: int = Field(
-        default=64,
+        default=256,
         ge=1,
         description="the most calls at a time on one connection; the client keeps more waiting",
+    )
+    request_timeout: float = Field(
+        default=60.0,
+        gt=0,
+        description="seconds from the headers of a call to the end of its request, where that is"
+        " one message",
+    )
+    max_connections: int = Field(
+        default=4096, ge=1, description="the most connections of callers; more are closed at once"
+    )
+    max_idle_connections: int = Field(
+        default=512,
+        ge=0,
+        description="the most connections that have had no call for 10 s; those that have had none"
+        " for longest are closed",
+    )
+    max_connection_idle: float = Field(
+        default=300.0,
+        ge=0,
+        description="seconds without a call after which a connection is closed; 0 is never",
+    )
+    handshake_timeout: float = Field(
+        default=10.0,
+        gt=0,
+        description="seconds from the opening of a connection to the end of its TLS handshake and"
+        " its HTTP/2 preface",
     )
     max_connection_age: float = Field(
         default=0.0,

@@ -1,11 +1,12 @@
 """The attacks: each checks the status that it gets, is bounded, and stops by itself."""
 
 import gzip
+import socket
 import struct
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -139,6 +140,26 @@ def rapid_resets(target: Target) -> None:
                 connection.reset(connection.open(TRANSLATE, target.metadata))
 
 
+def frame_floods(target: Target) -> None:
+    """Frames that gRPC answers, or ignores, for as long as they come; each ends its connection."""
+    ping, settings = b"\0\0\x08\x06" + bytes(5) + b"01234567", b"\0\0\0\x04" + bytes(5)
+    window = b"\0\0\x04\x08" + bytes(5) + b"\0\0\0\x01"
+    for frame in (ping, settings, window):
+        with RawConnection(target.port) as connection:
+            connection.flood(frame, _HELD_SECONDS)
+            assert connection.closed, frame
+
+
+def silent_connections(target: Target, count: int = 200) -> None:
+    """Connections on which nothing comes, or nothing behind the preface, or no request."""
+    with ExitStack() as stack:
+        for _ in range(count):
+            stack.enter_context(socket.create_connection(("127.0.0.1", target.port)))
+            stack.enter_context(RawConnection(target.port))
+            stack.enter_context(RawConnection(target.port)).open(TRANSLATE, target.metadata)
+        time.sleep(_HELD_SECONDS / 5)
+
+
 def disconnects_in_mid_stream(target: Target, count: int = 1000) -> None:
     """Streams whose callers leave when the first text has come."""
     stub_request = translation_pb2.StreamTranslateRequest.FromString(request(SHORT))
@@ -248,6 +269,8 @@ ATTACKS: tuple[Callable[[Target], None], ...] = (
     lengths_that_are_not_so,
     bombs,
     rapid_resets,
+    frame_floods,
+    silent_connections,
     disconnects_in_mid_stream,
     slow_readers,
     malformed_messages,

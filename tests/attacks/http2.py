@@ -90,6 +90,20 @@ class RawConnection:
         self._h2.reset_stream(number)
         self._flush()
 
+    def flood(self, frame: bytes, seconds: float) -> None:
+        """Sends a frame again and again, until the server has closed the connection."""
+        deadline = time.monotonic() + seconds
+        while not self.closed and time.monotonic() < deadline:
+            try:
+                self._socket.settimeout(0.05)
+                self._socket.sendall(frame * 1000)
+                self._socket.settimeout(0)
+                self.closed = not self._socket.recv(1 << 20)
+            except (TimeoutError, BlockingIOError):
+                pass
+            except OSError:
+                self.closed = True
+
     def wait(self, number: int, seconds: float = _SECONDS) -> Stream:
         """The stream when it has ended, or the connection has."""
         deadline = time.monotonic() + seconds

@@ -59,9 +59,9 @@ class Outcome:
 
 @asynccontextmanager
 async def several_clients(address: str) -> AsyncIterator[list[AsyncClient]]:
-    """Clients with a connection each, since a connection has room for so many calls only."""
+    """Clients with a connection each, which tell each refusal and do not ask again."""
     async with AsyncExitStack() as stack:
-        made = [AsyncClient(address) for _ in range(_CONNECTIONS)]
+        made = [AsyncClient(address, retry_overloaded=False) for _ in range(_CONNECTIONS)]
         yield [await stack.enter_async_context(each) for each in made]
 
 

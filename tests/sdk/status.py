@@ -48,5 +48,6 @@ def bad_request(field_name: str, description: str) -> Message:
 
 
 def retry_info(seconds: float) -> Message:
-    delay = Duration(nanos=round(seconds * 1e9))
+    delay = Duration()
+    delay.FromNanoseconds(round(seconds * 1e9))
     return error_details_pb2.RetryInfo(retry_delay=delay)  # type: ignore[no-any-return]

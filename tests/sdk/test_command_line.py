@@ -78,10 +78,10 @@ def test_a_refusal_is_one_line_with_the_reason(server: FakeServer) -> None:
 
 def test_an_overload_says_when_to_try_again(server: FakeServer) -> None:
     server.translation.failure = Failure(
-        grpc.StatusCode.RESOURCE_EXHAUSTED, "too busy", (error_info("OVERLOADED"), retry_info(0.5))
+        grpc.StatusCode.RESOURCE_EXHAUSTED, "too busy", (error_info("OVERLOADED"), retry_info(5))
     )
-    line = refused("translate", "--stream", "x")
-    assert line == "seqway: too busy [OVERLOADED]. Try again in 0.5 s.\n"
+    line = refused("translate", "--stream", "--timeout", "3", "x")
+    assert line == "seqway: too busy [OVERLOADED]. Try again in 5 s.\n"
 
 
 def test_no_server_says_what_to_do() -> None:

@@ -20,7 +20,7 @@ from tests.sdk.status import Failure, bad_request, error_info, retry_info
 def raised_by(server: FakeServer, failure: Failure) -> SeqwayError:
     """What the unary call raises; the stream has to raise the same."""
     server.translation.failure = failure
-    with Client(server.address) as client:
+    with Client(server.address, retry_overloaded=False) as client:
         with pytest.raises(SeqwayError) as unary:
             client.translate("x", source="en", target="fr")
         with pytest.raises(SeqwayError) as streamed:

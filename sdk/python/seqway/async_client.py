@@ -42,9 +42,10 @@ class AsyncClient:
         tenant: str | None = None,
         api_key: str | None = None,
         allow_plaintext_key: bool = False,
+        retry_overloaded: bool = True,
     ) -> None:
         access = Access(tls, tenant, api_key, allow_plaintext_key)
-        self._calls = AsyncCalls(address, timeout, access)
+        self._calls = AsyncCalls(address, timeout, access, retry_overloaded=retry_overloaded)
         self.address = self._calls.address
         self.jobs = AsyncJobs(self._calls)
 

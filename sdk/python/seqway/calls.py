@@ -1,5 +1,7 @@
 """A connection and how methods are called over it: blocking, and for asyncio."""
 
+import asyncio
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +10,7 @@ import grpc.aio
 
 from seqway.channel import CHANNEL_OPTIONS, resolve_address
 from seqway.method import CallArguments, Method, Request, Response, Result
+from seqway.patience import Patience
 from seqway.security import Access, resolve_tls
 from seqway.status import error_of
 from seqway.streams import AsyncStream, Stream
@@ -15,8 +18,16 @@ from seqway.tracing import StreamSpan, unary_span
 
 
 class _Connection:
-    def __init__(self, address: str | None, timeout: float, access: Access) -> None:
+    def __init__(
+        self,
+        address: str | None,
+        timeout: float,
+        access: Access,
+        *,
+        retry_overloaded: bool = True,
+    ) -> None:
         self.address = resolve_address(address)
+        self._retry_overloaded = retry_overloaded
         self._credentials = resolve_tls(access.tls)
         self._timeout = timeout
         encrypted = self._credentials is not None
@@ -26,12 +37,22 @@ class _Connection:
         timeout = arguments.get("timeout")
         return self._timeout if timeout is None else timeout
 
+    def _patience(self, arguments: CallArguments) -> Patience:
+        return Patience(self._deadline(arguments), waits=self._retry_overloaded)
+
 
 class Calls(_Connection):
     """Blocking calls; safe to share between threads."""
 
-    def __init__(self, address: str | None, timeout: float, access: Access) -> None:
-        super().__init__(address, timeout, access)
+    def __init__(
+        self,
+        address: str | None,
+        timeout: float,
+        access: Access,
+        *,
+        retry_overloaded: bool = True,
+    ) -> None:
+        super().__init__(address, timeout, access, retry_overloaded=retry_overloaded)
         self._channel = (
             grpc.insecure_channel(self.address, options=CHANNEL_OPTIONS)
             if self._credentials is None
@@ -41,25 +62,33 @@ class Calls(_Connection):
     def unary(
         self, method: Method[Request, Response, Result], request: Request, arguments: CallArguments
     ) -> Result:
-        """One request, one response; a subclass of `SeqwayError` when it fails."""
+        """One request, one response; a subclass of `SeqwayError` when it fails.
+
+        Waits and asks again while the server has no room for the call, until its timeout.
+        """
         call: grpc.UnaryUnaryMultiCallable[bytes, Response] = self._channel.unary_unary(
             method.path, response_deserializer=method.response.FromString
         )
         data = method.serialize(request)
-        timeout = self._deadline(arguments)
-        try:
-            with unary_span(method.path, self.address, self._metadata) as metadata:
-                response = call(data, timeout=timeout, metadata=metadata)
-            return method.result(response)
-        except grpc.RpcError as failure:
-            raise error_of(failure) from None
+        patience = self._patience(arguments)
+        while True:
+            try:
+                with unary_span(method.path, self.address, self._metadata) as metadata:
+                    response = call(data, timeout=patience.remaining(), metadata=metadata)
+                return method.result(response)
+            except grpc.RpcError as failure:
+                error = error_of(failure)
+            time.sleep(patience.pause_after(error))
 
     def stream(
         self, method: Method[Request, Response, Result], request: Request, arguments: CallArguments
     ) -> Stream[Result]:
         """A stream of responses that ends within the client's timeout."""
-        responses = self.open(method, request, self._deadline(arguments))
-        return Stream(responses, method.result)
+        return Stream(
+            lambda timeout: self.open(method, request, timeout),
+            method.result,
+            self._patience(arguments),
+        )
 
     def open(
         self, method: Method[Request, Response, Result], request: Request, timeout: float | None
@@ -102,8 +131,15 @@ class Calls(_Connection):
 class AsyncCalls(_Connection):
     """`Calls` for asyncio."""
 
-    def __init__(self, address: str | None, timeout: float, access: Access) -> None:
-        super().__init__(address, timeout, access)
+    def __init__(
+        self,
+        address: str | None,
+        timeout: float,
+        access: Access,
+        *,
+        retry_overloaded: bool = True,
+    ) -> None:
+        super().__init__(address, timeout, access, retry_overloaded=retry_overloaded)
         self._channel = (
             grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
             if self._credentials is None
@@ -118,20 +154,25 @@ class AsyncCalls(_Connection):
             method.path, response_deserializer=method.response.FromString
         )
         data = method.serialize(request)
-        timeout = self._deadline(arguments)
-        try:
-            with unary_span(method.path, self.address, self._metadata) as metadata:
-                response = await call(data, timeout=timeout, metadata=metadata)
-            return method.result(response)
-        except grpc.RpcError as failure:
-            raise error_of(failure) from None
+        patience = self._patience(arguments)
+        while True:
+            try:
+                with unary_span(method.path, self.address, self._metadata) as metadata:
+                    response = await call(data, timeout=patience.remaining(), metadata=metadata)
+                return method.result(response)
+            except grpc.RpcError as failure:
+                error = error_of(failure)
+            await asyncio.sleep(patience.pause_after(error))
 
     def stream(
         self, method: Method[Request, Response, Result], request: Request, arguments: CallArguments
     ) -> AsyncStream[Result]:
         """See `Calls.stream`."""
-        responses = self.open(method, request, self._deadline(arguments))
-        return AsyncStream(responses, method.result)
+        return AsyncStream(
+            lambda timeout: self.open(method, request, timeout),
+            method.result,
+            self._patience(arguments),
+        )
 
     def open(
         self, method: Method[Request, Response, Result], request: Request, timeout: float | None

@@ -41,8 +41,9 @@ _SERVICE_CONFIG = {
             },
         }
     ],
-    # When most calls fail, retries stop rather than double the load (gRFC A6).
-    "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
+    # When most calls fail, retries stop rather than double the load (gRFC A6).  A client may have a
+    # thousand calls under way that all break at once when a server is replaced.
+    "retryThrottling": {"maxTokens": 1000, "tokenRatio": 1},
 }
 
 # Pings keep long quiet calls alive through NAT boxes.  A server must allow them: by default gRPC

@@ -39,6 +39,9 @@ class Client:
     who calls; by default SEQWAY_API_KEY.  `tenant` is whose jobs it works on where the server asks
     for no key; by default SEQWAY_TENANT.
 
+    A call that the server has no room for waits and is sent again, within its timeout; with
+    `retry_overloaded` False it fails at once.
+
     Every call raises a subclass of `SeqwayError` when it fails.  ValueError when the key would go
     over a network in plaintext, unless `allow_plaintext_key`.
     """
@@ -52,9 +55,10 @@ class Client:
         tenant: str | None = None,
         api_key: str | None = None,
         allow_plaintext_key: bool = False,
+        retry_overloaded: bool = True,
     ) -> None:
         access = Access(tls, tenant, api_key, allow_plaintext_key)
-        self._calls = Calls(address, timeout, access)
+        self._calls = Calls(address, timeout, access, retry_overloaded=retry_overloaded)
         self.address = self._calls.address
         self.jobs = Jobs(self._calls)
 

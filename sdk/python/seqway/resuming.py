@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 import grpc
 
 from seqway.calls import AsyncCalls, Calls
-from seqway.errors import SeqwayError, UnavailableError
+from seqway.errors import CancelledError, SeqwayError, UnavailableError
 from seqway.method import Method
 from seqway.status import error_of
 from seqway.v1 import job_pb2 as pb
@@ -53,11 +53,20 @@ class _Progress:
         now = time.monotonic()
         if self._broken_since is None:
             self._broken_since = now
-        if not isinstance(error, UnavailableError) or now - self._broken_since > self._patience:
+        if not _passes(error) or now - self._broken_since > self._patience:
             raise error
         pause, self._pause = self._pause, min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
+        pause = max(pause, error.retry_after or 0.0)
         remaining = self.remaining()
         return pause if remaining is None else min(pause, remaining)
+
+
+def _passes(error: SeqwayError) -> bool:
+    """Whether the server may take the stream a little later.
+
+    One that stops may cancel what nobody here has cancelled.
+    """
+    return isinstance(error, UnavailableError | CancelledError) or error.reason == "OVERLOADED"
 
 
 class JobStream(Generic[Item]):
@@ -178,7 +187,10 @@ class AsyncJobStream(Generic[Item]):
             response = await anext(self._responses)
         except grpc.RpcError as failure:
             self._call = None
-            await asyncio.sleep(self._progress.pause_after(error_of(failure)))
+            error = error_of(failure)
+            if self._cancelled:
+                raise StopAsyncIteration from None
+            await asyncio.sleep(self._progress.pause_after(error))
             return
         except BaseException as end:
             if not isinstance(end, StopAsyncIteration):

@@ -1,11 +1,16 @@
 """A running streaming call as an iterator of events."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
 
 import grpc
 
+from seqway.errors import CancelledError, SeqwayError
 from seqway.events import StreamEvent, StreamSummary, SummarizeEvent, SummaryDelta, TextDelta
+from seqway.patience import Patience
 from seqway.status import error_of
 
 if TYPE_CHECKING:
@@ -32,28 +37,53 @@ class Stream(Generic[Event]):
     """Iterates over the events of a call as they come; `text()` gives the text alone.
 
     `summary` is set when the stream has come to its end.  Leaving a `with` block, or `cancel()`,
-    ends the call at the server too.
+    ends the call at the server too.  A server that has no room for the call is asked again, until
+    the timeout; once something has come, never.
     """
 
-    def __init__(self, call: SyncCall[Response], event_of: Callable[[Response], Event]) -> None:
-        self._call: SyncCall[Any] = call
+    def __init__(
+        self,
+        open_call: Callable[[float | None], SyncCall[Response]],
+        event_of: Callable[[Response], Event],
+        patience: Patience,
+    ) -> None:
+        self._open: Callable[[float | None], SyncCall[Any]] = open_call
         self._event_of: Callable[[Any], Event] = event_of
+        self._patience: Patience | None = patience
+        self._cancelled = threading.Event()
+        self._call = open_call(patience.remaining())
         self.summary: StreamSummary | None = None
 
     def __iter__(self) -> Iterator[Event]:
         return self
 
     def __next__(self) -> Event:
-        try:
-            event = self._event_of(next(self._call))
-        except grpc.RpcError as failure:
-            raise error_of(failure) from None
-        except BaseException:
-            self._call.cancel()  # an interrupt, or an event that can't be read; no-op at the end
-            raise
+        while True:
+            try:
+                event = self._event_of(next(self._call))
+                break
+            except grpc.RpcError as failure:
+                error = error_of(failure)
+            except BaseException:
+                # An interrupt, or an event that can't be read; nothing happens at the end.
+                self._call.cancel()
+                raise
+            self._ask_again(error)
+        self._patience = None
         if isinstance(event, StreamSummary):
             self.summary = event
         return event
+
+    def _ask_again(self, error: SeqwayError) -> None:
+        """Opens the call again when the server has had time; raises the error else."""
+        patience = self._patience
+        if patience is None:
+            raise error
+        if self._cancelled.wait(patience.pause_after(error)):
+            raise _cancelled()
+        self._call = self._open(patience.remaining())
+        if self._cancelled.is_set():  # meanwhile, by another thread
+            self._call.cancel()
 
     def text(self) -> Iterator[str]:
         """The pieces of the answer, of a call that holds one text."""
@@ -61,6 +91,7 @@ class Stream(Generic[Event]):
 
     def cancel(self) -> None:
         """Ends the call; nothing happens when it has ended already."""
+        self._cancelled.set()
         self._call.cancel()
 
     def __enter__(self) -> Self:
@@ -74,27 +105,49 @@ class AsyncStream(Generic[Event]):
     """`Stream` for asyncio."""
 
     def __init__(
-        self, call: "UnaryStreamCall[bytes, Response]", event_of: Callable[[Response], Event]
+        self,
+        open_call: "Callable[[float | None], UnaryStreamCall[bytes, Response]]",
+        event_of: Callable[[Response], Event],
+        patience: Patience,
     ) -> None:
-        self._call: UnaryStreamCall[bytes, Any] = call
+        self._open: Callable[[float | None], UnaryStreamCall[bytes, Any]] = open_call
         self._event_of: Callable[[Any], Event] = event_of
-        self._responses = aiter(call)
+        self._patience: Patience | None = patience
+        self._cancelled = asyncio.Event()
+        self._call = self._open(patience.remaining())
+        self._responses = aiter(self._call)
         self.summary: StreamSummary | None = None
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
 
     async def __anext__(self) -> Event:
-        try:
-            event = self._event_of(await anext(self._responses))
-        except grpc.RpcError as failure:
-            raise error_of(failure) from None
-        except BaseException:
-            self._call.cancel()
-            raise
+        while True:
+            try:
+                event = self._event_of(await anext(self._responses))
+                break
+            except grpc.RpcError as failure:
+                error = error_of(failure)
+            except BaseException:
+                self._call.cancel()
+                raise
+            await self._ask_again(error)
+        self._patience = None
         if isinstance(event, StreamSummary):
             self.summary = event
         return event
+
+    async def _ask_again(self, error: SeqwayError) -> None:
+        """See `Stream._ask_again`."""
+        patience = self._patience
+        if patience is None:
+            raise error
+        pause = patience.pause_after(error)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._cancelled.wait(), pause)
+            raise _cancelled()
+        self._call = self._open(patience.remaining())
+        self._responses = aiter(self._call)
 
     async def text(self) -> AsyncIterator[str]:
         """The pieces of the answer, of a call that holds one text."""
@@ -104,6 +157,7 @@ class AsyncStream(Generic[Event]):
 
     def cancel(self) -> None:
         """Ends the call; nothing happens when it has ended already."""
+        self._cancelled.set()
         self._call.cancel()
 
     async def __aenter__(self) -> Self:
@@ -111,6 +165,10 @@ class AsyncStream(Generic[Event]):
 
     async def __aexit__(self, *_: object) -> None:
         self.cancel()
+
+
+def _cancelled() -> CancelledError:
+    return CancelledError("the call was cancelled", reason="CANCELLED")
 
 
 TranslationStream = Stream[StreamEvent]

@@ -5,6 +5,7 @@ import { pipeline } from "node:stream/promises";
 import type { CallOptions as GrpcCallOptions, MethodDefinition } from "@grpc/grpc-js";
 import type { Connection } from "./connection.js";
 import { InvalidRequestError } from "./errors.js";
+import { Patience } from "./patience.js";
 import { ResponseStream } from "./response-stream.js";
 import { cancelled, errorOf } from "./status.js";
 
@@ -24,24 +25,31 @@ export class Calls {
     this.#connection = connection;
   }
 
-  /** One request, one response. */
+  /** One request, one response; sent again while the server has no room for it, until its timeout. */
   async unary<Request, Response>(
     method: MethodDefinition<Request, Response>,
     request: Request,
     options: CallOptions,
   ): Promise<Response> {
     const data = serialize(method.requestSerialize, request);
-    return this.#promise<Response>(options.signal, (done) =>
-      this.#connection.grpc.makeUnaryRequest(
-        method.path,
-        same,
-        method.responseDeserialize,
-        data,
-        this.#connection.metadata(),
-        this.#grpcOptions(options),
-        done,
-      ),
-    );
+    const patience = this.#patience(options);
+    for (;;) {
+      try {
+        return await this.#promise<Response>(options.signal, (done) =>
+          this.#connection.grpc.makeUnaryRequest(
+            method.path,
+            same,
+            method.responseDeserialize,
+            data,
+            this.#connection.metadata(),
+            grpcOptions(patience.remaining()),
+            done,
+          ),
+        );
+      } catch (failure) {
+        await patience.pauseAfter(failure);
+      }
+    }
   }
 
   /** A stream, which has begun, of what the responses become. */
@@ -53,15 +61,16 @@ export class Calls {
   ): ResponseStream<Result> {
     const data = serialize(method.requestSerialize, request);
     throwIfAborted(options.signal);
-    const call = this.#connection.grpc.makeServerStreamRequest(
-      method.path,
-      same,
-      method.responseDeserialize,
-      data,
-      this.#connection.metadata(),
-      this.#grpcOptions(options),
-    );
-    return new ResponseStream(call, mapped(call, resultOf), options.signal);
+    const open = (timeout: number) =>
+      this.#connection.grpc.makeServerStreamRequest(
+        method.path,
+        same,
+        method.responseDeserialize,
+        data,
+        this.#connection.metadata(),
+        grpcOptions(timeout),
+      );
+    return new ResponseStream(open, resultOf, this.#patience(options), options.signal);
   }
 
   /** Many requests, one response.  What `requests` throws is thrown here. */
@@ -79,7 +88,7 @@ export class Calls {
           method.requestSerialize,
           method.responseDeserialize,
           this.#connection.metadata(),
-          this.#grpcOptions(options),
+          grpcOptions(options.timeout ?? this.#connection.timeout),
           done,
         );
         pipeline(source, call as unknown as Writable).catch(() => call.cancel());
@@ -116,23 +125,18 @@ export class Calls {
     });
   }
 
-  #grpcOptions({ timeout = this.#connection.timeout }: CallOptions): GrpcCallOptions {
-    return timeout === Number.POSITIVE_INFINITY ? {} : { deadline: Date.now() + timeout };
+  #patience({ timeout = this.#connection.timeout, signal }: CallOptions): Patience {
+    return new Patience(timeout, this.#connection.retryOverloaded, signal);
   }
+}
+
+function grpcOptions(timeout: number): GrpcCallOptions {
+  return timeout === Number.POSITIVE_INFINITY ? {} : { deadline: Date.now() + timeout };
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) {
     throw cancelled(signal);
-  }
-}
-
-async function* mapped<Response, Result>(
-  responses: AsyncIterable<Response>,
-  resultOf: (response: Response) => Result,
-): AsyncGenerator<Result, void, undefined> {
-  for await (const response of responses) {
-    yield resultOf(response);
   }
 }
 

@@ -26,18 +26,22 @@ export interface ClientOptions {
   readonly tenant?: string;
   /** Milliseconds for every call that sets none of its own, but for the streams of jobs: 60,000. */
   readonly timeout?: number;
+  /** Whether a call that the server has no room for waits and is sent again; true by default. */
+  readonly retryOverloaded?: boolean;
 }
 
 /** A channel to the server, and what is sent with each call over it. */
 export class Connection {
   readonly address: string;
   readonly timeout: number;
+  readonly retryOverloaded: boolean;
   readonly grpc: GrpcClient;
   readonly #metadata = new Metadata();
 
   constructor(options: ClientOptions) {
     this.address = resolveAddress(options.address);
     this.timeout = options.timeout ?? 60_000;
+    this.retryOverloaded = options.retryOverloaded ?? true;
     const tls = resolveTls(options.tls);
     const allowPlaintextKey = options.allowPlaintextKey ?? false;
     const apiKey = resolveApiKey(options.apiKey, this.address, { tls, allowPlaintextKey });

@@ -1,6 +1,6 @@
 /** A real gRPC server in this process with a fake of every service. */
 
-import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { Server, ServerCredentials, type ServerOptions } from "@grpc/grpc-js";
 import * as pb from "seqway/v1";
 import { Fake } from "./fake.js";
 import { FakeJobs, jobServer } from "./jobs.js";
@@ -19,8 +19,13 @@ export class FakeServer {
   readonly questions = new Fake();
   readonly models = new Fake();
   readonly jobs = new FakeJobs();
+  readonly #options: ServerOptions;
   #server = new Server();
   address = "";
+
+  constructor(options: ServerOptions = {}) {
+    this.#options = options;
+  }
 
   /** Listens; where it was stopped before, again, with all that it knows. */
   async start(address = "127.0.0.1:0", credentials = ServerCredentials.createInsecure()) {
@@ -38,7 +43,7 @@ export class FakeServer {
   }
 
   #made(): Server {
-    const server = new Server();
+    const server = new Server(this.#options);
     server.addService(pb.TranslationServiceService, translationServer(this.translation));
     server.addService(pb.SummarizationServiceService, summarizationServer(this.summarization));
     server.addService(pb.ClassificationServiceService, classificationServer(this.classification));

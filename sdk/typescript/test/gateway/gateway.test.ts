@@ -2,7 +2,9 @@
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
+import { credentials } from "@grpc/grpc-js";
 import { Client, InvalidRequestError, NotFoundError } from "seqway";
+import { ModelServiceClient } from "seqway/v1";
 import { printed } from "../documents.js";
 import { all } from "../unit/setup.js";
 
@@ -140,6 +142,37 @@ test("lines that are at fault are named", async () => {
     assert.deepEqual([error.reason, error.field], ["INVALID_INPUT", "line 2"]);
     return true;
   });
+});
+
+test("a thousand calls and two hundred streams at once are answered", async () => {
+  const many = <Answer>(count: number, call: () => Promise<Answer>) =>
+    Promise.all(Array.from({ length: count }, call));
+  const [answers, streams] = await Promise.all([
+    many(1000, () => client.translate("A game.", languages)),
+    many(200, () => all(client.streamTranslate("A game.", languages).text())),
+  ]);
+  const texts = new Set([
+    ...answers.map(({ text }) => text),
+    ...streams.map((one) => one.join("")),
+  ]);
+  assert.equal(texts.size, 1);
+});
+
+test("a thousand calls at once over gRPC alone are answered", async () => {
+  const plain = new ModelServiceClient(address, credentials.createInsecure());
+  const answers = await Promise.all(
+    Array.from(
+      { length: 1000 },
+      () =>
+        new Promise<number>((resolve, reject) => {
+          plain.listModels({ pageSize: 0, pageToken: "" }, (failure, answer) =>
+            failure ? reject(failure) : resolve(answer.models.length),
+          );
+        }),
+    ),
+  );
+  plain.close();
+  assert.ok(answers.every((count) => count > 0));
 });
 
 test("the example of README.md runs", async () => {

@@ -62,7 +62,7 @@ test("a bad request names reason and field", async (t) => {
 });
 
 test("an overload says when to ask again", async (t) => {
-  const { client, server } = await connected(t);
+  const { client, server } = await connected(t, { retryOverloaded: false });
   const details = [errorInfo("OVERLOADED"), retryInfo(500)];
   server.translation.failure = failure(status.RESOURCE_EXHAUSTED, "busy", details);
   const error = await thrown(client.translate("x", languages));

@@ -1,14 +1,16 @@
 /** A server and a client of it for the length of one test. */
 
 import type { TestContext } from "node:test";
+import type { ServerOptions } from "@grpc/grpc-js";
 import { Client, type ClientOptions } from "seqway";
 import { FakeServer } from "../fake/server.js";
 
 export async function connected(
   test: TestContext,
   options: ClientOptions = {},
+  ofServer: ServerOptions = {},
 ): Promise<{ server: FakeServer; client: Client }> {
-  const server = new FakeServer();
+  const server = new FakeServer(ofServer);
   await server.start();
   const client = new Client({ address: server.address, ...options });
   test.after(() => {

@@ -25,6 +25,7 @@ from engine.export.variant import Serving, write_graphs, write_manifest
 from engine.model.checkpoint import Checkpoint, CheckpointError
 from engine.model.tokenizer import load_tokenizer, save_tokenizer
 from engine.runtime.manifest import MANIFEST_FILE, Manifest, Task
+from engine.runtime.prompt import encode_sources, example_options
 from engine.runtime.vocabulary import load_tokenizer as load_runtime_tokenizer
 from engine.runtime.vocabulary import load_vocabulary
 from engine.training.corpus import Pair
@@ -232,8 +233,8 @@ def _ids(job: ExportJob, manifest: Manifest, files: Path) -> list[list[int]]:
     limit = manifest.max_source_tokens
     if manifest.kind == "encoder":
         return _encoder_ids(job, manifest, files)
-    encode = load_vocabulary(files, manifest).encode
-    sources = encode(job.calibration, *manifest.example_languages)
+    vocabulary = load_vocabulary(files, manifest)
+    sources = encode_sources(vocabulary, job.calibration, example_options(manifest))
     kept = [source for source in sources if len(source) <= limit]
     if not kept:
         raise CheckpointError(f"no calibration text has at most {limit} tokens, the model's limit.")

@@ -138,6 +138,8 @@ def _rules(rules: Any) -> list[Any]:
     """The file's own normalization, with the space that begins a text."""
     steps: list[Any] = []
     if rules.precompiled_charsmap:
+        # The library takes "\r\n" for one character, of which one space would be left.
+        steps.append(normalizers.Replace("\r\n", "\n\n"))
         steps.append(normalizers.Precompiled(rules.precompiled_charsmap))
     if rules.remove_extra_whitespaces:
         steps.append(normalizers.Replace(Regex("^ +|[ ▁]+$"), ""))

@@ -13,7 +13,7 @@ from transformers.models.auto.tokenization_auto import (
 
 from engine.model.errors import CheckpointError, in_one_line
 from engine.model.sentence_piece import SentencePieceFile
-from engine.model.tokenizer_tokens import StatedTokens, read_object
+from engine.model.tokenizer_tokens import StatedTokens, add_stated, read_object
 
 TOKENIZER_FILE = "tokenizer.json"
 
@@ -51,6 +51,7 @@ def converted(folder: Path, stated: StatedTokens) -> Tokenizer:
     model = next((folder / file for file in files if file.endswith(".model")), None)
     if model is not None and model.exists():
         backend = SentencePieceFile(model).converted(backend)
+    add_stated(backend, stated, folder)
     for index, token in stated.added.items():
         if (found := backend.token_to_id(token.content)) != index:
             raise CheckpointError(

@@ -56,7 +56,7 @@ class StatedTokens:
 
 
 def add_stated(backend: Tokenizer, stated: StatedTokens, where: Path) -> None:
-    """Adds the tokens that only the files beside `tokenizer.json` name, at the ids that they say.
+    """Adds the tokens that only other files than that of the vocabulary name, at their ids.
 
     Raises:
         CheckpointError: the tokenizer would give one another id.
@@ -69,8 +69,8 @@ def add_stated(backend: Tokenizer, stated: StatedTokens, where: Path) -> None:
         backend.add_tokens([token])
         if (found := backend.token_to_id(token.content)) != index:
             raise CheckpointError(
-                f"{where}: the token {token.content!r} has the id {index} in the files beside "
-                f"tokenizer.json and would get {found}: save the tokenizer with all its tokens."
+                f"{where}: the added token {token.content!r} has the id {index} and would get "
+                f"{found}: save the tokenizer with all its tokens as a tokenizer.json."
             )
 
 

@@ -140,9 +140,7 @@ def _fixed_language(checkpoint: Checkpoint) -> int:
     return int(forced if forced is not None else checkpoint.hf.get("decoder_start_token_id") or -1)
 
 
-def _multi_target(
-    checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, wish: Wish
-) -> SourcePlan:
+def _multi_target(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, wish: Wish) -> SourcePlan:
     """Marian with ">>fra<<" before a text."""
     _only_translates(checkpoint, wish)
     ids = tokenizer.codes

@@ -34,8 +34,7 @@ from engine.model.families import (
     t5,
     xlm_roberta_xl,
 )
-from engine.model.families.languages import fitting_pairs
-from engine.model.generation import GenerationDefaults, read_generation
+from engine.model.generation import GenerationDefaults, read_generation, task_names
 from engine.model.hub import locate
 from engine.model.tasks import Head, check_architecture
 from engine.model.transformer import Transformer
@@ -146,7 +145,7 @@ def load_checkpoint(
     hf = {**config.to_dict(), **raw}
     state, sha256 = read_weights(folder, allow_pickle)
     if head is None:
-        return _seq2seq(folder, family, hf, state, sha256, _task_names(hf, task, languages))
+        return _seq2seq(folder, family, hf, state, sha256, task_names(hf, task, languages))
     return _encoder(folder, family, hf, config, state, sha256, head)
 
 
@@ -234,28 +233,6 @@ def _filled(model: M, weights: dict[str, Tensor]) -> M:
         model.register_buffer("positions", table, persistent=False)
     model.load_state_dict(weights)
     return model
-
-
-def _task_names(
-    hf: dict[str, Any], task: Task | None, languages: tuple[str, str] | None
-) -> list[str]:
-    """The keys of `task_specific_params` that hold for the task, the most specific first."""
-    if task == "summarization":
-        return ["summarization"]
-    if task != "translation":
-        return []
-    specific = hf.get("task_specific_params") or {}
-    pairs = list(fitting_pairs(hf, languages or ("", "")))
-    # Each pair has a prefix of its own, which the template stands for.
-    settings = [{**specific[key], "prefix": None} for key in pairs]
-    if any(one != settings[0] for one in settings[1:]):
-        logger.warning(
-            "the checkpoint decodes its pairs of languages differently (%s): none of these "
-            "settings is taken; with --source and --target that pair's are",
-            ", ".join(pairs),
-        )
-        pairs = []
-    return [*pairs[:1], "translation"]
 
 
 class _Tracked(dict[str, Tensor]):

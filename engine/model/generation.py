@@ -9,8 +9,10 @@ from typing import Any
 from transformers import GenerationConfig
 
 from engine.model.errors import CheckpointError, in_one_line
+from engine.model.families.languages import fitting_pairs
 from engine.model.tokenizer_tokens import read_object
 from engine.runtime.decoding.options import MAX_BEAMS, InvalidOptionsError, parse_options
+from engine.runtime.manifest import Task
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +112,28 @@ def read_generation(folder: Path, hf: Mapping[str, Any], tasks: list[str]) -> Ge
         prefix=str(stated.get("prefix") or ""),
         tokens=tokens,
     )
+
+
+def task_names(
+    hf: Mapping[str, Any], task: Task | None, languages: tuple[str, str] | None
+) -> list[str]:
+    """The keys of `task_specific_params` that hold for the task, the most specific first."""
+    if task == "summarization":
+        return ["summarization"]
+    if task != "translation":
+        return []
+    specific = hf.get("task_specific_params") or {}
+    pairs = list(fitting_pairs(hf, languages or ("", "")))
+    # Each pair has a prefix of its own, which the template stands for.
+    settings = [{**specific[key], "prefix": None} for key in pairs]
+    if any(one != settings[0] for one in settings[1:]):
+        logger.warning(
+            "the checkpoint decodes its pairs of languages differently (%s): none of these "
+            "settings is taken; with --source and --target that pair's are",
+            ", ".join(pairs),
+        )
+        pairs = []
+    return [*pairs[:1], "translation"]
 
 
 class _Ids:

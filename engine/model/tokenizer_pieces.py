@@ -66,9 +66,7 @@ def read_pieces(folder: Path, name: str, stated: StatedTokens) -> NumberedPieces
     )
 
 
-def require_alike(
-    folder: Path, name: str, backend: Tokenizer, numbers: Mapping[str, int]
-) -> None:
+def require_alike(folder: Path, name: str, backend: Tokenizer, numbers: Mapping[str, int]) -> None:
     """Refuses a `tokenizer.json` that says otherwise than the SentencePiece files beside it.
 
     Raises:

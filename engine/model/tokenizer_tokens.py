@@ -1,4 +1,4 @@
-"""What the files beside a tokenizer say of single tokens: their ids, their roles, who may spell them.
+"""What a tokenizer's files say of single tokens: their ids, their roles, who may spell them.
 
 A text never becomes a token that has a role (end of sequence, padding, a language's code) or that
 the family brings along (T5's sentinels). What the checkpoint's author has added to it is there to

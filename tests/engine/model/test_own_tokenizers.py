@@ -1,7 +1,7 @@
 """Tokenizers that `transformers` 5 would build anew: what counts is the checkpoint's own file.
 
-Whatever class is declared, the ids are those that `tokenizers` or `sentencepiece` makes of the file,
-or the checkpoint is refused.
+Whatever class is declared, the ids are those that `tokenizers` or `sentencepiece` makes of the
+file, or the checkpoint is refused.
 """
 
 import json

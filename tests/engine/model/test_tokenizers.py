@@ -1,7 +1,7 @@
 """The runtime's vocabularies against the checkpoints' own files, id for id, text for text.
 
-What is right is computed by `sentencepiece` and `tokenizers` of the files themselves: the classes of
-`transformers` build some tokenizers anew, and both sides would be wrong alike.
+What is right is computed by `sentencepiece` and `tokenizers` of the files themselves: the classes
+of `transformers` build some tokenizers anew, and both sides would be wrong alike.
 """
 
 import json

@@ -35,7 +35,8 @@ def describe(
         "max_source_tokens": checkpoint.max_source_tokens,
     }
     if checkpoint.kind == "encoder":
-        check_encoder_tokenizer(tokenizer, files)
+        types = checkpoint.encoder.config.token_types
+        check_encoder_tokenizer(tokenizer, files, types, pairs=checkpoint.head == "spans")
         return _encoder(checkpoint, common)
     common["silent_ids"] = list(tokenizer.silent_ids)
     manifest = _seq2seq(checkpoint, plan_source(checkpoint, tokenizer, wish), common)

@@ -277,7 +277,8 @@ def guess_generation_task(folder: Path, hf: Mapping[str, Any]) -> Task | None:
         return "translation"
     if specific:
         return None
-    tokenizer = load_tokenizer(folder, hf.get("vocab_size", sys.maxsize))
+    size = hf.get("vocab_size")
+    tokenizer = load_tokenizer(folder, size if isinstance(size, int) else sys.maxsize)
     if tokenizer.codes or all(named_pair(folder, hf)):
         return "translation"
     return None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from engine.model.errors import CheckpointError, in_one_line
+from engine.model.errors import CheckpointError, library_errors
 from engine.model.sentence_piece import SentencePieceFile
 from engine.model.tokenizer import CheckpointTokenizer
 from engine.model.tokenizer_pieces import SOURCE_MODELS
@@ -29,18 +29,12 @@ def check_tokenizer(tokenizer: CheckpointTokenizer, manifest: Manifest, files: P
         CheckpointError: it makes other ids or another text than the checkpoint's tokenizer.
 
     """
-    plain = replace(manifest, template="")
-    try:
-        vocabulary = load_vocabulary(files, plain)
-    except (ValueError, LookupError) as error:
-        raise CheckpointError(
-            f"the tokenizer {tokenizer.name} has an incomplete vocabulary: {error}"
-        ) from error
-    # The library raises plain exceptions.
-    except Exception as error:
-        raise CheckpointError(
-            f"the tokenizer {tokenizer.name} is not supported: {in_one_line(error)}"
-        ) from error
+    with library_errors(f"the tokenizer {tokenizer.name} is not supported"):
+        plain = replace(manifest, template="")
+        _compare(tokenizer, load_vocabulary(files, plain), plain)
+
+
+def _compare(tokenizer: CheckpointTokenizer, vocabulary: Vocabulary, plain: Manifest) -> None:
     own = _Own(tokenizer)
     frame = _encode(vocabulary, plain, [""])[0]
     rows = _encode(vocabulary, plain, [*TEXTS, *own.spelled])
@@ -59,16 +53,31 @@ def check_tokenizer(tokenizer: CheckpointTokenizer, manifest: Manifest, files: P
         _require_text(tokenizer, text, _between(ids, frame)[0])
 
 
-def check_encoder_tokenizer(tokenizer: CheckpointTokenizer, files: Path) -> None:
-    """As `check_tokenizer`, for an encoder: with the special tokens, and pairs of texts.
+def check_encoder_tokenizer(
+    tokenizer: CheckpointTokenizer, files: Path, types: int, *, pairs: bool
+) -> None:
+    """As `check_tokenizer`, for an encoder that knows `types` of texts and may read `pairs`.
+
+    Special tokens are compared, too.
 
     Raises:
-        CheckpointError: see there, or the tokenizer is one that an encoder can't be run with.
+        CheckpointError: see there, or the tokenizer is one that this encoder can't be run with.
 
     """
     backend = tokenizer.backend
     if backend is None:
         raise CheckpointError(f"the tokenizer {tokenizer.name} is not supported for an encoder.")
+    with library_errors(f"the tokenizer {tokenizer.name} is not supported"):
+        largest = max(backend.encode(*((QUESTION, "a") if pairs else ("a",))).type_ids, default=0)
+        if 0 < types <= largest:
+            raise CheckpointError(
+                f"the tokenizer {tokenizer.name} gives tokens the type {largest}, and the model "
+                f"has {types} only (type_vocab_size)."
+            )
+        _compare_encoder(tokenizer, backend, files)
+
+
+def _compare_encoder(tokenizer: CheckpointTokenizer, backend: Tokenizer, files: Path) -> None:
     ours, own = load_runtime_tokenizer(files), _Own(tokenizer)
     for text in [*TEXTS, *own.spelled]:
         for pair in ((text,), (QUESTION, text)):

@@ -212,6 +212,8 @@ def _options(stated: Mapping[str, Any]) -> dict[str, Any]:
             tokens = max(length - 1, 0)
         if tokens:
             options[f"{kind}_new_tokens"] = tokens
+        elif kind == "max" and stated.get("max_length"):
+            logger.warning("the checkpoint's max_length=%s is left out", stated["max_length"])
     beams = options.get("num_beams")
     if isinstance(beams, int) and beams > MAX_BEAMS:
         logger.warning("the checkpoint asks for %d beams: %d", beams, MAX_BEAMS)

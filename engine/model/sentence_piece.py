@@ -14,7 +14,7 @@ import sentencepiece
 from tokenizers import Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 from transformers.utils import sentencepiece_model_pb2_new as sentencepiece_model_pb2
 
-from engine.model.errors import CheckpointError
+from engine.model.errors import CheckpointError, library_errors
 from engine.model.tokenizer_samples import TEXTS
 
 # The description of its files that sentencepiece 0.2.3 brings needs a newer protobuf than gRPC's
@@ -36,13 +36,10 @@ class SentencePieceFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
+        with library_errors(f"{path} is no SentencePiece model"):
             content = path.read_bytes()
             self.proto: Any = sentencepiece_model_pb2.ModelProto.FromString(content)  # type: ignore[attr-defined]
             self.processor = sentencepiece.SentencePieceProcessor(model_proto=content)
-        # Both libraries have errors of their own for a damaged file.
-        except Exception as error:
-            raise CheckpointError(f"{path} is no SentencePiece model: {error}") from error
 
     def converted(self, theirs: Tokenizer) -> Tokenizer:
         """The tokenizer that `transformers` has built of the file, with what it has lost.
@@ -94,16 +91,16 @@ class SentencePieceFile:
                 "tokenizer.json."
             )
         prepare = normalizers.Sequence(_steps(before))
-        bare = Tokenizer.from_str(backend.to_str())
-        bare.encode_special_tokens = True
+        backend.encode_special_tokens = True  # only while it is looked at
         for text in self._samples():
             expected = [ids[index] for index in self.processor.encode(prepare.normalize_str(text))]
-            made = bare.encode(text, add_special_tokens=False).ids
+            made = backend.encode(text, add_special_tokens=False).ids
             if made != expected:
                 raise CheckpointError(
                     f"{self.path}: {text[:60]!r} becomes {expected[:12]} by SentencePiece, and "
                     f"would become {made[:12]}: save the tokenizer as a tokenizer.json."
                 )
+        backend.encode_special_tokens = False
 
     def _samples(self) -> list[str]:
         symbols = [one.piece for one in self.proto.pieces if one.type == _USER_DEFINED]

@@ -19,7 +19,7 @@ from transformers.models.mbart50.tokenization_mbart50 import (
 )
 from transformers.models.nllb.tokenization_nllb import FAIRSEQ_LANGUAGE_CODES as NLLB_CODES
 
-from engine.model.errors import CheckpointError, in_one_line
+from engine.model.errors import CheckpointError, library_errors
 from engine.model.tokenizer_classes import (
     TOKENIZER_FILE,
     class_name,
@@ -94,8 +94,9 @@ def load_tokenizer(folder: Path, vocab_size: int) -> CheckpointTokenizer:
     has_json = (folder / TOKENIZER_FILE).exists()
     if name in SOURCE_MODELS and ((folder / SOURCE_MODELS[name]).exists() or not has_json):
         return _with_pieces(folder, name, stated, vocab_size)
-    backend = _from_json(folder, stated) if has_json else converted(folder, stated)
-    return _with_backend(folder, name, stated, backend, vocab_size)
+    with library_errors(f"{folder} has a tokenizer that can't be run"):
+        backend = _from_json(folder, name, stated) if has_json else converted(folder, stated)
+        return _with_backend(folder, name, stated, backend, vocab_size)
 
 
 def save_tokenizer(tokenizer: CheckpointTokenizer, folder: Path) -> None:
@@ -118,16 +119,12 @@ def stated_languages(folder: Path) -> tuple[str, str]:
     return content.get("source_lang") or "", content.get("target_lang") or ""
 
 
-def _from_json(folder: Path, stated: StatedTokens) -> Tokenizer:
-    try:
+def _from_json(folder: Path, name: str, stated: StatedTokens) -> Tokenizer:
+    with library_errors(f"{folder} has no tokenizer that can be loaded"):
         backend = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
-    # The library raises plain exceptions.
-    except Exception as error:
-        raise CheckpointError(
-            f"{folder} has no tokenizer that can be loaded: {in_one_line(error)}"
-        ) from error
     add_stated(backend, stated, folder)
-    if backend.post_processor is None:
+    # Where languages' codes stand around a text, the class says how.
+    if backend.post_processor is None and name not in (*CODED_CLASSES, *SOURCE_MODELS):
         theirs = of_transformers(folder)
         if theirs.is_fast:
             backend.post_processor = theirs.backend_tokenizer.post_processor
@@ -178,7 +175,7 @@ def _with_pieces(
     pieces = read_pieces(folder, name, stated)
     _require_known(folder, [*pieces.numbers.values(), *pieces.added.values()], vocab_size)
     if (folder / TOKENIZER_FILE).exists():
-        require_alike(folder, name, _from_json(folder, stated), pieces.numbers)
+        require_alike(folder, name, _from_json(folder, name, stated), pieces.numbers)
     return CheckpointTokenizer(
         folder=folder,
         name=name,

@@ -27,7 +27,7 @@ class Manifest:
     stand for language names), `source_format` says how language codes are put into it, see
     `engine.runtime.vocabulary`.
 
-    Decoding: `decoder_start_ids` (by target language) come before `decoder_start_id`;
+    Decoding: `decoder_start_ids` (by target language, or "") come before `decoder_start_id`;
     `forced_bos_ids` (by target language, or "") are the first tokens that are forced. `generation`
     holds defaults of the options in `engine.runtime.request`, and "forced_eos_id",
     "suppressed_ids", "begin_suppressed_ids" and "bad_words". `alignment_layers` are the decoder

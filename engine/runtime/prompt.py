@@ -16,10 +16,14 @@ from engine.runtime.vocabulary import Vocabulary
 
 
 def with_pair(options: Options, manifest: Manifest) -> Options:
-    """The options with what a bilingual model need not be told: its one pair."""
-    if len(manifest.language_pairs) != 1:
+    """The options with what a model of one pair, or of one language, need not be told."""
+    pairs = manifest.language_pairs
+    if (
+        len(pairs) != 1
+        and not len(manifest.source_languages) == len(manifest.target_languages) == 1
+    ):
         return options
-    source, target = manifest.language_pairs[0]
+    source, target = manifest.example_languages
     return replace(
         options,
         source_language=options.source_language or source,
@@ -47,7 +51,8 @@ def encode_sources(
 
 def start_id(manifest: Manifest, options: Options) -> int:
     """The token that the decoder starts with."""
-    return manifest.decoder_start_ids.get(options.target_language, manifest.decoder_start_id)
+    starts = manifest.decoder_start_ids
+    return starts.get(options.target_language, starts.get("", manifest.decoder_start_id))
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,7 @@ def test_an_encoder_reads_by_its_own_file(name: str, tmp_path: Path) -> None:
     built = build()
     folder = write(tmp_path / "c", family, declared, built)
     files = saved(folder)
-    check_encoder_tokenizer(load_tokenizer(folder, 1 << 20), files)
+    check_encoder_tokenizer(load_tokenizer(folder, 1 << 20), files, 2, pairs=True)
     ours = load_runtime_tokenizer(files)
     built.no_truncation()
     built.no_padding()
@@ -270,7 +270,7 @@ def test_an_encoder_with_a_sentence_piece_file(
 ) -> None:
     folder, model = spiece(tmp_path / "c", family, declared)
     files = saved(folder)
-    check_encoder_tokenizer(load_tokenizer(folder, 1 << 20), files)
+    check_encoder_tokenizer(load_tokenizer(folder, 1 << 20), files, 2, pairs=True)
     ours = load_runtime_tokenizer(files)
     for text in [*TEXTS, *read_sources(20)]:
         found = ours.encode(text, add_special_tokens=False).ids

@@ -10,8 +10,9 @@ from engine.runtime.cores import usable_cores
 from engine.runtime.encoder_engine import EncoderEngine
 from engine.runtime.encoder_request import EncoderOptions, Item, Logits
 from engine.runtime.engine import Engine
-from engine.runtime.manifest import Task, read_manifest
-from engine.runtime.prompt import encode_sources, example_options
+from engine.runtime.manifest import Manifest, Task, read_manifest
+from engine.runtime.prompt import example_options
+from engine.runtime.request import Options
 from engine.runtime.vocabulary import load_vocabulary
 
 
@@ -28,7 +29,7 @@ def answer_texts(files: Path, texts: Sequence[str]) -> tuple[list[str], Task]:
     engine = Engine(files)
     engine.start()
     try:
-        answers = run_texts(engine, texts, example_options(manifest))
+        answers = run_texts(engine, texts, options_for(manifest))
     finally:
         engine.stop()
     return [answer.text for answer in answers], manifest.task
@@ -73,9 +74,13 @@ def fits(files: Path, texts: Sequence[str]) -> list[bool]:
     manifest = read_manifest(files)
     if manifest.kind == "encoder":
         return [True] * len(texts)
-    vocabulary = load_vocabulary(files, manifest)
-    sources = encode_sources(vocabulary, texts, example_options(manifest))
+    sources = load_vocabulary(files, manifest).encode(texts, *manifest.example_languages)
     return [len(source) <= manifest.max_source_tokens for source in sources]
+
+
+def options_for(manifest: Manifest, **options: object) -> Options:
+    """Options that name the manifest's example languages, as a request does."""
+    return example_options(manifest, **options)
 
 
 def likeliest_labels(files: Path, texts: Sequence[str], in_flight: int = 64) -> list[str]:

@@ -214,12 +214,13 @@ def decode_greedily(
     real = np.arange(width)[None] < np.array([[len(source)] for source in batch])
     mask = np.where(real, np.float32(0), MASKED)[:, None, None]
     state: dict[str, Array] = encoder.run({"input_ids": ids, "mask": mask}, real)
-    start = greedy_start(manifest)
-    steps = min(2 * width + 16, start.decoding.max_new_tokens)
-    forced = start.forced(steps)
+    steps = min(2 * width + 16, manifest.max_target_tokens)
     shape = (rows, manifest.decoder_heads, padded(steps), manifest.head_width)
     for layer in range(manifest.decoder_layers):
         state |= {f"past_{part}_{layer}": np.zeros(shape, np.float32) for part in ("key", "value")}
+    start = greedy_start(manifest)
+    steps = min(steps, start.decoding.max_new_tokens)
+    forced = start.forced(steps)
     tokens = np.full(rows, start.start_id, np.int64)
     history = tokens[:, None]
     alive = np.ones(rows, bool)

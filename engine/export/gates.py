@@ -55,23 +55,34 @@ def check_variant(folder: Path, checkpoint: Checkpoint, texts: Sequence[str]) ->
     rows = _rows(folder, session, texts)
     if not rows:
         raise GateError(f"{manifest.name}: no calibration text is short enough for the model.")
-    trails = _decode(session, rows)
-    differences = []
-    for row, trail in zip(rows, trails, strict=True):
-        free = [place for place in range(trail.tokens.size) if place not in row.forced]
-        made = trail.log_probs[free]
-        if not np.isfinite(made).all():
-            raise NotFiniteError(f"{manifest.name}: the graph makes values that are not finite.")
-        differences.append(np.abs(made - _oracle(checkpoint, row, trail.tokens)[free]))
-    counted = np.concatenate(differences)
-    if not counted.size:
+    compared = _differences(session, checkpoint, rows)
+    if not compared.size:
         raise GateError(f"{manifest.name}: every token of the answers is forced.")
-    difference = float(counted.mean())
+    difference = float(compared.mean())
     if not difference <= TOLERANCE[manifest.precision]:
         raise DifferenceError(
             f"{manifest.name}: log-probabilities differ from the checkpoint's by {difference:.4f} "
             f"on average; at most {TOLERANCE[manifest.precision]} is allowed."
         )
+
+
+def _differences(session: OnnxSession, checkpoint: Checkpoint, rows: list[Row]) -> Array:
+    """How far the variant's log-probabilities are from the oracle's, of tokens not forced.
+
+    Raises:
+        NotFiniteError: one is not finite.
+
+    """
+    found = []
+    for row, trail in zip(rows, _decode(session, rows), strict=True):
+        free = [place for place in range(trail.tokens.size) if place not in row.forced]
+        made = trail.log_probs[free]
+        if not np.isfinite(made).all():
+            raise NotFiniteError(
+                f"{session.manifest.name}: the graph makes values that are not finite."
+            )
+        found.append(np.abs(made - _oracle(checkpoint, row, trail.tokens)[free]))
+    return np.concatenate(found)
 
 
 def _rows(folder: Path, session: OnnxSession, texts: Sequence[str]) -> list[Row]:

@@ -9,14 +9,14 @@ import torch
 from rich.table import Table
 from transformers import AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
 
-from engine.export.answers import likeliest_labels
+from engine.export.answers import likeliest_labels, options_for
 from engine.export.quality import FIGURES, Quality, measure
 from engine.export.recipes import RECIPE_FILE, read_recipes
 from engine.export.speed import Speed, measure_speed
 from engine.runtime.batch import Answer, run_texts
 from engine.runtime.engine import Engine
 from engine.runtime.manifest import Manifest, read_manifest
-from engine.runtime.prompt import encode_sources, example_options, greedy_start
+from engine.runtime.prompt import greedy_start
 from engine.runtime.tensorrt.plan import PlanManifest, plan_folders, read_plan
 from engine.runtime.vocabulary import load_tokenizer, load_vocabulary
 from engine.training.corpus import Pair
@@ -99,7 +99,7 @@ def _run(
     engine = Engine(folder)
     engine.start()
     try:
-        options = example_options(manifest, token_ids=True, num_beams=1, stop_repetition=False)
+        options = options_for(manifest, token_ids=True, num_beams=1, stop_repetition=False)
         answers: list[Answer] = run_texts(engine, texts, options, in_flight)
     finally:
         engine.stop()
@@ -119,8 +119,7 @@ def transformers_answers(
     manifest = read_manifest(folder)
     if manifest.kind == "encoder":
         return _labels(checkpoint, texts, folder, manifest)
-    options = example_options(manifest)
-    sources = encode_sources(load_vocabulary(folder, manifest), texts, options)
+    sources = load_vocabulary(folder, manifest).encode(texts, *manifest.example_languages)
     model = AutoModelForSeq2SeqLM.from_pretrained(checkpoint, dtype=torch.float32).eval()
     start = greedy_start(manifest)
     settings: dict[str, Any] = {

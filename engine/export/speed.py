@@ -10,12 +10,12 @@ from statistics import quantiles
 
 import psutil
 
+from engine.export.answers import options_for
 from engine.runtime.batch import run_texts
 from engine.runtime.encoder_engine import EncoderEngine
 from engine.runtime.encoder_request import EncoderOptions, Item
 from engine.runtime.engine import Engine
 from engine.runtime.manifest import read_manifest
-from engine.runtime.prompt import example_options
 
 TOGETHER = 64
 """Texts in flight when throughput is measured."""
@@ -61,7 +61,7 @@ def _measure(files: Path, texts: list[str]) -> Speed:
     else:
         engine = Engine(files)
         engine.start()
-        options = example_options(manifest, num_beams=1)
+        options = options_for(manifest, num_beams=1)
         speed = _timed(lambda some: run_texts(engine, some, options, TOGETHER), texts)
         after = _resident()
         engine.stop()

@@ -4,6 +4,7 @@ The checkpoint's is asked through its own library, `tokenizers` or `sentencepiec
 the classes of `transformers`, which may build another one of the same files.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,7 +137,7 @@ class _Own:
         return text
 
 
-def _encode(vocabulary: Vocabulary, manifest: Manifest, texts: list[str]) -> list[list[int]]:
+def _encode(vocabulary: Vocabulary, manifest: Manifest, texts: Sequence[str]) -> list[list[int]]:
     return vocabulary.encode(texts, *manifest.example_languages)
 
 

@@ -90,8 +90,8 @@ def read_generation(folder: Path, hf: Mapping[str, Any], tasks: list[str]) -> Ge
     """
     stated = _stated(folder)
     specific: Mapping[str, Any] = hf.get("task_specific_params") or {}
-    own = next((specific[task] for task in tasks if task in specific), {})
-    stated = {name: value for name, value in (stated | own).items() if value is not None}
+    own: Mapping[str, Any] = next((specific[task] for task in tasks if task in specific), {})
+    stated = {name: value for name, value in ({**stated, **own}).items() if value is not None}
     tokens = {name: stated[name] for name in _TOKENS if name in stated}
     ids = _Ids(stated, hf["vocab_size"])
     ends = stated.get("eos_token_id", hf.get("eos_token_id"))

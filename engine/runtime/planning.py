@@ -15,7 +15,7 @@ from engine.runtime.decoding.sampling import Sampler
 from engine.runtime.decoding.settings import Decoding, resolve
 from engine.runtime.detokenizer import Detokenizer
 from engine.runtime.manifest import Manifest
-from engine.runtime.prompt import encode_sources, start_id, with_pair
+from engine.runtime.prompt import start_id, with_pair
 from engine.runtime.request import Request
 from engine.runtime.row import Row
 from engine.runtime.vocabulary import UnknownLanguageError, Vocabulary
@@ -50,7 +50,9 @@ class Planner:
         seed = secrets.randbelow(MAX_SEED + 1) if options.seed is None else options.seed
         seeds = _each("seed", seed, count)
         try:
-            sources = encode_sources(self.vocabulary, request.texts, options)
+            sources = self.vocabulary.encode(
+                request.texts, options.source_language, options.target_language
+            )
             forced = [
                 self.vocabulary.encode_prefix(prefix, options.target_language) if prefix else []
                 for prefix in prefixes

@@ -1,9 +1,8 @@
-"""How a text is put to a model: the pair of languages, the source's ids, how the answer starts.
+"""How a text is put to a model: the pair of languages, how the answer starts.
 
 Served requests go this way, and so does whatever measures or calibrates a variant.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +11,6 @@ from engine.runtime.decoding.options import Options
 from engine.runtime.decoding.processors import Processors, forced_tokens
 from engine.runtime.decoding.settings import Decoding, resolve
 from engine.runtime.manifest import Manifest
-from engine.runtime.vocabulary import Vocabulary
 
 
 def with_pair(options: Options, manifest: Manifest) -> Options:
@@ -35,18 +33,6 @@ def example_options(manifest: Manifest, **options: Any) -> Options:
     """Options as a request has them that names the manifest's example languages."""
     source, target = manifest.example_languages
     return Options(stream=False, **options, source_language=source, target_language=target)
-
-
-def encode_sources(
-    vocabulary: Vocabulary, texts: Sequence[str], options: Options
-) -> list[list[int]]:
-    """The ids of each text as the encoder takes them.
-
-    Raises:
-        UnknownLanguageError: the model does not serve the languages of the options.
-
-    """
-    return vocabulary.encode(texts, options.source_language, options.target_language)
 
 
 def start_id(manifest: Manifest, options: Options) -> int:

@@ -22,6 +22,7 @@ from engine.model.tokenizer_samples import TEXTS
 from engine.runtime.batch import run_texts
 from engine.runtime.engine import Engine, Settings
 from engine.runtime.manifest import Manifest
+from engine.runtime.prompt import greedy_start
 from engine.runtime.request import Options
 from engine.runtime.session import OnnxSession
 from engine.runtime.vocabulary import load_tokenizer, load_vocabulary
@@ -185,6 +186,22 @@ def _id_of(folder: Path, token: str) -> int:
     found = Tokenizer.from_file(str(folder / "tokenizer.json")).token_to_id(token)
     assert isinstance(found, int)
     return found
+
+
+def test_a_summarizer_starts_with_its_language(
+    tmp_path: Path, repository: Path, made: Made
+) -> None:
+    """Whether a request names the language, as the gateway's do, or not."""
+    options = ("--task", "summarization", "--source", "fr")
+    manifest = imported(made("mbart"), repository, *options)
+    files, code = repository / "m_fp32" / "1", _id_of(made("mbart"), "fr_XX")
+    assert manifest.decoder_start_ids == {"": code}
+    texts = [text for text in read_sources(100) if len(text) < 60][:4]
+    oracle = transformers_answers(made("mbart"), texts, files)
+    assert report_variant(files, oracle, [Pair(text, "") for text in texts]).equal == len(texts)
+    named = _answers(files, texts, source_language="fr", target_language="fr")
+    assert named == _answers(files, texts) == answer_texts(files, texts)[0]
+    assert greedy_start(manifest).start_id == code
 
 
 @pytest.mark.parametrize(

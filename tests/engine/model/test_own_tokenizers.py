@@ -201,6 +201,36 @@ def test_a_class_that_transformers_builds_anew_differs(tmp_path: Path) -> None:
     assert AutoTokenizer.from_pretrained(folder)(text).input_ids != built.encode(text).ids
 
 
+def test_types_that_the_model_has_not_are_refused(tmp_path: Path) -> None:
+    built = word_pieces()
+    built.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    folder = write(tmp_path / "c", "roberta", "BertTokenizer", built)
+    tokenizer, files = load_tokenizer(folder, 1 << 20), saved(folder)
+    check_encoder_tokenizer(tokenizer, files, 1, pairs=False)
+    check_encoder_tokenizer(tokenizer, files, 0, pairs=True)
+    with pytest.raises(CheckpointError, match="tokens the type 1, and the model has 1 only"):
+        check_encoder_tokenizer(tokenizer, files, 1, pairs=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"model": {"type": "Unigram", "unk_id": None, "vocab": [["b", -1.0]]}}, "can't be run"),
+        ({"model": {"type": "Novel", "vocab": {}}}, "no tokenizer that can be loaded"),
+        ({"normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"}}, "loaded"),
+        ({"pre_tokenizer": {"type": "Unheard"}}, "no tokenizer that can be loaded"),
+    ],
+)
+def test_a_file_that_can_not_be_run_is_told(
+    tmp_path: Path, change: dict[str, Any], reason: str
+) -> None:
+    folder = write(tmp_path / "c", "bart", "BartTokenizer", byte_level())
+    content = json.loads((folder / "tokenizer.json").read_text()) | change
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=reason):
+        load_tokenizer(folder, 1 << 20)
+
+
 # ---- SentencePiece files
 
 

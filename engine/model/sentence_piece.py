@@ -65,6 +65,8 @@ class SentencePieceFile:
                 for one in content["added_tokens"]
                 if one["special"] or one["content"] not in symbols
             ]
+        for one in content["added_tokens"]:
+            one["normalized"] = False  # such classes look for them before SentencePiece does
         backend = Tokenizer.from_str(json.dumps(content, ensure_ascii=False))
         backend.normalizer = normalizers.Sequence([*_steps(before), *_rules(rules)])
         backend.pre_tokenizer = pre_tokenizers.Metaspace(

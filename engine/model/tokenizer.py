@@ -140,9 +140,8 @@ def _with_backend(
     if name == "M2M100Tokenizer" and not CODED_CLASSES["NllbTokenizer"].isdisjoint(numbers):
         name = "NllbTokenizer"  # the family's other one, which some checkpoints do not name
     # What has a role is no text, also where the file does not mark it.
-    marked = {token.content for token in _added(backend).values()}
-    roles = {one for one in numbers if one in stated.roles or _is_code(name, one)}
-    backend.add_special_tokens(sorted(roles - marked))
+    no_text = {one for one in numbers if stated.is_no_text(one) or _is_code(name, one)}
+    backend = _with_special(backend, no_text)
     special = {index: one.content for index, one in _added(backend).items() if one.special}
     around = set(backend.encode("", "").tokens)
     spelled = {
@@ -167,6 +166,18 @@ def _with_backend(
         codes=_known_codes(folder, codes, vocab_size),
         silent_ids=tuple(sorted(spelled)),
     )
+
+
+def _with_special(backend: Tokenizer, tokens: set[str]) -> Tokenizer:
+    """The tokenizer that has all of these tokens of its vocabulary marked as special."""
+    added = _added(backend).values()
+    if any(one.content in tokens and not one.special for one in added):
+        content = json.loads(backend.to_str())
+        for one in content["added_tokens"]:
+            one["special"] = one["special"] or one["content"] in tokens
+        backend = Tokenizer.from_str(json.dumps(content, ensure_ascii=False))
+    backend.add_special_tokens(sorted(tokens - {one.content for one in added}))
+    return backend
 
 
 def _with_pieces(

@@ -49,9 +49,10 @@ def converted(folder: Path, stated: StatedTokens) -> Tokenizer:
     backend: Tokenizer = theirs.backend_tokenizer
     files = type(theirs).vocab_files_names.values()
     model = next((folder / file for file in files if file.endswith(".model")), None)
-    if model is not None and model.exists():
+    pieces = model is not None and model.exists()
+    if model is not None and pieces:
         backend = SentencePieceFile(model).converted(backend)
-    add_stated(backend, stated, folder)
+    add_stated(backend, stated, folder, normalized=None if not pieces else False)
     for index, token in stated.added.items():
         if (found := backend.token_to_id(token.content)) != index:
             raise CheckpointError(

@@ -19,7 +19,7 @@ LANGUAGE_CODE = re.compile(r"[a-z]{2,3}_([A-Z]{2}|[A-Z][a-z]{3})|__[a-z]{2,3}__|
 """Of NLLB and mBART, of M2M100, and of Marian."""
 
 _FAMILYS_OWN = re.compile(
-    r"<extra_id_\d+>|<mask_\d+>|<unk_\d+>|madeupword\d+|\[?unused\d+\]?|.*NOTUSED|<null_\d+>|<eo[pd]>"
+    r"<extra_id_\d+>|<mask_\d+>|<unk_\d+>|madeupword\d+|\[?unused\d+\]?|.*NOTUSED|<eo[pd]>"
 )
 _ROLES = {
     *("<s>", "</s>", "<unk>", "<pad>", "<mask>", "<cls>", "<sep>", "<bos>", "<eos>"),
@@ -38,7 +38,13 @@ class StatedTokens:
             for key, value in named.items()
             if key.endswith("_token") and (text := _content(value))
         }
-        self.added = _stated_ids(self.config, read_object(folder / "added_tokens.json"))
+        added = _stated_ids(self.config, read_object(folder / "added_tokens.json"))
+        # Classes number the family's own as they like: no text becomes one of these.
+        self.added = {
+            index: token
+            for index, token in added.items()
+            if not _FAMILYS_OWN.fullmatch(token.content)
+        }
 
     def role(self, name: str, default: str) -> str:
         """The token of a role, such as "eos_token"."""
@@ -49,14 +55,21 @@ class StatedTokens:
         """Tokens that have a role here, whatever other checkpoints call theirs."""
         return {*self._roles.values(), *_ROLES}
 
+    def is_no_text(self, token: str) -> bool:
+        """Whether a token has a role, or is one of the family's own."""
+        return token in self.roles or _FAMILYS_OWN.fullmatch(token) is not None
+
     def may_be_spelled(self, token: str) -> bool:
         """Whether a special token is one that the author means to be written into texts."""
-        own = _FAMILYS_OWN.fullmatch(token) or LANGUAGE_CODE.fullmatch(token)
-        return not own and token not in self.roles
+        return not self.is_no_text(token) and not LANGUAGE_CODE.fullmatch(token)
 
 
-def add_stated(backend: Tokenizer, stated: StatedTokens, where: Path) -> None:
+def add_stated(
+    backend: Tokenizer, stated: StatedTokens, where: Path, *, normalized: bool | None = None
+) -> None:
     """Adds the tokens that only other files than that of the vocabulary name, at their ids.
+
+    They are sought in normalized texts where they say so, or as `normalized` does.
 
     Raises:
         CheckpointError: the tokenizer would give one another id.
@@ -66,6 +79,8 @@ def add_stated(backend: Tokenizer, stated: StatedTokens, where: Path) -> None:
     for index, token in sorted(stated.added.items()):
         if token.content in numbers:
             continue
+        if normalized is not None:
+            token.normalized = normalized
         backend.add_tokens([token])
         if (found := backend.token_to_id(token.content)) != index:
             raise CheckpointError(

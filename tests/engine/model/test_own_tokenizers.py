@@ -389,6 +389,52 @@ def test_added_tokens_beside_a_tokenizer_json(tmp_path: Path) -> None:
         load_tokenizer(folder, 1 << 20)
 
 
+OLDER: dict[str, dict[str, Any]] = {
+    "t5": {
+        "added_tokens_decoder": {
+            "0": {"content": "<pad>", "special": True},
+            "1": {"content": "</s>", "special": True},
+            **{str(499 - i): {"content": f"<extra_id_{i}>", "special": True} for i in range(100)},
+            "500": {"content": "<ent>", "special": False},
+        }
+    },
+    "pegasus": {
+        "mask_token": "<mask_2>",
+        "mask_token_sent": "<mask_1>",
+        "added_tokens_decoder": {
+            "2": {"content": "<mask_1>", "special": True},
+            "3": {"content": "<mask_2>", "special": True},
+            "500": {"content": "<ent>", "special": False},
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("form", ["decoder", "file"])
+@pytest.mark.parametrize("name", list(OLDER))
+def test_added_tokens_beside_a_sentence_piece_file(name: str, form: str, tmp_path: Path) -> None:
+    """As `transformers` 4 wrote its slow tokenizers: the pieces, and all other tokens with ids."""
+    folder, size = tmp_path / "c", {"t5": 400 + 100, "pegasus": 402 + 101}[name]
+    pieces = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
+    path = tokenizer_files.train_sentence_piece(folder, "spiece.model", **pieces)
+    stated = json.loads(json.dumps(OLDER[name]))
+    decoder = stated.pop("added_tokens_decoder")
+    decoder[str(size)] = decoder.pop("500")
+    if form == "decoder":
+        stated["added_tokens_decoder"] = decoder
+    else:
+        added = {token["content"]: int(index) for index, token in decoder.items()}
+        (folder / "added_tokens.json").write_text(json.dumps(added))
+    declared = "T5Tokenizer" if name == "t5" else "PegasusTokenizer"
+    tokenizer_files.write_config(folder, name, tokenizer_class=declared, **stated)
+    ours = served(folder, size + 1, source="en", target="fr")
+    model = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    shift = 0 if name == "t5" else 103
+    (ids,) = ours.encode(["The small <ent> editor"])
+    bare = [[index + shift for index in model.encode(part)] for part in ("The small", "editor")]
+    assert ids == [*bare[0], size, *bare[1], 1]
+
+
 @pytest.mark.parametrize("extra", [0, 10])
 def test_t5s_extra_ids(extra: int, tmp_path: Path) -> None:
     folder = tmp_path / "c"

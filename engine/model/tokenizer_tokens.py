@@ -18,9 +18,7 @@ from engine.model.errors import CheckpointError
 LANGUAGE_CODE = re.compile(r"[a-z]{2,3}_([A-Z]{2}|[A-Z][a-z]{3})|__[a-z]{2,3}__|>>\S+<<")
 """Of NLLB and mBART, of M2M100, and of Marian."""
 
-_FAMILYS_OWN = re.compile(
-    r"<extra_id_\d+>|<mask_\d+>|<unk_\d+>|madeupword\d+|\[?unused\d+\]?|.*NOTUSED|<eo[pd]>"
-)
+_FAMILYS_OWN = re.compile(r"<extra_id_\d+>|<mask_\d+>|<unk_\d+>|madeupword\d+|.*NOTUSED|<eo[pd]>")
 _ROLES = {
     *("<s>", "</s>", "<unk>", "<pad>", "<mask>", "<cls>", "<sep>", "<bos>", "<eos>"),
     *("[CLS]", "[SEP]", "[PAD]", "[UNK]", "[MASK]", "[BOS]", "[EOS]"),

@@ -11,6 +11,7 @@ from engine.runtime.encoder_engine import EncoderEngine
 from engine.runtime.encoder_request import EncoderOptions, Item, Logits
 from engine.runtime.engine import Engine
 from engine.runtime.manifest import Manifest, Task, read_manifest
+from engine.runtime.prompt import example_options
 from engine.runtime.request import Options
 from engine.runtime.vocabulary import load_vocabulary
 
@@ -78,11 +79,8 @@ def fits(files: Path, texts: Sequence[str]) -> list[bool]:
 
 
 def options_for(manifest: Manifest, **options: object) -> Options:
-    """Options that name languages where the model needs to be told."""
-    source, target = manifest.example_languages
-    if not manifest.language_pairs and manifest.source_languages:
-        options |= {"source_language": source, "target_language": target}
-    return Options(stream=False, **options)  # type: ignore[arg-type]
+    """Options that name the manifest's example languages, as a request does."""
+    return example_options(manifest, **options)
 
 
 def likeliest_labels(files: Path, texts: Sequence[str], in_flight: int = 64) -> list[str]:

@@ -1,6 +1,7 @@
 """What the float graphs' values are on real text: samples for INT8's ranges, maxima for 16 bits.
 
-The decoder is observed over whole greedy decodings, so that every position is represented.
+The decoder is observed over whole greedy decodings, so that every position is represented. They are
+those of served requests: with the languages' codes, forced tokens, and what tokens may follow.
 """
 
 import tempfile
@@ -18,6 +19,7 @@ from engine.export.graph import Array, save_model, without_constants
 from engine.export.typed import value_types
 from engine.runtime.graphs import open_graph
 from engine.runtime.manifest import Manifest
+from engine.runtime.prompt import GreedyStart, greedy_start
 from engine.runtime.slots import MASKED, padded
 
 SAMPLED_VALUES = 200_000
@@ -201,12 +203,6 @@ def observe(
     return watchers[0].observation(), watchers[1].observation()
 
 
-def start_id(manifest: Manifest) -> int:
-    """The token that calibration and gates start the decoder with."""
-    _, target = manifest.example_languages
-    return manifest.decoder_start_ids.get(target, manifest.decoder_start_id)
-
-
 def decode_greedily(
     encoder: Runner, step: Runner, manifest: Manifest, batch: list[list[int]]
 ) -> None:
@@ -222,7 +218,11 @@ def decode_greedily(
     shape = (rows, manifest.decoder_heads, padded(steps), manifest.head_width)
     for layer in range(manifest.decoder_layers):
         state |= {f"past_{part}_{layer}": np.zeros(shape, np.float32) for part in ("key", "value")}
-    tokens = np.full(rows, start_id(manifest), np.int64)
+    start = greedy_start(manifest)
+    steps = min(steps, start.decoding.max_new_tokens)
+    forced = start.forced(steps)
+    tokens = np.full(rows, start.start_id, np.int64)
+    history = tokens[:, None]
     alive = np.ones(rows, bool)
     for position in range(steps):
         visible = np.arange(shape[2]) <= position
@@ -231,10 +231,23 @@ def decode_greedily(
         )
         state |= {"ids": tokens, "positions": np.full(rows, position), "cross_mask": mask}
         done = step.run({name: np.ascontiguousarray(value) for name, value in state.items()}, alive)
-        tokens = done["next_ids"]
+        tokens = _next_tokens(done, start, history, forced.get(position))
+        history = np.concatenate([history, tokens[:, None]], axis=1)
         alive = alive & (tokens != manifest.eos_id)
         if not alive.any():
             return
         for name, value in done.items():
             if name.startswith("present_"):
                 state[name.replace("present_", "past_")] = value
+
+
+def _next_tokens(
+    done: dict[str, Array], start: GreedyStart, history: Array, forced: int | None
+) -> Array:
+    """What a served request would go on with after a step."""
+    if forced is not None:
+        return np.full_like(done["next_ids"], forced)
+    if start.choice is None:
+        return done["next_ids"]
+    rows = zip(done["logits"], history, strict=True)
+    return np.array([start.choice.choose(logits, past) for logits, past in rows], np.int64)

@@ -5,23 +5,21 @@ from pathlib import Path
 from typing import Any
 
 from engine.export.source import SourcePlan, Wish, plan_source
+from engine.export.tokenizer_check import check_encoder_tokenizer, check_tokenizer
 from engine.export.variant import tokenizer_sha256
-from engine.model.checkpoint import Checkpoint, CheckpointError
-from engine.runtime.detokenizer import Detokenizer
+from engine.model.checkpoint import Checkpoint
+from engine.model.tokenizer import CheckpointTokenizer
 from engine.runtime.manifest import Manifest
-from engine.runtime.vocabulary import load_vocabulary
-
-_SAMPLE = ("Hello, world!", "It's a small, fast text editor (GPL).", "Où est l'été ? 東京 😀")
 
 
 def describe(
-    checkpoint: Checkpoint, wish: Wish, name: str, tokenizer: Any, files: Path
+    checkpoint: Checkpoint, wish: Wish, name: str, tokenizer: CheckpointTokenizer, files: Path
 ) -> Manifest:
     """The manifest, with precision "fp32"; the tokenizer's files are in `files`.
 
     Raises:
-        CheckpointError: the checkpoint can't do what is wished for, or its tokenizer's text can't
-            be made as `transformers` makes it.
+        CheckpointError: the checkpoint can't do what is wished for, or the runtime's tokenizer
+            makes other ids or another text than the checkpoint's own.
 
     """
     common: dict[str, Any] = {
@@ -37,9 +35,12 @@ def describe(
         "max_source_tokens": checkpoint.max_source_tokens,
     }
     if checkpoint.kind == "encoder":
+        types = checkpoint.encoder.config.token_types
+        check_encoder_tokenizer(tokenizer, files, types, pairs=checkpoint.head == "spans")
         return _encoder(checkpoint, common)
+    common["silent_ids"] = list(tokenizer.silent_ids)
     manifest = _seq2seq(checkpoint, plan_source(checkpoint, tokenizer, wish), common)
-    _check_text(manifest, tokenizer, files)
+    check_tokenizer(tokenizer, manifest, files)
     return manifest
 
 
@@ -69,22 +70,3 @@ def _seq2seq(checkpoint: Checkpoint, plan: SourcePlan, common: dict[str, Any]) -
         pad_id=config.pad_id,
         generation=checkpoint.generation.options,
     )
-
-
-def _check_text(manifest: Manifest, tokenizer: Any, files: Path) -> None:
-    """Compares text to ids to text with `transformers`, so that no tokenizer is served wrongly."""
-    try:
-        vocabulary = load_vocabulary(files, manifest)
-    except (ValueError, LookupError) as error:
-        raise CheckpointError(
-            f"the tokenizer {type(tokenizer).__name__} has an incomplete vocabulary: {error}"
-        ) from error
-    for text in _SAMPLE:
-        ids = tokenizer(text, add_special_tokens=False).input_ids
-        ours = Detokenizer(vocabulary.token_bytes).push(ids, end=True)
-        theirs = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        if ours.strip() != theirs.strip():
-            raise CheckpointError(
-                f"the tokenizer {type(tokenizer).__name__} is not supported: it makes {theirs!r} "
-                f"where we would make {ours!r}."
-            )

@@ -24,6 +24,7 @@ from engine.export.text_language import require_language
 from engine.export.variant import Serving, write_graphs, write_manifest
 from engine.model.checkpoint import Checkpoint, CheckpointError
 from engine.model.tokenizer import load_tokenizer, save_tokenizer
+from engine.runtime.encoder_windows import WindowCutter
 from engine.runtime.manifest import MANIFEST_FILE, Manifest, Task
 from engine.runtime.vocabulary import load_tokenizer as load_runtime_tokenizer
 from engine.runtime.vocabulary import load_vocabulary
@@ -244,10 +245,10 @@ CALIBRATION_QUESTION = "What is this about?"
 
 
 def _encoder_ids(job: ExportJob, manifest: Manifest, files: Path) -> list[list[int]]:
-    """The calibration texts as ids, the start of each that fits the model."""
-    tokenizer = load_runtime_tokenizer(files)
+    """The calibration texts as ids: of each the first window that a request has read."""
+    cutter = WindowCutter(load_runtime_tokenizer(files), manifest.max_source_tokens)
     if manifest.head == "spans":
-        encoded = [tokenizer.encode(CALIBRATION_QUESTION, text) for text in job.calibration]
+        cut = [cutter.cut_context(CALIBRATION_QUESTION, text, None, 0) for text in job.calibration]
     else:
-        encoded = [tokenizer.encode(text) for text in job.calibration]
-    return [list(encoding.ids[: manifest.max_source_tokens]) for encoding in encoded]
+        cut = [cutter.cut(text) for text in job.calibration]
+    return [list(one.windows[0].ids) for one in cut]

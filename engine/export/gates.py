@@ -1,7 +1,8 @@
 """What the graphs of an encoder-decoder have to pass: finite, and as the checkpoint says.
 
-The oracle is the PyTorch model, teacher-forced with the tokens that the variant chose: at each
-position the variant's log-probability is compared with the oracle's.
+Texts are decoded as served requests are. The oracle is the PyTorch model, teacher-forced with the
+tokens that the variant chose: at each position that is not forced the variant's log-probability is
+compared with the oracle's.
 """
 
 from collections.abc import Sequence
@@ -10,12 +11,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.export.calibration import start_id
 from engine.export.graph import Array
 from engine.model.checkpoint import Checkpoint
-from engine.runtime.manifest import Manifest, read_manifest
+from engine.runtime.decoding.trail import Trail
+from engine.runtime.manifest import read_manifest
+from engine.runtime.planning import Planner
+from engine.runtime.prompt import example_options
+from engine.runtime.request import Request
+from engine.runtime.row import Row
+from engine.runtime.running import RunningRows
 from engine.runtime.session import OnnxSession
-from engine.runtime.slots import Slots, padded
 from engine.runtime.vocabulary import load_vocabulary
 
 TEXTS = 8
@@ -46,17 +51,14 @@ def check_variant(folder: Path, checkpoint: Checkpoint, texts: Sequence[str]) ->
 
     """
     manifest = read_manifest(folder)
-    encoded = load_vocabulary(folder, manifest).encode(texts, *manifest.example_languages)
-    sources = [ids for ids in encoded if len(ids) <= manifest.max_source_tokens][:TEXTS]
-    if not sources:
+    session = OnnxSession(folder, manifest, threads=0)
+    rows = _rows(folder, session, texts)
+    if not rows:
         raise GateError(f"{manifest.name}: no calibration text is short enough for the model.")
-    tokens, log_probs = _decode(folder, manifest, sources)
-    ended = np.cumsum(tokens == manifest.eos_id, axis=1) - (tokens == manifest.eos_id)
-    counted = ended == 0
-    if not np.isfinite(log_probs[counted]).all():
-        raise NotFiniteError(f"{manifest.name}: the graph makes values that are not finite.")
-    oracle = _oracle(checkpoint, start_id(manifest), sources, tokens)
-    difference = float(np.abs(log_probs - oracle)[counted].mean())
+    compared = _differences(session, checkpoint, rows)
+    if not compared.size:
+        raise GateError(f"{manifest.name}: every token of the answers is forced.")
+    difference = float(compared.mean())
     if not difference <= TOLERANCE[manifest.precision]:
         raise DifferenceError(
             f"{manifest.name}: log-probabilities differ from the checkpoint's by {difference:.4f} "
@@ -64,35 +66,58 @@ def check_variant(folder: Path, checkpoint: Checkpoint, texts: Sequence[str]) ->
         )
 
 
-def _decode(folder: Path, manifest: Manifest, sources: list[list[int]]) -> tuple[Array, Array]:
-    """Greedy tokens and their log-probabilities, `[B, STEPS]`; meaningless after a row's end."""
-    session = OnnxSession(folder, manifest, threads=0)
-    slots = Slots(manifest, len(sources))
-    lengths = [len(source) for source in sources]
-    steps = min(STEPS, manifest.max_target_tokens)
-    slots.admit(session.encode(sources, padded(max(lengths))), lengths, [steps] * len(sources))
-    for slot in range(len(sources)):
-        slots.start(slot, start_id(manifest), {})
-    log_probs = []
-    for _ in range(steps):
-        session.step(slots)
-        log_probs.append(slots.log_probs.copy())
-        slots.advance()
-    return slots.tokens[:, :steps].copy(), np.stack(log_probs, axis=1)
+def _differences(session: OnnxSession, checkpoint: Checkpoint, rows: list[Row]) -> Array:
+    """How far the variant's log-probabilities are from the oracle's, of tokens not forced.
+
+    Raises:
+        NotFiniteError: one is not finite.
+
+    """
+    found = []
+    for row, trail in zip(rows, _decode(session, rows), strict=True):
+        free = [place for place in range(trail.tokens.size) if place not in row.forced]
+        made = trail.log_probs[free]
+        if not np.isfinite(made).all():
+            raise NotFiniteError(
+                f"{session.manifest.name}: the graph makes values that are not finite."
+            )
+        found.append(np.abs(made - _oracle(checkpoint, row, trail.tokens)[free]))
+    return np.concatenate(found)
+
+
+def _rows(folder: Path, session: OnnxSession, texts: Sequence[str]) -> list[Row]:
+    """The first texts that the model takes, planned as requests are that leave beams out."""
+    manifest = session.manifest
+    options = example_options(
+        manifest, num_beams=1, sample=False, max_new_tokens=STEPS, stop_repetition=False
+    )
+    vocabulary = load_vocabulary(folder, manifest)
+    planner = Planner(manifest, vocabulary, session.outputs, max_slots=TEXTS)
+    request = Request("gate", texts, options, lambda _events, _last: None)
+    fitting = [
+        row for row in planner.plan(request, 0.0) if len(row.source) <= manifest.max_source_tokens
+    ]
+    return fitting[:TEXTS]
+
+
+def _decode(session: OnnxSession, rows: list[Row]) -> list[Trail]:
+    """What is made for each row, and the log-probabilities of its tokens."""
+    running = RunningRows(session, len(rows))
+    running.start(rows)
+    trails: dict[int, Trail] = {}
+    while running.rows:
+        for row, reason in running.step():
+            trails[row.index] = running.answers(row, reason)[0].trail
+            running.free(row)
+    return [trails[row.index] for row in rows]
 
 
 @torch.no_grad()
-def _oracle(
-    checkpoint: Checkpoint, start_id: int, sources: list[list[int]], tokens: Array
-) -> Array:
-    """Log-probabilities `[B, STEPS]` that the checkpoint gives to `tokens`."""
-    config = checkpoint.config
-    width = max(map(len, sources))
-    ids = torch.tensor([s + [config.pad_id] * (width - len(s)) for s in sources])
-    mask = torch.arange(width)[None] < torch.tensor([[len(s)] for s in sources])
-    chosen = torch.from_numpy(tokens)
-    start = torch.full((len(sources), 1), start_id)
-    logits = checkpoint.transformer(ids, mask, torch.cat([start, chosen[:, :-1]], dim=1))
+def _oracle(checkpoint: Checkpoint, row: Row, tokens: Array) -> Array:
+    """Log-probabilities `[T]` that the checkpoint gives to `tokens`."""
+    ids = torch.tensor([row.source])
+    targets = torch.tensor([[row.start_id, *tokens[:-1].tolist()]])
+    logits = checkpoint.transformer(ids, torch.ones_like(ids, dtype=torch.bool), targets)[0]
     logits[..., list(checkpoint.suppressed_ids)] = -torch.inf
-    picked = torch.log_softmax(logits, dim=-1).gather(2, chosen[..., None]).squeeze(2)
-    return picked.numpy()
+    picked = torch.log_softmax(logits, dim=-1).gather(1, torch.from_numpy(tokens)[:, None])
+    return picked.squeeze(1).numpy()

@@ -17,7 +17,7 @@ from engine.export.exporter import (
 )
 from engine.export.recipes import Precision
 from engine.export.repository import refuse_standing, stands
-from engine.export.source import guess_generation_task
+from engine.export.source import guess_generation_task, named_pair
 from engine.export.tensorrt.plans import PlanWish, builder_for
 from engine.export.texts import read_pairs, read_texts
 from engine.export.variant import Serving
@@ -144,8 +144,7 @@ def _load(request: ImportRequest, stage: Stage) -> tuple[Checkpoint, Task]:
     # A download shows its own progress, by bytes.
     folder = locate(request.checkpoint, request.revision, request.allow_pickle)
     task = request.task or _generation_task(folder)
-    pair = language_tag(request.source), language_tag(request.target)
-    languages = (pair[0], pair[1]) if pair[0] and pair[1] else None
+    languages = _languages(request, folder)
     with stage("reading the weights"):
         checkpoint = load_checkpoint(
             folder, task, allow_pickle=request.allow_pickle, languages=languages
@@ -157,6 +156,15 @@ def _load(request: ImportRequest, stage: Stage) -> tuple[Checkpoint, Task]:
             "summarization or question-answering."
         )
     return checkpoint, found
+
+
+def _languages(request: ImportRequest, folder: Path) -> tuple[str, str]:
+    """The pair that is asked for, or that the checkpoint names; "" is any."""
+    if request.source or request.target:
+        asked = (request.source, request.target)
+        return tuple(language_tag(code) or "" if code else "" for code in asked)  # type: ignore[return-value]
+    named = named_pair(folder, read_config(folder))
+    return named if all(named) else ("", "")
 
 
 def _generation_task(folder: Path) -> Task | None:

@@ -16,6 +16,7 @@ from engine.export.speed import Speed, measure_speed
 from engine.runtime.batch import Answer, run_texts
 from engine.runtime.engine import Engine
 from engine.runtime.manifest import Manifest, read_manifest
+from engine.runtime.prompt import greedy_start
 from engine.runtime.tensorrt.plan import PlanManifest, plan_folders, read_plan
 from engine.runtime.vocabulary import load_tokenizer, load_vocabulary
 from engine.training.corpus import Pair
@@ -118,20 +119,19 @@ def transformers_answers(
     manifest = read_manifest(folder)
     if manifest.kind == "encoder":
         return _labels(checkpoint, texts, folder, manifest)
-    source, target = manifest.example_languages
-    sources = load_vocabulary(folder, manifest).encode(texts, source, target)
+    sources = load_vocabulary(folder, manifest).encode(texts, *manifest.example_languages)
     model = AutoModelForSeq2SeqLM.from_pretrained(checkpoint, dtype=torch.float32).eval()
-    settings: dict[str, Any] = {"num_beams": 1, "do_sample": False}
-    settings["max_new_tokens"] = manifest.generation.get(
-        "max_new_tokens", manifest.max_target_tokens
-    )
-    if target in manifest.forced_bos_ids:
-        settings["forced_bos_token_id"] = manifest.forced_bos_ids[target]
-    if target in manifest.decoder_start_ids:
-        settings["decoder_start_token_id"] = manifest.decoder_start_ids[target]
+    start = greedy_start(manifest)
+    settings: dict[str, Any] = {
+        "num_beams": 1,
+        "do_sample": False,
+        "max_new_tokens": start.decoding.max_new_tokens,
+        "forced_bos_token_id": start.decoding.forced_bos_id,
+        "decoder_start_token_id": start.start_id,
+    }
     answers: list[Output | None] = []
-    for start in range(0, len(sources), ORACLE_BATCH):
-        ids, mask = _padded(sources[start : start + ORACLE_BATCH], manifest.pad_id)
+    for first in range(0, len(sources), ORACLE_BATCH):
+        ids, mask = _padded(sources[first : first + ORACLE_BATCH], manifest.pad_id)
         made = model.generate(input_ids=ids, attention_mask=mask, **settings)
         answers += [_until_end(row[1:], manifest.eos_id) for row in made.tolist()]
     return answers

@@ -10,18 +10,21 @@ from typing import Any
 from engine.model.checkpoint import Checkpoint, CheckpointError
 from engine.model.families.languages import (
     bcp47,
+    fitting_pairs,
     language_name,
     language_tag,
     single_language,
 )
-from engine.model.tokenizer import load_tokenizer, stated_languages
+from engine.model.tokenizer import (
+    CODED_CLASSES,
+    CheckpointTokenizer,
+    load_tokenizer,
+    stated_languages,
+)
 from engine.runtime.manifest import Task
 
-_CODED_CLASSES = ("NllbTokenizer", "MBartTokenizer", "MBart50Tokenizer")
-_CODE = re.compile(r"[a-z]{2,3}_([A-Z]{2}|[A-Z][a-z]{3})")
 _OPUS = re.compile(r"opus-mt-(?:tc-[a-z]+-)?([A-Za-z_]+)-([A-Za-z_]+)")
 _PLACE = re.compile(r"\{\w+\}")
-_T5_TASK = re.compile(r"translation_([a-z]+)_to_([a-z]+)")
 
 T5_TEMPLATE = "translate {source} to {target}: {text}"
 
@@ -53,7 +56,7 @@ class SourcePlan:
     decoder_start_ids: dict[str, int] = field(default_factory=dict)
 
 
-def plan_source(checkpoint: Checkpoint, tokenizer: Any, wish: Wish) -> SourcePlan:
+def plan_source(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, wish: Wish) -> SourcePlan:
     """The plan for an encoder-decoder.
 
     Raises:
@@ -61,51 +64,35 @@ def plan_source(checkpoint: Checkpoint, tokenizer: Any, wish: Wish) -> SourcePla
 
     """
     _check_template(wish)
-    ids = language_ids(tokenizer)
-    name = type(tokenizer).__name__
-    if name in _CODED_CLASSES and not ids:
+    ids, name = tokenizer.codes, tokenizer.name
+    if name in (*CODED_CLASSES, "M2M100Tokenizer") and not ids:
         raise CheckpointError(f"{checkpoint.folder}: its {name} has no language codes.")
-    marian = name == "MarianTokenizer"
-    if ids and marian:
-        plan = _multi_target(checkpoint, tokenizer, wish, ids)
-    elif ids:
-        plan = _coded(checkpoint, tokenizer, wish, ids)
-    else:
-        plan = _plain(checkpoint, tokenizer, wish)
-    return plan
+    if ids and name == "MarianTokenizer":
+        return _multi_target(checkpoint, tokenizer, wish)
+    if ids:
+        return _coded(checkpoint, tokenizer, wish)
+    return _plain(checkpoint, tokenizer, wish)
 
 
-def language_ids(tokenizer: Any) -> dict[str, int]:
-    """The checkpoint's own language codes with their token ids; empty if it has none."""
-    name = type(tokenizer).__name__
-    if name == "M2M100Tokenizer":
-        return dict(tokenizer.lang_code_to_id)
-    if name == "MarianTokenizer":
-        return {code: tokenizer.encoder[code] for code in tokenizer.supported_language_codes}
-    if name in _CODED_CLASSES:
-        added = tokenizer.added_tokens_decoder.items()
-        return {str(token): index for index, token in added if _CODE.fullmatch(str(token))}
-    return {}
-
-
-def _coded(checkpoint: Checkpoint, tokenizer: Any, wish: Wish, ids: dict[str, int]) -> SourcePlan:
+def _coded(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, wish: Wish) -> SourcePlan:
     """M2M100, NLLB, mBART: a code in every source, and one that starts the answer."""
+    ids = tokenizer.codes
     tags = bcp47(ids)
     by_id = {ids[code]: tag for tag, code in tags.items()}
     fixed = by_id.get(_fixed_language(checkpoint), "")
     source = _tag_of(wish.source, tags)
     target = _tag_of(wish.target, tags) or fixed
     if wish.task != "translation":
-        return _one_language(checkpoint, tokenizer, wish, tags, ids)
+        return _one_language(checkpoint, tokenizer, wish, tags)
     sources = [source] if source else list(tags)
     targets = [target] if target else list(tags)
     starts = {tag: ids[tags[tag]] for tag in targets}
-    by_start = type(tokenizer).__name__ == "MBartTokenizer"
+    by_start = tokenizer.name == "MBartTokenizer"
     used = {tag: tags[tag] for tag in tags if tag in sources or tag in targets}
     return SourcePlan(
         **_languages(sources, targets),
         language_codes=used,
-        source_format=_frame(tokenizer, tags, ids)
+        source_format=_frame(tokenizer)
         | {"language_ids": {tag: ids[code] for tag, code in used.items()}},
         template=wish.template,
         forced_bos_ids={} if by_start else starts,
@@ -114,7 +101,7 @@ def _coded(checkpoint: Checkpoint, tokenizer: Any, wish: Wish, ids: dict[str, in
 
 
 def _one_language(
-    checkpoint: Checkpoint, tokenizer: Any, wish: Wish, tags: dict[str, str], ids: dict[str, int]
+    checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, wish: Wish, tags: dict[str, str]
 ) -> SourcePlan:
     """A multilingual checkpoint for another task: texts of one language, and answers in it."""
     source = _tag_of(wish.source, tags)
@@ -123,11 +110,11 @@ def _one_language(
             f"{checkpoint.folder} puts a language's code into every text: give --source."
         )
     target = _tag_of(wish.target, tags) or source
-    frame = _frame(tokenizer, tags, ids)
+    frame, ids = _frame(tokenizer), tokenizer.codes
     code = ids[tags[source]]
     fixed = {side: [code if part == "source" else part for part in frame[side]] for side in frame}
     start = {"": ids[tags[target]]}
-    by_start = type(tokenizer).__name__ == "MBartTokenizer"
+    by_start = tokenizer.name == "MBartTokenizer"
     return SourcePlan(
         source_languages=[source],
         target_languages=[target],
@@ -139,16 +126,12 @@ def _one_language(
     )
 
 
-def _frame(tokenizer: Any, tags: dict[str, str], ids: dict[str, int]) -> dict[str, Any]:
-    code = next(iter(tags.values()))
-    tokenizer.src_lang = code
-    return {
-        side: ["source" if token == ids[code] else int(token) for token in tokens]
-        for side, tokens in (
-            ("prefix", tokenizer.prefix_tokens),
-            ("suffix", tokenizer.suffix_tokens),
-        )
-    }
+def _frame(tokenizer: CheckpointTokenizer) -> dict[str, list[int | str]]:
+    """Where the class puts the source's code: before the text, or after its end."""
+    legacy = tokenizer.stated.config.get("legacy_behaviour") is True
+    if tokenizer.name == "MBartTokenizer" or (tokenizer.name == "NllbTokenizer" and legacy):
+        return {"prefix": [], "suffix": [tokenizer.eos_id, "source"]}
+    return {"prefix": ["source"], "suffix": [tokenizer.eos_id]}
 
 
 def _fixed_language(checkpoint: Checkpoint) -> int:
@@ -157,11 +140,10 @@ def _fixed_language(checkpoint: Checkpoint) -> int:
     return int(forced if forced is not None else checkpoint.hf.get("decoder_start_token_id") or -1)
 
 
-def _multi_target(
-    checkpoint: Checkpoint, tokenizer: Any, wish: Wish, ids: dict[str, int]
-) -> SourcePlan:
+def _multi_target(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, wish: Wish) -> SourcePlan:
     """Marian with ">>fra<<" before a text."""
     _only_translates(checkpoint, wish)
+    ids = tokenizer.codes
     tags = bcp47(ids)
     source = _any_tag(wish.source) or named_pair(checkpoint.folder, checkpoint.hf)[0]
     if not source:
@@ -175,19 +157,17 @@ def _multi_target(
         language_codes={tag: tags[tag] for tag in targets},
         source_format={
             "prefix": ["target"],
-            "suffix": [tokenizer.eos_token_id],
+            "suffix": [tokenizer.eos_id],
             "language_ids": {tag: ids[tags[tag]] for tag in targets},
         },
         template=wish.template,
     )
 
 
-def _plain(checkpoint: Checkpoint, tokenizer: Any, wish: Wish) -> SourcePlan:
+def _plain(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, wish: Wish) -> SourcePlan:
     """No language codes: one pair, or several that the template names."""
-    framed = list(tokenizer("a").input_ids)
-    bare = list(tokenizer("a", add_special_tokens=False).input_ids)
-    at = next(n for n in range(len(framed)) if framed[n : n + len(bare)] == bare)
-    frame = {"prefix": framed[:at], "suffix": framed[at + len(bare) :]}
+    before, after = tokenizer.frame()
+    frame = {"prefix": before, "suffix": after}
     forced = checkpoint.generation.forced_bos_id
     shared: dict[str, Any] = {
         "source_format": frame,
@@ -213,32 +193,28 @@ def _plain(checkpoint: Checkpoint, tokenizer: Any, wish: Wish) -> SourcePlan:
 
 
 def _pairs(checkpoint: Checkpoint, wish: Wish) -> list[tuple[str, str]]:
-    stated = [
-        (match[1], match[2])
-        for key in checkpoint.hf.get("task_specific_params") or {}
-        if (match := _T5_TASK.fullmatch(key))
-    ]
     if wish.source and wish.target:
         return [(wish.source, wish.target)]
     if not wish.source and not wish.target:
         named = named_pair(checkpoint.folder, checkpoint.hf)
         if all(named):
             return [named]
-    fitting = [
-        pair for pair in stated if wish.source in ("", pair[0]) and wish.target in ("", pair[1])
-    ]
+    fitting = fitting_pairs(checkpoint.hf, (wish.source, wish.target))
     if not fitting:
         raise CheckpointError(
             f"{checkpoint.folder} does not tell its languages: give --source and --target."
         )
-    return fitting
+    return list(fitting.values())
 
 
 def _translation_template(
     checkpoint: Checkpoint, wish: Wish, pairs: list[tuple[str, str]]
 ) -> tuple[str, dict[str, str]]:
     """T5 is told the languages by their English names; the other families know them."""
-    template = wish.template or (T5_TEMPLATE if checkpoint.family == "t5" else "")
+    # The prefix that a checkpoint states is that of one pair.
+    prefix = checkpoint.generation.prefix if len(pairs) == 1 else ""
+    usual = T5_TEMPLATE if checkpoint.family == "t5" else ""
+    template = wish.template or (f"{prefix}{{text}}" if prefix else usual)
     names: dict[str, str] = {}
     if not {"{source}", "{target}"} & set(_PLACE.findall(template)):
         return template, names
@@ -297,10 +273,13 @@ def guess_generation_task(folder: Path, hf: Mapping[str, Any]) -> Task | None:
     specific = {key.partition("_")[0] for key in hf.get("task_specific_params") or {}}
     if specific == {"summarization"}:
         return "summarization"
+    if specific == {"translation"}:
+        return "translation"
     if specific:
         return None
-    tokenizer = load_tokenizer(folder, hf.get("vocab_size", sys.maxsize))
-    if language_ids(tokenizer) or all(named_pair(folder, hf)):
+    size = hf.get("vocab_size")
+    tokenizer = load_tokenizer(folder, size if isinstance(size, int) else sys.maxsize)
+    if tokenizer.codes or all(named_pair(folder, hf)):
         return "translation"
     return None
 

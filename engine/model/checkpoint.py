@@ -34,7 +34,7 @@ from engine.model.families import (
     t5,
     xlm_roberta_xl,
 )
-from engine.model.generation import GenerationDefaults, read_generation
+from engine.model.generation import GenerationDefaults, read_generation, task_names
 from engine.model.hub import locate
 from engine.model.tasks import Head, check_architecture
 from engine.model.transformer import Transformer
@@ -120,8 +120,8 @@ def load_checkpoint(
 ) -> Checkpoint:
     """Loads a folder that `transformers` wrote, or downloads a hub id first.
 
-    `task` None takes what the checkpoint was made for; `languages` choose between the decoding
-    defaults of a checkpoint that has some for each pair.
+    `task` None takes what the checkpoint was made for; `languages`, of which "" is any, choose
+    between the decoding defaults of a checkpoint that has some for each pair.
 
     Raises:
         CheckpointError: it is missing, incomplete, damaged, of a family that is not supported, not
@@ -145,7 +145,7 @@ def load_checkpoint(
     hf = {**config.to_dict(), **raw}
     state, sha256 = read_weights(folder, allow_pickle)
     if head is None:
-        return _seq2seq(folder, family, hf, state, sha256, _task_names(task, languages))
+        return _seq2seq(folder, family, hf, state, sha256, task_names(hf, task, languages))
     return _encoder(folder, family, hf, config, state, sha256, head)
 
 
@@ -233,16 +233,6 @@ def _filled(model: M, weights: dict[str, Tensor]) -> M:
         model.register_buffer("positions", table, persistent=False)
     model.load_state_dict(weights)
     return model
-
-
-def _task_names(task: Task | None, languages: tuple[str, str] | None) -> list[str]:
-    """The keys of `task_specific_params` that hold for the task, the most specific first."""
-    if task == "summarization":
-        return ["summarization"]
-    if task == "translation":
-        pair = [f"translation_{languages[0]}_to_{languages[1]}"] if languages else []
-        return [*pair, "translation"]
-    return []
 
 
 class _Tracked(dict[str, Tensor]):

@@ -9,7 +9,10 @@ from typing import Any
 from transformers import GenerationConfig
 
 from engine.model.errors import CheckpointError, in_one_line
+from engine.model.families.languages import fitting_pairs
+from engine.model.tokenizer_tokens import read_object
 from engine.runtime.decoding.options import MAX_BEAMS, InvalidOptionsError, parse_options
+from engine.runtime.manifest import Task
 
 logger = logging.getLogger(__name__)
 
@@ -26,28 +29,36 @@ _SAME_NAME = (
 _RENAMED = {
     "do_sample": "sample",
 }
+_LENGTHS = ("max_new_tokens", "max_length", "min_new_tokens", "min_length")
 _TOKENS = ("eos_token_id", "decoder_start_token_id")
 """Tokens that `generate` takes from `generation_config.json`, whatever `config.json` says."""
 
-_NOT_SUPPORTED = (
-    "min_p",
-    "top_h",
-    "typical_p",
-    "epsilon_cutoff",
-    "eta_cutoff",
-    "encoder_repetition_penalty",
-    "encoder_no_repeat_ngram_size",
-    "exponential_decay_length_penalty",
-    "sequence_bias",
-    "guidance_scale",
-    "stop_strings",
-    "renormalize_logits",
-    "penalty_alpha",
-    "num_beam_groups",
-)
-"""Settings that change answers and that the engine does not have, where they are not neutral."""
+_NOT_SUPPORTED: dict[str, tuple[Any, ...]] = {
+    "min_p": (0,),
+    "top_h": (),
+    "typical_p": (1,),
+    "epsilon_cutoff": (0,),
+    "eta_cutoff": (0,),
+    "encoder_repetition_penalty": (1,),
+    "encoder_no_repeat_ngram_size": (0,),
+    "exponential_decay_length_penalty": ([],),
+    "sequence_bias": ([], {}),
+    "guidance_scale": (1,),
+    "stop_strings": ([], ""),
+    "penalty_alpha": (0,),
+    "num_beam_groups": (1,),
+    "diversity_penalty": (0,),
+    "constraints": ([],),
+    "force_words_ids": ([],),
+    "forced_decoder_ids": ([],),
+    "watermarking_config": ({},),
+    "dola_layers": (),
+    "max_time": (),
+    "token_healing": (False,),
+}
+"""Settings that change answers and that the engine does not have, each with its neutral values."""
 
-_NEUTRAL: tuple[Any, ...] = (None, False, 0, 1, 1.0, [], {})
+_RENORMALIZE = "renormalize_logits"
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,8 @@ def read_generation(folder: Path, hf: Mapping[str, Any], tasks: list[str]) -> Ge
     """The defaults of `generation_config.json`, or, without it, of `config.json`, which is `hf`.
 
     The `task_specific_params` of the first of `tasks` that has some come over them, as in
-    `transformers`' pipelines; their `prefix` is what T5 needs before a text.
+    `transformers`' pipelines; their `prefix` is what T5 needs before a text. What changes answers
+    and is not supported is named in a warning.
 
     Raises:
         CheckpointError: a file can't be read.
@@ -77,12 +89,10 @@ def read_generation(folder: Path, hf: Mapping[str, Any], tasks: list[str]) -> Ge
 
     """
     stated = _stated(folder)
-    tokens = {name: stated[name] for name in _TOKENS if name in stated}
     specific: Mapping[str, Any] = hf.get("task_specific_params") or {}
-    for task in tasks:
-        if task in specific:
-            stated |= specific[task]
-            break
+    own: Mapping[str, Any] = next((specific[task] for task in tasks if task in specific), {})
+    stated = {name: value for name, value in ({**stated, **own}).items() if value is not None}
+    tokens = {name: stated[name] for name in _TOKENS if name in stated}
     ids = _Ids(stated, hf["vocab_size"])
     ends = stated.get("eos_token_id", hf.get("eos_token_id"))
     ends = ends if isinstance(ends, list) else [ends]
@@ -102,6 +112,28 @@ def read_generation(folder: Path, hf: Mapping[str, Any], tasks: list[str]) -> Ge
         prefix=str(stated.get("prefix") or ""),
         tokens=tokens,
     )
+
+
+def task_names(
+    hf: Mapping[str, Any], task: Task | None, languages: tuple[str, str] | None
+) -> list[str]:
+    """The keys of `task_specific_params` that hold for the task, the most specific first."""
+    if task == "summarization":
+        return ["summarization"]
+    if task != "translation":
+        return []
+    specific = hf.get("task_specific_params") or {}
+    pairs = list(fitting_pairs(hf, languages or ("", "")))
+    # Each pair has a prefix of its own, which the template stands for.
+    settings = [{**specific[key], "prefix": None} for key in pairs]
+    if any(one != settings[0] for one in settings[1:]):
+        logger.warning(
+            "the checkpoint decodes its pairs of languages differently (%s): none of these "
+            "settings is taken; with --source and --target that pair's are",
+            ", ".join(pairs),
+        )
+        pairs = []
+    return [*pairs[:1], "translation"]
 
 
 class _Ids:
@@ -148,7 +180,26 @@ def _stated(folder: Path) -> dict[str, Any]:
     # Each field that is of a wrong type fails in its own way.
     except Exception as error:
         raise CheckpointError(f"{folder / name} can't be read: {in_one_line(error)}") from error
-    return {key: value for key, value in generation.to_dict().items() if value is not None}
+    stated = {key: value for key, value in generation.to_dict().items() if value is not None}
+    if not old:
+        _warn_of_shadowed(folder, stated)
+    return stated
+
+
+def _warn_of_shadowed(folder: Path, stated: Mapping[str, Any]) -> None:
+    """Names what `config.json` sets in vain: `generate` reads `generation_config.json` alone."""
+    usual = GenerationConfig._get_default_generation_params()
+    names = (*_SAME_NAME, *_RENAMED, *_NOT_SUPPORTED, _RENORMALIZE, *_LENGTHS, "bad_words_ids")
+    config = read_object(folder / "config.json")
+    for name in names:
+        value = config.get(name)
+        neutral = (usual.get(name), None, *_NOT_SUPPORTED.get(name, (False,)))
+        if name not in stated and value not in neutral:
+            logger.warning(
+                "%s=%s of config.json does not hold: generation_config.json, which `generate` "
+                "reads alone, does not state it",
+                *(name, value),
+            )
 
 
 def _options(stated: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,14 +212,27 @@ def _options(stated: Mapping[str, Any]) -> dict[str, Any]:
             tokens = max(length - 1, 0)
         if tokens:
             options[f"{kind}_new_tokens"] = tokens
+        elif kind == "max" and stated.get("max_length"):
+            logger.warning("the checkpoint's max_length=%s is left out", stated["max_length"])
     beams = options.get("num_beams")
     if isinstance(beams, int) and beams > MAX_BEAMS:
         logger.warning("the checkpoint asks for %d beams: %d", beams, MAX_BEAMS)
         options["num_beams"] = MAX_BEAMS
-    for name in _NOT_SUPPORTED:
-        if stated.get(name) not in _NEUTRAL:
+    for name, neutral in _NOT_SUPPORTED.items():
+        if stated.get(name) not in (None, *neutral):
             logger.warning("the checkpoint's %s=%s is not supported: left out", name, stated[name])
-    return {name: value for name, value in options.items() if _is_possible(name, value)}
+    return {name: value for name, value in options.items() if _is_possible(name, value)} | (
+        _renormalizing(stated.get(_RENORMALIZE))
+    )
+
+
+def _renormalizing(value: Any) -> dict[str, bool]:
+    """`generate` renormalizes when it is told `true`, and takes nothing else for it."""
+    if value is True:
+        return {_RENORMALIZE: True}
+    if value not in (None, False):
+        logger.warning("the checkpoint's %s=%r is not true: left out", _RENORMALIZE, value)
+    return {}
 
 
 def _is_possible(name: str, value: Any) -> bool:

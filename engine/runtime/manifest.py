@@ -27,11 +27,12 @@ class Manifest:
     stand for language names), `source_format` says how language codes are put into it, see
     `engine.runtime.vocabulary`.
 
-    Decoding: `decoder_start_ids` (by target language) come before `decoder_start_id`;
+    Decoding: `decoder_start_ids` (by target language, or "") come before `decoder_start_id`;
     `forced_bos_ids` (by target language, or "") are the first tokens that are forced. `generation`
     holds defaults of the options in `engine.runtime.request`, and "forced_eos_id",
     "suppressed_ids", "begin_suppressed_ids" and "bad_words". `alignment_layers` are the decoder
-    layers whose cross-attention is averaged for alignment; empty: the runtime chooses.
+    layers whose cross-attention is averaged for alignment; empty: the runtime chooses. `silent_ids`
+    are tokens that a text may spell and that an answer leaves out.
 
     Encoders: `head` is "classification" or "spans"; a `multi_label` one scores each label alone.
     """
@@ -68,6 +69,7 @@ class Manifest:
     forced_bos_ids: dict[str, int] = field(default_factory=dict)
     generation: dict[str, Any] = field(default_factory=dict)
     alignment_layers: list[int] = field(default_factory=list)
+    silent_ids: list[int] = field(default_factory=list)
 
     head: Literal["", "classification", "spans"] = ""
     labels: list[str] = field(default_factory=list)

@@ -15,6 +15,7 @@ from engine.runtime.decoding.sampling import Sampler
 from engine.runtime.decoding.settings import Decoding, resolve
 from engine.runtime.detokenizer import Detokenizer
 from engine.runtime.manifest import Manifest
+from engine.runtime.prompt import start_id, with_pair
 from engine.runtime.request import Request
 from engine.runtime.row import Row
 from engine.runtime.vocabulary import UnknownLanguageError, Vocabulary
@@ -38,7 +39,7 @@ class Planner:
             InvalidOptionsError: the options contradict each other, the texts, or the model.
 
         """
-        options = request.options
+        options = request.options = with_pair(request.options, self.manifest)
         decoding = resolve(options, self.manifest)
         if decoding.num_beams > self.max_slots:
             raise InvalidOptionsError(
@@ -69,8 +70,7 @@ class Planner:
     def _row(
         self, request: Request, decoding: Decoding, index: int, source: list[int], now: float
     ) -> Row:
-        options, manifest = request.options, self.manifest
-        language = options.target_language
+        options = request.options
         return Row(
             request=request,
             index=index,
@@ -81,7 +81,7 @@ class Planner:
             deadline=now + options.deadline_ms / 1000 if options.deadline_ms else np.inf,
             width=decoding.num_beams,
             answers=decoding.num_hypotheses,
-            start_id=manifest.decoder_start_ids.get(language, manifest.decoder_start_id),
+            start_id=start_id(self.manifest, options),
         )
 
     def _prepare(

@@ -10,7 +10,11 @@ from engine.runtime.vocabularies.hugging_face import (
     HuggingFaceVocabulary,
     load_tokenizer,
 )
-from engine.runtime.vocabularies.sentence_piece import MODEL_FILES, SentencePieceVocabulary
+from engine.runtime.vocabularies.sentence_piece import (
+    ADDED_TOKENS_FILE,
+    MODEL_FILES,
+    SentencePieceVocabulary,
+)
 from engine.runtime.vocabularies.source_format import Span, UnknownLanguageError, read_source_format
 
 __all__ = [
@@ -21,7 +25,11 @@ __all__ = [
     "load_vocabulary",
 ]
 
-TOKENIZER_FILES = (TOKENIZER_FILE, *MODEL_FILES, "target.spm", "vocab.json", "target_vocab.json")
+TOKENIZER_FILES = (
+    TOKENIZER_FILE,
+    *MODEL_FILES,
+    *("target.spm", "vocab.json", "target_vocab.json", ADDED_TOKENS_FILE),
+)
 
 
 class Vocabulary(Protocol):
@@ -64,4 +72,6 @@ def load_vocabulary(folder: Path, manifest: Manifest) -> Vocabulary:
         raise FileNotFoundError(f"{folder} has neither tokenizer.json nor source.spm.")
     # Checkpoints often round the size of their output up; such ids stand for nothing.
     vocabulary.token_bytes += [b""] * (manifest.vocab_size - len(vocabulary.token_bytes))
+    for index in manifest.silent_ids:
+        vocabulary.token_bytes[index] = b""
     return vocabulary

@@ -2,7 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 def _table(pairs: str) -> dict[str, str]:
@@ -87,6 +88,23 @@ def language_tag(code: str) -> str | None:
     language, *rest = re.split("[_-]", code.strip("_<>"))
     tag = _tag("-".join([language.lower(), *rest]))
     return tag if _BCP47.fullmatch(tag) else None
+
+
+_PAIR = re.compile(r"translation_([A-Za-z_]+?)_to_([A-Za-z_]+)")
+
+
+def fitting_pairs(hf: Mapping[str, Any], wished: tuple[str, str]) -> dict[str, tuple[str, str]]:
+    """The keys of `task_specific_params` that state a pair, with its BCP-47 tags.
+
+    Only pairs of the `wished` source and target, of which "" is any.
+    """
+    found = {}
+    for key in hf.get("task_specific_params") or {}:
+        match = _PAIR.fullmatch(key)
+        source, target = map(language_tag, match.groups()) if match else (None, None)
+        if source and target and wished[0] in ("", source) and wished[1] in ("", target):
+            found[key] = source, target
+    return found
 
 
 _BCP47 = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")

@@ -73,6 +73,8 @@ class BeamSearch:
         tokens, scores = [], []
         for row, history, score in zip(log_probs, histories, self._scores, strict=True):
             processed = self._processors(row, history)
+            if self._decoding.renormalize_logits:
+                processed = _normalized(processed)
             ids = top(processed, wanted)
             tokens.append(ids)
             scores.append(processed[ids] + score)
@@ -131,6 +133,15 @@ class BeamSearch:
     def _is_full_and_stops(self) -> bool:
         full = len(self.hypotheses) == self._decoding.num_beams
         return full and self._decoding.early_stopping is True
+
+
+def _normalized(scores: Floats) -> Floats:
+    """Log-probabilities that sum to 1 again after some were taken out or changed."""
+    largest = scores.max()
+    if not np.isfinite(largest):
+        return scores
+    normal: Floats = scores - (largest + np.log(np.exp(scores - largest).sum()))
+    return normal
 
 
 def place_beams(slots: list[int], parents: Ints) -> tuple[list[int], list[tuple[int, int]]]:

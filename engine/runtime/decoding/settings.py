@@ -33,6 +33,7 @@ class Decoding:
     suppressed_ids: tuple[int, ...] = ()
     begin_suppressed_ids: tuple[int, ...] = ()
     bad_words: tuple[tuple[int, ...], ...] = ()
+    renormalize_logits: bool = False
 
     @property
     def constrained(self) -> bool:
@@ -81,6 +82,7 @@ def resolve(options: Options, manifest: Manifest) -> Decoding:
         forced_eos_id=forced.get("forced_eos_id"),
         suppressed_ids=tuple(forced.get("suppressed_ids", ())),
         begin_suppressed_ids=tuple(forced.get("begin_suppressed_ids", ())),
+        renormalize_logits=forced.get("renormalize_logits", False),
         bad_words=tuple(
             tuple(word) for word in forced.get("bad_words", ()) if list(word) != [manifest.eos_id]
         ),

@@ -241,6 +241,100 @@ def test_generation_defaults_are_the_engines_options(tmp_path: Path) -> None:
     assert (defaults.forced_bos_id, defaults.suppressed_ids) == (0, (7,))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("encoder_no_repeat_ngram_size", 1),
+        ("encoder_no_repeat_ngram_size", True),
+        ("encoder_repetition_penalty", 0),
+        ("encoder_repetition_penalty", 1.2),
+        ("guidance_scale", 0),
+        ("penalty_alpha", 1),
+        ("min_p", 1),
+        ("typical_p", 0),
+        ("epsilon_cutoff", 1.0),
+        ("diversity_penalty", 1.0),
+        ("num_beam_groups", 2),
+        ("stop_strings", "."),
+        ("stop_strings", ["."]),
+        ("exponential_decay_length_penalty", [5, 1.0]),
+        ("force_words_ids", [[3]]),
+        ("renormalize_logits", 1),
+        ("renormalize_logits", "true"),
+    ],
+)
+@pytest.mark.parametrize("where", ["generation_config", "config", "task"])
+def test_settings_that_are_not_had_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, where: str, name: str, value: Any
+) -> None:
+    """A value of 1 or true is not neutral because it equals a neutral one of another setting."""
+    stated, tasks = {name: value}, []
+    if where == "generation_config":
+        (tmp_path / "generation_config.json").write_text(json.dumps({"max_length": 9} | stated))
+        stated = {}
+    elif where == "task":
+        stated, tasks = {"task_specific_params": {"summarization": stated}}, ["summarization"]
+    assert name not in _defaults(tmp_path, stated, *tasks).options
+    assert f"{name}=" in caplog.text
+    assert "left out" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("encoder_no_repeat_ngram_size", [0, None, False]),
+        ("encoder_repetition_penalty", [1, 1.0, None]),
+        ("typical_p", [1.0, None]),
+        ("num_beam_groups", [1]),
+        ("diversity_penalty", [0, 0.0]),
+        ("guidance_scale", [1, 1.0]),
+        ("sequence_bias", [None]),
+        ("renormalize_logits", [False, None]),
+    ],
+)
+def test_settings_that_change_nothing_are_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, values: list[Any]
+) -> None:
+    for value in values:
+        assert _defaults(tmp_path, {name: value}).options == {}
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("where", ["generation_config", "config", "task"])
+def test_scores_are_normalized_again_where_the_checkpoint_says_so(
+    tmp_path: Path, where: str
+) -> None:
+    stated: dict[str, Any] = {"renormalize_logits": True}
+    tasks = []
+    if where == "generation_config":
+        (tmp_path / "generation_config.json").write_text(json.dumps(stated))
+        stated = {}
+    elif where == "task":
+        stated, tasks = {"task_specific_params": {"translation": stated}}, ["translation"]
+    assert _defaults(tmp_path, stated, *tasks).options == {"renormalize_logits": True}
+
+
+def test_what_config_json_sets_in_vain_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "generation_config.json").write_text(json.dumps({"num_beams": 3}))
+    old = {"num_beams": 4, "length_penalty": 1, "early_stopping": False, "max_length": 20}
+    assert _defaults(tmp_path, old).options == {"num_beams": 3}
+    assert caplog.text == ""
+    old |= {"length_penalty": 0.5, "renormalize_logits": True, "min_length": 3}
+    assert _defaults(tmp_path, old).options == {"num_beams": 3}
+    for name in ("length_penalty=0.5", "renormalize_logits=True", "min_length=3"):
+        assert f"{name} of config.json does not hold" in caplog.text
+
+
+def test_the_decoders_start_of_a_task_holds(tmp_path: Path) -> None:
+    """facebook/mbart-large-en-ro states it so."""
+    specific = {"translation_en_to_ro": {"decoder_start_token_id": 9, "num_beams": None}}
+    stated = {"num_beams": 5, "decoder_start_token_id": 3, "task_specific_params": specific}
+    defaults = _defaults(tmp_path, stated, "translation_en_to_ro")
+    assert (defaults.tokens, defaults.options) == ({"decoder_start_token_id": 9}, {})
+
+
 def test_config_json_holds_the_defaults_of_older_checkpoints(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -22,10 +22,9 @@ def train_sentence_piece(folder: Path, name: str, kind: str = "unigram", **optio
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(read_sources(300)),
         model_prefix=str(folder / "trained"),
-        vocab_size=SIZE,
         model_type=kind,
         minloglevel=2,
-        **options,
+        **{"vocab_size": SIZE, **options},
     )
     (folder / "trained.vocab").unlink()
     return (folder / "trained.model").rename(folder / name)

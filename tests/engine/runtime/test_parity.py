@@ -157,6 +157,40 @@ def test_what_the_checkpoint_forces_and_suppresses(
         served.engine.stop()
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"repetition_penalty": 1.4},
+        {"no_repeat_ngram_size": 1, "length_penalty": 0.3},
+        {"min_new_tokens": 9, "repetition_penalty": 0.7, "early_stopping": True},
+    ],
+)
+@pytest.mark.parametrize("beams", [1, 4])
+@pytest.mark.parametrize("family", ["pegasus", "marian"])
+def test_scores_that_the_checkpoint_normalizes_again(
+    repository: Path,
+    checkpoints: dict[str, Path],
+    tmp_path: Path,
+    family: str,
+    beams: int,
+    options: dict[str, Any],
+) -> None:
+    """OPUS-MT's `renormalize_logits`; Marian's padding is suppressed besides."""
+    folder = tmp_path / "1"
+    shutil.copytree(repository / f"{family}_fp32" / "1", folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["generation"] |= {"renormalize_logits": True, "forced_eos_id": manifest["eos_id"]}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    served = Pair(Served(folder, checkpoints[family]))
+    served.engine.start()
+    asked = {"num_beams": beams, "num_hypotheses": beams, "max_new_tokens": 16, **options}
+    expected = {"renormalize_logits": True, "forced_eos_token_id": manifest["eos_id"]}
+    try:
+        served.check(asked, expected=expected)
+    finally:
+        served.engine.stop()
+
+
 @pytest.mark.parametrize("beams", [1, 4])
 @pytest.mark.parametrize("more", [{}, {"no_repeat_ngram_size": 2, "min_new_tokens": 4}])
 def test_a_prefix_is_the_decoders_prompt(pair: Pair, beams: int, more: dict[str, Any]) -> None:

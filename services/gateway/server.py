@@ -70,6 +70,7 @@ class Gateway:
             settings,
             self._health.update,
         )
+        self._jobs: JobServicer | None = None
         self._server = self._build()
         self._probes = grpc.aio.server(options=[("grpc.so_reuseport", int(settings.reuse_port))])
         self._watching: asyncio.Task[None] | None = None
@@ -96,6 +97,8 @@ class Gateway:
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait([self._watching])
+        if self._jobs is not None:
+            await self._jobs.close()
         await self._engine.close()
         await self._probes.stop(None)
         logger.info("stopped")
@@ -115,14 +118,14 @@ class Gateway:
         )
         gate = Gate(self._authenticator, self._quotas, admission)
         server = grpc.aio.server(
-            interceptors=[CallInterceptor(gate)], options=_channel_options(settings)
+            interceptors=[CallInterceptor(gate, settings)], options=_channel_options(settings)
         )
         self._add_tasks(server)
         model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(self._catalogue), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
         if settings.job_store:
-            servicer = JobServicer(Jobs(settings), self._catalogue, self._quotas, settings)
-            job_pb2_grpc.add_JobServiceServicer_to_server(servicer, server)
+            self._jobs = JobServicer(Jobs(settings), self._catalogue, self._quotas, settings)
+            job_pb2_grpc.add_JobServiceServicer_to_server(self._jobs, server)
         if settings.reflection:
             ours = (*SERVICES, MODELS, *_jobs(settings))
             names = (*ours, health.SERVICE_NAME, reflection.SERVICE_NAME)

@@ -1,6 +1,5 @@
 """`seqway.v1.JobService`."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from hashlib import blake2b
 from typing import Any, TypeAlias
@@ -132,7 +131,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
                     return
                 if turn.is_over:
                     raise turn.ended()
-                await asyncio.sleep(_LOOK_SECONDS)
+                await turn.pause(_LOOK_SECONDS)
 
     async def ReadResults(  # type: ignore[override]  # noqa: N802
         self, request: pb.ReadResultsRequest, context: Context
@@ -159,7 +158,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
                     raise turn.ended()
                 if lines is None:
                     await self._get(job)  # it may have been deleted
-                    await asyncio.sleep(_LOOK_SECONDS)
+                    await turn.pause(_LOOK_SECONDS)
 
     async def CancelJob(  # noqa: N802
         self, request: pb.CancelJobRequest, _context: Context

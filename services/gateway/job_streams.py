@@ -65,6 +65,11 @@ class Turn:
         """Whether it is time to end."""
         return asyncio.get_running_loop().time() >= self._end
 
+    async def pause(self, seconds: float) -> None:
+        """Sleeps, but not beyond the end."""
+        left = self._end - asyncio.get_running_loop().time()
+        await asyncio.sleep(max(0.0, min(seconds, left)))
+
     def ended(self) -> StreamEndedError:
         """What to raise then."""
         return StreamEndedError(

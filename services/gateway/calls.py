@@ -21,6 +21,7 @@ from services.gateway.lifetime import Check, bounded
 from services.gateway.messages.sizes import characters_of
 from services.gateway.settings import GatewaySettings
 from services.gateway.status import abort, code_of
+from services.gateway.uploads import only_message
 from services.inference.errors import MalformedMessageError, SeqwayError
 from services.process.endings import ENDINGS
 
@@ -78,6 +79,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 identity,
                 request_id,
                 self._gate.check_of(method, metadata, identity),
+                uploads=handler.request_streaming,
                 streams=handler.response_streaming,
             ),
             request_deserializer=_tolerant(handler.request_deserializer),
@@ -92,11 +94,15 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         request_id: str,
         check: Check | None,
         *,
+        uploads: bool,
         streams: bool,
     ) -> Behaviour:
         settings = self._settings
 
-        async def passed(request: Any, context: Context) -> Any:
+        async def passed(requests: Any, context: Context) -> Any:
+            request = requests
+            if not uploads:
+                request = await only_message(aiter(requests), settings.upload_idle)
             if request is None:
                 raise MalformedMessageError("the request is not the message that it should be")
             characters = characters_of(request)
@@ -107,14 +113,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 async with bounded(seconds, check, settings.credentials_interval):
                     return await behaviour(request, context)
 
-        async def call(request: Any, context: Context) -> Any:
+        async def call(requests: Any, context: Context) -> Any:
             with (
                 structlog.contextvars.bound_contextvars(
                     request_id=request_id, tenant=identity.tenant, caller=identity.subject
                 ),
                 call_span(method, context, request_id, tenant=identity.tenant),
             ):
-                return await _observed(method, passed, request, context, request_id)
+                return await _observed(method, passed, requests, context, request_id)
 
         return call
 
@@ -167,12 +173,16 @@ async def _observed(
 
 
 def _parts(handler: Handler) -> tuple[Callable[..., Handler], Behaviour]:
-    """How to make a handler of this kind, and what it calls; the stubs type the blocking server."""
+    """How to make a handler of this kind, and what it calls; the stubs type the blocking server.
+
+    Each takes a stream of requests, of which we read the only one ourselves where there is one:
+    then it can be late, and gRPC would wait for it without an end.
+    """
     if handler.request_streaming:
         return grpc.stream_unary_rpc_method_handler, cast(Behaviour, handler.stream_unary)
     if handler.response_streaming:
-        return grpc.unary_stream_rpc_method_handler, cast(Behaviour, handler.unary_stream)
-    return grpc.unary_unary_rpc_method_handler, cast(Behaviour, handler.unary_unary)
+        return grpc.stream_stream_rpc_method_handler, cast(Behaviour, handler.unary_stream)
+    return grpc.stream_unary_rpc_method_handler, cast(Behaviour, handler.unary_unary)
 
 
 def _tolerant(deserialize: Deserializer | None) -> Deserializer:

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import structlog
 from limits import RateLimitItemPerMinute
@@ -185,15 +185,14 @@ def _shared_limiter(url: str | None, timeout: float) -> SlidingWindowCounterRate
     if url is None:
         return None
     patience = min(timeout, _MOST_PATIENCE)
+    options: dict[str, Any] = {
+        "socket_timeout": patience,
+        "socket_connect_timeout": patience,
+        # By itself redis-py tries three times more, with pauses between.
+        "retry": Retry(NoBackoff(), 0),
+    }
     try:
-        storage = RedisStorage(
-            f"async+{url}",
-            implementation="redispy",
-            socket_timeout=patience,
-            socket_connect_timeout=patience,
-            # By itself redis-py tries three times more, with pauses between.
-            retry=Retry(NoBackoff(), 0),
-        )
+        storage = RedisStorage(f"async+{url}", implementation="redispy", **options)
     except ConfigurationError:  # whose words hold the password
         raise InvalidSettingsError(
             "SEQWAY_REDIS_URL names no host and port, which SEQWAY_LIMITS_STORE=redis needs"

@@ -22,6 +22,25 @@ class UploadIdleError(DeadlineError):
     reason: ClassVar[str] = "UPLOAD_IDLE"
 
 
+async def only_message(messages: AsyncIterator[Any], patience: float) -> Any:
+    """The one message of a call that sends no stream; None when there is none, or it is malformed.
+
+    UploadIdleError when it does not come: gRPC would wait for ever for the rest of it.
+    """
+    try:
+        async with asyncio.timeout(patience):
+            message = await anext(messages, _END)
+    except TimeoutError:
+        raise UploadIdleError(
+            f"the request did not come within {patience:g} s: send it at once, in several calls if"
+            " it is large"
+        ) from None
+    if message is _END:
+        await asyncio.sleep(_SETTLE_SECONDS)
+        return None
+    return message
+
+
 class Upload:
     """Hands messages over one at a time, so that a fast caller waits for a slow reader."""
 

@@ -196,3 +196,30 @@ async def test_a_bomb_leaves_its_thread_to_others(
     await one("small", LINE)
     assert ended == ["small"]
     large.cancel()
+
+
+@pytest.mark.parametrize(
+    "method", ["TranslationService/Translate", "TranslationService/StreamTranslate"]
+)
+async def test_a_request_that_never_comes_is_ended(make: Callable[..., Any], method: str) -> None:
+    """Of methods that take one message, too, for which gRPC itself would wait for ever."""
+    stack = await make(upload_idle=0.3)
+
+    async def nothing() -> AsyncIterator[bytes]:
+        await asyncio.sleep(600)
+        yield b""
+
+    call = stack.channel.stream_stream(f"/seqway.v1.{method}")(nothing())
+    code, reason, _ = await failure(_drained(call))
+    assert (code, reason) == ("DEADLINE_EXCEEDED", "UPLOAD_IDLE")
+
+
+async def test_a_call_without_a_request_is_malformed(make: Callable[..., Any]) -> None:
+    stack = await make()
+
+    async def none() -> AsyncIterator[bytes]:
+        return
+        yield b""
+
+    call = stack.channel.stream_stream("/seqway.v1.TranslationService/Translate")(none())
+    assert (await failure(_drained(call)))[:2] == ("INVALID_ARGUMENT", "MALFORMED_MESSAGE")

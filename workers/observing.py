@@ -14,6 +14,7 @@ from opentelemetry import context
 from services.inference.tracing import context_of
 from services.jobs.queue import CHUNK_QUEUE
 from services.observability import logs, tracing
+from services.process.endings import ENDINGS
 from workers.settings import WorkerSettings
 
 logger = structlog.get_logger(__name__)
@@ -75,7 +76,9 @@ def tell_failures(task: Callable[_Arguments, _Answer]) -> Callable[_Arguments, _
     def run(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Answer:
         try:
             return task(*args, **kwargs)
-        except Exception as error:
+        except ENDINGS:
+            raise
+        except BaseException as error:  # Celery ends its process for what is no Exception
             logger.exception("a task failed unexpectedly")
             raise TaskFailedError(type(error).__name__) from None
 

@@ -15,12 +15,17 @@ from services.gateway.authentication.authenticator import Metadata
 from services.gateway.authentication.identity import Identity
 from services.gateway.call_trace import call_span, note_end
 from services.gateway.connections import Connections
+from services.gateway.deadlines import seconds_of
 from services.gateway.draining import Draining
 from services.gateway.gate import Gate
+from services.gateway.job_streams import StreamEndedError
+from services.gateway.lifetime import Check, bounded
 from services.gateway.messages.sizes import characters_of
 from services.gateway.requests import LATE, awaiting_message
+from services.gateway.settings import GatewaySettings
 from services.gateway.status import abort, code_of
 from services.inference.errors import DeadlineError, MalformedMessageError, SeqwayError
+from services.process.endings import ENDINGS
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -42,13 +47,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the calls of `seqway.v1`; health and reflection are left alone."""
 
     def __init__(
-        self, gate: Gate, connections: Connections, draining: Draining, request_timeout: float
+        self, gate: Gate, connections: Connections, draining: Draining, settings: GatewaySettings
     ) -> None:
-        """`request_timeout` are the seconds that the one message of a request may take to come."""
         self._gate = gate
-        self._request_timeout = request_timeout
         self._connections = connections
         self._draining = draining
+        self._settings = settings
 
     async def intercept_service(
         self,
@@ -68,15 +72,26 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             identity = await self._gate.identify(method, metadata)
         except SeqwayError as error:
             return _refusal(method, error, request_id)
-        except Exception:
+        except ENDINGS:
+            raise
+        except BaseException:
             logger.exception("a caller could not be identified", method=method)
             return _refusal(method, SeqwayError("internal error"), request_id)
         make, behaviour = _parts(handler)
-        around = self._around(method, behaviour, identity, request_id, handler.response_streaming)
+        around = self._around(
+            method,
+            behaviour,
+            identity,
+            request_id,
+            self._gate.check_of(method, metadata, identity),
+            streams=handler.response_streaming,
+        )
         if handler.request_streaming:
             around = self._noted(around)
         else:
-            around = awaiting_message(around, self._request_timeout, self._connections.note)
+            around = awaiting_message(
+                around, self._settings.request_timeout, self._connections.note
+            )
         return make(
             around,
             request_deserializer=_tolerant(handler.request_deserializer),
@@ -96,20 +111,27 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         behaviour: Behaviour,
         identity: Identity,
         request_id: str,
+        check: Check | None,
+        *,
         streams: bool,
     ) -> Behaviour:
+        settings = self._settings
+
         async def passed(request: Any, context: Context) -> Any:
             if request is None:
                 raise MalformedMessageError("the request is not the message that it should be")
             if request is LATE:
+                seconds = settings.request_timeout
                 raise DeadlineError(
-                    f"the request was not whole within {self._request_timeout:g} s of its headers"
+                    f"the request was not whole within {seconds:g} s of its headers"
                 )
             characters = characters_of(request)
             remaining = context.time_remaining()
             with self._gate.passed(identity, characters, remaining, streams=streams):
                 await self._gate.weigh(identity, characters)
-                return await behaviour(request, context)
+                seconds = seconds_of(context, settings)
+                async with bounded(seconds, check, settings.credentials_interval):
+                    return await behaviour(request, context)
 
         async def call(request: Any, context: Context) -> Any:
             self._draining.note(context)
@@ -143,18 +165,26 @@ def _refusal(method: str, error: SeqwayError, request_id: str) -> Handler:
 async def _observed(
     method: str, behaviour: Behaviour, request: Any, context: Context, request_id: str
 ) -> Any:
-    """Runs a call, and turns what it raises to a status."""
+    """Runs a call, and turns what it raises to a status: every way out answers, and is counted."""
     started = time.perf_counter()
-    code, reason = grpc.StatusCode.OK, ""
+    code, reason = grpc.StatusCode.UNKNOWN, ""
     try:
-        return await behaviour(request, context)
+        answer = await behaviour(request, context)
+        code = grpc.StatusCode.OK
+        return answer
     except asyncio.CancelledError:
         code = grpc.StatusCode.CANCELLED
         raise
+    except StreamEndedError as error:
+        # Nothing failed: the caller goes on with another stream, and no alert must count it.
+        code, reason = grpc.StatusCode.OK, error.reason
+        await abort(context, error, request_id)
     except SeqwayError as error:
         code, reason = code_of(error), error.reason
         await abort(context, error, request_id)
-    except Exception as error:
+    except ENDINGS:  # the process ends
+        raise
+    except BaseException as error:
         code, reason = grpc.StatusCode.INTERNAL, SeqwayError.reason
         logger.exception("a call failed unexpectedly", method=method)
         await abort(context, SeqwayError("internal error"), request_id)

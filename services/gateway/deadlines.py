@@ -9,6 +9,14 @@ from services.inference.errors import DeadlineError
 from services.inference.settings import InferenceSettings
 
 
+def seconds_of(context: "grpc.aio.ServicerContext[Any, Any]", settings: InferenceSettings) -> float:
+    """For how long a call may run: every call has an end, whatever its caller asks for."""
+    remaining = context.time_remaining()
+    if remaining is None:
+        return settings.default_deadline
+    return min(remaining, settings.longest_deadline)
+
+
 def deadline_of(
     context: "grpc.aio.ServicerContext[Any, Any]", settings: InferenceSettings
 ) -> float:
@@ -16,10 +24,9 @@ def deadline_of(
 
     DeadlineError when that leaves no time to begin.
     """
-    remaining = context.time_remaining()
-    allowed = settings.default_deadline
-    if remaining is not None:
-        allowed = remaining - settings.deadline_margin
+    allowed = seconds_of(context, settings)
+    if context.time_remaining() is not None:
+        allowed -= settings.deadline_margin
     if allowed <= 0:
         raise DeadlineError("the deadline leaves no time to begin")
     return asyncio.get_running_loop().time() + allowed

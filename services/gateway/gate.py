@@ -5,7 +5,9 @@ from contextlib import contextmanager
 
 from services.gateway.admission import Admission
 from services.gateway.authentication.authenticator import Authenticator, Metadata
+from services.gateway.authentication.errors import InvalidCredentialsError
 from services.gateway.authentication.identity import CALLER, Identity
+from services.gateway.lifetime import Check
 from services.gateway.quotas import Quotas
 from services.inference.tenancy import TENANT
 
@@ -23,6 +25,18 @@ class Gate:
         identity = await self._authenticator.identify(method, metadata)
         await self._quotas.count_request(identity.tenant)
         return identity
+
+    def check_of(self, method: str, metadata: Metadata, identity: Identity) -> Check | None:
+        """What tells whether a caller may still make a call of theirs; None when anybody may."""
+        if not self._authenticator.required:
+            return None
+
+        async def check() -> None:
+            now = await self._authenticator.identify(method, metadata)
+            if now.tenant != identity.tenant:
+                raise InvalidCredentialsError("the credentials are another tenant's now")
+
+        return check
 
     async def weigh(self, identity: Identity, characters: int) -> None:
         """Counts the text that came; QuotaError."""

@@ -1,9 +1,6 @@
 """`seqway.v1.JobService`."""
 
-import asyncio
-import base64
-import binascii
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
@@ -15,8 +12,12 @@ from seqway.v1 import job_pb2_grpc
 from services.gateway.authentication.identity import CALLER
 from services.gateway.call_trace import note_job
 from services.gateway.draining import Draining
+from services.gateway.job_creation import JobCreation
+from services.gateway.job_streams import JobStreams, Turn
+from services.gateway.job_tokens import job_id, page_after, results_from, token_of, watched
 from services.gateway.messages.jobs import (
     deadline_in,
+    filter_of,
     form_of,
     job_message,
     order_of,
@@ -25,22 +26,16 @@ from services.gateway.messages.jobs import (
 from services.gateway.quotas import Quotas
 from services.gateway.settings import GatewaySettings
 from services.gateway.uploads import Upload
+from services.gateway.wake_ups import WakeUps
 from services.inference.catalogue import Catalogue
-from services.inference.errors import (
-    InvalidOptionError,
-    InvalidPageTokenError,
-    MissingFieldError,
-    UnavailableError,
-)
+from services.inference.errors import InvalidOptionError, UnavailableError
 from services.jobs.archive import Run
-from services.jobs.creation import Order, job_id_of
-from services.jobs.intake import InputForm, IntakeLimits, open_uri, read_items
-from services.jobs.items import Item
 from services.jobs.progress import Progress
 from services.jobs.reading import Reader
-from services.jobs.records import JobRecord, Status
+from services.jobs.records import Status
 from services.jobs.service import Jobs
 from services.jobs.tasks import CATALOGUE_TASKS, Task, TranslationTask
+from services.process.pools import Pool
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 logger = structlog.get_logger(__name__)
@@ -50,10 +45,12 @@ LARGEST_PAGE = 1000
 _LOOK_SECONDS = 0.5
 _RESULTS_IN_MESSAGE = 256
 _CHARACTERS_IN_MESSAGE = 1_000_000
+_READING_THREADS = 16
+_CHANGING_THREADS = 4
 
 
 class JobServicer(job_pb2_grpc.JobServiceServicer):
-    """Validates, converts and calls; all that touches store or Redis runs in threads."""
+    """Validates, converts and calls; what touches the store or Redis runs in threads for that."""
 
     def __init__(
         self,
@@ -68,31 +65,37 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         self._quotas = quotas
         self._catalogue = catalogue
         self._settings = settings
+        self._creation = JobCreation(jobs, quotas, settings)
+        self._wake_ups = WakeUps(jobs)
+        self._streams = JobStreams(settings.max_job_streams)
+        self._reading = Pool("read", _READING_THREADS)
+        self._changing = Pool("change", _CHANGING_THREADS)
 
     async def CreateJob(  # noqa: N802
         self, requests: AsyncIterator[pb.CreateJobRequest], _context: Context
     ) -> pb.CreateJobResponse:
         """Answers when the job is durable."""
-        upload = Upload(self._draining.watched(requests))
-        spec = await upload.first()
-        order = order_of(spec, CALLER.get().tenant, self._settings)
-        form = form_of(spec)
-        self._check_model(order.task)
-        if form.uri:
-            await upload.refuse_more()
-        try:
-            record = await asyncio.to_thread(self._create, order, form, upload)
-        finally:
-            upload.abandon()
+        tenant = CALLER.get().tenant
+        with self._streams.place(tenant):
+            upload = Upload(self._draining.watched(requests), self._settings.upload_idle)
+            spec = await upload.first()
+            order = order_of(spec, tenant, self._settings)
+            form = form_of(spec)
+            self._check_model(order.task)
+            if form.uri:
+                await upload.refuse_more()
+            record = await self._creation.create(order, form, upload)
         note_job(record.id)
-        run = await asyncio.to_thread(self._jobs.start, record)
+        run, waits = await self._reading.run(tenant, self._jobs.started, record)
+        if waits:
+            await self._wake_ups.queue(run)
         return pb.CreateJobResponse(job=job_message(await self._progress(run)))
 
     async def GetJob(  # noqa: N802
         self, request: pb.GetJobRequest, _context: Context
     ) -> pb.GetJobResponse:
         """One job."""
-        return pb.GetJobResponse(job=job_message(await self._get(request.id)))
+        return pb.GetJobResponse(job=job_message(await self._get(job_id(request.id))))
 
     async def ListJobs(  # noqa: N802
         self, request: pb.ListJobsRequest, _context: Context
@@ -101,40 +104,41 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         if request.page_size < 0:
             raise InvalidOptionError("page_size must not be negative", field="page_size")
         size = min(request.page_size or DEFAULT_PAGE, LARGEST_PAGE)
-        after = _untoken(request.page_token, "page_token")
-
-        def keep(progress: Progress) -> bool:
-            state = pb.JobState.Value(f"JOB_STATE_{progress.state}")
-            record = progress.run.record
-            return (
-                (not request.states or state in request.states)
-                and (not request.task or request.task == record.task.kind)
-                and all(record.labels.get(k) == v for k, v in request.labels.items())
-            )
-
-        page, last = await asyncio.to_thread(
-            self._jobs.operations.page, CALLER.get().tenant, after, size, keep
+        after, keep = page_after(request.page_token), filter_of(request)
+        tenant = CALLER.get().tenant
+        page, last = await self._reading.run(
+            tenant, self._jobs.operations.page, tenant, after, size, keep
         )
         return pb.ListJobsResponse(
-            jobs=[job_message(each) for each in page], next_page_token=_token(last) if last else ""
+            jobs=[job_message(each) for each in page],
+            next_page_token=token_of(last) if last else "",
         )
 
     async def WatchJob(  # type: ignore[override]  # noqa: N802
         self, request: pb.WatchJobRequest, context: Context
     ) -> None:
-        """Writes the job when it has changed; the token is a digest of what was written."""
-        seen = request.resume_token
-        while True:
-            progress = await self._get(request.id)
-            job = job_message(progress)
-            data = job.SerializeToString(deterministic=True)
-            token = blake2b(data, digest_size=12).hexdigest()
-            if token != seen:
-                seen = token
-                await context.write(pb.WatchJobResponse(job=job, resume_token=token))
-            if progress.ended:
-                return
-            await self._draining.pause(_LOOK_SECONDS)
+        """Writes the job when it has changed; the token is a digest of what was written.
+
+        A stream whose time is over has written the job once at least, which shows the caller that
+        the server lives.
+        """
+        job_id(request.id)
+        seen, has_written = watched(request.resume_token), False
+        turn = Turn(context, self._settings, self._draining)
+        with self._streams.place(CALLER.get().tenant):
+            while True:
+                progress = await self._get(job_id(request.id))
+                job = job_message(progress)
+                data = job.SerializeToString(deterministic=True)
+                token = blake2b(data, digest_size=12).hexdigest()
+                if token != seen or (turn.is_over and not has_written):
+                    seen, has_written = token, True
+                    await context.write(pb.WatchJobResponse(job=job, resume_token=token))
+                if progress.ended:
+                    return
+                if turn.is_over:
+                    raise turn.ended()
+                await turn.pause(_LOOK_SECONDS)
 
     async def ReadResults(  # type: ignore[override]  # noqa: N802
         self, request: pb.ReadResultsRequest, context: Context
@@ -142,28 +146,35 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         """Writes what is there in order, and waits for the rest."""
         if request.filter not in pb.JobResultFilter.values():
             raise InvalidOptionError(f"there is no filter {request.filter}", field="filter")
-        run = (await self._get(request.id)).run
-        start = _index_of(request.resume_token)
-        reader = Reader(self._jobs.archive, run, start)
-        while not reader.at_end:
-            lines = await asyncio.to_thread(reader.read)
-            if lines is not None:
-                results = [result_message(line) for line in lines if _passes(line, request.filter)]
-                for part in _parts(results):
-                    token = _token(str(part[-1].index + 1))
-                    await context.write(pb.ReadResultsResponse(results=part, resume_token=token))
-                continue
-            if request.no_wait:
-                return
-            await self._get(request.id)  # it may have been deleted
-            await self._draining.pause(_LOOK_SECONDS)
+        job, start = job_id(request.id), results_from(request.resume_token)
+        turn = Turn(context, self._settings, self._draining)
+        with self._streams.place(CALLER.get().tenant):
+            reader = Reader(self._jobs.archive, (await self._get(job)).run, start)
+            while not reader.at_end:
+                lines = await self._reading.run(CALLER.get().tenant, reader.read)
+                if lines is not None:
+                    for response in _responses(lines, request.filter):
+                        await context.write(response)
+                elif request.no_wait:
+                    return
+                if reader.at_end:
+                    return
+                if turn.is_over:
+                    token = token_of(str(reader.next))
+                    await context.write(pb.ReadResultsResponse(resume_token=token))
+                    raise turn.ended()
+                if lines is None:
+                    await self._get(job)  # it may have been deleted
+                    await turn.pause(_LOOK_SECONDS)
 
     async def CancelJob(  # noqa: N802
         self, request: pb.CancelJobRequest, _context: Context
     ) -> pb.CancelJobResponse:
-        """The job, which may take a moment to end."""
-        job = _required(request.id)
-        progress = await asyncio.to_thread(self._jobs.cancel, CALLER.get().tenant, job)
+        """The job, which may take a moment to end; what was asked for is durable."""
+        job, tenant = job_id(request.id), CALLER.get().tenant
+        progress = await self._changing.run(tenant, self._jobs.operations.cancel, tenant, job)
+        if not progress.ended:
+            await self._wake_ups.finish(tenant, job)
         return pb.CancelJobResponse(job=job_message(progress))
 
     async def ResumeJob(  # noqa: N802
@@ -171,18 +182,26 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
     ) -> pb.ResumeJobResponse:
         """The job in its new run."""
         deadline = deadline_in(request.deadline) if request.HasField("deadline") else None
-        job = _required(request.id)
-        await asyncio.to_thread(self._check_queue, await self._get(job))
-        run = await asyncio.to_thread(self._jobs.resume, CALLER.get().tenant, job, deadline)
+        job, tenant = job_id(request.id), CALLER.get().tenant
+        await self._reading.run(tenant, self._check_queue, await self._get(job))
+        run = await self._changing.run(tenant, self._jobs.operations.resume, tenant, job, deadline)
+        await self._wake_ups.queue(run)
         return pb.ResumeJobResponse(job=job_message(await self._progress(run)))
 
     async def DeleteJob(  # noqa: N802
         self, request: pb.DeleteJobRequest, _context: Context
     ) -> pb.DeleteJobResponse:
         """Nothing of the job is left."""
-        job = _required(request.id)
-        await asyncio.to_thread(self._jobs.operations.delete, CALLER.get().tenant, job)
+        job, tenant = job_id(request.id), CALLER.get().tenant
+        await self._changing.run(tenant, self._jobs.operations.delete, tenant, job)
         return pb.DeleteJobResponse()
+
+    async def close(self) -> None:
+        """Lets the threads end, after a moment for what is being removed."""
+        await self._creation.close()
+        self._wake_ups.close()
+        self._reading.close()
+        self._changing.close()
 
     def _check_queue(self, progress: Progress) -> None:
         """A job that is resumed waits again with all that has not succeeded."""
@@ -192,29 +211,6 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
             progress.run.record.total - counts.succeeded,
             lambda: self._jobs.operations.queued_lines(tenant),
         )
-
-    def _create(self, order: Order, form: InputForm, upload: Upload) -> JobRecord:
-        settings = self._settings
-        limits = IntakeLimits(
-            max_items=settings.job_max_items,
-            max_text_characters=settings.max_text_characters,
-            max_line_bytes=settings.job_max_line_bytes,
-            max_input_bytes=settings.job_max_input_bytes,
-        )
-        if not form.uri:
-            return self._create_of(order, read_items(upload.chunks(), form, limits))
-        with open_uri(form.uri, settings.job_input_uris) as chunks:
-            return self._create_of(order, read_items(chunks, form, limits))
-
-    def _create_of(self, order: Order, items: Iterable[Item]) -> JobRecord:
-        tenant = order.tenant
-        within = self._quotas.within_queue(
-            tenant,
-            items,
-            # A call that comes again, with the id of a request, makes no other job.
-            lambda: self._jobs.operations.queued_lines(tenant, but=job_id_of(order)),
-        )
-        return self._jobs.creator.create(order, within)
 
     def _check_model(self, task: Task) -> None:
         """Refuses what no model here can ever do; a model that is away now may come back."""
@@ -229,21 +225,18 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
             logger.info("a job is taken whose model is away", error=str(error))
 
     async def _get(self, job: str) -> Progress:
-        return await asyncio.to_thread(
-            self._jobs.operations.get, CALLER.get().tenant, _required(job)
-        )
+        tenant = CALLER.get().tenant
+        return await self._reading.run(tenant, self._jobs.operations.get, tenant, job)
 
     async def _progress(self, run: Run) -> Progress:
-        return await asyncio.to_thread(self._jobs.counter.progress, run)
+        return await self._reading.run(run.record.tenant, self._jobs.counter.progress, run)
 
 
-def _required(job: str) -> str:
-    if not job:
-        raise MissingFieldError("id is required", field="id")
-    # An id is part of keys in the store.
-    job = job if job.isalnum() and job.isascii() else "0"
-    note_job(job)
-    return job
+def _responses(lines: list[dict[str, Any]], wanted: int) -> Iterator[pb.ReadResultsResponse]:
+    results = [result_message(line) for line in lines if _passes(line, wanted)]
+    for part in _parts(results):
+        token = token_of(str(part[-1].index + 1))
+        yield pb.ReadResultsResponse(results=part, resume_token=token)
 
 
 def _passes(line: dict[str, Any], wanted: int) -> bool:
@@ -265,21 +258,3 @@ def _parts(results: list[pb.JobResult]) -> Iterator[list[pb.JobResult]]:
             part, size = [], 0
     if part:
         yield part
-
-
-def _token(text: str) -> str:
-    return base64.urlsafe_b64encode(text.encode()).decode()
-
-
-def _untoken(token: str, field: str) -> str:
-    try:
-        return base64.b64decode(token, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        raise InvalidPageTokenError(f"{field} is not valid", field=field) from None
-
-
-def _index_of(token: str) -> int:
-    text = _untoken(token, "resume_token") or "0"
-    if not text.isdecimal():
-        raise InvalidPageTokenError("resume_token is not valid", field="resume_token")
-    return int(text)

@@ -5,13 +5,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import structlog
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import ConfigurationError
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from services.gateway.tenants import EVERYBODY, TenantLimits, completed
 from services.inference.errors import OverloadedError
@@ -147,7 +149,7 @@ class Quotas:
         try:
             within = await limiter.hit(item, quota, tenant, cost=amount)
             reset = None if within else (await limiter.get_window_stats(item, quota, tenant))[0]
-        except Exception as error:
+        except Exception as error:  # the library's and redis-py's have nothing else in common
             if limiter is self._own:
                 raise
             self._away_until = time.monotonic() + _AWAY_SECONDS
@@ -183,13 +185,14 @@ def _shared_limiter(url: str | None, timeout: float) -> SlidingWindowCounterRate
     if url is None:
         return None
     patience = min(timeout, _MOST_PATIENCE)
+    options: dict[str, Any] = {
+        "socket_timeout": patience,
+        "socket_connect_timeout": patience,
+        # By itself redis-py tries three times more, with pauses between.
+        "retry": Retry(NoBackoff(), 0),
+    }
     try:
-        storage = RedisStorage(
-            f"async+{url}",
-            implementation="redispy",
-            socket_timeout=patience,
-            socket_connect_timeout=patience,
-        )
+        storage = RedisStorage(f"async+{url}", implementation="redispy", **options)
     except ConfigurationError:  # whose words hold the password
         raise InvalidSettingsError(
             "SEQWAY_REDIS_URL names no host and port, which SEQWAY_LIMITS_STORE=redis needs"

@@ -80,6 +80,7 @@ class Gateway:
             settings,
             self._health.update,
         )
+        self._jobs: JobServicer | None = None
         self._server = self._build()
         self._probes = grpc.aio.server(options=_connection_options(settings))
         self._watching: list[asyncio.Task[None]] = []
@@ -114,6 +115,8 @@ class Gateway:
         for task in self._watching:
             task.cancel()
         await asyncio.gather(*self._watching, return_exceptions=True)
+        if self._jobs is not None:
+            await self._jobs.close()
         await self._engine.close()
         await self._probes.stop(None)
         logger.info("stopped")
@@ -146,19 +149,17 @@ class Gateway:
         )
         gate = Gate(self._authenticator, self._quotas, admission)
         server = grpc.aio.server(
-            interceptors=[
-                CallInterceptor(gate, self._connections, self._draining, settings.request_timeout)
-            ],
+            interceptors=[CallInterceptor(gate, self._connections, self._draining, settings)],
             options=_channel_options(settings),
         )
         self._add_tasks(server)
         model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(self._catalogue), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
         if settings.job_store:
-            servicer = JobServicer(
+            self._jobs = JobServicer(
                 Jobs(settings), self._catalogue, self._quotas, settings, self._draining
             )
-            job_pb2_grpc.add_JobServiceServicer_to_server(servicer, server)
+            job_pb2_grpc.add_JobServiceServicer_to_server(self._jobs, server)
         if settings.reflection:
             ours = (*SERVICES, MODELS, *_jobs(settings))
             names = (*ours, health.SERVICE_NAME, reflection.SERVICE_NAME)

@@ -51,6 +51,12 @@ class GatewaySettings(ServingSettings, LogSettings, JobSettings, InferenceSettin
     jwt_scope_prefix: str = Field(
         default="seqway:", description="what the scopes for Seqway begin with in a token's scope"
     )
+    credentials_interval: float = Field(
+        default=5.0,
+        gt=0,
+        description="seconds between two looks at the credentials of a call in flight, which ends"
+        " when they have been revoked or have expired",
+    )
     tenant_limits: dict[str, TenantLimits] = Field(
         default_factory=dict,
         description='limits by tenant, those of "*" for all others (JSON object)',
@@ -62,6 +68,17 @@ class GatewaySettings(ServingSettings, LogSettings, JobSettings, InferenceSettin
     reflection: bool = Field(default=True, description="answer gRPC reflection")
     max_calls: int = Field(
         default=4096, ge=1, description="the most calls in flight; more are refused"
+    )
+    max_job_streams: int = Field(
+        default=384,
+        ge=1,
+        description="the most calls in flight that upload, watch or read jobs; two thirds of them"
+        " for one tenant",
+    )
+    upload_idle: float = Field(
+        default=30.0,
+        gt=0,
+        description="seconds without a byte after which the upload of a job is ended",
     )
     max_tokens_in_flight: int = Field(
         default=100_000,

@@ -1,6 +1,5 @@
 """Answers that an encoder-decoder writes, from the filled template of its checkpoint."""
 
-import asyncio
 import math
 import re
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ from dataclasses import replace
 from services.inference.account import Account
 from services.inference.answering import Answers, FoundAnswer, Question
 from services.inference.classifier import windows_warning
+from services.inference.cutting import CUTTING
 from services.inference.engine import Engine
 from services.inference.errors import InvalidOptionError, TextTooLongError
 from services.inference.events import End, TooLong
@@ -17,6 +17,7 @@ from services.inference.manifest import Manifest
 from services.inference.packing import pack
 from services.inference.run import running
 from services.inference.settings import InferenceSettings
+from services.inference.tenancy import TENANT
 from services.inference.window import Row
 
 # Of a checkpoint that names none; T5 was trained on this one.
@@ -160,5 +161,5 @@ class GenerativeAnswerer:
             while not reading.is_done:
                 await run.step()
                 if any(window.refusal is not None for window in reading.windows):
-                    run.add(await asyncio.to_thread(reading.divide))
+                    run.add(await CUTTING.run(TENANT.get(), reading.divide))
         return run.account.close()

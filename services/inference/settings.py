@@ -70,6 +70,11 @@ class InferenceSettings(EnvironmentSettings):
         gt=0,
         description="seconds that a call may take when its caller sets no deadline",
     )
+    longest_deadline: float = Field(
+        default=86400.0,
+        gt=0,
+        description="the most seconds that a call may take, whatever deadline its caller sets",
+    )
     deadline_margin: float = Field(
         default=0.01,
         ge=0,

@@ -1,6 +1,5 @@
 """Texts in, summaries out as they are made."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -8,6 +7,7 @@ from enum import Enum
 
 from services.inference.account import Account
 from services.inference.catalogue import SUMMARIZATION, Catalogue
+from services.inference.cutting import CUTTING
 from services.inference.digest import Digest
 from services.inference.digest_rows import Attempt, PartRow
 from services.inference.engine import Engine
@@ -17,6 +17,7 @@ from services.inference.manifest import Manifest
 from services.inference.run import running
 from services.inference.settings import InferenceSettings
 from services.inference.summary import DigestOutput, SummaryDelta, SummaryEnd
+from services.inference.tenancy import TENANT
 
 
 class SummaryLength(Enum):
@@ -110,7 +111,7 @@ class Summarizer:
                     for output in digest.drain():
                         yield output
                     while digest.is_due:
-                        run.add(await asyncio.to_thread(digest.advance))
+                        run.add(await CUTTING.run(TENANT.get(), digest.advance))
                         for output in digest.drain():
                             yield output
                     if digest.done:

@@ -93,7 +93,7 @@ class ModelSpan:
         self._span.set_attribute(f"seqway.{name}", value)
 
 
-def fail(span: Span, error: Exception) -> None:
+def fail(span: Span, error: BaseException) -> None:
     """Notes why what a span stands for failed, without the error's words."""
     reason = error.reason if isinstance(error, SeqwayError) else type(error).__name__
     span.set_attribute("seqway.reason", reason)

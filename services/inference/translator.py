@@ -1,6 +1,5 @@
 """Texts in, translated text out as it is made."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -8,6 +7,7 @@ from itertools import chain
 
 from services.inference.account import Account
 from services.inference.catalogue import Catalogue
+from services.inference.cutting import CUTTING
 from services.inference.document import Document, TextDelta, TextEnd
 from services.inference.engine import Engine
 from services.inference.generation import Generation
@@ -15,6 +15,7 @@ from services.inference.markup import GlossaryEntry, Terms, parse
 from services.inference.run import running
 from services.inference.sentence import Sentence
 from services.inference.settings import InferenceSettings
+from services.inference.tenancy import TENANT
 from services.inference.tracing import tracer
 
 # Characters from which on cutting a call into sentences would hold up other calls.
@@ -123,5 +124,5 @@ async def _documents(job: Job, generation: Generation) -> list[Document]:
 
     looked_for = (entry.source_term for entry in job.glossary)
     if sum(map(len, chain(job.contents, job.do_not_translate, looked_for))) > _LONG_CALL:
-        return await asyncio.to_thread(cut)
+        return await CUTTING.run(TENANT.get(), cut)
     return cut()

@@ -11,6 +11,7 @@ from services.inference.engine import Engine
 from services.inference.errors import SeqwayError, TritonUnavailableError
 from services.inference.manifest import Manifest
 from services.inference.settings import InferenceSettings
+from services.process.endings import ENDINGS
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,9 @@ class Watch:
         while True:
             try:
                 await self.look()
-            except Exception:
+            except ENDINGS:
+                raise
+            except BaseException:
                 logger.exception("a look at Triton failed")
             await asyncio.sleep(self._interval)
 

@@ -125,9 +125,14 @@ class Archive:
         return Run(run.record, self._run(run.record, run.run.number - 1))
 
     def activate(self, job: str, tenant: str) -> None:
-        """Marks a job for the reconciler."""
+        """Marks a job for the reconciler; the time of a mark that is there stays."""
         mark = ActiveRecord(tenant, time.time())
         self.store.create(layout.active(job), ACTIVES.encode(mark))
+
+    def activate_again(self, job: str, tenant: str) -> None:
+        """The same, with the time of now, from which on an upload may take its time."""
+        mark = ActiveRecord(tenant, time.time())
+        self.store.replace(layout.active(job), ACTIVES.encode(mark))
 
     def active(self) -> Iterator[str]:
         """The jobs that may have work to do."""

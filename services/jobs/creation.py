@@ -9,6 +9,7 @@ from base64 import b32encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import structlog
 from pydantic import TypeAdapter
 
 from services.inference.tracing import traceparent_of
@@ -21,7 +22,10 @@ from services.jobs.records import JOBS, JobRecord, Priority
 from services.jobs.recurrence import Recurrence
 from services.jobs.results import encode_items
 from services.jobs.settings import JobSettings
+from services.jobs.store import Store
 from services.jobs.tasks import Task
+
+logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,8 @@ class Creator:
         StoreUnavailableError; then nothing of the job remains.
         """
         job, upload = job_id_of(order), secrets.token_hex(8)
-        self._archive.activate(job, order.tenant)
+        # A mark of an earlier upload may be so old that the reconciler would remove this one.
+        self._archive.activate_again(job, order.tenant)
         try:
             record = self._upload(order, job, upload, items)
             return self._commit(record)
@@ -104,9 +109,13 @@ class Creator:
         # A refused call with the same id may have removed the mark.
         self._archive.activate(record.id, record.tenant)
         if is_ours:
+            if record.request_id:
+                self._remove_others(record)
             return record
         existing = self._archive.record(record.id)
         assert existing is not None, "it was there a moment ago, and no job is deleted that runs"
+        if existing.upload == record.upload:  # the store had it already when it was asked again
+            return existing
         # Calls of the same millisecond have the same entry.
         if index != layout.index(existing.tenant, existing.created, existing.id):
             self._store.delete(index)
@@ -119,13 +128,32 @@ class Creator:
             )
         return existing
 
+    def _remove_others(self, record: JobRecord) -> None:
+        """What uploads with the same id left that never ended; nothing will ever read it.
+
+        One that is on its way loses its parts without harm: the record is not its own.
+        """
+        try:
+            remove_other_uploads(self._store, record)
+        except StoreUnavailableError as error:
+            logger.warning("parts of other uploads stay until the job ends", error=str(error))
+
     def _discard(self, job: str, upload: str) -> None:
         existing = self._archive.record(job)
         if existing is None or existing.upload != upload:
             self._store.delete_folder(layout.upload_folder(job, upload))
-        if existing is None:
-            # A call beside this one with the same id marks the job again, once it has its record.
+        if existing is None and not any(self._store.keys(layout.job_folder(job))):
+            # While another upload has left something, the mark is how the reconciler finds it.  A
+            # call beside this one with the same id marks the job again, once it has its record.
             self._store.delete(layout.active(job))
+
+
+def remove_other_uploads(store: Store, record: JobRecord) -> None:
+    """Removes the parts of every upload of a job but the one that made it."""
+    ours = layout.upload_folder(record.id, record.upload)
+    for key in list(store.keys(layout.job_folder(record.id))):
+        if layout.is_input(key) and not key.startswith(ours):
+            store.delete(key)
 
 
 def job_id_of(order: Order) -> str:

@@ -9,6 +9,7 @@ from services.inference.errors import UnavailableError
 from services.jobs import layout
 from services.jobs.archive import Archive, Run
 from services.jobs.board import Board
+from services.jobs.creation import remove_other_uploads
 from services.jobs.observing import Observer
 from services.jobs.progress import Counter
 from services.jobs.records import FINALS, FinalRecord, Status
@@ -40,6 +41,7 @@ class Finisher:
                 return False
             with work_span("finish", run):
                 self._write_files(run)
+                remove_other_uploads(self._store, run.record)
                 self._record(run)
         self._forget(run)
         return True

@@ -11,6 +11,7 @@ import structlog
 from services.inference.errors import UnavailableError
 from services.jobs.archive import Archive, Run
 from services.jobs.board import Board, Ticket
+from services.process.endings import ENDINGS
 
 logger = structlog.get_logger(__name__)
 
@@ -93,8 +94,13 @@ class Heartbeat:
 
     def _beat(self) -> None:
         while not self._left.wait(min(self._lease / 3, 2.0)):
-            if self.look() is not None:
-                return
+            try:
+                if self.look() is not None:
+                    return
+            except ENDINGS:
+                raise
+            except BaseException:  # else the lease would run out under a worker that works
+                logger.exception("a heartbeat failed unexpectedly")
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -17,9 +17,11 @@ A run is a pass over the job: the first one, or one that was resumed.
 
 from base64 import b32encode
 from dataclasses import dataclass
+from hashlib import blake2b
 
 ACTIVE = "active/"
 EXPIRING = "expiring/"
+_LONGEST_NAME = 255  # file systems take no longer one
 _FAR = 10**13  # milliseconds; until the year 2286
 
 
@@ -30,7 +32,11 @@ def active(job: str) -> str:
 
 def index_folder(tenant: str) -> str:
     """The folder of a tenant's jobs; the name of a tenant may be anything."""
-    return f"index/{b32encode(tenant.encode()).decode().rstrip('=')}/"
+    name = b32encode(tenant.encode()).decode().rstrip("=")
+    if len(name) > _LONGEST_NAME:
+        # Lower case, so that it is the code of no other name.
+        name = blake2b(tenant.encode(), digest_size=32).hexdigest()
+    return f"index/{name}/"
 
 
 def index(tenant: str, created: float, job: str) -> str:
@@ -61,6 +67,11 @@ def record(job: str) -> str:
 def upload_folder(job: str, upload: str) -> str:
     """One upload; several callers may send the same job at once."""
     return f"jobs/{job}/input-{upload}/"
+
+
+def is_input(key: str) -> bool:
+    """Whether an object of a job is a part of an upload."""
+    return key.split("/")[2].startswith("input-")
 
 
 def input_chunk(job: str, upload: str, chunk: int) -> str:

@@ -20,12 +20,20 @@ CHUNK_QUEUE = "seqway.chunks"
 CONTROL_QUEUE = "seqway.control"
 CHUNK_TASK = "seqway.run_chunk"
 FINISH_TASK = "seqway.finish_job"
+BROKER_CONNECTIONS = 4
+
+# A consumer's socket is silent while it waits for messages.
+_CONSUMER_SECONDS = 30.0
+_CONNECTION_SECONDS = 4.0
 
 
-def celery_app(settings: JobSettings) -> Celery:
-    """An app over the Redis of the settings; workers register their tasks on it."""
+def celery_app(settings: JobSettings, patience: float | None = None) -> Celery:
+    """An app over the Redis of the settings; workers register their tasks on it.
+
+    One that only sends has `patience`: seconds that it waits for Redis at each step.
+    """
     app = Celery("seqway", broker=settings.redis_address, set_as_current=False)
-    timeout = settings.redis_timeout
+    timeout = settings.redis_timeout if patience is None else patience
     # Counts from delivery, so a chunk that waits out Triton must fit; the reconciler is quicker.
     visibility = 4 * (settings.chunk_timeout + settings.chunk_patience)
     app.conf.update(
@@ -37,13 +45,15 @@ def celery_app(settings: JobSettings) -> Celery:
             "visibility_timeout": visibility,
             "socket_keepalive": True,
             "socket_connect_timeout": timeout,
-            "socket_timeout": max(30.0, timeout),
+            "socket_timeout": max(_CONSUMER_SECONDS, timeout) if patience is None else patience,
             "health_check_interval": 25,
             "retry_on_timeout": False,
         },
         visibility_timeout=visibility,
         result_backend_transport_options={"visibility_timeout": visibility},
-        broker_pool_limit=4,
+        broker_pool_limit=BROKER_CONNECTIONS,
+        # For how long kombu connects again when it could not.
+        broker_connection_timeout=_CONNECTION_SECONDS if patience is None else patience,
         task_acks_late=True,
         task_ignore_result=True,
         # Without this a killed child's message is acknowledged; the lease runs out all the same.

@@ -19,6 +19,7 @@ from services.jobs.observing import Observer
 from services.jobs.operations import remove
 from services.jobs.records import State
 from services.jobs.settings import JobSettings
+from services.process.endings import ENDINGS
 
 logger = structlog.get_logger(__name__)
 
@@ -57,6 +58,10 @@ class Reconciler:
                     states[state.value] += 1
             except UnavailableError as error:
                 logger.warning("a job could not be looked at", job_id=job, error=str(error))
+            except ENDINGS:
+                raise
+            except BaseException:
+                logger.exception("a look at a job failed unexpectedly", job_id=job)
         self._feeder.feed()
         self._remove_expired()
         self._observer.looked(states, time.perf_counter() - began)
@@ -97,11 +102,20 @@ class Reconciler:
             when, _, job = key.rpartition("/")[2].partition("-")
             if int(when) > now:
                 return
-            run = self._archive.current(job)
-            final = self._archive.final(run) if run is not None else None
-            if run is not None and final is not None and final.delete <= time.time():
-                logger.info("a job is deleted: its time is over", job_id=job)
-                remove(self._store, run)
-            if run is None and self._archive.active_since(job) is None:
-                self._store.delete_folder(layout.job_folder(job))  # half deleted
-            self._store.delete(key)
+            try:
+                self._remove(key, job)
+            except (UnavailableError, *ENDINGS):
+                raise
+            except BaseException:
+                logger.exception("a job could not be deleted", job_id=job)
+
+    def _remove(self, key: str, job: str) -> None:
+        """Deletes a job whose time is over, and the key that tells of it."""
+        run = self._archive.current(job)
+        final = self._archive.final(run) if run is not None else None
+        if run is not None and final is not None and final.delete <= time.time():
+            logger.info("a job is deleted: its time is over", job_id=job)
+            remove(self._store, run)
+        if run is None and self._archive.active_since(job) is None:
+            self._store.delete_folder(layout.job_folder(job))  # half deleted
+        self._store.delete(key)

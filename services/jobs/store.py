@@ -12,6 +12,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
 from obstore.store import MemoryStore, from_url
 
 from services.jobs.errors import StoreUnavailableError
+from services.process.endings import ENDINGS
 
 # obstore raises the one or the other, by store and call.
 _MISSING = (FileNotFoundError, NotFoundError)
@@ -38,6 +39,13 @@ class Store:
         except AlreadyExistsError:
             return False
         return True
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Writes an object, in the place of one that is there.  Atomic."""
+        with _faults(key):
+            obstore.put(self._backend, key, data)
+            if self._folder is not None:
+                _sync(self._folder, self._folder / key)
 
     def get(self, key: str) -> bytes | None:
         """The object; None when there is none."""
@@ -109,10 +117,28 @@ def _faults(key: str) -> Iterator[None]:
     except (AlreadyExistsError, *_MISSING):
         raise
     except (BaseError, OSError) as error:
-        kind = type(error).__name__
-        raise StoreUnavailableError(
-            f"the object store failed on {key.partition('/')[0]} ({kind})", retry_delay=5.0
-        ) from error
+        raise _failure(key, error) from error
+    except ENDINGS:
+        raise
+    except BaseException as error:
+        if not _is_panic(error):
+            raise
+        raise _failure(key, error) from error
+
+
+def _failure(key: str, error: BaseException) -> StoreUnavailableError:
+    kind = type(error).__name__
+    return StoreUnavailableError(
+        f"the object store failed on {key.partition('/')[0]} ({kind})", retry_delay=5.0
+    )
+
+
+def _is_panic(error: BaseException) -> bool:
+    """Whether the Rust of obstore gave up, as it does when descriptors run out.
+
+    The class cannot be imported, and it is no Exception.
+    """
+    return type(error).__name__ == "PanicException"
 
 
 def open_store(url: str) -> Store:

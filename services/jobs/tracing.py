@@ -12,6 +12,7 @@ from services.jobs.archive import Run
 from services.jobs.items import Item
 from services.jobs.records import Status as LineStatus
 from services.jobs.results import Outcome
+from services.process.endings import ENDINGS
 
 _LINES = context.create_key("seqway-lines")
 
@@ -41,7 +42,9 @@ def work_span(name: str, run: Run, **attributes: int) -> Iterator[Span]:
     ) as span:
         try:
             yield span
-        except Exception as error:
+        except ENDINGS:
+            raise
+        except BaseException as error:
             fail(span, error)
             raise
 

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from seqway import SeqwayError
+from seqway import JobState, SeqwayError
 
 from tests.faults.stack import BrokenStack
 
@@ -60,18 +60,21 @@ def test_it_takes_no_more(broken: BrokenStack) -> None:
 
 @pytest.mark.slow_fault
 def test_it_hangs(broken: BrokenStack) -> None:
-    """A submit fails or succeeds within its timeouts, and never hangs."""
-    job = broken.submit_and_start()
+    """Nobody waits for it: what callers ask for is in the store, and done when it answers."""
+    job, third = broken.submit_and_start(), broken.submit(2000, seed=2)
     broken.freeze("redis")
     try:
         began = time.monotonic()
         second = broken.submit(100, seed=1)
-        assert time.monotonic() - began < 20
+        assert broken.client.jobs.cancel(third.id).cancel_requested
+        assert {job.id, second.id, third.id} <= {one.id for one in broken.client.jobs.list()}
+        assert time.monotonic() - began < 6, "the first call waits for 2 s, and the others do not"
         time.sleep(10)
     finally:
         broken.thaw("redis")
     broken.check(job)
     broken.check(second)
+    broken.check(third, JobState.CANCELLED)
 
 
 def test_workers_do_not_read_a_stream_of_garbage_for_ever(broken: BrokenStack) -> None:

@@ -18,7 +18,8 @@ from seqway import (
     NotFoundError,
     UnavailableError,
 )
-from seqway.tasks.job_input import JobLines
+from seqway.tasks.job_input import JobLines, pieces
+from seqway.tasks.jobs import translate_order
 from seqway.v1 import job_pb2 as pb
 
 from tests.sdk.server import FakeServer
@@ -143,6 +144,21 @@ def test_what_is_no_input_is_refused(server: FakeServer, tmp_path: Path) -> None
 
         with pytest.raises(ValueError, match="mine"):
             client.jobs.summarize(lines())  # type: ignore[arg-type]
+
+
+def test_slow_lines_are_sent_before_a_piece_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server ends an upload that stands still."""
+    assert len(list(pieces(["a", "b", "c"], ""))) == 1
+    monkeypatch.setattr("seqway.tasks.job_input._PIECE_SECONDS", 0.0)
+    sent = list(pieces(["a", "b", "c"], ""))
+    assert sent == [b'{"text": "a"}\n', b'{"text": "b"}\n', b'{"text": "c"}\n']
+
+
+@pytest.mark.parametrize(("given", "sent"), [({}, 86_400.0), ({"timeout": 5.0}, 5.0)])
+def test_an_upload_has_a_deadline(given: dict[str, float], sent: float) -> None:
+    """Without one a server would end it after ten minutes."""
+    order = translate_order(["a"], {"source": "en", "target": "fr", **given})  # type: ignore[typeddict-item]
+    assert order.timeout == sent
 
 
 def test_times_are_absolute_or_from_now(server: FakeServer) -> None:

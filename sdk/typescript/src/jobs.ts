@@ -35,6 +35,9 @@ export interface ResumeJobOptions extends CallOptions {
 
 const methods = pb.JobServiceService;
 
+// The most milliseconds that servers allow; they end calls without a deadline after ten minutes.
+const LONGEST_UPLOAD = 86_400_000;
+
 const FILTERS = {
   all: pb.JobResultFilter.UNSPECIFIED,
   succeeded: pb.JobResultFilter.SUCCEEDED,
@@ -139,7 +142,10 @@ export class Jobs {
     options: JobOptions,
   ): Promise<Job> {
     const requests = createRequests(jobSpec(lines, task, options), lines);
-    const limits = { timeout: Number.POSITIVE_INFINITY, ...options };
+    const limits = {
+      ...options,
+      timeout: Math.min(options.timeout ?? LONGEST_UPLOAD, LONGEST_UPLOAD),
+    };
     return jobOf((await this.#calls.upload(methods.createJob, requests, limits)).job);
   }
 }

@@ -12,6 +12,8 @@ import structlog
 
 from services.gateway.authentication.errors import InvalidCredentialsError
 from services.inference.errors import UnavailableError
+from services.process.endings import ENDINGS
+from services.process.pools import Pool
 
 logger = structlog.get_logger(__name__)
 
@@ -20,6 +22,7 @@ _FRESH_SECONDS = 300.0
 _LEAST_INTERVAL = 10.0
 _TIMEOUT = 5.0
 _MOST_BYTES = 1 << 20
+_READING = Pool("jwks", 2)
 _DISCOVERY = "/.well-known/openid-configuration"
 
 
@@ -64,9 +67,14 @@ class KeySet:
             self._tried_at = time.monotonic()
             try:
                 async with asyncio.timeout(2 * _TIMEOUT):
-                    found = jwt.PyJWKSet.from_dict(await asyncio.to_thread(self._read))
+                    found = jwt.PyJWKSet.from_dict(await _READING.run(self._issuer, self._read))
             except (OSError, ValueError, KeyError, HTTPException, jwt.PyJWTError) as error:
                 logger.warning("the keys of tokens could not be read", error=str(error))
+                return
+            except ENDINGS:
+                raise
+            except BaseException:
+                logger.exception("the keys of tokens could not be read")
                 return
             self._keys = {key.key_id: key for key in found.keys if key.key_id}
             self._read_at = time.monotonic()
@@ -83,8 +91,14 @@ class KeySet:
 def _fetch(url: str) -> dict[str, object]:
     if not url.startswith("https://"):
         raise ValueError(f"{url} is not https://")
+    data, end = b"", time.monotonic() + _TIMEOUT
     with urlopen(url, timeout=_TIMEOUT) as answer:
-        return _parsed(answer.read(_MOST_BYTES))
+        # A provider that sends byte by byte must not hold the thread for ever.
+        while (piece := answer.read1()) and len(data) < _MOST_BYTES:
+            data += piece
+            if time.monotonic() > end:
+                raise TimeoutError(f"{url} was not read within {_TIMEOUT:g} s")
+    return _parsed(data[:_MOST_BYTES])
 
 
 def _parsed(data: bytes) -> dict[str, object]:

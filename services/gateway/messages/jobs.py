@@ -1,7 +1,7 @@
 """The messages of `seqway.v1.JobService`."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -37,6 +37,8 @@ from services.jobs.tasks import (
 MAX_REQUEST_ID = 128
 MAX_LABELS = 64
 MAX_LABEL = 128
+MAX_FIELD_NAME = 256
+MAX_URI = 4096
 
 _FORMATS: Mapping[int, Format | None] = {
     pb.JOB_INPUT_FORMAT_UNSPECIFIED: None,
@@ -73,8 +75,7 @@ _STATUSES = {
 
 def order_of(spec: pb.JobSpec, tenant: str, settings: GatewaySettings) -> Order:
     """The order of a specification; raises an InvalidRequestError that names the field."""
-    if len(spec.request_id) > MAX_REQUEST_ID:
-        raise _wrong("request_id", f"has more than {MAX_REQUEST_ID} characters")
+    _check_length("request_id", spec.request_id, MAX_REQUEST_ID)
     if spec.priority not in _PRIORITIES:
         raise _wrong("priority", f"is {spec.priority}, and there is no such priority")
     return Order(
@@ -91,6 +92,9 @@ def order_of(spec: pb.JobSpec, tenant: str, settings: GatewaySettings) -> Order:
 def form_of(spec: pb.JobSpec) -> InputForm:
     """How to read the input."""
     given = spec.input
+    for name in ("text_field", "custom_id_field", "question_field"):
+        _check_length(f"input.{name}", getattr(given, name), MAX_FIELD_NAME)
+    _check_length("input.uri", given.uri, MAX_URI)
     if given.format not in _FORMATS:
         raise _wrong("input.format", f"is {given.format}, and there is no such format")
     if given.compression not in _COMPRESSIONS:
@@ -104,6 +108,33 @@ def form_of(spec: pb.JobSpec) -> InputForm:
         question_field=(given.question_field or "question") if asks else None,
         uri=given.uri,
     )
+
+
+def filter_of(request: pb.ListJobsRequest) -> Callable[[Progress], bool]:
+    """Which jobs a list is to have; InvalidOptionError names the field that is wrong."""
+    known = set(pb.JobState.values())
+    if unknown := [each for each in request.states[:MAX_LABELS] if each not in known]:
+        raise InvalidOptionError(f"there is no state {unknown[0]}", field="states")
+    if len(request.states) > MAX_LABELS:
+        raise InvalidOptionError(
+            f"states has {len(request.states):,} entries; the most is {MAX_LABELS}", field="states"
+        )
+    states = {pb.JobState.Name(state).removeprefix("JOB_STATE_") for state in request.states}
+    if len(request.labels) > MAX_LABELS:
+        raise InvalidOptionError(
+            f"labels has {len(request.labels):,} entries; the most is {MAX_LABELS}", field="labels"
+        )
+    task, labels = request.task, dict(request.labels)
+
+    def keep(progress: Progress) -> bool:
+        record = progress.run.record
+        return (
+            (not states or str(progress.state) in states)
+            and (not task or task == record.task.kind)
+            and all(record.labels.get(name) == value for name, value in labels.items())
+        )
+
+    return keep
 
 
 def deadline_in(deadline: Timestamp) -> float:
@@ -219,6 +250,11 @@ def _plain(generation: Generation) -> Generation:
             "options", "asks for num_hypotheses or token_log_probs, which results do not carry"
         )
     return generation
+
+
+def _check_length(name: str, value: str, most: int) -> None:
+    if len(value) > most:
+        raise _wrong(name, f"has {len(value):,} characters, and the most is {most:,}")
 
 
 def _retention(spec: pb.JobSpec, settings: JobSettings) -> float:

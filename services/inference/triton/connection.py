@@ -15,6 +15,7 @@ from services.inference.errors import ModelNotReadyError, SeqwayError, TritonUna
 from services.inference.events import Lost
 from services.inference.triton import wire
 from services.inference.triton.faults import error_of
+from services.process.endings import ENDINGS
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +121,11 @@ class Connection:
                     self._sent.add(request.id)
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             logger.debug("the stream broke while a request was written")
+        except ENDINGS:
+            raise
+        except BaseException:
+            logger.exception("a request could not be written")
+            call.cancel()  # else the calls that wait for what was not written would wait for ever
 
     def _dispatch(self, message: Any) -> None:
         response = message.infer_response

@@ -1,6 +1,7 @@
 """The input of a batch job: a file, a URI, or the lines themselves."""
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -48,6 +49,8 @@ _SUFFIXES: dict[str, JobFormat] = {
 }
 _COMPRESSED = (".gz", ".zst")
 _PIECE_BYTES = 256 * 1024
+# A server ends uploads that stand still: what slow lines have filled so far goes out meanwhile.
+_PIECE_SECONDS = 5.0
 
 
 def is_uri(text: str) -> bool:
@@ -113,13 +116,13 @@ def _pieces_of_file(read: Callable[[int], bytes]) -> Iterator[bytes]:
 def _pieces_of_lines(
     lines: Iterable[str | Mapping[str, object]], text_field: str
 ) -> Iterator[bytes]:
-    piece = bytearray()
+    piece, sent = bytearray(), time.monotonic()
     for line in lines:
         row = {text_field: line} if isinstance(line, str) else dict(line)
         piece += json.dumps(row, ensure_ascii=False).encode() + b"\n"
-        if len(piece) >= _PIECE_BYTES:
+        if len(piece) >= _PIECE_BYTES or time.monotonic() - sent > _PIECE_SECONDS:
             yield bytes(piece)
-            piece.clear()
+            piece, sent = bytearray(), time.monotonic()
     if piece:
         yield bytes(piece)
 

@@ -31,6 +31,9 @@ from seqway.v1.translation_pb2 import TranslateRequest
 
 Which = Literal["all", "succeeded", "errors"]
 
+# The most that servers allow; they end calls without a deadline after ten minutes.
+LONGEST_UPLOAD = 86_400.0
+
 
 class JobArguments(TypedDict, total=False):
     """What every new job may take.
@@ -62,15 +65,15 @@ class JobArguments(TypedDict, total=False):
 
 
 class TranslateJobArguments(TranslateArguments, JobArguments, total=False):
-    """What a job that translates takes; `timeout` bounds the upload, and is none by default."""
+    """What a job that translates takes; `timeout` bounds the upload, and is a day by default."""
 
 
 class SummarizeJobArguments(SummarizeArguments, JobArguments, total=False):
-    """What a job that summarizes takes; `timeout` bounds the upload, and is none by default."""
+    """What a job that summarizes takes; `timeout` bounds the upload, and is a day by default."""
 
 
 class ClassifyJobArguments(ClassifyArguments, JobArguments, total=False):
-    """What a job that classifies takes; `timeout` bounds the upload, and is none by default."""
+    """What a job that classifies takes; `timeout` bounds the upload, and is a day by default."""
 
 
 class AskJobArguments(GenerationArguments, JobArguments, total=False):
@@ -158,7 +161,8 @@ def _order(lines: JobLines, arguments: Mapping[str, Any], spec: pb.JobSpec) -> J
         spec.deadline.CopyFrom(timestamp(deadline))
     if (retention := arguments.get("retention")) is not None:
         spec.retention.FromTimedelta(retention)
-    return JobOrder(spec, lines, arguments.get("timeout"))
+    timeout = arguments.get("timeout")
+    return JobOrder(spec, lines, LONGEST_UPLOAD if timeout is None else timeout)
 
 
 def _priority(name: str) -> "pb.JobPriority.ValueType":

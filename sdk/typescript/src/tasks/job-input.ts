@@ -52,6 +52,8 @@ const SUFFIXES: Readonly<Record<string, pb.JobInputFormat>> = {
   ".parquet": FORMATS.parquet,
 };
 const PIECE_BYTES = 256 * 1024;
+// A server ends uploads that stand still: what slow lines have filled so far goes out meanwhile.
+const PIECE_TIME = 5_000;
 
 /** How the server is to read the lines. */
 export function inputMessage(lines: JobLines, options: JobInputOptions): pb.JobInput {
@@ -87,14 +89,16 @@ export async function* pieces(
   const source = isFile(lines) ? createReadStream(lines.file) : lines;
   let waiting: Uint8Array[] = [];
   let size = 0;
+  let sent = performance.now();
   for await (const line of source as AsyncIterable<JobLine | Uint8Array>) {
     const bytes = line instanceof Uint8Array ? line : encoded(line, textField);
     waiting.push(bytes);
     size += bytes.length;
-    if (size >= PIECE_BYTES) {
+    if (size >= PIECE_BYTES || performance.now() - sent > PIECE_TIME) {
       yield* slices(Buffer.concat(waiting));
       waiting = [];
       size = 0;
+      sent = performance.now();
     }
   }
   yield* slices(Buffer.concat(waiting));

@@ -7,7 +7,7 @@ import { duration, time } from "../durations.js";
 import * as pb from "../generated/seqway/v1/job.js";
 import { inputMessage, type JobInputOptions, type JobLines, pieces } from "./job-input.js";
 
-/** What every new job may take; `timeout` bounds the upload, and is none by default. */
+/** What every new job may take; `timeout` bounds the upload, and is a day by default. */
 export interface JobOptions extends CallOptions, JobInputOptions {
   /** Calls with the same one make one job; by default one of its own. */
   readonly requestId?: string;

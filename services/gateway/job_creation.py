@@ -1,0 +1,58 @@
+"""Takes on jobs: from the bytes of a call, or of a URI, to lines in the store."""
+
+from collections.abc import Iterable
+from functools import partial
+
+from services.gateway.quotas import Quotas
+from services.gateway.settings import GatewaySettings
+from services.gateway.uploads import Upload, in_turns
+from services.jobs.creation import Order, job_id_of
+from services.jobs.intake import InputForm, IntakeLimits, open_uri, read_items
+from services.jobs.items import Item
+from services.jobs.records import JobRecord
+from services.jobs.service import Jobs
+from services.process.fibers import Fibers
+
+_THREADS = 8
+_CLOSING_SECONDS = 5.0
+
+
+class JobCreation:
+    """Uploads share a few threads, and hold none while they wait for their callers."""
+
+    def __init__(self, jobs: Jobs, quotas: Quotas, settings: GatewaySettings) -> None:
+        self._jobs = jobs
+        self._quotas = quotas
+        self._settings = settings
+        self._fibers = Fibers("upload", _THREADS)
+
+    async def create(self, order: Order, form: InputForm, upload: Upload) -> JobRecord:
+        """The record of the job, which is durable; nothing of it remains when this fails."""
+        return await self._fibers.run(partial(self._read, order, form, upload))
+
+    async def close(self) -> None:
+        """Waits for a moment until uploads that were broken off are removed."""
+        await self._fibers.close(_CLOSING_SECONDS)
+
+    def _read(self, order: Order, form: InputForm, upload: Upload) -> JobRecord:
+        settings = self._settings
+        limits = IntakeLimits(
+            max_items=settings.job_max_items,
+            max_text_characters=settings.max_text_characters,
+            max_line_bytes=settings.job_max_line_bytes,
+            max_input_bytes=settings.job_max_input_bytes,
+        )
+        if not form.uri:
+            return self._write(order, read_items(upload.chunks(), form, limits))
+        with open_uri(form.uri, settings.job_input_uris) as chunks:
+            return self._write(order, read_items(in_turns(chunks), form, limits))
+
+    def _write(self, order: Order, items: Iterable[Item]) -> JobRecord:
+        tenant = order.tenant
+        within = self._quotas.within_queue(
+            tenant,
+            items,
+            # A call that comes again, with the id of a request, makes no other job.
+            lambda: self._jobs.operations.queued_lines(tenant, but=job_id_of(order)),
+        )
+        return self._jobs.creator.create(order, within)

@@ -77,14 +77,23 @@ def add_stated(
     for index, token in sorted(stated.added.items()):
         if token.content in numbers:
             continue
-        if normalized is not None:
-            token.normalized = normalized
-        backend.add_tokens([token])
+        backend.add_tokens([token if normalized is None else _with(token, normalized)])
         if (found := backend.token_to_id(token.content)) != index:
             raise CheckpointError(
                 f"{where}: the added token {token.content!r} has the id {index} and would get "
                 f"{found}: save the tokenizer with all its tokens as a tokenizer.json."
             )
+
+
+def _with(token: AddedToken, normalized: bool) -> AddedToken:
+    return AddedToken(
+        token.content,
+        single_word=token.single_word,
+        lstrip=token.lstrip,
+        rstrip=token.rstrip,
+        normalized=normalized,
+        special=token.special,
+    )
 
 
 def read_object(path: Path) -> dict[str, Any]:

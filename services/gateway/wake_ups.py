@@ -9,6 +9,7 @@ import structlog
 
 from services.inference.errors import UnavailableError
 from services.jobs.archive import Run
+from services.jobs.errors import QueueUnavailableError
 from services.jobs.queue import BROKER_CONNECTIONS
 from services.jobs.service import Jobs
 from services.process.pools import Pool
@@ -16,7 +17,7 @@ from services.process.pools import Pool
 logger = structlog.get_logger(__name__)
 
 # A Redis that hangs holds up a caller for so long, and after that nobody for a while.
-_MOST_SECONDS = 2.0
+_MOST_SECONDS = 1.5
 _AWAY_SECONDS = 5.0
 
 
@@ -28,6 +29,7 @@ class WakeUps:
         # One more would wait for a connection.
         self._pool = Pool("redis", BROKER_CONNECTIONS)
         self._away_until = 0.0
+        self._failures = 0
 
     async def queue(self, run: Run) -> None:
         """Tells of a run with chunks to do."""
@@ -49,13 +51,23 @@ class WakeUps:
             self._away_until = now + _AWAY_SECONDS  # this call tries, and the others do not wait
         try:
             async with asyncio.timeout(_MOST_SECONDS):
-                await self._pool.run(tenant, function, *arguments)
+                await self._pool.run(tenant, self._try, self._failures, function, *arguments)
         except (TimeoutError, UnavailableError) as error:
             self._away_until = time.monotonic() + _AWAY_SECONDS
             kind = str(error) or "Redis does not answer"
             logger.warning("the reconciler has to see to a job", job_id=job, error=kind)
         else:
             self._away_until = 0.0
+
+    def _try(self, failures: int, function: Callable[..., None], *arguments: Any) -> None:
+        """Calls the function, unless one before it in the line has found that Redis is away."""
+        if self._failures > failures:
+            raise QueueUnavailableError("Redis is away")
+        try:
+            function(*arguments)
+        except UnavailableError:
+            self._failures += 1
+            raise
 
     def close(self) -> None:
         """Lets the threads end."""

@@ -89,10 +89,10 @@ async def test_nothing_waits_for_it(stack: Stack, server: RedisServer, bench: Be
         lambda: created(stack),
     ]
     async with hanging(server):
-        made = [asyncio.create_task(within(created(stack))) for _ in range(20)]
+        made = [asyncio.create_task(within(created(stack))) for _ in range(8)]
         cancelled = [
             asyncio.create_task(within(stack.jobs.CancelJob(pb.CancelJobRequest(id=waiting))))
-            for _ in range(20)
+            for _ in range(8)
         ]
         for call in calls * 3:
             await within(call())

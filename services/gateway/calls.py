@@ -71,12 +71,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         try:
             identity = await self._gate.identify(method, metadata)
         except SeqwayError as error:
-            return _refusal(method, error, request_id)
+            return self._refusal(method, error, request_id)
         except ENDINGS:
             raise
         except BaseException:
             logger.exception("a caller could not be identified", method=method)
-            return _refusal(method, SeqwayError("internal error"), request_id)
+            return self._refusal(method, SeqwayError("internal error"), request_id)
         make, behaviour = _parts(handler)
         around = self._around(
             method,
@@ -97,6 +97,21 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             request_deserializer=_tolerant(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
+
+    def _refusal(self, method: str, error: SeqwayError, request_id: str) -> Handler:
+        """A handler that refuses the call without reading its request, however large that is."""
+
+        async def refuse(_requests: Any, _context: Context) -> None:
+            raise error
+
+        async def call(requests: Any, context: Context) -> Any:
+            with (
+                structlog.contextvars.bound_contextvars(request_id=request_id),
+                call_span(method, context, request_id),
+            ):
+                return await _observed(method, refuse, requests, context, request_id)
+
+        return grpc.stream_stream_rpc_method_handler(cast(Any, self._noted(call)))
 
     def _noted(self, behaviour: Behaviour) -> Behaviour:
         async def call(requests: Any, context: Context) -> Any:
@@ -144,22 +159,6 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 return await _observed(method, passed, request, context, request_id)
 
         return call
-
-
-def _refusal(method: str, error: SeqwayError, request_id: str) -> Handler:
-    """A handler that refuses the call without reading its request, however large that is."""
-
-    async def refuse(_requests: Any, _context: Context) -> None:
-        raise error
-
-    async def call(requests: Any, context: Context) -> Any:
-        with (
-            structlog.contextvars.bound_contextvars(request_id=request_id),
-            call_span(method, context, request_id),
-        ):
-            return await _observed(method, refuse, requests, context, request_id)
-
-    return grpc.stream_stream_rpc_method_handler(cast(Any, call))
 
 
 async def _observed(

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 from urllib.parse import unquote
 
 import grpc
@@ -69,7 +69,11 @@ class Connections:
         peer = _peer_of(context.peer())
         self._calls[peer] += 1
         self._busy.add(peer)
-        context.add_done_callback(lambda _context: self._note_end(peer))
+
+        def ended(_context: Context) -> None:
+            self._note_end(peer)
+
+        context.add_done_callback(cast(Any, ended))  # the stubs want another type
 
     async def watch(self, *ports: int) -> None:
         """Looks at the connections to these ports of this process until it is cancelled."""

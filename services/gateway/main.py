@@ -16,6 +16,8 @@ from services.process.environment import InvalidSettingsError, read_settings
 from services.process.proxies import bypass_proxies_on_loopback
 from services.process.serving import PortInUseError, serve_metrics
 
+_DESCRIPTORS = 1 << 16
+
 
 def main() -> int:
     """Serves until SIGTERM or SIGINT; 1 when it cannot listen, 2 when a setting is wrong."""
@@ -46,9 +48,11 @@ def main() -> int:
 
 
 def _allow_descriptors() -> None:
-    """As many as the process may have: each connection is one, and shells give few by default."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    """As many as connections need, where the process may: shells give few by default."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if most == resource.RLIM_INFINITY else min(_DESCRIPTORS, most)
+    if now != resource.RLIM_INFINITY and now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 async def _serve(settings: GatewaySettings) -> None:

@@ -229,6 +229,19 @@ def _trailers(connection: socket.socket, made: h2.connection.H2Connection) -> di
     return found
 
 
+async def test_many_calls_that_are_refused_are_no_flood(make_stack: MakeStack) -> None:
+    """Each is small and has an answer, as a ping has; callers without a key learn that by it."""
+    stack = await make_stack(
+        jwt_issuer="https://issuer.example", jwt_audience="seqway", jwt_jwks="https://127.0.0.1:1/"
+    )
+    until = time.monotonic() + 2.5
+    while time.monotonic() < until:
+        metadata = (("x-long", "y" * 2000),)
+        refused = (failure(stack.models.ListModels(LIST, metadata=metadata)) for _ in range(50))
+        for told in await asyncio.gather(*refused):
+            assert told == ("UNAUTHENTICATED", "CREDENTIALS_MISSING", "")
+
+
 async def test_a_call_without_a_message_is_malformed(stack: Stack) -> None:
     call = stack.channel.stream_unary("/seqway.v1.TranslationService/Translate")
     assert await failure(call(iter(()))) == ("INVALID_ARGUMENT", "MALFORMED_MESSAGE", "")

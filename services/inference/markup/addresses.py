@@ -25,7 +25,10 @@ _LOCAL_PART = rf"(?:[A-Za-z0-9.+%{_LATIN}_-]+|(?<!\w){_OTHER}+)"
 _WORD = rf"[A-Za-z0-9_.+@{_LATIN}-]|{_OTHER}"
 
 # What is found whole.
-EMAIL = rf"(?<![A-Za-z0-9.+%{_LATIN}_-])(?:mailto:)?@?{_LOCAL_PART}@{_LABEL}(?:\.{_LABEL})+(?<!-)"
+EMAIL = (
+    rf"(?<![A-Za-z0-9.+%{_LATIN}_-])(?:mailto:)?@?{_LOCAL_PART}@{_LABEL}(?:\.{_LABEL})+(?<!-)"
+    r"(?::[A-Za-z0-9_.~-]+(?:/[A-Za-z0-9_.~-]+)+(?<![.]))?"  # of git and scp
+)
 PATHS = (
     rf"(?<![A-Za-z0-9_/.{_LATIN}])(?<!{_OTHER})(?:~|\.{{1,2}})?(?:/(?:{_WORD})+){{2,}}/?(?<![.])",
     rf"(?<![A-Za-z0-9])[A-Za-z]:\\[A-Za-z0-9_.\\{_LATIN}-]*[A-Za-z0-9_\\{_LATIN}]",

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from services.inference.markup.elements import BLOCKS, UNTRANSLATED, says_translate
-from services.inference.markup.scanning import Language, Token, TokenKind
+from services.inference.markup.scanning import CDATA_START, Language, Token, TokenKind
 
+_TAGS = (TokenKind.START, TokenKind.END, TokenKind.EMPTY)
 _ENDS = (TokenKind.DOCTYPE, TokenKind.RAW, TokenKind.BREAK)
 
 
@@ -27,11 +27,10 @@ def structure(source: str, tokens: Sequence[Token], language: Language) -> Struc
     if language is Language.XML:
         ends_sentence = _xml_blocks(source, tokens, partner)
     else:
-        ends_sentence = [each.name in BLOCKS or each.kind in _ENDS for each in tokens]
+        ends_sentence = [_is_block(each) or each.kind in _ENDS for each in tokens]
     result = Structure(partner, ends_sentence, [True] * len(tokens))
     if language is not Language.PLAIN:
-        names = UNTRANSLATED if language is Language.HTML else frozenset()
-        _mark_untranslated(source, tokens, names, result)
+        _mark_untranslated(source, tokens, language, result)
     return result
 
 
@@ -39,16 +38,18 @@ def _partners(tokens: Sequence[Token]) -> list[int]:
     """An end tag belongs to the last open tag of its name; what is open inside has no end."""
     partner = [-1] * len(tokens)
     open_tags: list[int] = []
-    open_names: Counter[str] = Counter()
+    open_names: Counter[tuple[str, int]] = Counter()
     for index, token in enumerate(tokens):
+        name = (token.name, token.section)  # no element reaches over the end of a CDATA section
         if token.kind is TokenKind.START:
             open_tags.append(index)
-            open_names[token.name] += 1
-        elif token.kind is TokenKind.END and open_names[token.name]:
+            open_names[name] += 1
+        elif token.kind is TokenKind.END and open_names[name]:
             while True:
                 start = open_tags.pop()
-                open_names[tokens[start].name] -= 1
-                if tokens[start].name == token.name:
+                open_name = (tokens[start].name, tokens[start].section)
+                open_names[open_name] -= 1
+                if open_name == name:
                     break
             partner[start], partner[index] = index, start
     return partner
@@ -57,18 +58,20 @@ def _partners(tokens: Sequence[Token]) -> list[int]:
 def _xml_blocks(source: str, tokens: Sequence[Token], partner: Sequence[int]) -> list[bool]:
     """Tags beside text are inline, as are all inside them; other tags end a sentence.
 
-    So does DeepL find the structure of XML ("outline detection").
+    So does DeepL find the structure of XML ("outline detection").  The text of a CDATA section is
+    text of the element that it is in; its tags, if any, are those of HTML.
     """
     parents = [-1] * len(tokens)
     with_text = set()
     path = [-1]
     for index, token in enumerate(tokens):
-        if token.kind is TokenKind.END and partner[index] >= 0:
+        is_xml = token.section < 0 and token.name != CDATA_START
+        if token.kind is TokenKind.END and partner[index] >= 0 and is_xml:
             path.pop()
         parents[index] = path[-1]
         if token.kind is TokenKind.TEXT and not source[token.start : token.end].isspace():
             with_text.add(path[-1])
-        elif token.kind is TokenKind.START and partner[index] >= 0:
+        elif token.kind is TokenKind.START and partner[index] >= 0 and is_xml:
             path.append(index)
     inline = {-1: False}
     for index in range(len(tokens)):
@@ -76,13 +79,17 @@ def _xml_blocks(source: str, tokens: Sequence[Token], partner: Sequence[int]) ->
         inline[index] = inline[parent] or parent in with_text
     return [
         token.kind in _ENDS
-        or (token.kind in (TokenKind.START, TokenKind.END, TokenKind.EMPTY) and not inline[index])
+        or (token.kind in _TAGS and not inline[index] if token.section < 0 else _is_block(token))
         for index, token in enumerate(tokens)
     ]
 
 
+def _is_block(token: Token) -> bool:
+    return token.name in BLOCKS
+
+
 def _mark_untranslated(
-    source: str, tokens: Sequence[Token], names: AbstractSet[str], result: Structure
+    source: str, tokens: Sequence[Token], language: Language, result: Structure
 ) -> None:
     """Follows `translate`, "notranslate" and the elements that are never translated."""
     states = [True]
@@ -95,7 +102,8 @@ def _mark_untranslated(
             result.ends_sentence[index] = False  # code in a sentence
         if token.kind is TokenKind.START and end >= 0:
             says = says_translate(source[token.start : token.end])
-            default = states[-1] and token.name not in names
+            is_html = language is Language.HTML or token.section >= 0
+            default = states[-1] and not (is_html and token.name in UNTRANSLATED)
             states.append(default if says is None else says)
     # An element that is untranslated as a whole, within a sentence, is one atom.
     broken = _running_count(

@@ -1,12 +1,22 @@
 """From a source to passages and their segments."""
 
+from collections.abc import Sequence
+
+from services.inference.markup.cdata import Sections
 from services.inference.markup.elements import PREFORMATTED
 from services.inference.markup.media_types import MIME_TYPES
 from services.inference.markup.pairing import Structure, structure
 from services.inference.markup.passage import MarkedText, MarkKind
 from services.inference.markup.protection import Protector
 from services.inference.markup.run import Run
-from services.inference.markup.scanning import Language, Token, TokenKind, scan
+from services.inference.markup.scanning import (
+    CDATA_START,
+    Language,
+    Token,
+    TokenKind,
+    language_of_section,
+    scan,
+)
 from services.inference.markup.segments import Segmenter
 from services.inference.markup.terms import Terms
 
@@ -17,26 +27,45 @@ def parse(source: str, mime_type: str, language: str, terms: Terms | None = None
     Markup may be broken: what is no markup is text, and nothing is refused.
     """
     markup = MIME_TYPES[mime_type]
-    protector = Protector(source, markup, terms or Terms())
-    return _Parser(source, markup, protector, Segmenter(source, markup, language)).parse()
+    tokens = list(scan(source, markup))
+    found = structure(source, tokens, markup)
+    sections = _sections(source, tokens, found)
+    protector = Protector(source, markup, terms or Terms(), sections)
+    segmenter = Segmenter(source, markup, language, sections)
+    return _Parser(source, markup, sections, protector, segmenter).parse(tokens, found)
+
+
+def _sections(source: str, tokens: Sequence[Token], found: Structure) -> Sections:
+    spans = [
+        (token.end, tokens[found.partner[index]].start)
+        for index, token in enumerate(tokens)
+        if token.kind is TokenKind.START and token.name == CDATA_START
+    ]
+    return Sections(
+        tuple((start, end, language_of_section(source[start:end])) for start, end in spans)
+    )
 
 
 class _Parser:
     """Collects inline tokens into a run, and cuts it into segments where a block begins or ends."""
 
     def __init__(
-        self, source: str, markup: Language, protector: Protector, segmenter: Segmenter
+        self,
+        source: str,
+        markup: Language,
+        sections: Sections,
+        protector: Protector,
+        segmenter: Segmenter,
     ) -> None:
         self._source = source
         self._markup = markup
         self._protector = protector
         self._segmenter = segmenter
-        self._run = Run(source, markup)
+        self._sections = sections
+        self._run = Run(source, markup, sections)
         self._preformatted = 0
 
-    def parse(self) -> MarkedText:
-        tokens = list(scan(self._source, self._markup))
-        found = structure(self._source, tokens, self._markup)
+    def parse(self, tokens: Sequence[Token], found: Structure) -> MarkedText:
         index = 0
         while index < len(tokens):
             last = found.atom_end.get(index, index)
@@ -70,4 +99,4 @@ class _Parser:
         if not self._run.is_empty:
             passage = self._protector.protect(self._run.passage())
             self._segmenter.add(passage, is_preformatted=self._preformatted > 0)
-        self._run = Run(self._source, self._markup)
+        self._run = Run(self._source, self._markup, self._sections)

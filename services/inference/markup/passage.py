@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from services.inference.markup.cdata import NO_SECTIONS, Sections
 from services.inference.markup.scanning import Language
 
 
@@ -156,6 +157,7 @@ class MarkedSegment:
     passage: Passage
     source: str
     language: Language
+    sections: Sections = NO_SECTIONS
 
     @property
     def text(self) -> str:

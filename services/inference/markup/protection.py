@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from services.inference.markup.cdata import Sections
 from services.inference.markup.entities import escape
 from services.inference.markup.passage import (
     Atom,
@@ -33,6 +34,7 @@ class Protector:
     source: str
     language: Language
     terms: Terms
+    sections: Sections
 
     def protect(self, passage: Passage) -> Passage:
         """The passage with an atom for each; placeholders win over phrases and terms."""
@@ -81,16 +83,17 @@ class Protector:
         """The atom of `span`, with the markup in it as it is unless `inner` is None."""
         start, end = passage.source_start(span.start), passage.source_end(span.end)
         target = ""
+        language = self.sections.language(start) or self.language
         if inner is not None:
             start = min([start, *(mark.source_start for mark in inner)])
             end = max([end, *(mark.source_end for mark in inner)])
             output = self.source[start:end]
         elif span.kind is AtomKind.TERM:
             target = self.terms.glossary[span.entry].target_term
-            output = escape(target, passage.spellings, self.language)
+            output = escape(target, passage.spellings, language)
         else:
             text = passage.text[span.start : span.end]
-            output = escape(text, passage.spellings, self.language)
+            output = escape(text, passage.spellings, language)
         return Atom(span.start, span.end, output, span.kind, start, end, span.entry, target)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
 from services.inference.markup.atoms import Search
-from services.inference.markup.entities import escape
+from services.inference.markup.cdata import Ink
 from services.inference.markup.passage import (
     GlossaryMatch,
     Link,
@@ -25,8 +25,9 @@ def render(segment: MarkedSegment, translation: str, links: Sequence[Link] = ())
     and copied words decide.
     """
     if not segment.needs_alignment:
-        text = escape(translation, segment.passage.spellings, segment.language)
-        return Rendered(text, [])
+        ink = _ink(segment)
+        ink.add_text(translation)
+        return Rendered(ink.finish(segment.source, segment.end), [])
     found = _words(segment, translation.strip(), links)
     root = tree(segment.passage.marks, segment.text)
     place(root, found)
@@ -34,6 +35,11 @@ def render(segment: MarkedSegment, translation: str, links: Sequence[Link] = ())
     for step in _steps(root):
         writer.write(step)
     return writer.rendered()
+
+
+def _ink(segment: MarkedSegment) -> Ink:
+    spellings = segment.passage.spellings
+    return Ink(segment.sections, segment.start, segment.language, spellings)
 
 
 def _words(segment: MarkedSegment, translation: str, links: Sequence[Link]) -> list[Word]:
@@ -76,8 +82,7 @@ class _Writer:
     def __init__(self, segment: MarkedSegment, words: Sequence[Word]) -> None:
         self._segment = segment
         self._words = words
-        self._parts: list[str] = []
-        self._length = 0
+        self._ink = _ink(segment)
         self._matches: list[GlossaryMatch] = []
         self._done = 0
         # How many words' white space is written: `_done`, or one more.
@@ -99,21 +104,19 @@ class _Writer:
         else:
             self._write_mark(mark, is_behind_space=mark.is_apart[0])
             if mark.is_apart == (True, True) and self._done < len(self._words):
-                self._write(self._words[self._done].space[:1])
+                self._ink.add_text(self._words[self._done].space[:1])
 
     def rendered(self) -> Rendered:
         """All that was written; the matches are in the order of the source."""
         matches = sorted(self._matches, key=lambda match: match.source_start)
-        return Rendered("".join(self._parts), matches)
+        return Rendered(self._ink.finish(self._segment.source, self._segment.end), matches)
 
     def _write_word(self, word: Word) -> None:
         self._write_space()
-        start = self._length
         if word.atom is None:
-            spellings = self._segment.passage.spellings
-            self._write(escape(word.text, spellings, self._segment.language))
+            self._ink.add_text(word.text)
         else:
-            self._write(word.atom.output)
+            start, end = self._ink.add_slice(word.atom.output, word.atom.source_start)
             if word.atom.entry >= 0:
                 self._matches.append(
                     GlossaryMatch(
@@ -121,7 +124,7 @@ class _Writer:
                         word.atom.source_start,
                         word.atom.source_end,
                         start,
-                        self._length,
+                        end,
                     )
                 )
         self._done += 1
@@ -129,7 +132,7 @@ class _Writer:
     def _write_mark(self, mark: Mark, *, is_behind_space: bool) -> None:
         if is_behind_space:
             self._write_space()
-        self._write(mark.text)
+        self._ink.add_mark(mark.text, mark.source_end)
 
     def _write_space_mark(self, mark: Mark) -> None:
         """A reference for a space takes the place of a space, unless others stood beside it."""
@@ -137,15 +140,11 @@ class _Writer:
             self._write_space()
         elif not mark.is_apart[1]:
             self._spaced = self._done + 1
-        self._write(mark.text)
+        self._ink.add_mark(mark.text, mark.source_end)
 
     def _write_space(self) -> None:
         """Writes the white space before the next word, once."""
         if self._spaced == self._done:
             self._spaced += 1
             if self._done < len(self._words):
-                self._write(self._words[self._done].space)
-
-    def _write(self, text: str) -> None:
-        self._parts.append(text)
-        self._length += len(text)
+                self._ink.add_text(self._words[self._done].space)

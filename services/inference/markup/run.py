@@ -1,8 +1,9 @@
 """Builds a passage from the text and the tags of a block, in the order of the source."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from services.inference.markup.cdata import Sections
 from services.inference.markup.entities import Stretch, decode
 from services.inference.markup.passage import Atom, AtomKind, Mark, MarkKind, Passage, Piece
 from services.inference.markup.scanning import Language, Token, TokenKind
@@ -11,9 +12,10 @@ from services.inference.markup.scanning import Language, Token, TokenKind
 class Run:
     """Text between two block tags, as it grows."""
 
-    def __init__(self, source: str, language: Language) -> None:
+    def __init__(self, source: str, language: Language, sections: Sections) -> None:
         self._source = source
         self._language = language
+        self._sections = sections
         self._parts: list[str] = []
         self._length = 0
         self._pieces: list[Piece] = []
@@ -29,7 +31,7 @@ class Run:
 
     def add_text(self, start: int, end: int) -> None:
         """Adds the text of `source[start:end]`."""
-        for stretch in decode(self._source, start, end, self._language):
+        for stretch in self._decode(start, end):
             if not stretch.is_reference:
                 self._literal.append(stretch.text)
                 self._append(stretch.text, stretch.start, stretch.end)
@@ -57,7 +59,7 @@ class Run:
             stretch.text
             for token in tokens
             if token.kind is TokenKind.TEXT
-            for stretch in decode(self._source, token.start, token.end, self._language)
+            for stretch in self._decode(token.start, token.end)
         ]
         text = " ".join("".join(stretches).split())
         start, end = tokens[0].start, tokens[-1].end
@@ -87,6 +89,10 @@ class Run:
             spellings,
         )
 
+    def _decode(self, start: int, end: int) -> Iterator[Stretch]:
+        language = self._sections.language(start) or self._language
+        return decode(self._source, start, end, language)
+
     def _add_reference(self, stretch: Stretch) -> None:
         # HTML lets the semicolon go where no letter or digit follows; what will is not known.
         spelling = self._source[stretch.start : stretch.end].rstrip(";") + ";"
@@ -94,7 +100,7 @@ class Run:
             kind = AtomKind.REFERENCE
             self._add_atom(stretch.text, stretch.start, stretch.end, kind, spelling)
             return
-        if len(stretch.text) == 1:
+        if len(stretch.text) == 1 and self._sections.language(stretch.start) is None:
             self._spellings.setdefault(stretch.text, spelling)
         self._append(stretch.text, stretch.start, stretch.end)
 

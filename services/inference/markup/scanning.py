@@ -7,8 +7,9 @@ lxml and selectolax give trees, html.parser drops what it does not understand.)
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from html.entities import html5
 
 from services.inference.markup.elements import ESCAPABLE_TEXT, RAW_TEXT, VOID
 
@@ -28,7 +29,7 @@ class TokenKind(Enum):
     START = "start"
     END = "end"
     EMPTY = "empty"  # a void or self-closed element
-    OTHER = "other"  # comment, CDATA section, processing instruction
+    OTHER = "other"  # comment, processing instruction
     DOCTYPE = "doctype"
     RAW = "raw"  # the content of <script> and its like
     BREAK = "break"  # a line break or tab that is written as an escape: \n
@@ -36,12 +37,17 @@ class TokenKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """`source[start:end]`; the name of a tag is in lower case in HTML."""
+    """`source[start:end]`; the name of a tag is in lower case in HTML.
+
+    The two ends of a CDATA section of XML are tags with the name CDATA_START; tokens inside have as
+    `section` where its content starts.
+    """
 
     kind: TokenKind
     start: int
     end: int
     name: str = ""
+    section: int = -1
 
 
 _NAMES = {Language.HTML: r"[A-Za-z][^\s/>]*", Language.XML: r"[^\W\d][^\s/>]*|:[^\s/>]+"}
@@ -58,6 +64,9 @@ _ESCAPE = re.compile(
     r"\{[^{}\n]{0,300}\}|<%(?:[^%\n]|%(?!>)){1,300}%>|(?<![A-Za-z0-9])[A-Za-z]:\\\S*|\\\\\S*"
     r"|(?P<escape>(?:\\r)?\\n(?![a-z]+\{)|\\[rt](?![a-z]+\{))"
 )
+CDATA_START = "<![CDATA["
+CDATA_END = "]]>"
+_HTML = re.compile(r"</?[A-Za-z]|<!--|&(?:#\d+|#[xX][0-9A-Fa-f]+|(?P<name>[A-Za-z0-9]+));")
 _BYTE_ORDER_MARK = "\ufeff"
 _COMMENT = re.compile(r"<!--(?:-?>|.*?(?:--!?>|\Z))", re.DOTALL)
 
@@ -121,8 +130,11 @@ class _Scanner:
             if token is None:
                 at = self._source.find("<", at + 1)
                 continue
-            yield token
             end = token.end
+            if self._is_section(token):
+                yield from _section(self._source, token)
+            else:
+                yield token
             if token.kind is TokenKind.START and self._language is Language.HTML:
                 content = self._content(token)
                 if content is not None:
@@ -174,8 +186,8 @@ class _Scanner:
             found = _COMMENT.match(self._source, at)
             assert found is not None
             return Token(TokenKind.OTHER, at, found.end())
-        if self._source.startswith("<![CDATA[", at):
-            return self._until(at, "]]>") or self._bogus_comment(at)
+        if self._source.startswith(CDATA_START, at):
+            return self._until(at, CDATA_END) or self._bogus_comment(at)
         if "doctype" not in self._absent:
             found = _DOCTYPE_START.match(self._source, at)
             end = -1 if found is None else _end_of_doctype(self._source, found.end())
@@ -184,6 +196,13 @@ class _Scanner:
             if found is not None:
                 self._absent.add("doctype")
         return self._bogus_comment(at)
+
+    def _is_section(self, token: Token) -> bool:
+        return (
+            self._language is Language.XML
+            and self._source.startswith(CDATA_START, token.start)
+            and self._source.endswith(CDATA_END, token.start, token.end)
+        )
 
     def _until(self, at: int, mark: str) -> Token | None:
         if mark in self._absent:
@@ -210,6 +229,24 @@ class _Scanner:
         end = found.start() if found else len(self._source)
         kind = TokenKind.TEXT if tag.name in ESCAPABLE_TEXT else TokenKind.RAW
         return Token(kind, tag.end, end)
+
+
+def language_of_section(content: str) -> Language:
+    """HTML if there is a tag, a comment or a reference that HTML knows; else plain text."""
+    for found in _HTML.finditer(content):
+        if found["name"] is None or found["name"] + ";" in html5:
+            return Language.HTML
+    return Language.PLAIN
+
+
+def _section(source: str, whole: Token) -> Iterator[Token]:
+    """The tokens of a CDATA section: its two ends, and those of its content."""
+    start, end = whole.start + len(CDATA_START), whole.end - len(CDATA_END)
+    content = source[start:end]
+    yield Token(TokenKind.START, whole.start, start, CDATA_START)
+    for token in scan(content, language_of_section(content)):
+        yield replace(token, start=start + token.start, end=start + token.end, section=start)
+    yield Token(TokenKind.END, end, whole.end, CDATA_START)
 
 
 def _end_of_doctype(source: str, at: int) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 
 from services.inference import splitting
 from services.inference.characters import has_word
+from services.inference.markup.cdata import Sections
 from services.inference.markup.excerpt import excerpt
 from services.inference.markup.passage import (
     Atom,
@@ -26,8 +27,9 @@ _LINE_BREAK = re.compile(r"[\n\r\f]")
 class Segmenter:
     """Collects the segments of a source, passage by passage."""
 
-    def __init__(self, source: str, markup: Language, language: str) -> None:
+    def __init__(self, source: str, markup: Language, language: str, sections: Sections) -> None:
         self._source = source
+        self._sections = sections
         self._markup = markup
         self._language = language
         self._segments: list[MarkedSegment] = []
@@ -61,9 +63,8 @@ class Segmenter:
         return any(has_word(passage.text[a:b]) for a, b in free)
 
     def _add(self, passage: Passage, start: int, end: int, joins_lines: bool) -> None:
-        part = _part(
-            passage, start, end, self._source, self._markup, self._end, joins_lines=joins_lines
-        )
+        known = (self._source, self._markup, self._sections)
+        part = _part(passage, start, end, known, self._end, joins_lines=joins_lines)
         self._segments.append(part)
         self._end = part.end
 
@@ -79,9 +80,9 @@ def split(whole: MarkedSegment) -> tuple[MarkedSegment, MarkedSegment]:
     for atom in whole.passage.atoms:
         if atom.start < end < atom.end:
             start = end = atom.start or atom.end
-    source, language = whole.source, whole.language
-    first = _part(whole.passage, 0, end, source, language, whole.start - len(whole.gap))
-    last = _part(whole.passage, start, len(whole.text), source, language, first.end, is_last=True)
+    known = (whole.source, whole.language, whole.sections)
+    first = _part(whole.passage, 0, end, known, whole.start - len(whole.gap))
+    last = _part(whole.passage, start, len(whole.text), known, first.end, is_last=True)
     return first, last
 
 
@@ -122,8 +123,7 @@ def _part(
     whole: Passage,
     start: int,
     end: int,
-    source: str,
-    language: Language,
+    known: tuple[str, Language, Sections],
     before: int,
     *,
     joins_lines: bool = False,
@@ -142,7 +142,8 @@ def _part(
         text_start = min(text_start, marks[0].source_start)
         text_end = max(text_end, marks[-1].source_end)
     passage = excerpt(whole, start, end, marks, atoms, joins_lines=joins_lines)
-    return MarkedSegment(text_start, text_end, source[before:text_start], passage, source, language)
+    gap = known[0][before:text_start]
+    return MarkedSegment(text_start, text_end, gap, passage, *known)
 
 
 def _marks_in(

@@ -45,7 +45,8 @@ class TranslateRequest(_message.Message):
     """What the texts are: "text/plain" (also when empty), "text/html", or XML ("application/xml",
     "text/xml", "application/xhtml+xml"), in any case.  Parameters may follow ("; charset=utf-8"); a
     charset other than UTF-8 is refused.  Of markup only the text is translated: tags, attributes,
-    comments and entities come back in their places.
+    comments and entities come back in their places.  In XML the text of CDATA sections is
+    translated as well.
     """
     @_builtins.property
     def contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -319,7 +320,8 @@ class StreamTranslateRequest(_message.Message):
     """What the texts are: "text/plain" (also when empty), "text/html", or XML ("application/xml",
     "text/xml", "application/xhtml+xml"), in any case.  Parameters may follow ("; charset=utf-8"); a
     charset other than UTF-8 is refused.  Of markup only the text is translated: tags, attributes,
-    comments and entities come back in their places.
+    comments and entities come back in their places.  In XML the text of CDATA sections is
+    translated as well.
     """
     @_builtins.property
     def contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -112,6 +112,8 @@ def test_mail_addresses_beside_text_of_any_script(context: str, address: str) ->
         ("https://日本語を参照", []),
         ("почта@пример.рф, jörg@müller.de", ["почта@пример.рф", "jörg@müller.de"]),
         ("@user@host.example a@b", ["@user@host.example"]),
+        ("git@host.example:org/repo.git.", ["git@host.example:org/repo.git"]),
+        ("Ann:a@b.example:or c@d.example;", ["a@b.example", "c@d.example"]),
         ("mailto:a@b.example tel:+49-30-1", ["mailto:a@b.example", "tel:+49-30-1"]),
         ("https:// http://. www. www.。 ://", []),
         ("https://a.example/x(y and z)", ["https://a.example/x(y"]),

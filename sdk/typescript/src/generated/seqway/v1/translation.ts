@@ -52,7 +52,8 @@ export interface TranslateRequest {
    * What the texts are: "text/plain" (also when empty), "text/html", or XML ("application/xml",
    * "text/xml", "application/xhtml+xml"), in any case.  Parameters may follow ("; charset=utf-8"); a
    * charset other than UTF-8 is refused.  Of markup only the text is translated: tags, attributes,
-   * comments and entities come back in their places.
+   * comments and entities come back in their places.  In XML the text of CDATA sections is
+   * translated as well.
    */
   readonly mimeType: string;
   /**
@@ -158,7 +159,8 @@ export interface StreamTranslateRequest {
    * What the texts are: "text/plain" (also when empty), "text/html", or XML ("application/xml",
    * "text/xml", "application/xhtml+xml"), in any case.  Parameters may follow ("; charset=utf-8"); a
    * charset other than UTF-8 is refused.  Of markup only the text is translated: tags, attributes,
-   * comments and entities come back in their places.
+   * comments and entities come back in their places.  In XML the text of CDATA sections is
+   * translated as well.
    */
   readonly mimeType: string;
   /**

@@ -78,20 +78,20 @@ class Stack:
     def _up(self, record: StackRecord) -> list[str]:
         record.repairs.clear()
         started: list[Service] = []
-        problems: dict[str, None] = {}
+        problems: list[str] = []
         try:
             for service in self.services:
                 refreshed = self._refresh(service, record)
                 if refreshed is None:
                     started.append(service)
                     self._start(service, record)
-                problems |= dict.fromkeys(self._wait_ready(service, record, started))
-                problems |= dict.fromkeys(refreshed or ())
+                missing = self._wait_ready(service, record, started)
+                problems += missing if refreshed is None else refreshed
         except BaseException:
             for service in reversed(started):
                 self._stop(service, record)
             raise
-        return list(problems)
+        return problems
 
     def down(self) -> list[str]:
         """Stops what runs, the last one first; returns the names of what it stopped."""

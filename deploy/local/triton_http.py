@@ -15,9 +15,9 @@ def get(port: int, path: str) -> bytes | None:
     return body if status == http.HTTPStatus.OK else None
 
 
-def post(port: int, path: str, seconds: float = SECONDS) -> tuple[bool, str]:
+def post(port: int, path: str, seconds: float | None = None) -> tuple[bool, str]:
     """Whether the answer was 200, and its body; of an error the message."""
-    status, body = _request(port, "POST", path, seconds)
+    status, body = _request(port, "POST", path, seconds or SECONDS)
     text = body.decode(errors="replace")
     if status == http.HTTPStatus.OK:
         return True, text

@@ -11,6 +11,7 @@ from deploy.local.errors import StackError
 from deploy.local.triton_http import get, post, read_json
 
 _LOAD_SECONDS = 120.0
+_VERSION_STATE = "is at UNAVAILABLE state: "
 _UNREADABLE = "Triton can't read its config.pbtxt, or finds no version of it"
 
 
@@ -93,7 +94,7 @@ def revive_model(http_port: int, server: int, name: str) -> None:
 
 def summary(reason: str) -> str:
     """The first line of what Triton says, without the places in its sources and ours."""
-    return reason.strip().partition("\n")[0]
+    return reason.rpartition(_VERSION_STATE)[2].strip().partition("\n")[0].rstrip(";")
 
 
 def _load(http_port: int, name: str) -> str:

@@ -51,5 +51,8 @@ class Supervisor:
         return Watcher(service, repairs, hands)
 
     def _note(self, sentence: str) -> None:
-        self._record.save(self._stack.run_directory)
         self._log(sentence)
+        try:
+            self._record.save(self._stack.run_directory)
+        except OSError as error:
+            self._log(f"stack.json can't be written ({error.strerror})")

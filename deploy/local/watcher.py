@@ -2,6 +2,7 @@
 
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -56,7 +57,10 @@ class Watcher:
     def _keep_checking(self) -> None:
         while True:
             began = time.monotonic()
-            self._found = began, self.service.check()
+            try:
+                self._found = began, self.service.check()
+            except Exception:
+                traceback.print_exc()  # to the log; the next probe may go well
             time.sleep(_CHECK_SECONDS)
 
     def _examine(self) -> None:
@@ -109,7 +113,7 @@ class Watcher:
         self._silent.clear()
         try:
             self._hands.restart()
-        except StackError as error:
+        except (StackError, OSError) as error:
             self._plan(str(error))
             return
         self._began = time.monotonic()

@@ -32,4 +32,4 @@ USER 10001:10001
 EXPOSE 8001 8002
 HEALTHCHECK --interval=15s --timeout=12s --start-period=600s CMD ["seqway-triton-probe", "--seconds=8"]
 ENTRYPOINT ["seqway-triton"]
-CMD ["--model-repository=/models", "--backend-directory=/opt/seqway/backends", "--model-control-mode=none", "--http-address=127.0.0.1", "--metrics-address=0.0.0.0", "--exit-timeout-secs=45"]
+CMD ["--model-repository=/models", "--backend-directory=/opt/seqway/backends", "--model-control-mode=none", "--exit-on-error=false", "--http-address=127.0.0.1", "--metrics-address=0.0.0.0", "--exit-timeout-secs=45"]

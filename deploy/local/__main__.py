@@ -1,8 +1,9 @@
-"""`python -m deploy.local up | down | status | demo`."""
+"""`python -m deploy.local up | down | status | demo`; `up` starts `supervise`."""
 
 import argparse
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -12,14 +13,16 @@ from deploy.local.errors import StackError
 from deploy.local.interrupts import exit_on_sigterm
 from deploy.local.records import StackRecord
 from deploy.local.report import status_table
-from deploy.local.running import full_stack
+from deploy.local.running import supervised_stack
 from deploy.local.settings import StackSettings, settings_from_environment
+from deploy.local.supervisor import Supervisor
 
 _COMMANDS = {
     "up": "start Redis, Triton, the gateway and the workers and leave them running",
     "down": "stop them",
     "status": "show what runs; exit code 1 unless everything is ready",
     "demo": "start a stack of its own, show what it does, stop it",
+    "supervise": "start again what ends; `up` runs it in the background",
 }
 
 
@@ -42,12 +45,14 @@ def main() -> int:
 
 
 def _run(command: str, settings: StackSettings, console: Console) -> int:
-    stack = full_stack(settings)
+    stack = supervised_stack(settings)
     match command:
         case "up":
             console.print("Starting ...")
-            stack.up()
-            console.print(status_table(stack.status()))
+            problems = stack.up()
+            console.print(status_table(stack.status(), stack.supervision()))
+            for problem in problems:
+                print(f"seqway: WARNING: {problem}", file=sys.stderr)  # noqa: T201
             tls = settings.certificates.sdk_options() if settings.certificates else ()
             options = " ".join((f"--address {settings.gateway_address}", *tls))
             console.print(
@@ -57,12 +62,21 @@ def _run(command: str, settings: StackSettings, console: Console) -> int:
             stopped = stack.down()
             console.print(f"Stopped {', '.join(stopped)}." if stopped else "Nothing was running.")
         case "status":
-            statuses = full_stack(_as_started(settings)).status()
-            console.print(status_table(statuses))
-            return 0 if all(status.ready for status in statuses) else 1
+            stack = supervised_stack(_as_started(settings))
+            statuses, supervision = stack.status(), stack.supervision()
+            console.print(status_table(statuses, supervision))
+            is_watched = supervision.pid is not None or not supervision.is_wanted
+            return 0 if is_watched and all(status.ready for status in statuses) else 1
         case "demo":
             demo(settings, console)
+        case "supervise":
+            Supervisor(stack, _log).run()
     return 0
+
+
+def _log(sentence: str) -> None:
+    now = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
+    print(now, sentence, flush=True)  # noqa: T201
 
 
 def _as_started(settings: StackSettings) -> StackSettings:

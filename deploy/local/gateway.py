@@ -11,6 +11,7 @@ from deploy.local.manifests import read_models
 from deploy.local.ports import HOST
 from deploy.local.services import Check, Launch, Service
 from deploy.local.settings import ROOT, StackSettings
+from deploy.local.triton_models import model_states
 from deploy.local.workers import batch_environment
 
 _SECONDS = 3.0
@@ -49,8 +50,14 @@ def gateway_service(settings: StackSettings, *, batch: bool = False) -> Service:
 
 
 def check_gateway(settings: StackSettings) -> list[Check]:
-    """Asks `grpc.health.v1` for each service that the repository holds a model for."""
-    tasks = {model.task for model in read_models(settings.model_repository)}
+    """Asks `grpc.health.v1` for each service that Triton has a model for."""
+    states = model_states(settings.ports.triton_http.number)
+    ready = {name for name, state in states.items() if state.is_ready}
+    tasks = {
+        model.task
+        for model in read_models(settings.model_repository)
+        if not states or model.name in ready
+    }
     names = [service for task, service in _SERVICE_OF_TASK.items() if task in tasks]
     with _channel(settings) as channel:
         health = health_pb2_grpc.HealthStub(channel)
@@ -71,6 +78,6 @@ def _check_service(health: health_pb2_grpc.HealthStub, name: str) -> Check:
         answer = health.Check(health_pb2.HealthCheckRequest(service=name), timeout=_SECONDS)
     except grpc.RpcError as error:
         code = error.code()
-        return Check(subject, ok=False, detail=f"doesn't answer ({code.name})")
+        return Check(subject, ok=False, detail=f"doesn't answer ({code.name})", is_silent=True)
     state = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
     return Check(subject, ok=state == "SERVING", detail="" if state == "SERVING" else state)

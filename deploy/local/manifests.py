@@ -15,9 +15,12 @@ class Model:
 
 
 def read_models(model_repository: Path) -> list[Model]:
-    """The models that have a manifest; others are not ours."""
+    """The models that have a manifest; others are not ours, or damaged, which Triton tells."""
     models = []
     for path in sorted(model_repository.glob("*/1/manifest.json")):
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        models.append(Model(manifest["name"], manifest["base_model"], manifest["task"]))
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+            models.append(Model(manifest["name"], manifest["base_model"], manifest["task"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
     return models

@@ -16,6 +16,7 @@ from pathlib import Path
 from deploy.local.interrupts import deferred_interrupts
 
 _POLL_SECONDS = 0.05
+_OWNER = "SEQWAY_STACK"  # a variable of each process: the run directory of its stack
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
@@ -43,12 +44,12 @@ def spawn(
 ) -> ProcessRecord:
     """Starts a process in `directory` with stdout and stderr appended to `log`.
 
-    `OSError` when the program can't be run.
+    `log` stands in the run directory of the stack.  `OSError` when the program can't be run.
     """
     with log.open("ab") as output:
         child = subprocess.Popen(
             command,
-            env=dict(environment),
+            env={**environment, _OWNER: str(log.parent)},
             cwd=directory,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -111,6 +112,19 @@ def orphans(record: ProcessRecord) -> list[int]:
         for pid, stat in found
         if stat is not None and stat.group == record.pid and stat.state != "Z"
     ]
+
+
+def members_of(run_directory: Path) -> dict[int, str]:
+    """The processes of a stack, whatever its record says: their ids and programs."""
+    mark = f"{_OWNER}={run_directory}".encode()
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (folder / "environ").read_bytes().split(b"\0"):
+                found[int(folder.name)] = (folder / "comm").read_text().strip()
+        except OSError:
+            continue  # somebody else's, or gone
+    return {pid: found[pid] for pid in sorted(found)}
 
 
 def _stat(pid: int) -> _Stat | None:

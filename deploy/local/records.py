@@ -2,12 +2,28 @@
 
 import dataclasses
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from deploy.local.processes import ProcessRecord
+from deploy.local.errors import StackError
+from deploy.local.processes import ProcessRecord, members_of
 
 _FILE = "stack.json"
+
+
+@dataclass(slots=True)
+class Repairs:
+    """What the supervisor did for a service: how often, when last (ISO 8601) and why.
+
+    `due` is when it starts the service next, in seconds since 1970; 0 when that is not planned.
+    """
+
+    count: int = 0
+    last: str = ""
+    reason: str = ""
+    due: float = 0.0
 
 
 @dataclass(slots=True)
@@ -17,23 +33,66 @@ class StackRecord:
     processes: dict[str, ProcessRecord] = field(default_factory=dict)
     ports: dict[str, list[int]] = field(default_factory=dict)
     subjects: dict[str, str] = field(default_factory=dict)
+    repairs: dict[str, Repairs] = field(default_factory=dict)
+    supervisor: ProcessRecord | None = None
 
     @classmethod
     def load(cls, run_directory: Path) -> "StackRecord":
-        """The saved record; an empty one when there is none."""
+        """The saved record; an empty one when there is none.
+
+        Raises:
+            StackError: the file is damaged; the sentence tells what still runs.
+
+        """
+        path = run_directory / _FILE
         try:
-            saved = json.loads((run_directory / _FILE).read_text())
+            return _parse(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return cls()
-        processes = {name: ProcessRecord(**one) for name, one in saved["processes"].items()}
-        return cls(processes, saved["ports"], saved.get("subjects", {}))
+        except (ValueError, TypeError, KeyError, AttributeError, OSError):
+            raise StackError(_damaged(path)) from None
 
     def save(self, run_directory: Path) -> None:
         """Replaces the saved record in one step; an empty record leaves no file."""
         path = run_directory / _FILE
-        if not self.processes:
+        if not self.processes and self.supervisor is None:
             path.unlink(missing_ok=True)
             return
         draft = path.with_suffix(".tmp")
-        draft.write_text(json.dumps(dataclasses.asdict(self), indent=2))
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(dataclasses.asdict(self), indent=2))
+            file.flush()
+            os.fsync(file.fileno())  # else a machine that goes down leaves an empty file
         draft.replace(path)
+
+
+def _parse(saved: dict[str, Any]) -> StackRecord:
+    supervisor = saved.get("supervisor")
+    record = StackRecord(
+        {name: _process(one) for name, one in saved["processes"].items()},
+        {name: [int(port) for port in ports] for name, ports in saved["ports"].items()},
+        {name: str(subject) for name, subject in saved.get("subjects", {}).items()},
+        {name: Repairs(**one) for name, one in saved.get("repairs", {}).items()},
+        _process(supervisor) if supervisor is not None else None,
+    )
+    if record.processes.keys() != record.ports.keys():
+        raise ValueError("a process without ports")
+    return record
+
+
+def _process(saved: dict[str, Any]) -> ProcessRecord:
+    return ProcessRecord(
+        str(saved["name"]), int(saved["pid"]), int(saved["started"]), str(saved["boot"])
+    )
+
+
+def _damaged(path: Path) -> str:
+    """What to do about a record that can't be read."""
+    running = members_of(path.parent)
+    if not running:
+        return f"{path}, which lists what runs, is damaged; nothing of it runs: remove that file."
+    listed = ", ".join(f"{name} ({pid})" for pid, name in running.items())
+    return (
+        f"{path}, which lists what runs, is damaged. Of this stack run: {listed}. End these with "
+        f"`kill {' '.join(map(str, running))}`, then remove that file."
+    )

@@ -14,6 +14,7 @@ from deploy.local.services import Check, Launch, Service
 from deploy.local.settings import StackSettings
 
 _SECONDS = 2.0
+_SILENT_SECONDS = 120.0  # the others do without it for a while
 
 
 def redis_service(settings: StackSettings) -> Service:
@@ -25,6 +26,7 @@ def redis_service(settings: StackSettings) -> Service:
         check=lambda: [_check(settings)],
         # A stack whose parts speak TLS or not, as each was started, would not be one.
         subject=_secured(settings),
+        silent_seconds=_SILENT_SECONDS,
     )
 
 
@@ -101,4 +103,5 @@ def _check(settings: StackSettings) -> Check:
         try:
             return Check("server", ok=bool(client.ping()))
         except redis.RedisError as error:
-            return Check("server", ok=False, detail=f"doesn't answer ({type(error).__name__})")
+            detail = f"doesn't answer ({type(error).__name__})"
+            return Check("server", ok=False, detail=detail, is_silent=True)

@@ -1,6 +1,8 @@
 """A stack for the length of a `with` block: what tests and the demonstration use."""
 
+import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,16 +11,22 @@ from pathlib import Path
 from deploy.local.gateway import gateway_service
 from deploy.local.interrupts import deferred_interrupts
 from deploy.local.redis import redis_service
-from deploy.local.services import Service
-from deploy.local.settings import StackSettings, on_free_ports
+from deploy.local.services import Launch, Service
+from deploy.local.settings import ROOT, StackSettings, on_free_ports
 from deploy.local.stack import Stack
 from deploy.local.triton import triton_service
 from deploy.local.workers import controller_service, worker_service
 
 
 def full_stack(settings: StackSettings) -> Stack:
-    """All there is: Redis, Triton, the gateway and the workers."""
+    """All there is: Redis, Triton, the gateway and the workers; nobody watches over them."""
     return Stack(settings.run_directory, _all_services(settings))
+
+
+def supervised_stack(settings: StackSettings) -> Stack:
+    """The same with a supervisor, for settings that come from this process's environment."""
+    supervisor = Launch((sys.executable, "-m", "deploy.local", "supervise"), dict(os.environ), ROOT)
+    return Stack(settings.run_directory, _all_services(settings), supervisor)
 
 
 def _all_services(settings: StackSettings) -> list[Service]:

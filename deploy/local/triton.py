@@ -7,10 +7,14 @@ from pathlib import Path
 from deploy.local.certificates import Certificates
 from deploy.local.errors import StackError
 from deploy.local.ports import HOST
+from deploy.local.records import StackRecord
 from deploy.local.services import Launch, Service
 from deploy.local.settings import ROOT, StackSettings
 from deploy.local.triton_files import TritonFiles
-from deploy.local.triton_probe import check_triton, load_models
+from deploy.local.triton_models import load_models, revive_model
+from deploy.local.triton_probe import check_triton, model_of
+
+_SILENT_SECONDS = 30.0
 
 # Tables, what went well, and the complaints about a GPU that isn't there.
 _LOG_NOISE = re.compile(r"\s*$|[|+]|I\d{4} |W\d{4} .*(NVML|DCGM|CUDA|GPU|gpu|pinned)")
@@ -25,10 +29,28 @@ def triton_service(settings: StackSettings) -> Service:
         launch=lambda: _launch(settings),
         check=lambda: check_triton(settings),
         subject=str(settings.model_repository),
-        refresh=lambda: load_models(ports.triton_http.number, settings.model_repository),
+        refresh=lambda: _refresh(settings),
+        mend=lambda subject: _mend(settings, subject),
+        silent_seconds=_SILENT_SECONDS,
         clean=lambda: _remove_shared_memory(settings),
         log_noise=_LOG_NOISE,
     )
+
+
+def _refresh(settings: StackSettings) -> list[str]:
+    """Loads what is new, and again what is dead; returns what can't be loaded."""
+    for check in check_triton(settings):
+        if check.is_dead:
+            _mend(settings, check.subject)
+    return load_models(settings.ports.triton_http.number, settings.model_repository)
+
+
+def _mend(settings: StackSettings, subject: str) -> None:
+    model = model_of(subject)
+    server = StackRecord.load(settings.run_directory).processes.get("triton")
+    if not model or server is None:
+        raise StackError(f"{subject} needs a new start of Triton.")
+    revive_model(settings.ports.triton_http.number, server.pid, model)
 
 
 def _launch(settings: StackSettings) -> Launch:
@@ -46,6 +68,8 @@ def _launch(settings: StackSettings) -> Launch:
             # Loads all there is, and lets tests unload a model.
             "--model-control-mode=explicit",
             "--load-model=*",
+            # A model that can't be loaded is told, and the others serve.
+            "--exit-on-error=false",
             # Neither HTTP nor metrics know TLS: only this machine reaches them.
             f"--http-address={HOST}",
             f"--http-port={ports.triton_http.number}",

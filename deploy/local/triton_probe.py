@@ -1,95 +1,70 @@
 """Asks Triton what is ready, and a model of ours for an answer."""
 
-import http.client
-import json
 import queue
-from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import tritonclient.grpc as triton  # type: ignore[import-untyped]
 
-from deploy.local.errors import StackError
+from deploy.images.commands.triton_probe import Triton
 from deploy.local.ports import HOST
 from deploy.local.services import Check
 from deploy.local.settings import StackSettings
+from deploy.local.triton_http import SECONDS, get, read_json
+from deploy.local.triton_models import ModelState, is_live, model_names, model_states
 
-_SECONDS = 3.0
-_LOAD_SECONDS = 120.0
+_DEAD_SIGN = "not healthy"
+_MODEL = "model "
 
 
 def check_triton(settings: StackSettings) -> list[Check]:
     """The server, then each model of the repository."""
-    if _get(settings.ports.triton_http.number, "/v2/health/live") is None:
-        return [Check("server", ok=False, detail="doesn't answer")]
+    port = settings.ports.triton_http.number
+    if not is_live(port):
+        return [Check("server", ok=False, detail="doesn't answer", is_silent=True)]
+    states = model_states(port)
+    names = model_names(settings.model_repository)
     return [
         Check("server", ok=True),
-        *(_check_model(settings, name) for name in _names(settings.model_repository)),
+        *(_check_model(settings, name, states.get(name)) for name in names),
     ]
 
 
-def load_models(http_port: int, model_repository: Path) -> None:
-    """Has a running Triton load what is new or changed in the repository; the rest stays as it is.
-
-    Raises:
-        StackError: a model can't be loaded.
-
-    """
-    for name in _names(model_repository):
-        status, body = _post(http_port, f"/v2/repository/models/{name}/load")
-        if status != http.HTTPStatus.OK:
-            raise StackError(
-                f"Triton, which runs already, can't load {name} of {model_repository} ({body}): "
-                "run `make down` and try again."
-            )
+def model_of(subject: str) -> str:
+    """The model that a check is about; "" when it is about the server."""
+    return subject.removeprefix(_MODEL) if subject.startswith(_MODEL) else ""
 
 
-def _names(model_repository: Path) -> list[str]:
-    return sorted(path.parent.name for path in model_repository.glob("*/config.pbtxt"))
-
-
-def _check_model(settings: StackSettings, name: str) -> Check:
-    http_port = settings.ports.triton_http.number
-    subject = f"model {name}"
-    if _get(http_port, f"/v2/models/{name}/ready") is None:
-        return Check(subject, ok=False, detail="is not loaded")
-    config = json.loads(_get(http_port, f"/v2/models/{name}/config") or "{}")
+def _check_model(settings: StackSettings, name: str, state: ModelState | None) -> Check:
+    subject = f"{_MODEL}{name}"
+    if state is None or not (state.is_ready or state.is_changing):
+        problem = state.problem if state else ModelState("", "").problem
+        return Check(subject, ok=False, detail=f"is not loaded: {problem}", is_hopeless=True)
+    if not state.is_ready:
+        return Check(subject, ok=False, detail=f"is {state.state.lower()}")
+    port = settings.ports.triton_http.number
+    config = read_json(get(port, f"/v2/models/{quote(name)}/config"))
     # Triton goes on to call a model ready when the process behind it is gone: ask the model.
-    if "manifest" in config.get("parameters", {}) and not _answers(settings, name, config):
-        return Check(subject, ok=False, detail="is loaded, but doesn't answer")
-    return Check(subject, ok=True)
-
-
-def _get(port: int, path: str) -> bytes | None:
-    """The body of a 200 answer, else None."""
+    if "manifest" not in (config or {}).get("parameters", {}):
+        return Check(subject, ok=True)
     try:
-        status, body = _request(port, "GET", path, _SECONDS)
-    except (OSError, http.client.HTTPException):
-        return None
-    return body if status == http.HTTPStatus.OK else None
+        _ask(settings, name, config)
+    except triton.InferenceServerException as error:
+        if _DEAD_SIGN in str(error):
+            detail = "is loaded, but its process is dead"
+            return Check(subject, ok=False, detail=detail, is_dead=True)
+    except queue.Empty:
+        pass
+    else:
+        return Check(subject, ok=True)
+    server = Triton(port, settings.ports.triton_metrics.number, SECONDS)
+    detail = "is loaded, but doesn't answer"
+    return Check(subject, ok=False, detail=detail, is_silent=True, work=server.work()[name])
 
 
-def _post(port: int, path: str) -> tuple[int, str]:
-    """The status of the answer and its body; a server that doesn't answer is status 0."""
-    try:
-        status, body = _request(port, "POST", path, _LOAD_SECONDS)
-    except (OSError, http.client.HTTPException) as error:
-        return 0, str(error)
-    return status, body.decode(errors="replace")
-
-
-def _request(port: int, method: str, path: str, seconds: float) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(HOST, port, timeout=seconds)
-    try:
-        connection.request(method, path)
-        response = connection.getresponse()
-        return response.status, response.read()
-    finally:
-        connection.close()
-
-
-def _answers(settings: StackSettings, name: str, config: dict[str, Any]) -> bool:
-    """Sends the probe of docs/triton-protocol.md."""
+def _ask(settings: StackSettings, name: str, config: dict[str, Any]) -> None:
+    """Sends the probe of docs/triton-protocol.md; raises when there is no answer."""
     certificates = settings.certificates
     client = triton.InferenceServerClient(
         f"{HOST}:{settings.ports.triton_grpc.number}",
@@ -97,14 +72,14 @@ def _answers(settings: StackSettings, name: str, config: dict[str, Any]) -> bool
     )
     try:
         if config.get("model_transaction_policy", {}).get("decoupled"):
-            return _streams(client, name)
-        inputs = [field["name"] for field in config["input"]]
-        return _infers(client, name, inputs)
+            _stream(client, name)
+        else:
+            _infer(client, name, [field["name"] for field in config["input"]])
     finally:
         client.close()
 
 
-def _streams(client: Any, name: str) -> bool:
+def _stream(client: Any, name: str) -> None:
     """To a generating variant: a request with no text."""
     arrived: queue.Queue[tuple[object, Exception | None]] = queue.Queue()
     try:
@@ -112,23 +87,18 @@ def _streams(client: Any, name: str) -> bool:
         client.async_stream_infer(
             name, [_strings("TEXT", [0], []), _strings("OPTIONS", [1], [b"{}"])]
         )
-        _, error = arrived.get(timeout=_SECONDS)
-        return error is None
-    except (queue.Empty, triton.InferenceServerException):
-        return False
+        _, error = arrived.get(timeout=SECONDS)
     finally:
         client.stop_stream(cancel_requests=True)
+    if error is not None:
+        raise error
 
 
-def _infers(client: Any, name: str, inputs: list[str]) -> bool:
+def _infer(client: Any, name: str, inputs: list[str]) -> None:
     """To an encoder variant: one text with the option that says that it is a probe."""
     values = {"OPTIONS": b'{"probe": true}'}
     tensors = [_strings(one, [1, 1], [values.get(one, b"")]) for one in inputs]
-    try:
-        client.infer(name, tensors, client_timeout=_SECONDS)
-    except triton.InferenceServerException:
-        return False
-    return True
+    client.infer(name, tensors, client_timeout=SECONDS)
 
 
 def _strings(name: str, shape: list[int], values: list[bytes]) -> Any:

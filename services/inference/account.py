@@ -12,6 +12,7 @@ class Account:
     """The closing word on a call; times are in seconds, from the call's arrival."""
 
     variant: str
+    warnings: list[str] = field(default_factory=list)
     finish_reason: FinishReason = FinishReason.EOS
     input_tokens: int = 0
     output_tokens: int = 0
@@ -27,6 +28,11 @@ class Account:
         self.output_tokens += end.output_tokens
         self.queue = max(self.queue, end.queue_ms / 1000)
         self.note_token((end.total_ms - end.first_token_ms) / 1000)
+
+    def note_move(self, variant: str) -> None:
+        """Notes that another variant goes on, which is `variant` from now on."""
+        self.warnings.append(f"{self.variant} stopped on the way: {variant} did the rest")
+        self.variant = variant
 
     def note_token(self, ago: float = 0.0) -> None:
         """Notes that a token came now, or some seconds `ago`."""

@@ -6,6 +6,7 @@ from services.inference.encoder import Encoder
 from services.inference.engine import Engine
 from services.inference.extraction import Extractor
 from services.inference.generative_answering import GenerativeAnswerer
+from services.inference.route import Route
 from services.inference.settings import InferenceSettings
 
 
@@ -22,6 +23,7 @@ class Answerer:
     async def answer(self, question: Question) -> Answers:
         """The answers, best first; raises a SeqwayError."""
         manifest = self._catalogue.pick(QUESTION_ANSWERING, question.model).manifest
+        route = Route(self._catalogue, manifest.name, question.model)
         if manifest.kind == "encoder":
-            return await self._extractor.answer(question, manifest.name)
-        return await self._generative.answer(question, manifest)
+            return await self._extractor.answer(question, route)
+        return await self._generative.answer(question, manifest, route)

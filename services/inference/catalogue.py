@@ -72,6 +72,28 @@ class Catalogue:
         }
         self._reachable = False
 
+    def lose_variant(self, name: str) -> None:
+        """Notes that a variant was found dead; the next look at Triton has the last word."""
+        if name in self._variants:
+            self._variants[name] = Variant(self._variants[name].manifest, ready=False)
+
+    def other(self, name: str, asked: str) -> Manifest | None:
+        """The best ready variant that can go on for `name`, which was lost to a call.
+
+        It is of the same model and made of the same checkpoint.  None where there is none, or where
+        the call `asked` for that very variant.
+        """
+        lost = self._variants.get(name)
+        if lost is None or asked == name:
+            return None
+        able = [
+            each.manifest
+            for each in self._variants.values()
+            if each.ready and each.name != name and _is_equal(each.manifest, lost.manifest)
+        ]
+        known = [each.manifest for each in self._variants.values()]
+        return self._choice.best(able, known) if able else None
+
     def get(self, name: str) -> Variant:
         """The variant of that name, else UnknownModelError."""
         self._require_knowledge()
@@ -158,6 +180,12 @@ class Catalogue:
 
 def _is_named(variant: Variant, model: str) -> bool:
     return model in (variant.name, variant.manifest.base_model)
+
+
+def _is_equal(one: Manifest, other: Manifest) -> bool:
+    """Whether two manifests describe the same model, whatever computes it."""
+    own = {"name", "precision", "quality", "speed"}
+    return one.model_dump(exclude=own) == other.model_dump(exclude=own)
 
 
 def _unknown_pair(

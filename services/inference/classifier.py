@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from services.inference.account import Account
 from services.inference.catalogue import CLASSIFICATION, Catalogue
-from services.inference.encoder import Element, Encoder, Failure, Logits, Reading
+from services.inference.encoder import Element, Encoder, Failure, Logits, Reading, read_by
 from services.inference.errors import ModelFailedError
+from services.inference.route import Route
 
 # Of a multi-label model, what is more likely than not.
 _MULTI_LABEL_THRESHOLD = 0.5
@@ -70,7 +71,9 @@ class Classifier:
         account = Account(manifest.name)
         multi_label = manifest.multi_label if job.multi_label is None else job.multi_label
         elements = [Element(text) for text in job.contents]
-        readings = await self._encoder.read(manifest.name, elements, {}, job.deadline)
+        route = Route(self._catalogue, manifest.name, job.model)
+        readings = await read_by(self._encoder, route, elements, {}, job.deadline)
+        account.variant = route.variant
         classifications = []
         for index, reading in enumerate(readings):
             logits = _logits(reading, len(manifest.labels), f"contents[{index}]")

@@ -1,6 +1,6 @@
 """The port to the models that read and do not write: classifiers and span heads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,7 +9,12 @@ from services.inference.errors import (
     ModelFailedError,
     SeqwayError,
     TextTooLongError,
+    UnavailableError,
 )
+from services.inference.route import Route
+
+# A text may be what ends a model: it is not to end them all.
+_MOST_MOVES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +76,17 @@ class Encoder(Protocol):
     """Reads elements with models by name."""
 
     async def read(
-        self, model: str, elements: Sequence[Element], options: Mapping[str, Any], deadline: float
+        self,
+        model: str,
+        elements: Sequence[Element],
+        options: Mapping[str, Any],
+        deadline: float,
+        *,
+        leaves: Callable[[SeqwayError], bool],
     ) -> list[Reading]:
         """What the model says about each element; `deadline` is on the event loop's clock.
 
+        A model that is lost is waited for, unless `leaves` says of the error that the caller goes.
         Raises DeadlineError, TritonUnavailableError, ModelNotReadyError or ModelFailedError.
         """
         ...
@@ -85,3 +97,29 @@ class Encoder(Protocol):
         Else raises a SeqwayError.
         """
         ...
+
+
+async def read_by(
+    encoder: Encoder,
+    route: Route,
+    elements: Sequence[Element],
+    options: Mapping[str, Any],
+    deadline: float,
+) -> list[Reading]:
+    """As `Encoder.read`, with another variant when the first is lost: `route.variant` then.
+
+    All of the answer comes from one variant.
+    """
+    moves = 0
+
+    def leaves(error: SeqwayError) -> bool:
+        return moves < _MOST_MOVES and bool(route.other(error))
+
+    while True:
+        try:
+            return await encoder.read(route.variant, elements, options, deadline, leaves=leaves)
+        except UnavailableError as error:
+            if not leaves(error):
+                raise
+            route.take(route.other(error))
+            moves += 1

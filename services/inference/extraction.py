@@ -5,9 +5,10 @@ from dataclasses import replace
 from services.inference.account import Account
 from services.inference.answering import Answers, FoundAnswer, Question
 from services.inference.classifier import windows_warning
-from services.inference.encoder import Element, Encoder, Failure, Spans
+from services.inference.encoder import Element, Encoder, Failure, Spans, read_by
 from services.inference.errors import InvalidOptionError, ModelFailedError
 from services.inference.generation import Generation
+from services.inference.route import Route
 
 _MAX_ANSWER_TOKENS = 30
 
@@ -18,14 +19,15 @@ class Extractor:
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
 
-    async def answer(self, question: Question, variant: str) -> Answers:
+    async def answer(self, question: Question, route: Route) -> Answers:
         """The answers of a variant with a span head; raises a SeqwayError."""
-        _check_options(question, variant)
-        account = Account(variant)
+        _check_options(question, route.variant)
+        account = Account(route.variant)
         most = question.max_answer_tokens or _MAX_ANSWER_TOKENS
         options = {"top_k": question.top_k, "max_answer_tokens": most}
         element = Element(question.context, question.question)
-        [spans] = await self._encoder.read(variant, [element], options, question.deadline)
+        [spans] = await read_by(self._encoder, route, [element], options, question.deadline)
+        account.variant = route.variant
         if isinstance(spans, Failure):
             raise spans.error("question" if spans.reason == "TOO_LONG" else "context")
         if not isinstance(spans, Spans):

@@ -36,6 +36,15 @@ class Generation:
     alignment: bool = False
     token_log_probs: bool = False
 
+    @property
+    def can_begin_anywhere(self) -> bool:
+        """Whether an answer may be gone on with behind its first words by means of `target_prefix`.
+
+        Bounds on tokens count from behind these, and details tell of them otherwise.
+        """
+        details = self.token_log_probs or self.alignment or self.num_hypotheses > 1
+        return not (self.max_new_tokens or self.min_new_tokens or details)
+
     def options(self) -> dict[str, Any]:
         """What is set, as the keys of the engine's OPTIONS; whether to stream is always said."""
         values = ((each, getattr(self, each.name)) for each in fields(self))

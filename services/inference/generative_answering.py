@@ -15,6 +15,7 @@ from services.inference.events import End, TooLong
 from services.inference.generation import Generation, row_seed
 from services.inference.manifest import Manifest
 from services.inference.packing import pack
+from services.inference.route import Route
 from services.inference.run import running
 from services.inference.settings import InferenceSettings
 from services.inference.tenancy import TENANT
@@ -140,7 +141,7 @@ class GenerativeAnswerer:
         self._engine = engine
         self._settings = settings
 
-    async def answer(self, question: Question, manifest: Manifest) -> Answers:
+    async def answer(self, question: Question, manifest: Manifest, route: Route) -> Answers:
         """The answers of an encoder-decoder; raises a SeqwayError."""
         if question.max_answer_tokens:
             raise InvalidOptionError(
@@ -149,14 +150,14 @@ class GenerativeAnswerer:
                 field="max_answer_tokens",
             )
         reading = Reading(question, manifest.template)
-        account = await self._run(reading, manifest.name)
+        account = await self._run(reading, route)
         windows = len(reading.windows)
-        warnings = windows_warning("context", windows)
+        warnings = windows_warning("context", windows) + account.warnings
         return Answers(reading.answers(), 0.0, windows, account, warnings)
 
-    async def _run(self, reading: Reading, variant: str) -> Account:
+    async def _run(self, reading: Reading, route: Route) -> Account:
         deadline = reading.question.deadline
-        with running(self._engine, variant, deadline, self._settings) as run:
+        with running(self._engine, route, deadline, self._settings) as run:
             run.add(reading.windows)
             while not reading.is_done:
                 await run.step()

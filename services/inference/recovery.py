@@ -1,4 +1,8 @@
-"""What becomes of the rows that the engine lost: they are sent again, for a while."""
+"""What becomes of the rows that the engine lost: they are sent again, for a while.
+
+Where they go is the word of the call's `Route`: to another variant of the model at once if there is
+one and the caller left the choice, else to the same variant, when it is back.
+"""
 
 import asyncio
 from collections import Counter
@@ -23,18 +27,21 @@ class Recovery:
         self._paused = False
         self.accepted = False
 
-    def lose(self, lost: Lost, rows: Iterable[object]) -> None:
-        """Notes that rows were lost; raises the error when the call is not to go on."""
+    def lose(self, lost: Lost, rows: Iterable[object], *, has_other: bool = False) -> None:
+        """Notes that rows were lost; raises the error when the call is not to go on.
+
+        With `has_other`, another variant goes on at once: nothing is waited for.
+        """
         self.accepted = True
         if lost.begun:
             self._begun.update(rows)
         now = asyncio.get_running_loop().time()
         self._since = now if self._since is None else self._since
-        is_over = now - self._since >= self._patience
+        is_over = now - self._since >= self._patience and not has_other
         is_poison = max(self._begun.values(), default=0) > _MOST_BEGUN
         if is_over or is_poison or not isinstance(lost.error, UnavailableError):
             raise lost.error
-        self._paused = True
+        self._paused = not has_other
 
     def progress(self) -> None:
         """Notes that the engine answers: from now on the call was `accepted`."""
@@ -58,6 +65,12 @@ class Transcript:
     def __init__(self) -> None:
         self._said = ""
         self._at = 0
+
+    @property
+    def whole_words(self) -> str:
+        """What it has said, without the last word, which may not be whole; "" without a space."""
+        words, space, _ = self._said.rpartition(" ")
+        return words.rstrip() if space else ""
 
     def restart(self) -> None:
         """The row is run again."""

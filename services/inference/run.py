@@ -1,8 +1,8 @@
 """Runs the rows of one call through the engine: what all generating tasks share."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from services.inference.account import Account
@@ -16,6 +16,7 @@ from services.inference.errors import (
 from services.inference.events import Delta, End, Event, FinishReason, Lost, Refused, TooLong
 from services.inference.recovery import Recovery, Transcript
 from services.inference.refusals import invalid_options
+from services.inference.route import Route
 from services.inference.settings import InferenceSettings
 from services.inference.tenancy import TENANT
 from services.inference.tracing import ModelSpan
@@ -30,14 +31,18 @@ class Run:
 
     def __init__(
         self,
-        session: Session,
-        variant: str,
+        open_session: Callable[[str], Session],
+        route: Route,
         deadline: float,
         settings: InferenceSettings,
         span: ModelSpan,
     ) -> None:
-        self.account = Account(variant)
-        self._session = session
+        """`open_session` gives a session with a variant, and ends the one before."""
+        self.account = Account(route.variant)
+        self._open_session = open_session
+        self._session = session = open_session(route.variant)
+        self._route = route
+        self._other = ""
         self._deadline = deadline
         self._retry_delay = settings.overload_retry_delay
         self._window = Window(session, settings.max_segments_in_flight, span)
@@ -54,6 +59,8 @@ class Run:
 
         Raises a SeqwayError when the call has failed.
         """
+        if self._other:
+            self._move()
         await self._recovery.pause()
         self._window.fill()
         replies = await self._session.receive()
@@ -93,11 +100,31 @@ class Run:
         """Has the rows of a lost request wait for the next `fill`; raises when that is no use."""
         self._lost.add(request_id)
         rows = self._window.take_back(request_id)
-        self._recovery.lose(lost, rows)
+        self._other = self._other or self._route.other(lost.error)
+        self._recovery.lose(lost, rows, has_other=bool(self._other))
+        self._add_again(rows)
+
+    def _add_again(self, rows: list[Row]) -> None:
         for row in rows:
             if row in self._transcripts:
                 self._transcripts[row].restart()
         self._window.add_first(rows)
+
+    def _move(self) -> None:
+        """Goes on with the other variant: rows that have said nothing are run there as new ones.
+
+        Of a row that has, the caller has read the beginning.  The other variant is made to begin
+        with the whole words of it, and its `Transcript` sees that the answer is the same up to
+        where the caller stands.
+        """
+        variant, self._other = self._other, ""
+        self._route.take(variant)
+        self._session = self._open_session(variant)
+        self._add_again(self._window.move(self._session))
+        for row, transcript in self._transcripts.items():
+            if transcript.whole_words and row.generation.can_begin_anywhere:
+                self._window.begin_with(row, transcript.whole_words)
+        self.account.note_move(variant)
 
     def _end(self, request_id: str, end: End) -> Row | None:
         if end.finish_reason is FinishReason.CANCELLED:
@@ -136,11 +163,16 @@ class Run:
 
 @contextmanager
 def running(
-    engine: Engine, variant: str, deadline: float, settings: InferenceSettings
+    engine: Engine, route: Route, deadline: float, settings: InferenceSettings
 ) -> Iterator[Run]:
     """A run in a session of its own; leaving it cancels what the engine still does."""
-    with ModelSpan(variant) as span, engine.open(variant, deadline, TENANT.get()) as session:
-        run = Run(session, variant, deadline, settings, span)
+    with ModelSpan(route.variant) as span, ExitStack() as sessions:
+
+        def open_session(variant: str) -> Session:
+            sessions.close()
+            return sessions.enter_context(engine.open(variant, deadline, TENANT.get()))
+
+        run = Run(open_session, route, deadline, settings, span)
         try:
             yield run
         finally:

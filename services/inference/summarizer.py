@@ -14,6 +14,7 @@ from services.inference.engine import Engine
 from services.inference.generation import Generation
 from services.inference.languages import own_code
 from services.inference.manifest import Manifest
+from services.inference.route import Route
 from services.inference.run import running
 from services.inference.settings import InferenceSettings
 from services.inference.summary import DigestOutput, SummaryDelta, SummaryEnd
@@ -102,7 +103,8 @@ class Summarizer:
             for content, text in enumerate(job.contents)
         ]
         waiting = len(digests)
-        with running(self._engine, manifest.name, job.deadline, self._settings) as run:
+        route = Route(self._catalogue, manifest.name, job.model)
+        with running(self._engine, route, job.deadline, self._settings) as run:
             for digest in digests:
                 run.add(digest.start())
             touched = digests
@@ -116,7 +118,9 @@ class Summarizer:
                             yield output
                     if digest.done:
                         waiting -= 1
-                        yield digest.end()
+                        end = digest.end()
+                        end.warnings.extend(run.account.warnings)
+                        yield end
                 if not waiting:
                     break
                 rows = await run.step()

@@ -12,6 +12,7 @@ from services.inference.document import Document, TextDelta, TextEnd
 from services.inference.engine import Engine
 from services.inference.generation import Generation
 from services.inference.markup import GlossaryEntry, Terms, parse
+from services.inference.route import Route
 from services.inference.run import running
 from services.inference.sentence import Sentence
 from services.inference.settings import InferenceSettings
@@ -91,13 +92,16 @@ class Translator:
         )
         documents = await _documents(job, generation)
         waiting = len(documents)
-        with running(self._engine, variant.name, job.deadline, self._settings) as run:
+        route = Route(self._catalogue, variant.name, job.model)
+        with running(self._engine, route, job.deadline, self._settings) as run:
             run.add(row for document in documents for row in document.rows)
             touched = documents
             while True:
                 for document in touched:
                     for output in document.drain():
-                        waiting -= isinstance(output, TextEnd)
+                        if isinstance(output, TextEnd):
+                            waiting -= 1
+                            output.warnings.extend(run.account.warnings)
                         yield output
                 if not waiting:
                     break

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from services.inference.engine import Session
@@ -59,6 +59,7 @@ class Window:
         self._span = span
         self._waiting: deque[Row] = deque()
         self._requests: dict[str, _Request] = {}
+        self._prefixes: dict[Row, str] = {}
         self._in_flight = 0
         self._size = size
 
@@ -82,7 +83,7 @@ class Window:
             groups: dict[Generation, list[Row]] = {}
             for _ in range(min(room, len(self._waiting))):
                 row = self._waiting.popleft()
-                groups.setdefault(row.generation, []).append(row)
+                groups.setdefault(self._generation(row), []).append(row)
             for generation, rows in groups.items():
                 self._send(rows, generation)
 
@@ -123,10 +124,24 @@ class Window:
         self._in_flight -= len(rows)
         return rows
 
+    def move(self, session: Session) -> list[Row]:
+        """Goes on with another session; returns the rows that were with the one before."""
+        rows = [row for request_id in list(self._requests) for row in self.take_back(request_id)]
+        self._session = session
+        return rows
+
+    def begin_with(self, row: Row, prefix: str) -> None:
+        """Has the answer of a row that is run again begin with these words."""
+        self._prefixes[row] = prefix
+
     def close(self, request_id: str) -> None:
         """Notes the final response; ModelFailedError when a row of the request has no end."""
         if self._requests.pop(request_id, None) is not None:
             raise ModelFailedError("the engine closed a request before its texts were done")
+
+    def _generation(self, row: Row) -> Generation:
+        prefix = self._prefixes.get(row)
+        return replace(row.generation, target_prefix=prefix) if prefix else row.generation
 
     def _send(self, rows: list[Row], generation: Generation) -> None:
         traceparents = self._span.traceparents([row.content for row in rows])

@@ -1,10 +1,13 @@
 """Triton from its image for processors, built in a folder: probes, control calls, TLS."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +16,7 @@ import tritonclient.grpc as triton_grpc  # type: ignore[import-untyped]
 import trustme
 
 from deploy.local.settings import StackSettings
-from tests.deploy.processes import arguments_of, running, wait_until
+from tests.deploy.processes import PATIENCE, arguments_of, running, wait_until
 from tests.deploy.scratch import Image
 from tests.services.redis_server import free_port
 
@@ -59,16 +62,56 @@ def triton(builder: Callable[[str], Image]) -> Iterator[Triton]:
         left.unlink(missing_ok=True)
 
 
-def test_triton_serves_until_a_model_is_dead(triton: Triton) -> None:
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hanging"])
+def test_triton_serves_until_a_model_is_dead_or_hangs(
+    triton: Triton, fault: signal.Signals
+) -> None:
     with running(triton.image, *arguments_of("triton"), *triton.flags) as process:
         wait_until(triton.is_ready, triton.image, process)
         (stub,) = _children(process.pid)
-        os.kill(stub, signal.SIGKILL)
+        os.kill(stub, fault)
         dead = triton.probe()
+        os.kill(stub, signal.SIGKILL)
         assert dead.returncode == 1
         assert _MODEL in dead.stderr
     gone = triton.probe()
     assert (gone.returncode, "does not answer" in gone.stderr) == (1, True)
+
+
+def test_a_model_that_pauses_is_got_over_by_the_container(triton: Triton) -> None:
+    """Triton, which gives it up after a second, then fails its probes or ends: both start it anew.
+
+    The next life finds what the one before has left in shared memory.
+    """
+    arguments = [*arguments_of("triton"), *triton.flags]
+    with running(triton.image, *arguments) as process:
+        wait_until(triton.is_ready, triton.image, process)
+        (stub,) = _children(process.pid)
+        os.kill(stub, signal.SIGSTOP)
+        paused = triton.probe()
+        os.kill(stub, signal.SIGCONT)
+        assert paused.returncode == 1
+        _wait_for(lambda: process.poll() is not None or triton.is_ready())
+        with suppress(ProcessLookupError):
+            os.kill(stub, signal.SIGKILL)
+    with running(triton.image, *arguments) as process:
+        wait_until(triton.is_ready, triton.image, process)
+
+
+def test_a_model_that_cannot_be_loaded_takes_no_other_down(triton: Triton) -> None:
+    broken = triton.image.folder / "models" / "broken_fp32"
+    shutil.copytree(StackSettings().model_repository / _MODEL, broken)
+    try:
+        config = (broken / "config.pbtxt").read_text().replace(_MODEL, broken.name)
+        (broken / "config.pbtxt").write_text(config)
+        (broken / "1" / "decoder_step.onnx").write_bytes(b"no graph")
+        with running(triton.image, *arguments_of("triton"), *triton.flags) as process:
+            wait_until(triton.is_ready, triton.image, process)
+            told = triton.probe()
+            assert told.returncode == 0
+            assert told.stderr.startswith("broken_fp32 can't be loaded: ")
+    finally:
+        shutil.rmtree(broken)
 
 
 def test_nobody_loads_models_or_changes_the_log_of_triton(triton: Triton) -> None:
@@ -121,6 +164,13 @@ def test_triton_listens_at_ipv6_addresses(triton: Triton) -> None:
         for name in ("grpc", "metrics"):
             with socket.create_connection(("::1", triton.ports[name]), timeout=10):
                 pass
+
+
+def _wait_for(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def _children(pid: int) -> list[int]:

@@ -25,12 +25,16 @@ _CONFIGS: dict[str, Any] = {
 
 @dataclass
 class Server:
-    """How the models behave: which are loaded, what they answer, which never do, what they do."""
+    """How the models behave: which are loaded, what they answer, which never do, what they do.
+
+    `more` are further entries of Triton's index.
+    """
 
     models: tuple[str, ...] = (GENERATOR, ENCODER)
     loaded: tuple[str, ...] = (GENERATOR, ENCODER, FOREIGN)
     status: dict[str, int] = field(default_factory=dict)
     silent: tuple[str, ...] = ()
+    more: list[dict[str, str]] = field(default_factory=list)
     work: Callable[[], float] = lambda: 1.0
     asked: dict[str, Any] = field(default_factory=dict)
     end: threading.Event = field(default_factory=threading.Event)
@@ -41,7 +45,8 @@ class Server:
             line = 'seqway_encoder_batches{instance="x",model="deb-section_int8"}'
             return 200, f"# HELP some\n{line} {self.work()}\nother 3\n"
         if path == "/v2/repository/index":
-            return 200, json.dumps([{"name": name} for name in self.models])
+            found = [{"name": name, "state": "READY"} for name in self.models]
+            return 200, json.dumps(found + self.more)
         _, _, _, name, method = path.split("/")
         if method == "config":
             return (200, json.dumps(_CONFIGS[name])) if name in self.loaded else (400, "{}")
@@ -77,7 +82,7 @@ def serving(server: Server, seconds: float = 20.0) -> Iterator[Triton]:
 def test_each_kind_of_model_is_asked_its_own_question() -> None:
     server = Server(models=(GENERATOR, ENCODER, FOREIGN))
     with serving(server) as triton:
-        assert probe(triton) == []
+        assert probe(triton) == ([], [])
     inputs = [
         {"name": "TEXT", "shape": [1, 1], "datatype": "BYTES", "data": [""]},
         {"name": "OPTIONS", "shape": [1, 1], "datatype": "BYTES", "data": ['{"probe": true}']},
@@ -98,25 +103,56 @@ def test_each_kind_of_model_is_asked_its_own_question() -> None:
 )
 def test_a_fault_is_named(server: Server, fault: str) -> None:
     with serving(server) as triton:
-        assert probe(triton) == [fault]
+        assert probe(triton) == ([fault], [])
 
 
 def test_a_generating_model_has_to_answer_in_time() -> None:
     with serving(Server(silent=(GENERATOR,)), seconds=2.0) as triton:
-        assert probe(triton) == [f"{GENERATOR} does not answer"]
+        assert probe(triton) == ([f"{GENERATOR} does not answer"], [])
 
 
 def test_an_encoder_with_work_may_be_late_and_one_without_may_not() -> None:
     done = iter(range(100))
     working = Server(silent=(ENCODER,), work=lambda: float(next(done)))
     with serving(working, seconds=2.0) as triton:
-        assert probe(triton) == []
+        assert probe(triton) == ([], [])
     with serving(Server(silent=(ENCODER,)), seconds=2.0) as triton:
-        assert probe(triton) == [f"{ENCODER} does not answer, and does not work"]
+        assert probe(triton) == ([f"{ENCODER} does not answer, and does not work"], [])
 
 
 def test_a_server_that_is_gone_is_told() -> None:
     with serving(Server()) as triton:
         pass
-    (fault,) = probe(triton)
+    ((fault,), _) = probe(triton)
     assert fault.startswith("Triton does not answer")
+
+
+BROKEN = {"name": "broken", "version": "1", "state": "UNAVAILABLE", "reason": "Bad file\nAt: x"}
+CUT = {"name": "cut"}
+_TOLD = ["broken can't be loaded: Bad file", "cut can't be loaded: see the log of Triton"]
+
+
+def test_a_model_that_cannot_be_loaded_is_told_and_the_others_serve() -> None:
+    """Neither a new start of the pod nor leaving it without callers would bring the model back."""
+    with serving(Server(more=[BROKEN, CUT])) as triton:
+        assert probe(triton) == ([], _TOLD)
+    with serving(Server(more=[BROKEN], status={ENCODER: 500})) as triton:
+        assert probe(triton) == ([f"{ENCODER} answers with an error"], _TOLD[:1])
+
+
+def test_a_triton_without_any_other_model_is_at_fault() -> None:
+    with serving(Server(models=(), more=[BROKEN, CUT])) as triton:
+        assert probe(triton) == (_TOLD, [])
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"name": GENERATOR, "state": "LOADING"},
+        {"name": GENERATOR, "state": "UNLOADING"},
+        {"name": GENERATOR, "state": "UNAVAILABLE", "reason": "unloaded"},
+    ],
+)
+def test_one_that_is_on_its_way_is_no_excuse(entry: dict[str, str]) -> None:
+    with serving(Server(models=(ENCODER,), loaded=(ENCODER,), more=[entry])) as triton:
+        assert probe(triton) == ([f"{GENERATOR} is not loaded"], [])

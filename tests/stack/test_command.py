@@ -16,8 +16,12 @@ from tests.stack.test_stack import wait_until_gone
 
 @pytest.fixture
 def environment(models_exported: None, tmp_path: Path) -> dict[str, str]:
+    return environment_of(tmp_path)
+
+
+def environment_of(folder: Path) -> dict[str, str]:
     """The settings of a stack that disturbs no other one."""
-    settings = on_free_ports(StackSettings(), tmp_path / "run")
+    settings = on_free_ports(StackSettings(), folder / "run")
     ports = settings.ports
     return {
         **os.environ,
@@ -66,15 +70,29 @@ def test_up_translate_status_down(environment: dict[str, str]) -> None:
         assert answer.stdout.strip()
 
         record = StackRecord.load(Path(environment["SEQWAY_RUN_DIRECTORY"]))
-        os.kill(record.processes["triton"].pid, signal.SIGKILL)
-        wait_until_gone(record.processes["triton"].pid)
+        assert record.supervisor
+        for process in (record.supervisor, record.processes["triton"]):
+            os.kill(process.pid, signal.SIGKILL)
+            wait_until_gone(process.pid)
         status = run(environment, "deploy.local", "status")
         assert status.returncode == 1
-        assert "dead" in status.stdout
+        assert "dead: it was started" in status.stdout
+        assert "dead: nobody starts" in status.stdout
     finally:
         stopped = run(environment, "deploy.local", "down")
     assert stopped.returncode == 0, stopped.stderr
     assert run(environment, "deploy.local", "down").stdout == "Nothing was running.\n"
+
+
+@pytest.mark.parametrize("command", ["up", "status", "down"])
+def test_a_damaged_record_is_a_sentence(
+    environment: dict[str, str], tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "stack.json").write_text('{"processes": {"triton": {"pid": 1')
+    told = run(environment, "deploy.local", command)
+    assert (told.returncode, told.stderr.count("\n")) == (1, 1)
+    assert "stack.json, which lists what runs, is damaged" in told.stderr
 
 
 @pytest.mark.usefixtures("examples_exported")

@@ -18,7 +18,7 @@ from deploy.local import processes
 from deploy.local.errors import StackError
 from deploy.local.ports import HOST
 from deploy.local.records import StackRecord
-from deploy.local.services import Service
+from deploy.local.services import Check, Service
 from deploy.local.stack import Stack
 from tests.stack.web import VARIABLE, web_service
 
@@ -106,12 +106,111 @@ def test_another_port_needs_a_new_start(stack: Stack, tmp_path: Path) -> None:
 
 def test_what_runs_is_refreshed_and_what_starts_is_not(stack: Stack) -> None:
     refreshed: list[str] = []
-    first = dataclasses.replace(stack.services[0], refresh=lambda: refreshed.append("first"))
+
+    def refresh() -> list[str]:
+        refreshed.append("first")
+        return ["a model is missing"]
+
+    first = dataclasses.replace(stack.services[0], refresh=refresh)
+    again = Stack(stack.run_directory, [first, stack.services[1]])
+    assert again.up() == []
+    assert refreshed == []
+    assert again.up() == ["a model is missing"]
+    assert refreshed == ["first"]
+
+
+def test_what_cannot_be_refreshed_is_started_anew(stack: Stack) -> None:
+    def refresh() -> list[str]:
+        raise StackError("it hangs")
+
+    first = dataclasses.replace(stack.services[0], refresh=refresh)
     again = Stack(stack.run_directory, [first, stack.services[1]])
     again.up()
-    assert refreshed == []
+    before = pids(again)
     again.up()
-    assert refreshed == ["first"]
+    assert pids(again)[0] not in (None, before[0])
+    assert pids(again)[1] == before[1]
+
+
+def test_what_a_service_does_without_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    web = web_service(tmp_path)
+    lost = Check("model b", ok=False, detail="is broken", is_hopeless=True)
+
+    def serving(*models: Check) -> Stack:
+        service = dataclasses.replace(web, check=lambda: [*web.check(), *models])
+        return Stack(tmp_path / "run", [service])
+
+    with pytest.raises(StackError, match="web has nothing to serve: model b is broken"):
+        serving(lost).up()
+    stack = serving(Check("model a", ok=True), lost)
+    try:
+        assert stack.up() == ["model b is broken"]
+        assert not stack.status()[0].ready
+    finally:
+        stack.down()
+
+
+def test_what_ends_while_another_starts_is_told_at_once(tmp_path: Path) -> None:
+    plain = web_service(tmp_path, "first")
+    port = plain.ports[0].number
+    code = textwrap.dedent(f"""
+        import http.server, os, threading
+        class Once(http.server.SimpleHTTPRequestHandler):
+            def do_GET(self):
+                super().do_GET()
+                print("asked once, and gone", flush=True)
+                threading.Timer(0.3, os._exit, [1]).start()
+        http.server.HTTPServer(("{HOST}", {port}), Once).serve_forever()
+    """)
+    first = web_service(tmp_path, "first", port=port, code=code)
+    never = dataclasses.replace(
+        web_service(tmp_path, "second"), check=lambda: [Check("server", ok=False)]
+    )
+    stack = Stack(tmp_path / "run", [first, never])
+    began = time.monotonic()
+    with pytest.raises(StackError, match=r"first ended while second started[\s\S]*asked once"):
+        stack.up()
+    assert time.monotonic() - began < never.ready_seconds
+    assert pids(stack) == [None, None]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["", "{", "[]", "null", "{}", '{"processes": 3}', "\x00\x00", '{"processes": {"web": {}}}'],
+)
+def test_a_damaged_record_is_told_with_what_still_runs(stack: Stack, damage: str) -> None:
+    stack.up()
+    file = stack.run_directory / "stack.json"
+    whole, running = file.read_text(), pids(stack)
+    file.write_text(damage)
+    try:
+        for command in (stack.up, stack.status, stack.down, stack.supervision):
+            with pytest.raises(StackError, match=r"stack\.json.* is damaged") as damaged:
+                command()  # type: ignore[operator]
+            assert f"`kill {' '.join(map(str, sorted(filter(None, running))))}`" in str(
+                damaged.value
+            )
+    finally:
+        file.write_text(whole)
+
+
+def test_a_damaged_record_of_nothing_says_so(tmp_path: Path) -> None:
+    (tmp_path / "stack.json").write_bytes(b"\xff\xfe{")
+    with pytest.raises(StackError, match="nothing of it runs: remove that file"):
+        Stack(tmp_path, []).down()
+
+
+def test_a_record_that_was_cut_anywhere_is_told(stack: Stack) -> None:
+    stack.up()
+    file = stack.run_directory / "stack.json"
+    whole = file.read_text()
+    try:
+        for length in range(0, len(whole) - 1, 37):
+            file.write_text(whole[:length])
+            with pytest.raises(StackError, match="is damaged"):
+                StackRecord.load(stack.run_directory)
+    finally:
+        file.write_text(whole)
 
 
 def test_another_subject_needs_a_new_start(stack: Stack) -> None:

@@ -1,11 +1,13 @@
 """The real Triton with a backend that only echoes."""
 
+import dataclasses
 import os
 import signal
 from pathlib import Path
 
 import pytest
 
+from deploy.local import triton_http
 from deploy.local.errors import StackError
 from deploy.local.running import running_triton
 from deploy.local.settings import StackSettings, on_free_ports
@@ -114,8 +116,82 @@ def test_a_running_triton_loads_what_is_new(tmp_path: Path, echo_repository: Pat
         ]
         assert status.ready
         (added / "config.pbtxt").write_text('name: "unary_fp32" backend: "none"')
-        with pytest.raises(StackError, match="can't load unary_fp32"):
-            stack.up()
+        (problem,) = stack.up()
+        assert problem.startswith("model unary_fp32 can't be loaded: Invalid argument: unable")
+        assert stack.status()[0].pid == before
+    finally:
+        stack.down()
+
+
+def test_a_model_that_cannot_be_loaded_takes_no_other_down(
+    tmp_path: Path, echo_repository: Path
+) -> None:
+    """No backend, a configuration that was cut, no version, and what is only on its way in."""
+    whole = (ECHO_MODEL / "config.pbtxt").read_text()
+    broken = {
+        "backend": whole.replace('backend: "echo"', 'backend: "none"'),
+        "cut": whole[: len(whole) // 2],
+        "empty": whole,
+        ".import-new_fp32": whole,
+    }
+    for name, config in broken.items():
+        (echo_repository / name).mkdir()
+        text = config.replace('name: "echo_fp32"', f'name: "{name}"')
+        (echo_repository / name / "config.pbtxt").write_text(text)
+    (echo_repository / "backend" / "1").mkdir()
+    (echo_repository / "cut" / "1").mkdir()
+    stack = echo_stack(tmp_path, echo_repository)
+    try:
+        problems = stack.up()
+        assert [one.partition(" is not loaded: ")[0] for one in problems] == [
+            "model backend",
+            "model cut",
+            "model empty",
+        ]
+        assert "unable to find backend" in problems[0]
+        assert "config.pbtxt" in problems[1] and "no version" in problems[2]
+        (status,) = stack.status()
+        states = {check.subject: check.ok for check in status.checks}
+        assert states == {
+            "server": True,
+            "model backend": False,
+            "model cut": False,
+            "model echo_fp32": True,
+            "model empty": False,
+        }
+        assert not status.ready
+    finally:
+        stack.down()
+
+
+def test_up_loads_a_dead_model_again(tmp_path: Path, echo_repository: Path) -> None:
+    stack = echo_stack(tmp_path, echo_repository)
+    try:
+        stack.up()
+        (before,) = stack.status()
+        assert before.pid
+        (stub,) = children(before.pid)
+        os.kill(stub, signal.SIGKILL)
+        assert stack.up() == []
+        (after,) = stack.status()
+        assert (after.pid, after.ready) == (before.pid, True)
+    finally:
+        stack.down()
+
+
+def test_up_starts_a_triton_that_hangs_anew(
+    tmp_path: Path, echo_repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triton_http, "SECONDS", 0.5)
+    stack = echo_stack(tmp_path, echo_repository)
+    stack.services = tuple(dataclasses.replace(one, stop_seconds=0.5) for one in stack.services)
+    try:
+        stack.up()
+        before = stack.status()[0].pid
+        assert before
+        os.kill(before, signal.SIGSTOP)
+        stack.up()
+        assert stack.status()[0].pid not in (None, before)
     finally:
         stack.down()
 

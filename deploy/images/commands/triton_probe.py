@@ -4,6 +4,9 @@ Triton calls a model ready whose process is gone, so each is sent the probe of
 docs/triton-protocol.md.  A generating model answers at its next step.  An encoder's probe stands in
 line behind the texts of callers: one that has not answered in time counts as alive when its
 counters went on meanwhile.
+
+A model that Triton could not load is told, and fails the probe only when there is no other: the pod
+serves the rest, and a new start would end alike.
 """
 
 import argparse
@@ -66,21 +69,37 @@ def main() -> int:
     parser.add_argument("--http-port", type=int, default=8000)
     parser.add_argument("--metrics-port", type=int, default=8002)
     given = parser.parse_args()
-    faults = probe(Triton(given.http_port, given.metrics_port, given.seconds))
-    for fault in faults:
-        print(fault, file=sys.stderr)  # noqa: T201
+    faults, missing = probe(Triton(given.http_port, given.metrics_port, given.seconds))
+    for sentence in faults + missing:
+        print(sentence, file=sys.stderr)  # noqa: T201
     return int(bool(faults))
 
 
-def probe(triton: Triton) -> list[str]:
-    """A sentence for each fault: the server, no models, each model."""
+def probe(triton: Triton) -> tuple[list[str], list[str]]:
+    """A sentence for each fault (the server, no models, each model), and for each missing model."""
     try:
         index = triton.call("POST", "/v2/repository/index", {})
     except (OSError, http.client.HTTPException) as error:
-        return [f"Triton does not answer ({type(error).__name__})"]
+        return [f"Triton does not answer ({type(error).__name__})"], []
     if not index:
-        return ["Triton has no model"]
-    names = [model["name"] for model in index]
+        return ["Triton has no model"], []
+    missing = {model["name"]: _reason(model) for model in index if _is_missing(model)}
+    told = [f"{name} can't be loaded: {reason}" for name, reason in missing.items()]
+    names = sorted({model["name"] for model in index} - missing.keys())
+    return (_ask(triton, names), told) if names else (told, [])
+
+
+def _is_missing(model: dict[str, str]) -> bool:
+    """Whether Triton tried in vain to load it; of one that it can't even read there is no state."""
+    state, reason = model.get("state", ""), model.get("reason", "")
+    return not state or (state == "UNAVAILABLE" and reason != "unloaded")
+
+
+def _reason(model: dict[str, str]) -> str:
+    return model.get("reason", "").strip().partition("\n")[0] or "see the log of Triton"
+
+
+def _ask(triton: Triton, names: list[str]) -> list[str]:
     before = triton.work()
     with ThreadPoolExecutor(max_workers=min(16, len(names))) as pool:
         states = dict(zip(names, pool.map(lambda name: _state(triton, name), names), strict=True))

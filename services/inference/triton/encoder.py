@@ -5,7 +5,8 @@ Triton's dynamic batcher joins the requests of all calls to batches of its own.
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -13,6 +14,7 @@ import grpc
 from services.inference.encoder import Element, Encoder, Reading
 from services.inference.errors import (
     DeadlineError,
+    ModelDeadError,
     ModelFailedError,
     ModelNotReadyError,
     SeqwayError,
@@ -41,9 +43,17 @@ class TritonEncoder(Encoder):
         self._stub = stub
         self._pulse = Pulse(patience)
         self._restart_patience = restart_patience
+        self._calls: defaultdict[str, set[Any]] = defaultdict(set)
+        self._abandoned: set[Any] = set()
 
     async def read(
-        self, model: str, elements: Sequence[Element], options: Mapping[str, Any], deadline: float
+        self,
+        model: str,
+        elements: Sequence[Element],
+        options: Mapping[str, Any],
+        deadline: float,
+        *,
+        leaves: Callable[[SeqwayError], bool],
     ) -> list[Reading]:
         """See `Encoder.read`; when one request fails, the others are cancelled."""
         room = asyncio.Semaphore(_REQUESTS)
@@ -53,7 +63,7 @@ class TritonEncoder(Encoder):
             async with room:
                 traced = span.traceparents(range(at, at + len(chunk)))
                 with self._pulse.working(model):
-                    results = await self._ask_again(model, chunk, options, deadline, traced)
+                    results = await self._ask_again(model, chunk, options, deadline, traced, leaves)
                 return [parse_result(each) for each in results]
 
         with ModelSpan(model) as span:
@@ -85,6 +95,7 @@ class TritonEncoder(Encoder):
         options: Mapping[str, Any],
         deadline: float,
         traceparents: Sequence[str],
+        leaves: Callable[[SeqwayError], bool],
     ) -> list[bytes]:
         """As `_ask`, and again when Triton or the model was lost meanwhile."""
         recovery = Recovery(self._restart_patience)
@@ -92,6 +103,8 @@ class TritonEncoder(Encoder):
             try:
                 return await self._ask(model, chunk, options, deadline, traceparents)
             except UnavailableError as error:
+                if leaves(error):
+                    raise
                 recovery.lose(Lost(error, _may_have_begun(error)), [model])
             await recovery.pause()
 
@@ -111,15 +124,40 @@ class TritonEncoder(Encoder):
             None if chunk[0].question is None else [element.question or "" for element in chunk],
             _options(len(chunk), options, traceparents),
         )
-        try:
-            response = await self._stub.ModelInfer(request, timeout=max(0.0, remaining))
-        except grpc.aio.AioRpcError as error:
-            raise _failure(error) from None
+        response = await self._infer(model, request, max(0.0, remaining))
         self._pulse.note(model)
         results = wire.unpack(response.raw_output_contents[0])
         if len(results) != len(chunk):
             raise ModelFailedError("the model did not answer every text")
         return results
+
+    async def _infer(self, model: str, request: Any, seconds: float) -> Any:
+        """Triton's response; of a process that is dead the first call to know tells the others.
+
+        Triton finds it dead anew for each request in its line, which takes it a second each.
+        """
+        call = self._stub.ModelInfer(request, timeout=seconds)
+        self._calls[model].add(call)
+        try:
+            return await call
+        except grpc.aio.AioRpcError as error:
+            failure = _failure(error)
+            if isinstance(failure, ModelDeadError):
+                self._abandon(model)
+            raise failure from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if call in self._abandoned and not (task and task.cancelling()):
+                raise ModelDeadError("the model has stopped") from None
+            raise
+        finally:
+            self._calls[model].discard(call)
+            self._abandoned.discard(call)
+
+    def _abandon(self, model: str) -> None:
+        for call in self._calls[model]:
+            if call.cancel():
+                self._abandoned.add(call)
 
 
 def _options(count: int, options: Mapping[str, Any], traceparents: Sequence[str]) -> Sequence[str]:

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from weakref import WeakSet
 
@@ -10,7 +11,12 @@ import grpc
 from tritonclient.grpc import service_pb2_grpc  # type: ignore[import-untyped]
 
 from services.inference.engine import Engine
-from services.inference.errors import DeadlineError, ModelDeadError, ModelNotReadyError
+from services.inference.errors import (
+    DeadlineError,
+    ModelDeadError,
+    ModelNotReadyError,
+    SeqwayError,
+)
 from services.inference.events import Event, Lost, Ready
 from services.inference.generation import Generation
 from services.inference.settings import InferenceSettings
@@ -30,6 +36,13 @@ _CHANNEL_OPTIONS = (
     # Streams and requests go to all Tritons behind a name in turn.
     ("grpc.lb_policy_name", "round_robin"),
 )
+
+
+# Of requests that a process had when it died Triton says nothing.  So a model that owes an answer
+# and says nothing for a while is asked whether it lives: it takes Triton another second to find
+# that it does not.
+_SILENCE = 0.5
+_TICK = 0.1
 
 
 class TritonEngine(Engine):
@@ -55,6 +68,9 @@ class TritonEngine(Engine):
         self._busy_patience = settings.triton_patience
         self._streams = settings.triton_streams
         self._stream_age = settings.triton_stream_age
+        self._patience = settings.probe_timeout
+        self._suspects: dict[str, asyncio.Task[None]] = {}
+        self._listener = asyncio.create_task(self._listen(), name="triton-listener")
         self.encoder = TritonEncoder(
             self._stub, settings.encoder_patience, settings.triton_patience
         )
@@ -62,7 +78,9 @@ class TritonEngine(Engine):
 
     def open(self, model: str, deadline: float, tenant: str = "") -> TritonSession:
         """A session for one call."""
-        session = TritonSession(model, deadline, tenant, self._connection, self._note)
+        session = TritonSession(
+            model, deadline, tenant, self._connection, self._note, self._abandon
+        )
         self._sessions.add(session)
         return session
 
@@ -90,8 +108,29 @@ class TritonEngine(Engine):
 
     async def close(self) -> None:
         """Ends the streams, then the channel; calls that are open fail."""
+        for task in (self._listener, *self._suspects.values()):
+            task.cancel()
         await asyncio.gather(*(connection.close() for connection in self._connections))
         await self._channel.close()
+
+    async def _listen(self) -> None:
+        """Asks models that are silent for a sign of life, each once at a time."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_TICK)
+            before = loop.time() - _SILENCE
+            for model in {each.model for each in self._sessions if each.waits_since <= before}:
+                heard = max(self._heard.get(model, 0.0), self._alive.get(model, 0.0))
+                if heard <= before and model not in self._suspects:
+                    task = asyncio.create_task(self._ask(model), name="triton-suspect")
+                    self._suspects[model] = task
+
+    async def _ask(self, model: str) -> None:
+        try:
+            with suppress(SeqwayError):  # what follows from it, `probe` has done
+                await self.probe(model, self._patience)
+        finally:
+            self._suspects.pop(model, None)
 
     def _note(self, model: str) -> None:
         self._heard[model] = asyncio.get_running_loop().time()

@@ -1,13 +1,14 @@
 """The requests of one call to Triton."""
 
 import asyncio
+import math
 import uuid
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
 from services.inference.engine import Reply, Session
-from services.inference.errors import DeadlineError, SeqwayError
+from services.inference.errors import DeadlineError, ModelDeadError, SeqwayError
 from services.inference.events import Delta, End, Event, Lost, parse_events
 from services.inference.generation import Generation
 from services.inference.triton import wire
@@ -25,17 +26,29 @@ class TritonSession(Session):
         tenant: str,
         connect: Callable[[], Connection],
         note: Callable[[str], None],
+        on_dead: Callable[[str, ModelDeadError], None],
     ) -> None:
-        """`note` is called with the model's name when it has worked on a text."""
+        """`note` is called with the model's name when it has worked on a text.
+
+        `on_dead` is called with it when Triton says of a request that the model's process is dead:
+        of those that the process has, Triton says no more.
+        """
         self.model = model
         self._deadline = deadline
         self._tenant = {"tenant": tenant} if tenant else {}
         self._connect = connect
         self._note = note
+        self._on_dead = on_dead
+        self._asked = math.inf
         self._open: dict[str, Connection] = {}
         self._mailbox: Mailbox[tuple[str, bytes | Lost | None, bool]] = Mailbox()
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_at(deadline, self._expire)
+
+    @property
+    def waits_since(self) -> float:
+        """When the last request was sent, if one is open; else infinity."""
+        return self._asked if self._open else math.inf
 
     def submit(
         self, texts: Sequence[str], generation: Generation, traceparents: Sequence[str] = ()
@@ -44,6 +57,7 @@ class TritonSession(Session):
         request_id = uuid.uuid4().hex
         connection = self._connect()
         self._open[request_id] = connection
+        self._asked = self._loop.time()
         options = self._options(generation) | _trace(traceparents)
         connection.send(wire.infer_request(self.model, request_id, texts, options), self)
         return request_id
@@ -80,6 +94,8 @@ class TritonSession(Session):
         """Takes the loss of a request."""
         self._open.pop(request_id, None)
         self._mailbox.put((request_id, lost, True))
+        if isinstance(lost.error, ModelDeadError):
+            self._on_dead(self.model, lost.error)
 
     def __exit__(
         self,

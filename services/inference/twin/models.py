@@ -17,10 +17,15 @@ def count_tokens(text: str) -> int:
 
 
 def answer(manifest: Manifest, text: str, options: Mapping[str, Any]) -> list[str]:
-    """The words of the answer, the forced prefix first; each but the first follows a space."""
+    """The words of the answer, the forced prefix first; each but the first follows a space.
+
+    An answer that begins with the prefix by itself is the same with it.
+    """
     words = _words(manifest.task, text)
-    prefix = options.get("target_prefix", "")
-    return [prefix.strip(), *words] if prefix else words
+    prefix = options.get("target_prefix", "").split()
+    if not prefix:
+        return words
+    return [" ".join(prefix), *(words[len(prefix) :] if words[: len(prefix)] == prefix else words)]
 
 
 def details(text: str, words: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:

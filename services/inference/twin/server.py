@@ -25,6 +25,7 @@ class Twin:
     models that answer nothing.  `deaf`: models that answer no probe.  `unloaded`: models that are
     not ready.  `capacity`: a request that would make more rows run is refused.  `failing`: what
     every row ends with instead of EOS.
+    `killed`: models whose process is gone: what it had stays open, later requests get an error.
     `busy`: probes of encoders wait at the gate too.  `refusal`: why every request is refused as
     INVALID_OPTIONS.
     """
@@ -35,6 +36,7 @@ class Twin:
     dead: set[str] = field(default_factory=set)
     deaf: set[str] = field(default_factory=set)
     unloaded: set[str] = field(default_factory=set)
+    killed: set[str] = field(default_factory=set)
     failing: str = ""
     refusal: str = ""
     busy: bool = False
@@ -62,6 +64,11 @@ class Twin:
     def manifest(self, model: str) -> Manifest:
         """The manifest of a model that it serves."""
         return next(each for each in self.manifests if each.name == model)
+
+    def error_of(self, model: str) -> str:
+        """What Triton answers requests to a model with; "" when it answers them."""
+        dead = f"Stub process '{model}_0_0' is not healthy."
+        return dead if model in self.killed else self.error
 
     async def start(self) -> None:
         """Listens; on the port of before when it was stopped."""
@@ -114,8 +121,8 @@ class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[
         twin = self._twin
         if request.model_name in twin.dead:
             await asyncio.Event().wait()
-        if twin.error:
-            await context.abort(grpc.StatusCode.INTERNAL, twin.error)
+        if error := twin.error_of(request.model_name):
+            await context.abort(grpc.StatusCode.INTERNAL, error)
         columns = [
             [each.decode() for each in unpack(content)] for content in request.raw_input_contents
         ]
@@ -124,7 +131,7 @@ class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[
         assert names == ["TEXT", "OPTIONS", *(["QUESTION"] if manifest.head == "spans" else [])]
         options = json.loads(columns[1][0])
         if not options.get("probe"):
-            await self._pass_gate(len(columns[0]), options)
+            await self._pass_gate(request.model_name, len(columns[0]), options, context)
         elif twin.busy:
             await twin.gate.wait()
         questions = columns[2] if len(columns) > 2 else [""] * len(columns[0])
@@ -137,7 +144,9 @@ class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[
         response.raw_output_contents.append(pack(results))
         return response
 
-    async def _pass_gate(self, size: int, options: dict[str, Any]) -> None:
+    async def _pass_gate(
+        self, model: str, size: int, options: dict[str, Any], context: Any
+    ) -> None:
         twin = self._twin
         twin.batches.append(size)
         twin.options.append(options)
@@ -149,3 +158,5 @@ class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[
             raise
         finally:
             twin.running -= size
+        if error := twin.error_of(model):
+            await context.abort(grpc.StatusCode.INTERNAL, error)

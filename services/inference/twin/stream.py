@@ -40,8 +40,8 @@ class Stream:
     async def _answer(self, request: Any) -> None:
         if request.model_name in self._twin.dead:
             return
-        if self._twin.error:
-            await self._send_error(request.id)
+        if error := self._twin.error_of(request.model_name):
+            await self._send_error(request.id, error)
             return
         texts = [each.decode() for each in unpack(request.raw_input_contents[0])]
         options = json.loads(unpack(request.raw_input_contents[1])[0])
@@ -105,6 +105,8 @@ class Stream:
                 self._twin.cancelled += 1
                 reason = "CANCELLED"
                 break
+            if manifest.name in self._twin.killed:
+                await asyncio.Event().wait()
             made += piece
             if options.get("stream"):
                 await self._send(request_id, [{"type": "delta", "i": index, "text": piece}])
@@ -139,8 +141,8 @@ class Stream:
             message.infer_response.raw_output_contents.append(pack([json.dumps(events).encode()]))
         await self._write(message)
 
-    async def _send_error(self, request_id: str) -> None:
-        message = triton.ModelStreamInferResponse(error_message=self._twin.error)
+    async def _send_error(self, request_id: str, error: str) -> None:
+        message = triton.ModelStreamInferResponse(error_message=error)
         message.infer_response.id = request_id
         await self._write(message)
 

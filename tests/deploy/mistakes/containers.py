@@ -59,4 +59,9 @@ MISTAKES = (
             readinessProbe={"httpGet": {"path": "/v2/health/ready", "port": 8000}}
         ),
     ),
+    Mistake(
+        "containers.ask_models_of_triton",
+        "serves nothing when one model can't be loaded",
+        lambda objects: container(objects, "triton")["args"].remove("--exit-on-error=false"),
+    ),
 )

@@ -88,7 +88,7 @@ def have_probes(bundle: Bundle) -> list[str]:
 
 
 def ask_models_of_triton(bundle: Bundle) -> list[str]:
-    """Triton's probes ask the models, and what Triton shares with them has room in memory."""
+    """Triton's probes ask the models, which share memory with it; one that is broken ends none."""
     found = []
     for container in bundle.containers:
         if not container.image.startswith("triton") or container.is_init:
@@ -97,6 +97,8 @@ def ask_models_of_triton(bundle: Bundle) -> list[str]:
             command = container.spec.get(name, {}).get("exec", {}).get("command", [])
             if command[:1] != ["seqway-triton-probe"]:
                 found.append(f"{container.title}: its {name} does not ask the models")
+        if "--exit-on-error=false" not in container.spec.get("args", []):
+            found.append(f"{container.title} serves nothing when one model can't be loaded")
         mounts = {one["mountPath"]: one["name"] for one in container.spec["volumeMounts"]}
         shared = container.pod.volume(mounts.get("/dev/shm", ""))
         if shared.get("emptyDir", {}).get("medium") != "Memory":

@@ -1,0 +1,109 @@
+"""Which variant answers the lines of a batch: each record says it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.inference.answerer import Answerer
+from services.inference.catalogue import Catalogue
+from services.inference.choice import Choice
+from services.inference.classifier import Classifier
+from services.inference.errors import UnavailableError
+from services.inference.manifest import Manifest
+from services.inference.settings import InferenceSettings
+from services.inference.summarizer import Summarizer
+from services.inference.translator import Translator
+from services.inference.triton.engine import TritonEngine
+from services.inference.twin import Twin, classifier, manifest_of, summarizer
+from services.inference.watch import Watch
+from services.jobs.items import Item
+from services.jobs.performing import Performer
+from services.jobs.results import Outcome
+from services.jobs.tasks import ClassificationTask, SummarizationTask, Task, TranslationTask
+
+INT8, FP32 = "int8", "fp32"
+
+
+async def nothing() -> None:
+    pass
+
+
+class Line:
+    """A performer as a worker has it, over a twin of Triton."""
+
+    def __init__(self, twin: Twin, engine: TritonEngine, settings: InferenceSettings) -> None:
+        self.twin = twin
+        catalogue = Catalogue(Choice(settings.preferred_precisions, settings.max_quality_loss))
+        self.watch = Watch(engine, engine.encoder, engine.repository, catalogue, settings, nothing)
+        self.performer = Performer(
+            catalogue,
+            Translator(engine, catalogue, settings),
+            Summarizer(engine, catalogue, settings),
+            Classifier(engine.encoder, catalogue),
+            Answerer(engine, engine.encoder, catalogue, settings),
+        )
+
+    async def perform(self, task: Task, items: list[Item], done: dict[int, Outcome]) -> None:
+        deadline = asyncio.get_running_loop().time() + 10
+        await self.performer.perform(task, items, deadline, done)
+
+
+def both(manifest: Manifest) -> list[Manifest]:
+    names = {each: f"{manifest.base_model}_{each}" for each in (INT8, FP32)}
+    return [
+        manifest.model_copy(update={"precision": each, "name": name})
+        for each, name in names.items()
+    ]
+
+
+@pytest.fixture
+async def line() -> AsyncIterator[Line]:
+    twin = Twin([*both(manifest_of()), *both(summarizer()), *both(classifier())])
+    await twin.start()
+    settings = InferenceSettings(triton_url=twin.url, triton_patience=0.0)
+    engine = TritonEngine(settings)
+    made = Line(twin, engine, settings)
+    await made.watch.look()
+    yield made
+    await engine.close()
+    await twin.stop()
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        TranslationTask(source="en", target="fr"),
+        SummarizationTask(),
+        ClassificationTask(),
+    ],
+    ids=lambda task: task.kind,
+)
+async def test_each_record_says_which_variant_made_it(line: Line, task: Task) -> None:
+    """A model that dies between two chunks: the next is answered by another variant, and says so.
+
+    What was done by then keeps its own word.
+    """
+    first = [Item(n, "a game of science " * 10) for n in range(3)]
+    later = [Item(n, "a game of science " * 10) for n in range(3, 6)]
+    done: dict[int, Outcome] = {}
+    await line.perform(task, first, done)
+    model = done[0].answer["model"].rpartition("_")[0]
+    line.twin.killed.add(f"{model}_{INT8}")
+    try:
+        await line.perform(task, later, done)
+    except UnavailableError:
+        await line.watch.look()
+        await line.perform(task, later, done)
+    said = {index: outcome.answer["model"] for index, outcome in done.items()}
+    expected = dict.fromkeys(range(3), f"{model}_{INT8}")
+    assert said == expected | dict.fromkeys(range(3, 6), f"{model}_{FP32}")
+
+
+async def test_a_chunk_that_names_its_variant_is_done_by_no_other(line: Line) -> None:
+    task = TranslationTask(source="en", target="fr", model="en-fr_int8")
+    line.twin.killed.add("en-fr_int8")
+    done: dict[int, Outcome] = {}
+    with pytest.raises(UnavailableError):
+        await line.perform(task, [Item(0, "A game.")], done)
+    assert done == {}

@@ -7,7 +7,9 @@ from services.jobs.errors import InvalidInputError, LineError
 from services.jobs.intake.decompression import plain_bytes
 from services.jobs.intake.form import Format, InputForm, IntakeLimits
 from services.jobs.intake.identifiers import Identifiers
-from services.jobs.intake.rows import ROWS, Row
+from services.jobs.intake.looks import hint, peeked, refuse_binary
+from services.jobs.intake.rows import ROWS
+from services.jobs.intake.source import Row, Source
 from services.jobs.items import Item
 
 _NAMED = 3
@@ -25,9 +27,9 @@ def read_items(chunks: Iterable[bytes], form: InputForm, limits: IntakeLimits) -
     """
     faults: list[LineError] = []
     count = 0
-    pieces = plain_bytes(chunks, form.compression, limits)
+    source = _source(chunks, form, limits)
     with Identifiers() as identifiers:
-        for row in ROWS[form.actual_format](pieces, form, limits):
+        for row in ROWS[form.actual_format](source):
             count += 1
             if count > limits.max_items:
                 raise InvalidInputError(
@@ -37,7 +39,8 @@ def read_items(chunks: Iterable[bytes], form: InputForm, limits: IntakeLimits) -
             try:
                 item = _item(row, count - 1, form, limits, identifiers)
             except _LineFault as fault:
-                faults.append(LineError(row.line, str(fault)))
+                more = f" ({hint(source.head, form)})" if count == 1 and row.is_malformed else ""
+                faults.append(LineError(row.line, f"{fault}{more}"))
                 if len(faults) == limits.max_errors:
                     break
                 continue
@@ -47,6 +50,14 @@ def read_items(chunks: Iterable[bytes], form: InputForm, limits: IntakeLimits) -
         raise _refusal(faults, limits, form)
     if not count:
         raise InvalidInputError("the input is empty: give it one line or more")
+
+
+def _source(chunks: Iterable[bytes], form: InputForm, limits: IntakeLimits) -> Source:
+    kind = form.actual_format
+    head, pieces = peeked(plain_bytes(chunks, form.compression, limits))
+    if kind is not Format.PARQUET:
+        refuse_binary(head, form)
+    return Source(pieces, head, form, limits)
 
 
 def _refusal(faults: list[LineError], limits: IntakeLimits, form: InputForm) -> InvalidInputError:

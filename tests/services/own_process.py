@@ -1,5 +1,6 @@
 """Runs something in a process of its own, whose memory nothing else moves."""
 
+import gc
 import multiprocessing
 import os
 import resource
@@ -44,6 +45,7 @@ def _measured(run: Callable[..., Any], arguments: tuple[Any, ...]) -> Grown:
     before = resident()
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
     result = run(*arguments)
+    gc.collect()
     status = Path("/proc/self/status").read_text().splitlines()
     peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
     child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss

@@ -193,6 +193,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
             max_text_characters=settings.max_text_characters,
             max_line_bytes=settings.job_max_line_bytes,
             max_input_bytes=settings.job_max_input_bytes,
+            max_parquet_memory=settings.job_parquet_memory,
         )
         if not form.uri:
             return self._create_of(order, read_items(upload.chunks(), form, limits))

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import binascii
 from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import closing
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
@@ -196,9 +197,13 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
             max_parquet_memory=settings.job_parquet_memory,
         )
         if not form.uri:
-            return self._create_of(order, read_items(upload.chunks(), form, limits))
-        with open_uri(form.uri, settings.job_input_uris) as chunks:
-            return self._create_of(order, read_items(chunks, form, limits))
+            with closing(read_items(upload.chunks(), form, limits)) as items:
+                return self._create_of(order, items)
+        with (
+            open_uri(form.uri, settings.job_input_uris) as chunks,
+            closing(read_items(chunks, form, limits)) as items,
+        ):
+            return self._create_of(order, items)
 
     def _create_of(self, order: Order, items: Iterable[Item]) -> JobRecord:
         tenant = order.tenant

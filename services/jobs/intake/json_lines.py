@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from services.jobs.intake.lines import byte_lines, check_blank
-from services.jobs.intake.room import LARGE_ROW_BYTES, LARGE_ROWS
+from services.jobs.intake.room import room_for_row
 from services.jobs.intake.source import Row, Source
 
 # Longer ones are no ids, and Python refuses to make numbers of 4,300 digits.
@@ -28,11 +28,8 @@ def json_rows(source: Source) -> Iterator[Row]:
             blank += 1
             check_blank(blank, source.limits)
             continue
-        if len(line) < LARGE_ROW_BYTES:
+        with room_for_row(len(line)):
             row = _row(number, line, wanted)
-        else:
-            with LARGE_ROWS.place():
-                row = _row(number, line, wanted)
         yield row
 
 

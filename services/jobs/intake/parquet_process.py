@@ -70,7 +70,9 @@ def main() -> None:
             " the most: write it with smaller pages and row groups, or send JSON Lines"
         ]
     except Exception as error:  # whatever a file makes Arrow raise
-        verdict = [f"the Parquet file cannot be read ({type(error).__name__})"]
+        encrypted = "encrypt" in str(error).lower() or "decrypt" in str(error).lower()
+        reason = "parts of it are encrypted" if encrypted else type(error).__name__
+        verdict = [f"the Parquet file cannot be read ({reason})"]
     _say(out, verdict)
     out.flush()
     # Nothing that the file left in Arrow is taken down in order.

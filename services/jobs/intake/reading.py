@@ -1,6 +1,6 @@
 """An input as a stream of checked items."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 from services.jobs.errors import InvalidInputError, LineError
@@ -19,8 +19,10 @@ class _LineFault(Exception):  # noqa: N818
     """Why a row is refused."""
 
 
-def read_items(chunks: Iterable[bytes], form: InputForm, limits: IntakeLimits) -> Iterator[Item]:
-    """The items of an input; blocks on `chunks`, holds little of it.
+def read_items(
+    chunks: Iterable[bytes], form: InputForm, limits: IntakeLimits
+) -> Generator[Item, None, None]:
+    """The items of an input; blocks on `chunks`, holds little of it.  Who leaves early closes it.
 
     Raises InvalidInputError: at once for what is wrong with the whole, at the end for what is wrong
     with lines, with all of them up to the most.  Then what was yielded is void.

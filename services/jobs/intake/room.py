@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from services.inference.errors import OverloadedError
 
@@ -36,4 +36,9 @@ class Room:
 
 # While it is parsed, a row may take 28 times its bytes, as it may hold that many tiny values.
 LARGE_ROW_BYTES = 2**20
-LARGE_ROWS = Room(f"rows of more than {LARGE_ROW_BYTES} bytes", places=1, patience=5.0)
+_LARGE_ROWS = Room(f"rows of more than {LARGE_ROW_BYTES} bytes", places=1, patience=5.0)
+
+
+def room_for_row(size: int) -> AbstractContextManager[None]:
+    """Room for a row of so many bytes, while it is parsed."""
+    return _LARGE_ROWS.place() if size > LARGE_ROW_BYTES else nullcontext()

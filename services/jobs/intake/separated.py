@@ -9,7 +9,7 @@ from services.jobs.errors import InvalidInputError
 from services.jobs.intake.form import IntakeLimits
 from services.jobs.intake.lines import byte_lines, check_blank
 from services.jobs.intake.looks import hint
-from services.jobs.intake.room import LARGE_ROW_BYTES, LARGE_ROWS
+from services.jobs.intake.room import LARGE_ROW_BYTES, room_for_row
 from services.jobs.intake.source import Row, Source
 
 
@@ -60,13 +60,12 @@ def tab_rows(source: Source) -> Iterator[Row]:
             blank += 1
             check_blank(blank, source.limits)
         elif header is None:
-            header = _header(_text(line).split("\t"), source)
+            with room_for_row(len(line)):
+                header = _header(_text(line).split("\t"), source)
         else:
-            width = line.count(b"\t") + 1
-            if width != header.width:
-                yield header.uneven(number, width)
-            else:
-                yield header.row(number, _text(line).split("\t"))
+            with room_for_row(len(line)):
+                row = header.row(number, _text(line).split("\t"))
+            yield row
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +78,9 @@ class _Header:
     def row(self, line: int, fields: Sequence[str]) -> Row:
         """The row with these fields."""
         if len(fields) != self.width:
-            return self.uneven(line, len(fields))
+            fault = f"has {len(fields)} columns, and the header has {self.width}"
+            return Row(line, None, fault)
         return Row(line, {name: fields[place] for name, place in self.places.items()})
-
-    def uneven(self, line: int, width: int) -> Row:
-        """A row that has not as many columns."""
-        return Row(line, None, f"has {width} columns, and the header has {self.width}")
 
 
 def _header(names: Sequence[str], source: Source) -> _Header:
@@ -135,7 +131,7 @@ class _Lines:
                     " bytes, which is the most; is a quote not closed?"
                 )
             if self._size > LARGE_ROW_BYTES >= self._size - len(line):
-                self._place.enter_context(LARGE_ROWS.place())
+                self._place.enter_context(room_for_row(self._size))
             yield _text(line)
 
 

@@ -353,6 +353,25 @@ async def test_parquet_is_bounded_by_what_comes_out_of_it(
     assert [one.text for one in await results(stack, id=job.id)] == ["TEXT"] * 20
 
 
+async def test_a_parquet_file_that_is_not_read_to_its_end_leaves_no_process(
+    stack: Stack, tmp_path: Path
+) -> None:
+    (tmp_path / "store").mkdir(exist_ok=True)
+    (tmp_path / "store" / "jobs").write_text("a file where a folder has to be")
+    out = io.BytesIO()
+    pq.write_table(pa.table({"text": [f"text {n}" for n in range(1000)]}), out)
+    call = create(stack, spec(input={"format": pb.JOB_INPUT_FORMAT_PARQUET}), out.getvalue())
+    assert (await failure(call))[:2] == ("UNAVAILABLE", "STORE_UNAVAILABLE")
+    assert not [program for program in programs() if b"parquet_process" in program]
+
+
+def programs() -> list[bytes]:
+    """What the processes run that this one has started."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    processes = {process for task in tasks for process in task.read_text().split()}
+    return [Path(f"/proc/{process}/cmdline").read_bytes() for process in processes]
+
+
 async def test_a_name_that_tells_no_format_is_refused(stack: Stack, tmp_path: Path) -> None:
     (tmp_path / "inputs" / "notes.md").write_text("# Title\n")
     uri = f"file://{tmp_path}/inputs/notes.md"

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from own_process import grown, refused
 from pyarrow import feather
+from pyarrow.parquet import encryption
 
 from services.inference.errors import OverloadedError
 from services.jobs.errors import InvalidInputError, StoreUnavailableError
@@ -242,6 +243,27 @@ def test_arrow_ipc_is_no_parquet() -> None:
     with pa.ipc.new_stream(stream, pa.schema([("text", pa.string())])) as writer:
         writer.write_table(pa.table({"text": ["x"]}))
     assert "looks like Arrow IPC" in refusal(stream.getvalue())
+
+
+def encrypted(plaintext_footer: bool) -> bytes:
+    class Kms(encryption.KmsClient):  # type: ignore[misc]
+        def wrap_key(self, key: bytes, _name: str) -> bytes:
+            return key.hex().encode()
+
+        def unwrap_key(self, wrapped: bytes, _name: str) -> bytes:
+            return bytes.fromhex(wrapped.decode())
+
+    factory = encryption.CryptoFactory(lambda _connection: Kms())
+    configuration = encryption.EncryptionConfiguration(
+        footer_key="footer", column_keys={"column": ["text"]}, plaintext_footer=plaintext_footer
+    )
+    properties = factory.file_encryption_properties(encryption.KmsConnectionConfig(), configuration)
+    return written({"text": ["x"]}, encryption_properties=properties)
+
+
+@pytest.mark.parametrize("plaintext_footer", [True, False])
+def test_an_encrypted_file_is_told_so(plaintext_footer: bool) -> None:
+    assert "encrypted" in refusal(encrypted(plaintext_footer))
 
 
 def test_what_does_not_begin_like_parquet_is_refused_at_once() -> None:

@@ -1,6 +1,7 @@
 """Takes on jobs: from the bytes of a call, or of a URI, to lines in the store."""
 
 from collections.abc import Iterable
+from contextlib import closing
 from functools import partial
 
 from services.gateway.quotas import Quotas
@@ -41,11 +42,16 @@ class JobCreation:
             max_text_characters=settings.max_text_characters,
             max_line_bytes=settings.job_max_line_bytes,
             max_input_bytes=settings.job_max_input_bytes,
+            max_parquet_memory=settings.job_parquet_memory,
         )
         if not form.uri:
-            return self._write(order, read_items(upload.chunks(), form, limits))
-        with open_uri(form.uri, settings.job_input_uris) as chunks:
-            return self._write(order, read_items(in_turns(chunks), form, limits))
+            with closing(read_items(upload.chunks(), form, limits)) as items:
+                return self._write(order, items)
+        with (
+            open_uri(form.uri, settings.job_input_uris) as chunks,
+            closing(read_items(in_turns(chunks), form, limits)) as items,
+        ):
+            return self._write(order, items)
 
     def _write(self, order: Order, items: Iterable[Item]) -> JobRecord:
         tenant = order.tenant

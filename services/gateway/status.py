@@ -33,6 +33,8 @@ DOMAIN = "seqway"
 _MOST_MESSAGE_BYTES = 1000
 _MOST_LINES = 10
 _MOST_LINE_CHARACTERS = 120
+# The first one may tell as well what the whole input looks like, and what is taken.
+_MOST_FIRST_LINE_CHARACTERS = 600
 
 _CODES: tuple[tuple[type[SeqwayError], grpc.StatusCode], ...] = (
     (AuthenticationError, grpc.StatusCode.UNAUTHENTICATED),
@@ -111,13 +113,12 @@ def _details(error: SeqwayError, message: str, request_id: str) -> list[any_pb2.
 def _lines(error: InvalidInputError) -> list[Any]:
     """The first lines that are wrong; trailers have no room for all."""
     violation = error_details_pb2.BadRequest.FieldViolation
+    most = [_MOST_FIRST_LINE_CHARACTERS] + [_MOST_LINE_CHARACTERS] * (_MOST_LINES - 1)
     return [
         violation(
-            field=f"line {each.line}",
-            description=each.reason[:_MOST_LINE_CHARACTERS],
-            reason=error.reason,
+            field=f"line {each.line}", description=each.reason[:characters], reason=error.reason
         )
-        for each in error.lines[:_MOST_LINES]
+        for each, characters in zip(error.lines, most, strict=False)
     ]
 
 

@@ -75,9 +75,10 @@ class Performer:
         halving what is left.  Raises one of TRANSIENT; then the items that are not in `done` are
         to be tried again.
         """
-        blank = [item for item in items if not item.text.strip()]
-        for item in blank:
-            done[item.index] = _of_blank(task, item)
+        if not isinstance(task, SummarizationTask):  # the summarizer answers blank texts itself
+            for item in items:
+                if not item.text.strip():
+                    done[item.index] = _of_blank(task, item)
         rest = [item for item in items if item.index not in done]
         rest.sort(key=lambda item: -len(item.text))
         size = _CLASSIFIED_AT_ONCE if isinstance(task, ClassificationTask) else len(rest)
@@ -233,10 +234,11 @@ def _call_of(performer: Performer, task: Task) -> _Call:
 
 
 def _of_blank(task: Task, item: Item) -> Outcome:
-    """White space is its own translation; there is nothing in it to summarize or to judge."""
+    """White space is its own translation; there is nothing in it to classify or to search."""
     if isinstance(task, TranslationTask):
         return Outcome(Status.SUCCEEDED, {"text": item.text})
-    return Outcome.failure("EMPTY_TEXT", "the text is empty")
+    doing = "classify" if isinstance(task, ClassificationTask) else "search for an answer"
+    return Outcome.failure("EMPTY_TEXT", f"the text is blank: there is nothing to {doing}")
 
 
 def _after(error: SeqwayError, group: list[Item], done: Done) -> list[list[Item]]:

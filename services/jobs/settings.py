@@ -42,6 +42,12 @@ class JobSettings(EnvironmentSettings):
     job_max_line_bytes: int = Field(
         default=8 * 2**20, ge=1, description="the most bytes of one line of an input"
     )
+    job_parquet_memory: int = Field(
+        default=256 * 2**20,
+        ge=32 * 2**20,
+        description="bytes of memory that reading one Parquet input may take, beside 100 MiB for"
+        " its process; two are read at a time",
+    )
     job_retention: float = Field(
         default=7 * 86400.0, gt=0, description="seconds that a job is kept after its end"
     )

@@ -129,6 +129,17 @@ def test_wrong_usage_names_the_option(lines: Path, arguments: list[str], said: s
     assert said in " ".join(refused("jobs", "submit", *given, code=2).replace("│", "").split())
 
 
+@pytest.mark.parametrize("name", ["a.md", "b.jsonl.bz2"])
+def test_a_name_that_tells_no_format_is_refused_with_what_is_taken(
+    server: FakeServer, lines: Path, name: str
+) -> None:
+    other = lines.rename(lines.with_name(name))
+    said = refused("jobs", "submit", other, code=2).replace("│", "")
+    assert "taken are JSON Lines (.jsonl), CSV (.csv), TSV (.tsv)" in " ".join(said.split())
+    assert server.jobs.requests == []
+    assert seqway("jobs", "submit", other, "--input-format", "jsonl").returncode == 0
+
+
 def test_no_server_is_one_sentence(lines: Path) -> None:
     said = refused("jobs", "submit", lines, "--address", "127.0.0.1:9")
     assert len(said.splitlines()) == 1

@@ -114,6 +114,8 @@ def test_the_lines_may_be_many_things(server: FakeServer, tmp_path: Path) -> Non
         ("a.TSV.gz", pb.JOB_INPUT_FORMAT_TSV),
         ("a.txt.zst", pb.JOB_INPUT_FORMAT_TEXT),
         ("a.parquet", pb.JOB_INPUT_FORMAT_PARQUET),
+        ("a.json", pb.JOB_INPUT_FORMAT_JSON_LINES),
+        ("a.text", pb.JOB_INPUT_FORMAT_TEXT),
         ("a", pb.JOB_INPUT_FORMAT_JSON_LINES),
     ],
 )
@@ -251,3 +253,18 @@ def test_a_stream_can_be_cancelled_from_another_thread(server: FakeServer) -> No
         next(stream)
         threading.Timer(0.3, stream.cancel).start()
         assert len(list(stream)) < 100
+
+
+@pytest.mark.parametrize(
+    "name", ["a.md", "b.srt", "c.xlsx", "d.pdf", "e.docx", "f.jsonl.bz2", "g.csv.bak", "h.dat.gz"]
+)
+def test_a_name_that_tells_no_format_is_refused_with_what_is_taken(
+    server: FakeServer, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text('{"text": "a"}\n')
+    with Client(server.address) as client:
+        with pytest.raises(InvalidRequestError, match=r"taken are JSON Lines \(.jsonl\)") as caught:
+            client.jobs.summarize(tmp_path / name)
+        assert (caught.value.reason, caught.value.field) == ("INVALID_INPUT", "format")
+        assert server.jobs.requests == []
+        client.jobs.summarize(tmp_path / name, format="jsonl")

@@ -1,20 +1,29 @@
 """Compressed bytes to plain ones, a bounded piece at a time."""
 
+import re
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import zstandard
 
 from services.jobs.errors import InvalidInputError
-from services.jobs.intake.form import Compression, IntakeLimits
+from services.jobs.intake.form import Compression, IntakeLimits, check_size
+from services.jobs.intake.room import Room
 
 _PIECE = 2**20
-_SLICE = 64
-_RATIO_FROM = 64 * 2**20
-_MAGIC = {b"\x1f\x8b": Compression.GZIP, b"\x28\xb5\x2f\xfd": Compression.ZSTD}
-# A frame that wants more memory to be read is refused.
+_GZIP_SLICE = 4096
+_ZSTD_SLICE = 64
+_ZSTD_HEADER = 18
+_GZIP_MAGIC = b"\x1f\x8b"
+# A frame, or one to pass over, as pzstd begins with.
+_ZSTD_MAGIC = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
+# A frame that wants more memory to be read is refused, as by the zstd program.
 _MOST_WINDOW = 2**27
+# What every decompressor has to have (RFC 8878).
+_WIDE = 2**23
+_ROOM = Room(f"zstd inputs with a window of more than {_WIDE} bytes", places=2, patience=1.0)
 
 
 def plain_bytes(
@@ -29,23 +38,20 @@ def plain_bytes(
     while len(head) < 4 and (chunk := next(source, None)) is not None:
         head += chunk
     if compression is None:
-        found = (kind for magic, kind in _MAGIC.items() if head.startswith(magic))
-        compression = next(found, Compression.NONE)
+        compression = _seen(head)
     compressed = _Counted(head, source)
     size = 0
     for piece in _gathered(_READERS[compression](compressed)):
         size += len(piece)
-        if size > limits.max_input_bytes:
-            raise InvalidInputError(
-                f"the input has more than {limits.max_input_bytes} bytes, which is the most: cut it"
-                " into several jobs"
-            )
-        if size > max(_RATIO_FROM, compressed.size * limits.max_ratio):
-            raise InvalidInputError(
-                f"the input is a decompression bomb: it has more than {limits.max_ratio} times its"
-                " compressed size, which is the most"
-            )
-        yield piece
+        check_size(size, compressed.size, limits)
+        for start in range(0, len(piece), _PIECE):
+            yield piece[start : start + _PIECE]
+
+
+def _seen(head: bytes) -> Compression:
+    if head.startswith(_GZIP_MAGIC):
+        return Compression.GZIP
+    return Compression.ZSTD if _ZSTD_MAGIC.match(head) else Compression.NONE
 
 
 def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -86,10 +92,13 @@ def _plain(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Several members may follow each other."""
+    """Several members may follow each other, and be tiny.
+
+    It is fed in slices, since the end of a member copies what is left of what was fed.
+    """
     reader = _gzip_reader()
     fresh = True
-    for data in chunks:
+    for data in _sliced(chunks, _GZIP_SLICE):
         while data:
             fresh = False
             try:
@@ -110,31 +119,61 @@ def _gzip_reader() -> Any:
     return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
 
 
+def _sliced(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    for data in chunks:
+        for start in range(0, len(data), size):
+            yield data[start : start + size]
+
+
 def _unzstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Several frames may follow each other.
 
     It is fed in slices: 4 compressed bytes can hold a block of 128 KiB, and there is no limit to
-    give to the decompressor.
+    give to the decompressor.  A frame with a wide window takes a place in the room for such ones,
+    and keeps it until the input ends: the next one would have to wait for it.
     """
-    reader = _zstd_reader()
-    fresh = True
-    for data in chunks:
-        for start in range(0, len(data), _SLICE):
-            slice_ = data[start : start + _SLICE]
-            while slice_:
-                fresh = False
+    with ExitStack() as places:
+        is_wide = False
+        slices = _sliced(chunks, _ZSTD_SLICE)
+        reader, data = None, b""
+        for more in slices:
+            data += more
+            while data:
+                if reader is None:
+                    window = _window(data)
+                    if window is None:
+                        break
+                    if window > _WIDE and not is_wide:
+                        places.enter_context(_ROOM.place())
+                        is_wide = True
+                    reader = _zstd_reader()
                 try:
-                    piece = reader.decompress(slice_)
+                    piece = reader.decompress(data)
                 except zstandard.ZstdError:
                     raise _broken(Compression.ZSTD) from None
                 if piece:
                     yield piece
-                slice_ = b""
+                data = b""
                 if reader.eof:
-                    slice_ = reader.unused_data
-                    reader, fresh = _zstd_reader(), True
-    if not fresh:
-        raise _broken(Compression.ZSTD)
+                    reader, data = None, reader.unused_data
+        if reader is not None or data:
+            raise _broken(Compression.ZSTD)
+
+
+def _window(header: bytes) -> int | None:
+    """The window that a frame asks for; None for a header that is not whole yet."""
+    try:
+        window: int = zstandard.get_frame_parameters(header).window_size
+    except zstandard.ZstdError:
+        if len(header) < _ZSTD_HEADER:
+            return None
+        raise _broken(Compression.ZSTD) from None
+    if window > _MOST_WINDOW:
+        raise InvalidInputError(
+            f"the input asks for a zstd window of {window} bytes, and the most is {_MOST_WINDOW}:"
+            " compress it with --long=27 or less"
+        )
+    return window
 
 
 def _zstd_reader() -> Any:

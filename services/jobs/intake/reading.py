@@ -1,13 +1,15 @@
 """An input as a stream of checked items."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 from services.jobs.errors import InvalidInputError, LineError
 from services.jobs.intake.decompression import plain_bytes
 from services.jobs.intake.form import Format, InputForm, IntakeLimits
 from services.jobs.intake.identifiers import Identifiers
-from services.jobs.intake.rows import ROWS, Row
+from services.jobs.intake.looks import hint, peeked, refuse_binary
+from services.jobs.intake.rows import ROWS
+from services.jobs.intake.source import Row, Source
 from services.jobs.items import Item
 
 _NAMED = 3
@@ -17,17 +19,19 @@ class _LineFault(Exception):  # noqa: N818
     """Why a row is refused."""
 
 
-def read_items(chunks: Iterable[bytes], form: InputForm, limits: IntakeLimits) -> Iterator[Item]:
-    """The items of an input; blocks on `chunks`, holds little of it.
+def read_items(
+    chunks: Iterable[bytes], form: InputForm, limits: IntakeLimits
+) -> Generator[Item, None, None]:
+    """The items of an input; blocks on `chunks`, holds little of it.  Who leaves early closes it.
 
     Raises InvalidInputError: at once for what is wrong with the whole, at the end for what is wrong
     with lines, with all of them up to the most.  Then what was yielded is void.
     """
     faults: list[LineError] = []
     count = 0
-    pieces = plain_bytes(chunks, form.compression, limits)
+    source = _source(chunks, form, limits)
     with Identifiers() as identifiers:
-        for row in ROWS[form.actual_format](pieces, form, limits):
+        for row in ROWS[form.actual_format](source):
             count += 1
             if count > limits.max_items:
                 raise InvalidInputError(
@@ -37,7 +41,8 @@ def read_items(chunks: Iterable[bytes], form: InputForm, limits: IntakeLimits) -
             try:
                 item = _item(row, count - 1, form, limits, identifiers)
             except _LineFault as fault:
-                faults.append(LineError(row.line, str(fault)))
+                more = f" ({hint(source.head, form)})" if count == 1 and row.is_malformed else ""
+                faults.append(LineError(row.line, f"{fault}{more}"))
                 if len(faults) == limits.max_errors:
                     break
                 continue
@@ -47,6 +52,14 @@ def read_items(chunks: Iterable[bytes], form: InputForm, limits: IntakeLimits) -
         raise _refusal(faults, limits, form)
     if not count:
         raise InvalidInputError("the input is empty: give it one line or more")
+
+
+def _source(chunks: Iterable[bytes], form: InputForm, limits: IntakeLimits) -> Source:
+    kind = form.actual_format
+    head, pieces = peeked(plain_bytes(chunks, form.compression, limits))
+    if kind is not Format.PARQUET:
+        refuse_binary(head, form)
+    return Source(pieces, head, form, limits)
 
 
 def _refusal(faults: list[LineError], limits: IntakeLimits, form: InputForm) -> InvalidInputError:

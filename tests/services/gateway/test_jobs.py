@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import io
 import json
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from gateway_stack import PATIENCE, MakeStack, Stack, failure, wait_until
 from google.protobuf import json_format
@@ -320,6 +323,10 @@ LINES = [
     (b'{"text": "a"}\n' * 1001, "input", "1000"),
     (gzip.compress(b'{"text": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}\n' * 100_000), "input", "1000"),
     (gzip.compress(b"\0" * 50_000_000), "input", "100000"),
+    (b'[{"text": "a"},\n{"text": "b"}]\n', "line 1", "a JSON array"),
+    (b'[{"text": "a"},\n{"text": "b"}]\n', "line 1", "taken are JSON Lines (.jsonl) CSV"),
+    (b"PK\x03\x04" + bytes(100), "input", "taken are JSON Lines (.jsonl) CSV"),
+    (b'{"text": "a", "text": "b"}\n', "line 1", "'text' twice"),
 ]
 
 
@@ -338,6 +345,56 @@ async def test_a_bad_input_is_refused_with_its_lines_and_leaves_nothing(
     assert said in bad.field_violations[0].description.replace(",", "")
     assert objects(tmp_path / "store") == []
     assert not (await stack.jobs.ListJobs(pb.ListJobsRequest())).jobs
+
+
+def parquet(rows: int, text: str) -> bytes:
+    """One text that is in a dictionary once, and as many rows of it."""
+    column = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), [text])
+    out = io.BytesIO()
+    pq.write_table(pa.table({"text": column}), out, compression="zstd")
+    return out.getvalue()
+
+
+async def test_parquet_is_bounded_by_what_comes_out_of_it(
+    stack: Stack, bench: Bench, tmp_path: Path
+) -> None:
+    form = {"format": pb.JOB_INPUT_FORMAT_PARQUET}
+    refused = create(stack, spec(input=form), parquet(1024, "x" * 40_000))
+    with pytest.raises(grpc.aio.AioRpcError, match="more than 1000000 bytes") as caught:
+        await refused
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert objects(tmp_path / "store") == []
+    job = (await create(stack, spec(input=form), parquet(20, "text"))).job
+    await asyncio.to_thread(bench.settle, job.id)
+    assert [one.text for one in await results(stack, id=job.id)] == ["TEXT"] * 20
+
+
+async def test_a_parquet_file_that_is_not_read_to_its_end_leaves_no_process(
+    stack: Stack, tmp_path: Path
+) -> None:
+    (tmp_path / "store").mkdir(exist_ok=True)
+    (tmp_path / "store" / "jobs").write_text("a file where a folder has to be")
+    out = io.BytesIO()
+    pq.write_table(pa.table({"text": [f"text {n}" for n in range(1000)]}), out)
+    call = create(stack, spec(input={"format": pb.JOB_INPUT_FORMAT_PARQUET}), out.getvalue())
+    assert (await failure(call))[:2] == ("UNAVAILABLE", "STORE_UNAVAILABLE")
+    assert not [program for program in programs() if b"parquet_process" in program]
+
+
+def programs() -> list[bytes]:
+    """What the processes run that this one has started."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    processes = {process for task in tasks for process in task.read_text().split()}
+    return [Path(f"/proc/{process}/cmdline").read_bytes() for process in processes]
+
+
+async def test_a_name_that_tells_no_format_is_refused(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "inputs" / "notes.md").write_text("# Title\n")
+    uri = f"file://{tmp_path}/inputs/notes.md"
+    said = await failure(create(stack, spec(input={"uri": uri})))
+    assert said == ("INVALID_ARGUMENT", "INVALID_INPUT", "spec.input.format")
+    form = {"uri": uri, "format": pb.JOB_INPUT_FORMAT_TEXT}
+    assert (await create(stack, spec(input=form))).job.counts.total == 1
 
 
 @pytest.mark.parametrize(

@@ -39,12 +39,15 @@ _COMPRESSIONS: dict[str | None, "pb.JobInputCompression.ValueType"] = {
     "gzip": pb.JOB_INPUT_COMPRESSION_GZIP,
     "zstd": pb.JOB_INPUT_COMPRESSION_ZSTD,
 }
+# As the server reads the names of URIs.
 _SUFFIXES: dict[str, JobFormat] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "jsonl",
     ".csv": "csv",
     ".tsv": "tsv",
     ".txt": "text",
+    ".text": "text",
     ".parquet": "parquet",
 }
 _COMPRESSED = (".gz", ".zst")
@@ -59,11 +62,25 @@ def is_uri(text: str) -> bool:
 
 
 def format_of(file: Path) -> JobFormat:
-    """By the suffix, below one of a compression; JSON Lines for one that is not known."""
+    """By the suffix, below one of a compression; JSON Lines where there is none.
+
+    InvalidRequestError for one that tells no format, as .md or .xlsx.
+    """
     suffixes = [suffix.lower() for suffix in file.suffixes]
     if suffixes and suffixes[-1] in _COMPRESSED:
         suffixes.pop()
-    return _SUFFIXES.get(suffixes[-1] if suffixes else "", "jsonl")
+    if not suffixes:
+        return "jsonl"
+    known = _SUFFIXES.get(suffixes[-1])
+    if known is None:
+        raise _wrong(
+            "format",
+            f"the name of {file.name!r} tells none: taken are JSON Lines (.jsonl), CSV (.csv), TSV "
+            "(.tsv), plain text with one text a line (.txt) and Parquet (.parquet), each plain or "
+            "in gzip (.gz) or zstd (.zst); if it is one of these under another name, give its "
+            f"format: {', '.join(filter(None, _FORMATS))}",
+        )
+    return known
 
 
 def input_message(

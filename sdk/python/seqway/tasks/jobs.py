@@ -44,7 +44,7 @@ class JobArguments(TypedDict, total=False):
         priority: Which of the caller's jobs goes first; "normal" by default.
         deadline: When the lines that are not done expire: a time, or how long from now.
         retention: How long the job is kept after its end; by default as the server says.
-        format: Of the lines; by default by the file's name, else JSON Lines.
+        format: Of the lines; by default by the file's name; JSON Lines where it has no suffix.
         compression: Of the lines; by default by their first bytes.
         text_field: The member or column of the text; "text" by default.
         custom_id_field: That of the line's id; "custom_id" by default, and it may be missing.

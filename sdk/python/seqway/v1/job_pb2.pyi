@@ -39,7 +39,7 @@ class _JobInputFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobInp
     JOB_INPUT_FORMAT_CSV: _JobInputFormat.ValueType  # 2
     """Comma-separated values; the first line names the columns."""
     JOB_INPUT_FORMAT_TSV: _JobInputFormat.ValueType  # 3
-    """Tab-separated values; the first line names the columns."""
+    """Tab-separated values without quoting; the first line names the columns."""
     JOB_INPUT_FORMAT_TEXT: _JobInputFormat.ValueType  # 4
     """One text a line."""
     JOB_INPUT_FORMAT_PARQUET: _JobInputFormat.ValueType  # 5
@@ -54,7 +54,7 @@ JOB_INPUT_FORMAT_JSON_LINES: JobInputFormat.ValueType  # 1
 JOB_INPUT_FORMAT_CSV: JobInputFormat.ValueType  # 2
 """Comma-separated values; the first line names the columns."""
 JOB_INPUT_FORMAT_TSV: JobInputFormat.ValueType  # 3
-"""Tab-separated values; the first line names the columns."""
+"""Tab-separated values without quoting; the first line names the columns."""
 JOB_INPUT_FORMAT_TEXT: JobInputFormat.ValueType  # 4
 """One text a line."""
 JOB_INPUT_FORMAT_PARQUET: JobInputFormat.ValueType  # 5
@@ -358,7 +358,7 @@ class JobInput(_message.Message):
     Empty: the input follows in this call.
     """
     format: Global___JobInputFormat.ValueType
-    """By default by the suffix of the URI, else JSON Lines."""
+    """By default by the suffix of the URI; JSON Lines where there is none."""
     compression: Global___JobInputCompression.ValueType
     """By default by the first bytes."""
     text_field: _builtins.str

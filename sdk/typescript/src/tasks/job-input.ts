@@ -1,7 +1,7 @@
 /** The input of a batch job: a file, a URI, bytes, or the lines themselves. */
 
 import { createReadStream } from "node:fs";
-import { extname } from "node:path";
+import { basename, extname } from "node:path";
 import { choice } from "../choice.js";
 import { invalidField } from "../errors.js";
 import * as pb from "../generated/seqway/v1/job.js";
@@ -21,7 +21,7 @@ export type JobLines =
 
 /** How the input is to be read. */
 export interface JobInputOptions {
-  /** By default by the file's name, else JSON Lines. */
+  /** By default by the file's name; JSON Lines where it has no suffix. */
   readonly format?: "jsonl" | "csv" | "tsv" | "text" | "parquet";
   /** By default by the first bytes. */
   readonly compression?: "none" | "gzip" | "zstd";
@@ -45,10 +45,16 @@ const COMPRESSIONS = {
   gzip: pb.JobInputCompression.GZIP,
   zstd: pb.JobInputCompression.ZSTD,
 };
+/** As the server reads the names of URIs. */
 const SUFFIXES: Readonly<Record<string, pb.JobInputFormat>> = {
+  "": FORMATS.jsonl,
+  ".jsonl": FORMATS.jsonl,
+  ".ndjson": FORMATS.jsonl,
+  ".json": FORMATS.jsonl,
   ".csv": FORMATS.csv,
   ".tsv": FORMATS.tsv,
   ".txt": FORMATS.text,
+  ".text": FORMATS.text,
   ".parquet": FORMATS.parquet,
 };
 const PIECE_BYTES = 256 * 1024;
@@ -72,10 +78,20 @@ export function inputMessage(lines: JobLines, options: JobInputOptions): pb.JobI
   });
 }
 
-/** By the suffix, below one of a compression; JSON Lines for one that is not known. */
+/** By the suffix, below one of a compression; JSON Lines where there is none. */
 function formatOf(file: string): pb.JobInputFormat {
   const name = file.toLowerCase().replace(/\.(gz|zst)$/, "");
-  return SUFFIXES[extname(name)] ?? FORMATS.jsonl;
+  const known = SUFFIXES[extname(name)];
+  if (known === undefined) {
+    throw invalidField(
+      "format",
+      `the name of ${basename(file)} tells none: taken are JSON Lines (.jsonl), CSV (.csv), TSV ` +
+        "(.tsv), plain text with one text a line (.txt) and Parquet (.parquet), each plain or in " +
+        "gzip (.gz) or zstd (.zst); if it is one of these under another name, give its format: " +
+        Object.keys(FORMATS).join(", "),
+    );
+  }
+  return known;
 }
 
 /** The bytes to upload, a piece at a time; none for a URI. */

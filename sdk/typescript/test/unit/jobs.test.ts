@@ -116,12 +116,28 @@ test("the name of a file tells its format", async (t) => {
     ["a.txt.zst", JobInputFormat.TEXT],
     ["a.parquet", JobInputFormat.PARQUET],
     ["a", JobInputFormat.JSON_LINES],
+    ["a.ndjson", JobInputFormat.JSON_LINES],
+    ["a.json.gz", JobInputFormat.JSON_LINES],
+    ["a.text", JobInputFormat.TEXT],
   ] as const) {
     const file = join(home, name);
     await writeFile(file, "{}");
     await client.jobs.summarize({ file });
     assert.equal(server.jobs.last.spec.input?.format, format);
   }
+});
+
+test("a name that tells no format is refused with what is taken", async (t) => {
+  const { client, server } = await connected(t);
+  for (const name of ["a.md", "a.srt", "a.xlsx", "a.jsonl.bz2", "a.dat.gz"]) {
+    await assert.rejects(client.jobs.summarize({ file: name }), (error: unknown) => {
+      assert.ok(error instanceof InvalidRequestError);
+      assert.equal(error.field, "format");
+      assert.match(error.message, /taken are JSON Lines \(\.jsonl\), CSV/);
+      return true;
+    });
+  }
+  assert.equal(server.jobs.requests.length, 0);
 });
 
 test("what is no input is refused, and what the lines throw is thrown", async (t) => {

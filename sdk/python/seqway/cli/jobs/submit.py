@@ -26,6 +26,7 @@ from seqway.cli.jobs.progress import follow
 from seqway.cli.markup import Markup
 from seqway.cli.terms import Terms
 from seqway.cli.texts import ModelName
+from seqway.errors import InvalidRequestError
 from seqway.jobs import Jobs
 from seqway.results import Job
 from seqway.tasks.job_input import JobCompression, JobFormat, JobLines, format_of, is_uri
@@ -141,7 +142,8 @@ def submit(
     """Hand over FILE, one text a line, and print the job's id.
 
     JSON Lines (objects with "text" and, if you like, "custom_id"), CSV and TSV with a line of
-    column names, plain text (.txt, a text a line) and Parquet, plain or in gzip or zstd.
+    column names (TSV has no quoting), plain text (.txt, a text a line) and Parquet, plain or in
+    gzip or zstd.
 
         seqway jobs submit lines.jsonl --task translate --from en --to fr --watch
 
@@ -240,8 +242,15 @@ def _arguments_of(
 
 
 def _format_of(file: str) -> JobFormat | None:
-    """By the name; the server looks at a URI itself."""
-    return None if file == "-" or is_uri(file) else format_of(Path(file))
+    """By the name; the server looks at a URI itself.  `typer.BadParameter` for one without."""
+    if file == "-" or is_uri(file):
+        return None
+    try:
+        return format_of(Path(file))
+    except InvalidRequestError as error:
+        raise typer.BadParameter(
+            error.message.partition(": ")[2], param_hint="--input-format"
+        ) from None
 
 
 @contextmanager

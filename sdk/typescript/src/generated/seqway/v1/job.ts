@@ -38,7 +38,7 @@ export const JobInputFormat = {
   JSON_LINES: "JOB_INPUT_FORMAT_JSON_LINES",
   /** CSV - Comma-separated values; the first line names the columns. */
   CSV: "JOB_INPUT_FORMAT_CSV",
-  /** TSV - Tab-separated values; the first line names the columns. */
+  /** TSV - Tab-separated values without quoting; the first line names the columns. */
   TSV: "JOB_INPUT_FORMAT_TSV",
   /** TEXT - One text a line. */
   TEXT: "JOB_INPUT_FORMAT_TEXT",
@@ -495,7 +495,7 @@ export interface JobInput {
    * Empty: the input follows in this call.
    */
   readonly uri: string;
-  /** By default by the suffix of the URI, else JSON Lines. */
+  /** By default by the suffix of the URI; JSON Lines where there is none. */
   readonly format: JobInputFormat;
   /** By default by the first bytes. */
   readonly compression: JobInputCompression;

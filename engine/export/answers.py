@@ -9,14 +9,18 @@ from engine.runtime.batch import EngineError, run_texts
 from engine.runtime.cores import usable_cores
 from engine.runtime.encoder_engine import EncoderEngine
 from engine.runtime.encoder_request import EncoderOptions, Item, Logits
-from engine.runtime.engine import Engine
+from engine.runtime.engine import Engine, Settings
 from engine.runtime.manifest import Manifest, Task, read_manifest
 from engine.runtime.request import Options
-from engine.runtime.vocabulary import load_vocabulary
+from engine.runtime.vocabulary import load_tokenizer, load_vocabulary
 
 
-def answer_texts(files: Path, texts: Sequence[str]) -> tuple[list[str], Task]:
+def answer_texts(
+    files: Path, texts: Sequence[str], settings: Settings | None = None
+) -> tuple[list[str], Task]:
     """Answers with the variant's own defaults, or the likeliest labels; and the variant's task.
+
+    `settings` are the engine's; of an encoder only lanes count.
 
     Raises:
         EngineError: a text could not be run.
@@ -24,8 +28,9 @@ def answer_texts(files: Path, texts: Sequence[str]) -> tuple[list[str], Task]:
     """
     manifest = read_manifest(files)
     if manifest.kind == "encoder":
-        return likeliest_labels(files, texts), manifest.task
-    engine = Engine(files)
+        lanes = settings.lanes if settings else 0
+        return likeliest_labels(files, texts, lanes=lanes), manifest.task
+    engine = Engine(files, settings)
     engine.start()
     try:
         answers = run_texts(engine, texts, options_for(manifest))
@@ -34,22 +39,25 @@ def answer_texts(files: Path, texts: Sequence[str]) -> tuple[list[str], Task]:
     return [answer.text for answer in answers], manifest.task
 
 
-def texts_per_second(files: Path, texts: Sequence[str]) -> dict[str, float]:
+def texts_per_second(
+    files: Path, texts: Sequence[str], settings: Settings | None = None
+) -> dict[str, float]:
     """How many texts a second the variant answers on this machine: {machine: rate}.
 
-    The texts run together, after a round that is not counted; too long ones are left out.
+    The texts run together, after a round that is not counted; too long ones are left out. For
+    `settings` see `answer_texts`.
     """
     kept = [text for text, fit in zip(texts, fits(files, texts), strict=True) if fit]
     run = _read_all if read_manifest(files).kind == "encoder" else answer_texts
-    run(files, kept[:4])
+    run(files, kept[:4], settings)
     began = time.monotonic()
-    run(files, kept)
+    run(files, kept, settings)
     return {machine(): round(len(kept) / (time.monotonic() - began), 1)}
 
 
-def _read_all(files: Path, texts: Sequence[str]) -> None:
+def _read_all(files: Path, texts: Sequence[str], settings: Settings | None) -> None:
     """Has an encoder read texts; what it finds in them does not matter."""
-    engine = EncoderEngine(files)
+    engine = EncoderEngine(files, lanes=settings.lanes if settings else 0)
     question = "What is it?" if engine.manifest.head == "spans" else ""
     try:
         engine.run([Item(text, question, EncoderOptions()) for text in texts])
@@ -73,8 +81,16 @@ def fits(files: Path, texts: Sequence[str]) -> list[bool]:
     manifest = read_manifest(files)
     if manifest.kind == "encoder":
         return [True] * len(texts)
+    return [length <= manifest.max_source_tokens for length in count_tokens(files, texts)]
+
+
+def count_tokens(files: Path, texts: Sequence[str]) -> list[int]:
+    """How many tokens each text is to the variant, before it is cut into windows."""
+    manifest = read_manifest(files)
+    if manifest.kind == "encoder":
+        return [len(one.ids) for one in load_tokenizer(files).encode_batch(list(texts))]
     sources = load_vocabulary(files, manifest).encode(texts, *manifest.example_languages)
-    return [len(source) <= manifest.max_source_tokens for source in sources]
+    return [len(source) for source in sources]
 
 
 def options_for(manifest: Manifest, **options: object) -> Options:
@@ -85,14 +101,16 @@ def options_for(manifest: Manifest, **options: object) -> Options:
     return Options(stream=False, **options)  # type: ignore[arg-type]
 
 
-def likeliest_labels(files: Path, texts: Sequence[str], in_flight: int = 64) -> list[str]:
+def likeliest_labels(
+    files: Path, texts: Sequence[str], in_flight: int = 64, lanes: int = 0
+) -> list[str]:
     """The label with the largest logit of each text, `in_flight` texts at a time.
 
     Raises:
         EngineError: a text could not be run.
 
     """
-    engine = EncoderEngine(files)
+    engine = EncoderEngine(files, lanes=lanes)
     labels = engine.manifest.labels
     found = []
     try:

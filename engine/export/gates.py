@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from engine.export.budget import Budget
 from engine.export.calibration import start_id
 from engine.export.graph import Array
 from engine.model.checkpoint import Checkpoint
-from engine.runtime.manifest import Manifest, read_manifest
+from engine.runtime.manifest import read_manifest
 from engine.runtime.session import OnnxSession
-from engine.runtime.slots import Slots, padded
+from engine.runtime.slots import padded
 from engine.runtime.vocabulary import load_vocabulary
 
 TEXTS = 8
@@ -50,13 +51,12 @@ def check_variant(folder: Path, checkpoint: Checkpoint, texts: Sequence[str]) ->
     sources = [ids for ids in encoded if len(ids) <= manifest.max_source_tokens][:TEXTS]
     if not sources:
         raise GateError(f"{manifest.name}: no calibration text is short enough for the model.")
-    tokens, log_probs = _decode(folder, manifest, sources)
-    ended = np.cumsum(tokens == manifest.eos_id, axis=1) - (tokens == manifest.eos_id)
-    counted = ended == 0
-    if not np.isfinite(log_probs[counted]).all():
-        raise NotFiniteError(f"{manifest.name}: the graph makes values that are not finite.")
-    oracle = _oracle(checkpoint, start_id(manifest), sources, tokens)
-    difference = float(np.abs(log_probs - oracle)[counted].mean())
+    session = OnnxSession(folder, manifest, threads=0)
+    groups = Budget.of(checkpoint).groups([len(ids) for ids in sources], STEPS, STEPS)
+    compared = [
+        _differences(session, checkpoint, [sources[index] for index in group]) for group in groups
+    ]
+    difference = float(np.concatenate(compared).mean())
     if not difference <= TOLERANCE[manifest.precision]:
         raise DifferenceError(
             f"{manifest.name}: log-probabilities differ from the checkpoint's by {difference:.4f} "
@@ -64,10 +64,27 @@ def check_variant(folder: Path, checkpoint: Checkpoint, texts: Sequence[str]) ->
         )
 
 
-def _decode(folder: Path, manifest: Manifest, sources: list[list[int]]) -> tuple[Array, Array]:
+def _differences(session: OnnxSession, checkpoint: Checkpoint, sources: list[list[int]]) -> Array:
+    """How far the variant's log-probabilities are from the oracle's, of all its tokens.
+
+    Raises:
+        NotFiniteError: one is not finite.
+
+    """
+    manifest = session.manifest
+    tokens, log_probs = _decode(session, sources)
+    ended = np.cumsum(tokens == manifest.eos_id, axis=1) - (tokens == manifest.eos_id)
+    counted = ended == 0
+    if not np.isfinite(log_probs[counted]).all():
+        raise NotFiniteError(f"{manifest.name}: the graph makes values that are not finite.")
+    oracle = _oracle(checkpoint, start_id(manifest), sources, tokens)
+    return np.asarray(np.abs(log_probs - oracle)[counted])
+
+
+def _decode(session: OnnxSession, sources: list[list[int]]) -> tuple[Array, Array]:
     """Greedy tokens and their log-probabilities, `[B, STEPS]`; meaningless after a row's end."""
-    session = OnnxSession(folder, manifest, threads=0)
-    slots = Slots(manifest, len(sources))
+    manifest = session.manifest
+    slots = session.slots(len(sources))
     lengths = [len(source) for source in sources]
     steps = min(STEPS, manifest.max_target_tokens)
     slots.admit(session.encode(sources, padded(max(lengths))), lengths, [steps] * len(sources))

@@ -1,5 +1,7 @@
 """What can be wrong with a checkpoint."""
 
+from pathlib import Path
+
 
 class CheckpointError(ValueError):
     """A checkpoint that can't be served; the message says why, in one sentence."""
@@ -9,3 +11,10 @@ def in_one_line(error: BaseException) -> str:
     """What an error of a library says: the first two lines of it, which is where the reason is."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:2]) or type(error).__name__
+
+
+def unreadable(path: Path, error: OSError) -> CheckpointError:
+    """The error for a file, or a folder, of a checkpoint that the system does not let us read."""
+    if isinstance(error, FileNotFoundError) and path.is_symlink():
+        return CheckpointError(f"{path} can't be read: it is a link to a file that is not there.")
+    return CheckpointError(f"{path} can't be read: {error.strerror or error}.")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine.model.errors import counted
 from engine.runtime.batch import EngineError, run_texts
 from engine.runtime.cores import usable_cores
 from engine.runtime.encoder_engine import EncoderEngine
@@ -91,6 +92,12 @@ def count_tokens(files: Path, texts: Sequence[str]) -> list[int]:
         return [len(one.ids) for one in load_tokenizer(files).encode_batch(list(texts))]
     sources = load_vocabulary(files, manifest).encode(texts, *manifest.example_languages)
     return [len(source) for source in sources]
+
+
+def left_out(number: int, total: int) -> str:
+    """What is said of texts that are longer than the model takes."""
+    verb = "is" if number == 1 else "are"
+    return f"{number} of {counted(total, 'test text')} {verb} too long: left out"
 
 
 def options_for(manifest: Manifest, **options: object) -> Options:

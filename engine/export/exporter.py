@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from engine.export.answers import answer_texts, count_tokens, fits, texts_per_second
+from engine.export.answers import answer_texts, count_tokens, fits, left_out, texts_per_second
 from engine.export.budget import Budget
 from engine.export.calibration import Observation
 from engine.export.candidates import Candidate, arithmetic_of_gpu, first_candidate, settle
@@ -24,6 +24,7 @@ from engine.export.tensorrt.plans import PlanWish, build_plans
 from engine.export.text_language import require_language
 from engine.export.variant import Serving, write_graphs, write_manifest
 from engine.model.checkpoint import Checkpoint, CheckpointError
+from engine.model.errors import counted
 from engine.model.tokenizer import load_tokenizer, save_tokenizer
 from engine.runtime.engine import Settings
 from engine.runtime.manifest import MANIFEST_FILE, Manifest, Task
@@ -132,8 +133,8 @@ class _Export:
     def write(self, names: dict[Precision, str], folders: dict[Precision, Path]) -> None:
         seen: dict[str, Observation] = {}
         if set(names) - {"fp32", "bf16"}:
-            count = len(self.floats.calibration)
-            with self.stage(f"{self.job.name}: calibrating on {count} texts"):
+            count = counted(len(self.floats.calibration), "text")
+            with self.stage(f"{self.job.name}: calibrating on {count}"):
                 seen = self.floats.observe()
         give_back()
         for precision, folder in folders.items():
@@ -168,7 +169,7 @@ class _Export:
         """
         manifest, test = candidate.manifest, self.job.test
         settings = self._settings(files, [pair.source for pair in test])
-        with self.stage(f"{manifest.name}: measuring on {len(test)} texts"):
+        with self.stage(f"{manifest.name}: measuring on {counted(len(test), 'text')}"):
             if manifest.precision in ("fp16", "bf16"):
                 with arithmetic_of_gpu(files, candidate) as emulation:
                     quality = measure_variant(emulation, test, settings)
@@ -228,9 +229,7 @@ def measure_variant(files: Path, test: Sequence[Pair], settings: Settings | None
     if not kept:
         raise CheckpointError("every text of the test set is longer than the model takes.")
     if len(kept) < len(test):
-        logger.warning(
-            "%d of %d test texts are too long: left out", len(test) - len(kept), len(test)
-        )
+        logger.warning("%s", left_out(len(test) - len(kept), len(test)))
     answers, task = answer_texts(files, [pair.source for pair in kept], settings)
     return measure(task, answers, [pair.target for pair in kept])
 

@@ -90,8 +90,6 @@ class Staging:
             for target in waiting.values()
         }
         standing = [file for one in sorted(variants) for file in one.glob("**/*") if file.is_file()]
-        for target in waiting.values():
-            target.parent.mkdir(parents=True, exist_ok=True)
         hidden = [
             (file, Path(f"{self._place.hidden}.old.{number}"))
             for number, file in enumerate(standing)

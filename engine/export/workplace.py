@@ -51,6 +51,7 @@ class Workplace:
         self._note(moves)
         try:
             for source, target in moves:
+                target.parent.mkdir(parents=True, exist_ok=True)
                 source.rename(target)
         except BaseException:  # a signal may come between two moves
             undo(moves)
@@ -154,10 +155,9 @@ def _read(ledger: Path) -> dict[str, Any]:
 def undo(moves: Sequence[Move]) -> None:
     """Undoes the moves that were made, of a list that may have been left in the middle."""
     for source, target in reversed(moves):
-        if not target.exists() or source.exists():
-            continue
-        source.parent.mkdir(parents=True, exist_ok=True)
-        target.rename(source)
+        if target.exists() and not source.exists():
+            source.parent.mkdir(parents=True, exist_ok=True)
+            target.rename(source)
         if source.name.startswith(PREFIX):  # a file: folders were made for it
             for parent in target.relative_to(source.parent).parents[:-1]:
                 with suppress(OSError):  # something else is in it

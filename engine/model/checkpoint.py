@@ -17,7 +17,7 @@ from transformers import AutoConfig, PretrainedConfig
 
 from engine.model.config import ModelConfig
 from engine.model.encoder import EncoderModel
-from engine.model.errors import CheckpointError, in_one_line, unreadable
+from engine.model.errors import CheckpointError, counted, in_one_line, unreadable
 from engine.model.families import (
     albert,
     bart,
@@ -290,8 +290,8 @@ class _Tracked(dict[str, Tensor]):
         """Says what is left out; `transformers` leaves out and names the same."""
         rest = [name for name in self if name not in self._read and not _is_copy(name)]
         if rest:
-            verb = "tensors are" if len(rest) > 1 else "tensor is"
-            logger.warning("%s: %d %s not used, such as %s", folder.name, len(rest), verb, rest[0])
+            said = f"{counted(len(rest), 'tensor')} {'is' if len(rest) == 1 else 'are'}"
+            logger.warning("%s: %s not used, such as %s", folder.name, said, rest[0])
 
 
 _PART = 1 << 22

@@ -18,3 +18,8 @@ def unreadable(path: Path, error: OSError) -> CheckpointError:
     if isinstance(error, FileNotFoundError) and path.is_symlink():
         return CheckpointError(f"{path} can't be read: it is a link to a file that is not there.")
     return CheckpointError(f"{path} can't be read: {error.strerror or error}.")
+
+
+def counted(number: int, noun: str) -> str:
+    """Such as "1 text" and "2 texts"."""
+    return f"{number} {noun}{'s' * (number != 1)}"

@@ -45,7 +45,7 @@ def test_a_plain_path_stays(tmp_path: Path) -> None:
 def test_a_link_follows_its_target(tmp_path: Path) -> None:
     first = plain(tmp_path / "a b", tmp_path / "run")
     assert first.parent == tmp_path / "run" / "aliases"
-    assert os.readlink(first) == str(tmp_path / "a b")
+    assert first.readlink() == tmp_path / "a b"
     assert plain(tmp_path / "a b", tmp_path / "run") == first
     assert plain(tmp_path / "a c", tmp_path / "run") != first
 

@@ -1,5 +1,6 @@
 """Puts variants into a model repository: all of them, or none and the repository as it was."""
 
+import errno
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -158,4 +159,6 @@ def _missing_parents(folder: Path) -> list[Path]:
 
 
 def _failure(repository: Path, error: OSError) -> RepositoryError:
-    return RepositoryError(f"{repository} can't be written: {error.strerror or error}.")
+    full = error.errno == errno.ENOSPC
+    advice = " An import needs room there, or in TMPDIR, for some times the weights." * full
+    return RepositoryError(f"{repository} can't be written: {error.strerror or error}.{advice}")

@@ -177,7 +177,7 @@ def test_quality_is_measured_on_a_test_file(
     (tmp_path / "test.jsonl").write_text("\n".join(lines))
     manifest = imported(checkpoints["marian"], repository, "--test", tmp_path / "test.jsonl")
     assert set(manifest.quality) == {"bleu", "chrf"}
-    assert "1 of 3 test texts are too long: left out" in caplog.text
+    assert "1 of 3 test texts is too long: left out" in caplog.text
 
 
 def test_a_classifier_is_served_with_its_labels(
@@ -465,7 +465,9 @@ def _unreadable(name: str) -> Callable[[Path], None]:
         (_dangling("model.safetensors"), "can't be read: it is a link to a file that is not there"),
         (_folder("config.json"), "config.json can't be read: Is a directory."),
         (_dangling("config.json"), "can't be read: it is a link to a file that is not there"),
-        (_folder("tokenizer.json"), "has no tokenizer that can be loaded: Is a directory"),
+        (_folder("tokenizer.json"), "tokenizer.json can't be read: Is a directory."),
+        (_unreadable("tokenizer.json"), "tokenizer.json can't be read: Permission denied."),
+        (_dangling("tokenizer.json"), "can't be read: it is a link to a file that is not there"),
         (_folder("generation_config.json"), "generation_config.json can't be read"),
     ],
 )

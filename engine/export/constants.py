@@ -71,14 +71,14 @@ def make_constant(name: str, array: Array, change: Change | None = None) -> Tens
     if folder is None or array.nbytes < BIG or not array.ndim:
         values = change(array) if change else array
         return numpy_helper.from_array(np.ascontiguousarray(values).reshape(array.shape), name)
-    digest, dtype = hashlib.sha256(), array.dtype
+    digest, dtype, length = hashlib.sha256(), array.dtype, 0
     with tempfile.NamedTemporaryFile(dir=folder, prefix="constant.", delete=False) as file:
         for part in _parts(array):
-            values = np.ascontiguousarray(change(part) if change else part)
-            dtype = values.dtype
-            digest.update(values.data if dtype.isbuiltin == 1 else values.tobytes())
-            file.write(values.tobytes())
-    length = Path(file.name).stat().st_size
+            values = change(part) if change else part
+            dtype, content = values.dtype, values.tobytes()
+            digest.update(content)
+            file.write(content)
+            length += len(content)
     stub = TensorProto(
         name=name,
         data_type=helper.np_dtype_to_tensor_dtype(dtype),
@@ -92,14 +92,6 @@ def make_constant(name: str, array: Array, change: Change | None = None) -> Tens
     ):
         stub.external_data.add(key=key, value=value)
     return stub
-
-
-def renamed(constant: TensorProto, name: str) -> TensorProto:
-    """The same values under another name."""
-    copy = TensorProto()
-    copy.CopyFrom(constant)
-    copy.name = name
-    return copy
 
 
 def values_of(constant: TensorProto) -> Array:

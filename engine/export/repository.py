@@ -72,7 +72,7 @@ class Staging:
 
     def _copy_in(self, names: Sequence[str]) -> dict[Path, Path]:
         """Copies all files of variants into the repository; what has to be moved where."""
-        waiting = {}
+        waiting: dict[Path, Path] = {}
         for name in names:
             for file in sorted(self._new.glob(f"{name}/**/*")):
                 if file.is_file():

@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -30,6 +31,9 @@ _LEDGER = ".ledger"
 
 
 _TEMPORARY = "seqway-import."
+
+_FORMER_SECONDS = 3600.0
+"""Such a folder that nothing has changed in for so long belongs to no import that runs."""
 
 
 class Workplace:
@@ -82,6 +86,7 @@ def open_workplace(repository: Path) -> Workplace:
 
     """
     sweep(repository)
+    _sweep_former(repository)
     beside = _beside(repository.resolve())
     if beside is not None:
         return beside
@@ -141,6 +146,19 @@ def sweep(folder: Path) -> None:
                 _remove(ledger, ours)
             finally:
                 os.close(handle)
+
+
+def _sweep_former(repository: Path) -> None:
+    """Removes the folders that killed imports of former versions left among the models.
+
+    These hold no lock: one is left alone while anything in it is new.
+    """
+    latest = time.time() - _FORMER_SECONDS
+    for folder in repository.glob(f"{PREFIX}????????"):
+        with suppress(OSError):  # something in it has just changed
+            times = [path.lstat().st_mtime for path in (folder, *folder.rglob("*"))]
+            if folder.is_dir() and max(times) < latest:
+                shutil.rmtree(folder)
 
 
 def _read(ledger: Path) -> dict[str, Any]:

@@ -195,3 +195,13 @@ def test_a_ledger_that_was_not_written_whole_is_removed(repository: Path) -> Non
         pass
     assert [path.name for path in repository.iterdir()] == ["old_fp32"]
     assert _files(repository / "old_fp32") == before
+
+
+def test_what_former_versions_left_is_swept_when_nothing_is_new_in_it(repository: Path) -> None:
+    for name in (".import.abcdefgh", ".import.zyxwvuts"):
+        (repository / name / "new").mkdir(parents=True)
+    for folder in (repository / ".import.abcdefgh" / "new", repository / ".import.abcdefgh"):
+        os.utime(folder, (0, 0))
+    with staging(repository, ["new_fp32"], overwrite=False):
+        pass
+    assert {path.name for path in repository.iterdir()} == {".import.zyxwvuts", "old_fp32"}

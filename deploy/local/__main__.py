@@ -1,6 +1,11 @@
 """`python -m deploy.local up | down | status | demo`; `up` starts `supervise`."""
 
+from deploy.local.interrupts import end_quietly
+
+before = end_quietly()  # while libraries are being loaded
+
 import argparse
+import signal
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -33,6 +38,7 @@ def main() -> int:
     for name, summary in _COMMANDS.items():
         commands.add_parser(name, help=summary)
     command = parser.parse_args().command
+    signal.signal(signal.SIGINT, before)
     exit_on_sigterm()
     try:
         return _run(command, settings_from_environment(), Console())

@@ -1,10 +1,12 @@
 """SIGINT and SIGTERM at moments when a half-done step would leak a process."""
 
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -12,6 +14,19 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def exit_on_sigterm() -> None:
     """Makes SIGTERM unwind the stack as SIGINT does, so that `finally` blocks run."""
     signal.signal(signal.SIGTERM, _raise_exit)
+
+
+def end_quietly() -> Callable[[int, FrameType | None], Any] | int | None:
+    """Has SIGINT end the process by a line, as long as nothing was begun; returns what was."""
+    before = signal.getsignal(signal.SIGINT)
+    if before == signal.default_int_handler:  # not where it is ignored
+        signal.signal(signal.SIGINT, _end)
+    return before
+
+
+def _end(signum: int, _frame: FrameType | None) -> None:
+    os.write(2, b"seqway: interrupted\n")
+    os._exit(128 + signum)
 
 
 def _raise_exit(signum: int, _frame: FrameType | None) -> None:

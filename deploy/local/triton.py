@@ -4,6 +4,7 @@ import re
 import zlib
 from pathlib import Path
 
+from deploy.local.aliases import plain
 from deploy.local.certificates import Certificates
 from deploy.local.errors import StackError
 from deploy.local.ports import HOST
@@ -63,8 +64,8 @@ def _launch(settings: StackSettings) -> Launch:
     return Launch(
         command=(
             str(files.server),
-            f"--model-repository={settings.model_repository}",
-            f"--backend-directory={backends}",
+            f"--model-repository={plain(settings.model_repository, settings.run_directory)}",
+            f"--backend-directory={plain(backends, settings.run_directory)}",
             # Loads all there is, and lets tests unload a model.
             "--model-control-mode=explicit",
             "--load-model=*",

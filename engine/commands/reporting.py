@@ -11,14 +11,14 @@ from rich.table import Table
 
 from engine.commands import options as given
 from engine.commands.terminal import EXPECTED, console, failure
-from engine.export.answers import fits, machine
+from engine.export.answers import fits, left_out, machine
 from engine.export.page import Setting, write_page
 from engine.export.quality import FIGURES
 from engine.export.recipes import PRECISIONS
 from engine.export.report import Output, as_table, report_variant, transformers_answers
 from engine.export.repository import RepositoryError, stands
 from engine.export.texts import read_pairs
-from engine.model.errors import in_one_line
+from engine.model.errors import counted, in_one_line
 from engine.runtime.manifest import Manifest, read_manifest
 from engine.training.corpus import Pair
 
@@ -86,7 +86,7 @@ def _fitting(folder: Path, pairs: list[Pair]) -> list[Pair]:
     if not kept:
         raise failure("every text of the test set is longer than the model takes.")
     if len(kept) < len(pairs):
-        console.print(f"{len(pairs) - len(kept)} of {len(pairs)} test texts are too long: left out")
+        console.print(left_out(len(pairs) - len(kept), len(pairs)))
     return kept
 
 
@@ -132,7 +132,8 @@ def list_command(repository: given.Repository = given.REPOSITORY) -> None:
 
 def _scope(manifest: Manifest) -> str:
     if manifest.labels:
-        return f"{len(manifest.labels)} labels{', several at once' * manifest.multi_label}"
+        labels = counted(len(manifest.labels), "label")
+        return f"{labels}{', several at once' * manifest.multi_label}"
     if manifest.language_pairs:
         shown = ["-".join(pair) for pair in manifest.language_pairs[:MOST_PAIRS]]
         rest = len(manifest.language_pairs) - len(shown)
@@ -140,4 +141,4 @@ def _scope(manifest: Manifest) -> str:
     sources, targets = len(manifest.source_languages), len(manifest.target_languages)
     if sources == targets == 1:
         return manifest.source_languages[0]
-    return f"{sources} languages to {targets}" if sources else ""
+    return f"{counted(sources, 'language')} to {targets}" if sources else ""

@@ -5,19 +5,24 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine.model.errors import counted
 from engine.runtime.batch import EngineError, run_texts
 from engine.runtime.cores import usable_cores
 from engine.runtime.encoder_engine import EncoderEngine
 from engine.runtime.encoder_request import EncoderOptions, Item, Logits
-from engine.runtime.engine import Engine
+from engine.runtime.engine import Engine, Settings
 from engine.runtime.manifest import Manifest, Task, read_manifest
 from engine.runtime.prompt import example_options
 from engine.runtime.request import Options
-from engine.runtime.vocabulary import load_vocabulary
+from engine.runtime.vocabulary import load_tokenizer, load_vocabulary
 
 
-def answer_texts(files: Path, texts: Sequence[str]) -> tuple[list[str], Task]:
+def answer_texts(
+    files: Path, texts: Sequence[str], settings: Settings | None = None
+) -> tuple[list[str], Task]:
     """Answers with the variant's own defaults, or the likeliest labels; and the variant's task.
+
+    `settings` are the engine's; of an encoder only lanes count.
 
     Raises:
         EngineError: a text could not be run.
@@ -25,8 +30,9 @@ def answer_texts(files: Path, texts: Sequence[str]) -> tuple[list[str], Task]:
     """
     manifest = read_manifest(files)
     if manifest.kind == "encoder":
-        return likeliest_labels(files, texts), manifest.task
-    engine = Engine(files)
+        lanes = settings.lanes if settings else 0
+        return likeliest_labels(files, texts, lanes=lanes), manifest.task
+    engine = Engine(files, settings)
     engine.start()
     try:
         answers = run_texts(engine, texts, options_for(manifest))
@@ -35,22 +41,25 @@ def answer_texts(files: Path, texts: Sequence[str]) -> tuple[list[str], Task]:
     return [answer.text for answer in answers], manifest.task
 
 
-def texts_per_second(files: Path, texts: Sequence[str]) -> dict[str, float]:
+def texts_per_second(
+    files: Path, texts: Sequence[str], settings: Settings | None = None
+) -> dict[str, float]:
     """How many texts a second the variant answers on this machine: {machine: rate}.
 
-    The texts run together, after a round that is not counted; too long ones are left out.
+    The texts run together, after a round that is not counted; too long ones are left out. For
+    `settings` see `answer_texts`.
     """
     kept = [text for text, fit in zip(texts, fits(files, texts), strict=True) if fit]
     run = _read_all if read_manifest(files).kind == "encoder" else answer_texts
-    run(files, kept[:4])
+    run(files, kept[:4], settings)
     began = time.monotonic()
-    run(files, kept)
+    run(files, kept, settings)
     return {machine(): round(len(kept) / (time.monotonic() - began), 1)}
 
 
-def _read_all(files: Path, texts: Sequence[str]) -> None:
+def _read_all(files: Path, texts: Sequence[str], settings: Settings | None) -> None:
     """Has an encoder read texts; what it finds in them does not matter."""
-    engine = EncoderEngine(files)
+    engine = EncoderEngine(files, lanes=settings.lanes if settings else 0)
     question = "What is it?" if engine.manifest.head == "spans" else ""
     try:
         engine.run([Item(text, question, EncoderOptions()) for text in texts])
@@ -74,8 +83,22 @@ def fits(files: Path, texts: Sequence[str]) -> list[bool]:
     manifest = read_manifest(files)
     if manifest.kind == "encoder":
         return [True] * len(texts)
+    return [length <= manifest.max_source_tokens for length in count_tokens(files, texts)]
+
+
+def count_tokens(files: Path, texts: Sequence[str]) -> list[int]:
+    """How many tokens each text is to the variant, before it is cut into windows."""
+    manifest = read_manifest(files)
+    if manifest.kind == "encoder":
+        return [len(one.ids) for one in load_tokenizer(files).encode_batch(list(texts))]
     sources = load_vocabulary(files, manifest).encode(texts, *manifest.example_languages)
-    return [len(source) <= manifest.max_source_tokens for source in sources]
+    return [len(source) for source in sources]
+
+
+def left_out(number: int, total: int) -> str:
+    """What is said of texts that are longer than the model takes."""
+    verb = "is" if number == 1 else "are"
+    return f"{number} of {counted(total, 'test text')} {verb} too long: left out"
 
 
 def options_for(manifest: Manifest, **options: object) -> Options:
@@ -83,14 +106,16 @@ def options_for(manifest: Manifest, **options: object) -> Options:
     return example_options(manifest, **options)
 
 
-def likeliest_labels(files: Path, texts: Sequence[str], in_flight: int = 64) -> list[str]:
+def likeliest_labels(
+    files: Path, texts: Sequence[str], in_flight: int = 64, lanes: int = 0
+) -> list[str]:
     """The label with the largest logit of each text, `in_flight` texts at a time.
 
     Raises:
         EngineError: a text could not be run.
 
     """
-    engine = EncoderEngine(files)
+    engine = EncoderEngine(files, lanes=lanes)
     labels = engine.manifest.labels
     found = []
     try:

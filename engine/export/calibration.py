@@ -4,10 +4,8 @@ The decoder is observed over whole greedy decodings, so that every position is r
 those of served requests: with the languages' codes, forced tokens, and what tokens may follow.
 """
 
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +13,7 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
+from engine.export.constants import temporary_folder
 from engine.export.graph import Array, save_model, without_constants
 from engine.export.typed import value_types
 from engine.runtime.graphs import open_graph
@@ -167,7 +166,8 @@ def _watched(model: onnx.ModelProto, tensors: list[str], floats: list[str]) -> o
         return to
 
     parts = []
-    for index, name in enumerate(floats):
+
+    def watch(index: int, name: str) -> None:
         own = f"observed_{index}"
         masked = call("Less", [name, "observed_masked"], f"{own}.masked")
         clean = call("Where", [masked, "observed_zero", name], f"{own}.clean")
@@ -177,17 +177,26 @@ def _watched(model: onnx.ModelProto, tensors: list[str], floats: list[str]) -> o
         bad = call("IsNaN", [call("ReduceSum", [zeros], f"{own}.sum", keepdims=0)], f"{own}.bad")
         found = call("Where", [bad, "observed_infinity", size], f"{own}.found")
         parts.append(call("Reshape", [found, "observed_shape"], f"{own}.part"))
+
+    nodes, places = list(graph.node), {name: index for index, name in enumerate(floats)}
+    del graph.node[:]
+    for node in nodes:
+        # Each value is looked at when it is made, and not kept until the end: see `open_model`.
+        graph.node.append(node)
+        for name in node.output:
+            if name in places:
+                watch(places[name], name)
     call("Concat", parts, _LARGEST, axis=0)
     graph.output.extend(helper.make_empty_tensor_value_info(n) for n in (*tensors, _LARGEST))
     return watched
 
 
 def open_model(model: onnx.ModelProto) -> ort.InferenceSession:
-    """A session on the processor for a graph that is in memory."""
-    with tempfile.TemporaryDirectory() as folder:  # from a file: a model may be over 2 GiB
-        path = Path(folder, "model.onnx")
+    """A session on the processor for a graph that is in memory, run in the order of its nodes."""
+    with temporary_folder() as folder:  # from a file: a model may be over 2 GiB
+        path = folder / "model.onnx"
         save_model(model, path)
-        return open_graph(path, threads=0)
+        return open_graph(path, threads=0, frugal=True)
 
 
 def observe(
@@ -203,6 +212,11 @@ def observe(
     return watchers[0].observation(), watchers[1].observation()
 
 
+def decoded(width: int) -> int:
+    """How many tokens of an answer to a source of `width` are looked at."""
+    return 2 * width + 16
+
+
 def decode_greedily(
     encoder: Runner, step: Runner, manifest: Manifest, batch: list[list[int]]
 ) -> None:
@@ -214,7 +228,7 @@ def decode_greedily(
     real = np.arange(width)[None] < np.array([[len(source)] for source in batch])
     mask = np.where(real, np.float32(0), MASKED)[:, None, None]
     state: dict[str, Array] = encoder.run({"input_ids": ids, "mask": mask}, real)
-    steps = min(2 * width + 16, manifest.max_target_tokens)
+    steps = min(decoded(width), manifest.max_target_tokens)
     shape = (rows, manifest.decoder_heads, padded(steps), manifest.head_width)
     for layer in range(manifest.decoder_layers):
         state |= {f"past_{part}_{layer}": np.zeros(shape, np.float32) for part in ("key", "value")}

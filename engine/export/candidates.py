@@ -3,13 +3,13 @@
 import logging
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.export.calibration import Observation
+from engine.export.constants import temporary_folder
 from engine.export.emulation import emulated
 from engine.export.encoder_gates import check_encoder
 from engine.export.floats import FloatGraphs, Graphs
@@ -66,13 +66,13 @@ class Candidate:
 @contextmanager
 def arithmetic_of_gpu(folder: Path, candidate: Candidate) -> Iterator[Path]:
     """A variant's folder whose graphs compute what a GPU would: 16-bit arithmetic, emulated."""
-    graphs = candidate.on_gpu()
-    with tempfile.TemporaryDirectory() as temporary:
-        place = Path(temporary)
+    with temporary_folder() as place:
+        graphs = candidate.on_gpu()
         for file in folder.iterdir():
             if file.is_file() and file.name.split(".onnx")[0] + ".onnx" not in graphs:
                 shutil.copy(file, place)
         write_graphs(graphs, place)
+        del graphs
         yield place
 
 

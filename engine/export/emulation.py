@@ -6,8 +6,9 @@ Precision").  Overflow becomes infinite as it would there.
 """
 
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
+from engine.export.constants import make_constant, values_of
 from engine.export.graph import check_model, without_constants
 from engine.export.typed import value_types
 
@@ -25,8 +26,9 @@ def emulated(typed: onnx.ModelProto) -> onnx.ModelProto:
     graph = result.graph
     for constant in typed.graph.initializer:
         if constant.data_type in _HALVES:
-            values = numpy_helper.to_array(constant).astype("float32")
-            constant = numpy_helper.from_array(values, constant.name)
+            constant = make_constant(
+                constant.name, values_of(constant), lambda part: part.astype("float32")
+            )
         graph.initializer.append(constant)
     for value in (*graph.input, *graph.output):
         if value.type.tensor_type.elem_type in _HALVES:

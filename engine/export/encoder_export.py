@@ -1,6 +1,6 @@
 """What the export of an encoder has of its own: what is rounded, and what is looked at."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import onnx
@@ -8,9 +8,6 @@ import onnx
 from engine.export.calibration import Observation, Observer, quantizable
 from engine.export.encoder_graphs import DISTANCES, HEAD
 from engine.model.encoder_config import EncoderConfig
-
-CALIBRATION_TOKENS = 2048
-"""Tokens of the calibration texts that are observed at once."""
 
 
 def never_int8(model: onnx.ModelProto) -> frozenset[str]:
@@ -21,14 +18,11 @@ def never_int8(model: onnx.ModelProto) -> frozenset[str]:
 
 
 def observe_encoder(
-    model: onnx.ModelProto, config: EncoderConfig, texts: Sequence[list[int]]
+    model: onnx.ModelProto, config: EncoderConfig, batches: Iterable[Sequence[list[int]]]
 ) -> Observation:
-    """What is seen in the graph of an encoder; `texts` are as it takes them, as ids."""
+    """What is seen in the graph of an encoder, on batches of texts as it takes them, as ids."""
     observer = Observer(model)
-    ordered = sorted(texts, key=len)
-    while ordered:
-        rows = max(1, CALIBRATION_TOKENS // len(ordered[0]))
-        batch, ordered = ordered[:rows], ordered[rows:]
+    for batch in batches:
         width = max(map(len, batch))
         real = np.arange(width)[None] < np.array([[len(ids)] for ids in batch])
         inputs = {"input_ids": np.full((len(batch), width), config.pad_id, np.int64)}

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from engine.export.budget import Budget
 from engine.export.gates import DifferenceError, GateError, NotFiniteError
 from engine.model.checkpoint import Checkpoint
-from engine.runtime.encoder_session import EncoderSession
+from engine.runtime.encoder_session import EncoderSession, Floats
 from engine.runtime.encoder_windows import Window, WindowCutter
 from engine.runtime.manifest import Manifest, read_manifest
 from engine.runtime.vocabulary import load_tokenizer
@@ -33,10 +34,13 @@ def check_encoder(folder: Path, checkpoint: Checkpoint, texts: Sequence[str]) ->
     manifest = read_manifest(folder)
     if not texts:
         raise GateError(f"{manifest.name}: there is no text to compare on.")
-    windows = _windows(folder, manifest, texts[:TEXTS])
-    logits = np.concatenate(
-        [row.ravel() for row in EncoderSession(folder, manifest, threads=0).run(windows)]
-    )
+    budget = Budget.of(checkpoint)
+    windows = _windows(folder, manifest, texts[:TEXTS], budget.longest())
+    session = EncoderSession(folder, manifest, threads=0)
+    rows = dict[int, Floats]()
+    for group in budget.groups([len(window.ids) for window in windows]):
+        rows |= zip(group, session.run([windows[index] for index in group]), strict=True)
+    logits = np.concatenate([rows[index].ravel() for index in range(len(windows))])
     if not np.isfinite(logits).all():
         raise NotFiniteError(f"{manifest.name}: the graph makes values that are not finite.")
     oracle = np.concatenate([_oracle(checkpoint, window) for window in windows])
@@ -49,8 +53,8 @@ def check_encoder(folder: Path, checkpoint: Checkpoint, texts: Sequence[str]) ->
         )
 
 
-def _windows(folder: Path, manifest: Manifest, texts: Sequence[str]) -> list[Window]:
-    cutter = WindowCutter(load_tokenizer(folder), manifest.max_source_tokens)
+def _windows(folder: Path, manifest: Manifest, texts: Sequence[str], longest: int) -> list[Window]:
+    cutter = WindowCutter(load_tokenizer(folder), min(longest, manifest.max_source_tokens))
     if manifest.head == "spans":
         return [cutter.cut_context(QUESTION, text, None, 0).windows[0] for text in texts]
     return [cutter.cut(text).windows[0] for text in texts]

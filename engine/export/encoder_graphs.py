@@ -204,7 +204,7 @@ def _weights_by_layer(model: EncoderModel) -> dict[str, Array]:
         prefix = f"layers.{block}."
         for name, array in state.items():
             if name.startswith(prefix):
-                scaled = ".sublayer.query." in name
-                scale = np.float32(model.config.attention_scale if scaled else 1)
-                weights[f"layers.{layer}.{name.removeprefix(prefix)}"] = array * scale
+                if ".sublayer.query." in name:
+                    array = array * np.float32(model.config.attention_scale)
+                weights[f"layers.{layer}.{name.removeprefix(prefix)}"] = array
     return weights

@@ -2,16 +2,17 @@
 
 import logging
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from engine.export.answers import answer_texts, fits, texts_per_second
+from engine.export.answers import answer_texts, count_tokens, fits, left_out, texts_per_second
+from engine.export.budget import Budget
 from engine.export.calibration import Observation
 from engine.export.candidates import Candidate, arithmetic_of_gpu, first_candidate, settle
+from engine.export.constants import give_back, temporary_folder, working_in
 from engine.export.description import describe
 from engine.export.floats import FloatGraphs
 from engine.export.gates import GateError
@@ -23,8 +24,10 @@ from engine.export.tensorrt.plans import PlanWish, build_plans
 from engine.export.text_language import require_language
 from engine.export.variant import Serving, write_graphs, write_manifest
 from engine.model.checkpoint import Checkpoint, CheckpointError
+from engine.model.errors import counted
 from engine.model.tokenizer import load_tokenizer, save_tokenizer
 from engine.runtime.encoder_windows import WindowCutter
+from engine.runtime.engine import Settings
 from engine.runtime.manifest import MANIFEST_FILE, Manifest, Task
 from engine.runtime.vocabulary import load_tokenizer as load_runtime_tokenizer
 from engine.runtime.vocabulary import load_vocabulary
@@ -98,7 +101,10 @@ def export(
 
     """
     names = {precision: f"{job.name}_{precision}" for precision in precisions}
-    with staging(job.repository, list(names.values()), overwrite=overwrite) as place:
+    with (
+        staging(job.repository, list(names.values()), overwrite=overwrite) as place,
+        working_in(place.scratch),
+    ):
         tokenizer = load_tokenizer(job.checkpoint.folder, job.checkpoint.vocab_size)
         folders = {precision: place.variant(name) for precision, name in names.items()}
         for folder in folders.values():
@@ -128,12 +134,14 @@ class _Export:
     def write(self, names: dict[Precision, str], folders: dict[Precision, Path]) -> None:
         seen: dict[str, Observation] = {}
         if set(names) - {"fp32", "bf16"}:
-            count = len(self.floats.calibration)
-            with self.stage(f"{self.job.name}: calibrating on {count} texts"):
+            count = counted(len(self.floats.calibration), "text")
+            with self.stage(f"{self.job.name}: calibrating on {count}"):
                 seen = self.floats.observe()
+        give_back()
         for precision, folder in folders.items():
             variant = replace(self.manifest, name=names[precision], precision=precision)
             self._write(variant, folder, seen)
+            give_back()
 
     def _write(self, manifest: Manifest, folder: Path, seen: dict[str, Observation]) -> None:
         files, serving = folder / "1", self.job.serving
@@ -146,7 +154,8 @@ class _Export:
             manifest = replace(manifest, quality=self._quality(candidate, files))
         with self.stage(f"{manifest.name}: taking its time"):
             texts = list(self.job.calibration)[:SPEED_TEXTS]
-            manifest = replace(manifest, speed=texts_per_second(files, texts))
+            settings = self._settings(files, texts)
+            manifest = replace(manifest, speed=texts_per_second(files, texts, settings))
         write_manifest(manifest, serving, folder)
         if self.job.plans:
             build_plans(folder, self.job.plans, self.stage)
@@ -160,12 +169,13 @@ class _Export:
 
         """
         manifest, test = candidate.manifest, self.job.test
-        with self.stage(f"{manifest.name}: measuring on {len(test)} texts"):
+        settings = self._settings(files, [pair.source for pair in test])
+        with self.stage(f"{manifest.name}: measuring on {counted(len(test), 'text')}"):
             if manifest.precision in ("fp16", "bf16"):
                 with arithmetic_of_gpu(files, candidate) as emulation:
-                    quality = measure_variant(emulation, test)
+                    quality = measure_variant(emulation, test, settings)
             else:
-                quality = measure_variant(files, test)
+                quality = measure_variant(files, test, settings)
         logger.info("%s: %s", manifest.name, quality)
         if manifest.precision == "fp32":
             self.reference = quality
@@ -189,19 +199,25 @@ class _Export:
             )
 
     def _fp32_quality(self, files: Path) -> Quality:
-        with tempfile.TemporaryDirectory() as temporary:
-            place = Path(temporary)
+        with temporary_folder() as place:
             for file in files.iterdir():
                 if file.is_file() and ".onnx" not in file.name:
                     shutil.copy(file, place)
             plain = replace(self.manifest, precision="fp32")
             (place / MANIFEST_FILE).write_text(plain.to_json(), encoding="utf-8")
             write_graphs(self.floats.graphs, place)
-            return measure_variant(place, self.job.test)
+            settings = self._settings(place, [pair.source for pair in self.job.test])
+            return measure_variant(place, self.job.test, settings)
+
+    def _settings(self, files: Path, texts: Sequence[str]) -> Settings:
+        """How an engine runs these texts within the budget of an import."""
+        limit = self.manifest.max_source_tokens
+        lengths = [min(limit, length) for length in count_tokens(files, texts)]
+        return Budget.of(self.job.checkpoint).settings(lengths, self.manifest)
 
 
-def measure_variant(files: Path, test: Sequence[Pair]) -> Quality:
-    """The quality of the variant whose files are in `files`, see `measure`.
+def measure_variant(files: Path, test: Sequence[Pair], settings: Settings | None = None) -> Quality:
+    """The quality of the variant whose files are in `files`, see `measure` and `answer_texts`.
 
     Texts that are longer than the model are left out, and their number is logged.
 
@@ -214,10 +230,8 @@ def measure_variant(files: Path, test: Sequence[Pair]) -> Quality:
     if not kept:
         raise CheckpointError("every text of the test set is longer than the model takes.")
     if len(kept) < len(test):
-        logger.warning(
-            "%d of %d test texts are too long: left out", len(test) - len(kept), len(test)
-        )
-    answers, task = answer_texts(files, [pair.source for pair in kept])
+        logger.warning("%s", left_out(len(test) - len(kept), len(test)))
+    answers, task = answer_texts(files, [pair.source for pair in kept], settings)
     return measure(task, answers, [pair.target for pair in kept])
 
 

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 import onnx
 
-from engine.export.calibration import Observation, observe
+from engine.export.budget import Budget
+from engine.export.calibration import Observation, decoded, observe
 from engine.export.encoder_export import never_int8, observe_encoder
 from engine.export.encoder_graphs import EncoderGraphs
 from engine.export.transformer_graphs import TransformerGraphs
 from engine.model.checkpoint import Checkpoint
 from engine.runtime.manifest import Manifest
+from engine.runtime.slots import padded
 
 Graphs = dict[str, onnx.ModelProto]
 """Models by the names of their files."""
@@ -17,6 +19,7 @@ Graphs = dict[str, onnx.ModelProto]
 ENCODER, STEP, MODEL = "encoder.onnx", "decoder_step.onnx", "model.onnx"
 
 BATCH = 16
+"""Texts that are decoded together, at most."""
 
 
 class FloatGraphs:
@@ -44,9 +47,16 @@ class FloatGraphs:
         graphs = graphs or self.graphs
         every = max(1, len(self.calibration) // texts) if texts else 1
         chosen = self.calibration[::every]
+        budget, lengths = Budget.of(self.checkpoint), [len(text) for text in chosen]
         if self.manifest.kind == "encoder":
             config = self.checkpoint.encoder.config
-            return {MODEL: observe_encoder(graphs[MODEL], config, chosen)}
-        batches = [chosen[start : start + BATCH] for start in range(0, len(chosen), BATCH)]
+            # A start is enough to see a range by, where the whole would take too much.
+            texts_seen = [text[: budget.longest()] for text in chosen]
+            groups = budget.groups([len(text) for text in texts_seen], observed=True)
+            seen = [[texts_seen[index] for index in group] for group in groups]
+            return {MODEL: observe_encoder(graphs[MODEL], config, seen)}
+        positions = min(decoded(padded(max(lengths))), self.manifest.max_target_tokens)
+        groups = budget.groups(lengths, positions, observed=True, most=BATCH)
+        batches = [[chosen[index] for index in group] for group in groups]
         encoder, step = observe(graphs[ENCODER], graphs[STEP], self.manifest, batches)
         return {ENCODER: encoder, STEP: step}

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from engine.export.budget import Budget
 from engine.export.graph import Array
 from engine.model.checkpoint import Checkpoint
 from engine.runtime.decoding.trail import Trail
@@ -55,7 +56,10 @@ def check_variant(folder: Path, checkpoint: Checkpoint, texts: Sequence[str]) ->
     rows = _rows(folder, session, texts)
     if not rows:
         raise GateError(f"{manifest.name}: no calibration text is short enough for the model.")
-    compared = _differences(session, checkpoint, rows)
+    groups = Budget.of(checkpoint).groups([len(row.source) for row in rows], STEPS, STEPS)
+    compared = np.concatenate(
+        [_differences(session, checkpoint, [rows[index] for index in group]) for group in groups]
+    )
     if not compared.size:
         raise GateError(f"{manifest.name}: every token of the answers is forced.")
     difference = float(compared.mean())

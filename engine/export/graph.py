@@ -1,6 +1,5 @@
 """A small builder of ONNX graphs: each operator call returns the name of its output."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,17 +10,30 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from engine.export.constants import (
+    Change,
+    bytes_of,
+    digest_of,
+    in_memory,
+    make_constant,
+    size_of,
+)
+
 OPSET = 24
 IR_VERSION = 11
 
-EXTERNAL_LIMIT = 1_500_000_000
+EXTERNAL_LIMIT = 64_000_000
 """Bytes of constants over which a model's big ones are kept in a file of their own.
 
-Protocol buffers end at 2 GiB; some room is for the nodes.
+Protocol buffers end at 2 GiB, and are copied whole when they are written and read. ONNX Runtime
+maps the file.
 """
 
 EXTERNAL_SIZE = 1 << 10
 """Bytes from which a constant of such a model is a big one."""
+
+ALIGNMENT = 64
+"""Constants begin at multiples of this in their file."""
 
 RESIDUAL = ".residual"
 """How the names of residual sums end."""
@@ -64,16 +76,11 @@ class GraphBuilder:
         """Declares the value of that name an output."""
         self._graph.output.append(helper.make_tensor_value_info(name, dtype, shape))
 
-    def constant(self, name: str, array: Array) -> str:
-        """Adds an initializer; a second one of the same name must be the same."""
+    def constant(self, name: str, array: Array, change: Change | None = None) -> str:
+        """Adds an initializer, see `make_constant`; a second one of the name must be the same."""
         if name not in self._constants:
             self._constants.add(name)
-            self._graph.initializer.add(
-                name=name,
-                data_type=helper.np_dtype_to_tensor_dtype(array.dtype),
-                dims=array.shape,
-                raw_data=array.tobytes(),
-            )
+            self._graph.initializer.append(make_constant(name, array, change))
         return name
 
     def integers(self, *values: int) -> str:
@@ -127,17 +134,16 @@ def without_constants(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def is_large(model: onnx.ModelProto) -> bool:
-    """Whether a model does not fit one message."""
-    constants = model.graph.initializer
-    return sum(len(constant.raw_data) for constant in constants) > EXTERNAL_LIMIT
+    """Whether a model's big constants are better kept beside it."""
+    return sum(map(size_of, model.graph.initializer)) > EXTERNAL_LIMIT
 
 
 def _digests(model: onnx.ModelProto) -> dict[str, bytes]:
     """The SHA-256 of each big constant, by its name."""
     return {
-        constant.name: hashlib.sha256(constant.raw_data).digest()
+        constant.name: digest_of(constant)
         for constant in model.graph.initializer
-        if len(constant.raw_data) >= EXTERNAL_SIZE
+        if size_of(constant) >= EXTERNAL_SIZE
     }
 
 
@@ -161,10 +167,11 @@ def save_model(model: onnx.ModelProto, path: Path) -> None:
     data = path.with_name(f"{path.name}.data")
     data.unlink(missing_ok=True)
     digests = _digests(model)
-    if not is_large(model) and not _repeats_itself(model, digests):
-        path.write_bytes(model.SerializeToString())
-        return
     slim = without_constants(model)
+    if not is_large(model) and not _repeats_itself(model, digests):
+        slim.graph.initializer.extend(map(in_memory, model.graph.initializer))
+        path.write_bytes(slim.SerializeToString())
+        return
     offsets: dict[bytes, int] = {}
     with data.open("wb") as stream:
         for constant in model.graph.initializer:
@@ -173,8 +180,9 @@ def save_model(model: onnx.ModelProto, path: Path) -> None:
                 continue
             digest = digests[constant.name]
             if digest not in offsets:
+                stream.write(bytes(-stream.tell() % ALIGNMENT))
                 offsets[digest] = stream.tell()
-                stream.write(constant.raw_data)
+                stream.writelines(bytes_of(constant))
             stub = slim.graph.initializer.add(
                 name=constant.name,
                 data_type=constant.data_type,
@@ -184,7 +192,7 @@ def save_model(model: onnx.ModelProto, path: Path) -> None:
             place = {
                 "location": data.name,
                 "offset": offsets[digest],
-                "length": len(constant.raw_data),
+                "length": size_of(constant),
             }
             for key, value in place.items():
                 stub.external_data.add(key=key, value=str(value))

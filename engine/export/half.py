@@ -8,8 +8,9 @@ What a GPU computes is another form of the same graph, see `typed`.
 """
 
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
+from engine.export.constants import make_constant, values_of
 from engine.export.graph import check_model, without_constants
 
 SUFFIX = ".half"
@@ -30,8 +31,8 @@ def halve(
             graph.initializer.append(constant)
             continue
         name = constant.name + SUFFIX
-        values = numpy_helper.to_array(constant).astype(half)
-        graph.initializer.append(numpy_helper.from_array(values, name))
+        rounded = make_constant(name, values_of(constant), lambda part: part.astype(half))
+        graph.initializer.append(rounded)
         nodes.append(
             helper.make_node("Cast", [name], [constant.name], constant.name, to=TensorProto.FLOAT)
         )
@@ -50,8 +51,10 @@ def restored(model: onnx.ModelProto) -> onnx.ModelProto:
     del graph.node[:]
     for node in model.graph.node:
         if node.op_type == "Cast" and node.input[0] in constants:
-            values = numpy_helper.to_array(constants.pop(node.input[0])).astype("float32")
-            graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
+            values = values_of(constants.pop(node.input[0]))
+            graph.initializer.append(
+                make_constant(node.output[0], values, lambda part: part.astype("float32"))
+            )
         else:
             graph.node.append(node)
     graph.initializer.extend(constants.values())

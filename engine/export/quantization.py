@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from engine.export.calibration import quantizable
+from engine.export.constants import make_constant, values_of
 from engine.export.graph import MIGRATED, Array, check_model, without_constants
 from engine.export.sensitivity import Rounding, round_matrix
 
@@ -49,19 +50,17 @@ class _Quantizer:
         node = onnx.NodeProto()
         node.CopyFrom(original)
         source, weight = node.input
-        matrix = numpy_helper.to_array(self.weights[weight])
         if rounding.divisors is not None:
-            matrix = matrix * rounding.divisors[:, None]
             source = self._divide(source, node.name, rounding.divisors)
         if source not in self.rounded:
             self.rounded.add(source)
             self._round(source, rounding.scale)
         node.input[0] = self._restore(source, to=f"{node.name}.input")
-        node.input[1] = self._round_matrix(weight, matrix)
+        node.input[1] = self._round_matrix(weight, rounding.divisors)
         return node
 
     def _constant(self, name: str, array: Array) -> str:
-        self.result.graph.initializer.append(numpy_helper.from_array(array, name))
+        self.result.graph.initializer.append(make_constant(name, array))
         return name
 
     def _call(self, op: str, inputs: list[str], to: str, **attributes: Any) -> str:
@@ -84,9 +83,9 @@ class _Quantizer:
         names = [f"{source}.q", f"{source}.scale", f"{source}.zero"]
         return self._call("DequantizeLinear", names, to)
 
-    def _round_matrix(self, name: str, matrix: Array) -> str:
-        """`matrix` is `[in, out]`; each of its columns has a scale."""
-        integers, scale = round_matrix(matrix)
+    def _round_matrix(self, name: str, divisors: Array | None) -> str:
+        """The matrix is `[in, out]`; each of its columns has a scale."""
+        integers, scale = round_matrix(values_of(self.weights[name]), divisors)
         parts = {".q": integers, ".scale": scale, ".zero": np.zeros(scale.shape, np.int8)}
         names = [self._constant(name + suffix, value) for suffix, value in parts.items()]
         return self._call("DequantizeLinear", names, f"{name}.int8", axis=1)

@@ -12,9 +12,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import onnx
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 
 from engine.export.calibration import Observation
+from engine.export.constants import largest_of, values_of
 from engine.export.half import halve, restored
 from engine.export.quantization import quantize
 from engine.export.sensitivity import Rounding, measure_products
@@ -127,7 +128,7 @@ def out_of_range(model: onnx.ModelProto, seen: Observation) -> dict[str, str]:
     """
     reasons = {name: _out_of_range(name, value) for name, value in seen.largest.items()}
     matrices = {
-        constant.name: float(np.abs(numpy_helper.to_array(constant)).max(initial=0))
+        constant.name: largest_of(values_of(constant))
         for constant in model.graph.initializer
         if constant.data_type == TensorProto.FLOAT and len(constant.dims) > 1
     }

@@ -13,6 +13,7 @@ from engine.export.answers import likeliest_labels, options_for
 from engine.export.quality import FIGURES, Quality, measure
 from engine.export.recipes import RECIPE_FILE, read_recipes
 from engine.export.speed import Speed, measure_speed
+from engine.model.errors import counted
 from engine.runtime.batch import Answer, run_texts
 from engine.runtime.engine import Engine
 from engine.runtime.manifest import Manifest, read_manifest
@@ -167,7 +168,7 @@ def _until_end(ids: list[int], eos_id: int) -> tuple[int, ...]:
 def as_table(model: str, reports: Sequence[VariantReport]) -> Table:
     """The reports as a table for a terminal."""
     figures = FIGURES[reports[0].manifest.task]
-    table = Table(title=f"{model}: variants on {reports[0].texts} test texts")
+    table = Table(title=f"{model}: variants on {counted(reports[0].texts, 'test text')}")
     for heading in (
         "variant",
         *figures.values(),

@@ -1,12 +1,12 @@
 """Puts variants into a model repository: all of them, or none and the repository as it was."""
 
-import fcntl
-import os
+import errno
 import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from engine.export.workplace import Move, Workplace, locked, open_workplace
 
 
 class RepositoryError(RuntimeError):
@@ -14,18 +14,24 @@ class RepositoryError(RuntimeError):
 
 
 class Staging:
-    """A folder inside the repository, hidden from Triton, with a folder for each variant."""
+    """A folder that Triton does not see, with a folder for each variant; see `workplace`.
 
-    def __init__(self, repository: Path, folder: Path, *, overwrite: bool) -> None:
+    `scratch` is for what the variants are made from.
+    """
+
+    def __init__(self, repository: Path, place: Workplace, *, overwrite: bool) -> None:
         self._repository = repository
-        self._new = folder / "new"
-        self._old = folder / "old"
+        self._place = place
         self._overwrite = overwrite
+        self._new, self._old = place.folder / "new", place.folder / "old"
+        self.scratch = place.folder / "scratch"
+        for folder in (self._new, self._old, self.scratch):
+            folder.mkdir()
 
     def variant(self, name: str) -> Path:
         """A new folder for the files of one variant."""
         folder = self._new / name
-        folder.mkdir(parents=True)
+        folder.mkdir()
         return folder
 
     def commit(self) -> list[Path]:
@@ -37,27 +43,59 @@ class Staging:
 
         """
         names = sorted(folder.name for folder in self._new.iterdir())
-        with _locked(self._repository):
+        waiting = {} if self._place.movable else self._copy_in(names)
+        with locked(self._repository):
             if not self._overwrite:
                 refuse_standing(self._repository, names)
-            self._old.mkdir()
-            try:
-                for name in names:
-                    if (self._repository / name).exists():
-                        (self._repository / name).rename(self._old / name)
-                    (self._new / name).rename(self._repository / name)
-            except BaseException:  # a signal may come between two moves
-                self._restore(names)
-                raise
+            if self._place.movable:
+                self._place.move(self._folders(names))
+            else:
+                self._place.move(self._files(waiting))
+                self._remove_empty(names)
         return [self._repository / name for name in names]
 
-    def _restore(self, names: Sequence[str]) -> None:
-        """Undoes the moves that were made; which ones, the staging folder tells."""
+    def _folders(self, names: Sequence[str]) -> list[Move]:
+        """The moves of whole folders."""
+        moves = []
         for name in names:
-            if not (self._new / name).exists():
-                (self._repository / name).rename(self._new / name)
-            if (self._old / name).exists():
-                (self._old / name).rename(self._repository / name)
+            if (self._repository / name).exists():
+                moves.append((self._repository / name, self._old / name))
+            moves.append((self._new / name, self._repository / name))
+        return moves
+
+    def _remove_empty(self, names: Sequence[str]) -> None:
+        """Removes the folders of variants that nothing is in any more."""
+        for name in names:
+            for folder in sorted((self._repository / name).glob("**/"), reverse=True):
+                with suppress(OSError):  # something is in it
+                    folder.rmdir()
+
+    def _copy_in(self, names: Sequence[str]) -> dict[Path, Path]:
+        """Copies all files of variants into the repository; what has to be moved where."""
+        waiting: dict[Path, Path] = {}
+        for name in names:
+            for file in sorted(self._new.glob(f"{name}/**/*")):
+                if file.is_file():
+                    hidden = Path(f"{self._place.hidden}.{len(waiting)}")
+                    shutil.copyfile(file, hidden)
+                    waiting[hidden] = self._repository / file.relative_to(self._new)
+        return waiting
+
+    def _files(self, waiting: Mapping[Path, Path]) -> list[Move]:
+        """The moves of single files: those that stand are hidden, those that wait take places.
+
+        A variant is not whole while they go on, some milliseconds.
+        """
+        variants = {
+            self._repository / target.relative_to(self._repository).parts[0]
+            for target in waiting.values()
+        }
+        standing = [file for one in sorted(variants) for file in one.glob("**/*") if file.is_file()]
+        hidden = [
+            (file, Path(f"{self._place.hidden}.old.{number}"))
+            for number, file in enumerate(standing)
+        ]
+        return [*hidden, *waiting.items()]
 
 
 @contextmanager
@@ -72,17 +110,17 @@ def staging(repository: Path, names: Sequence[str], *, overwrite: bool) -> Itera
     if not overwrite:
         refuse_standing(repository, names)
     created: list[Path] = []
-    folder: Path | None = None
+    place: Workplace | None = None
     try:
         created = _missing_parents(repository)
         repository.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".import.", dir=repository))
-        yield Staging(repository, folder, overwrite=overwrite)
+        place = open_workplace(repository)
+        yield Staging(repository, place, overwrite=overwrite)
     except OSError as error:
         raise _failure(repository, error) from error
     finally:
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
+        if place:
+            place.close()
         for parent in created:
             with suppress(OSError):  # it is not empty, or was never made
                 parent.rmdir()
@@ -115,21 +153,12 @@ def stands(repository: Path, name: str) -> bool:
         raise RepositoryError(f"{repository} can't be read: {error.strerror}.") from error
 
 
-@contextmanager
-def _locked(repository: Path) -> Iterator[None]:
-    """Has the moves of two imports come one after the other."""
-    handle = os.open(repository, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
 def _missing_parents(folder: Path) -> list[Path]:
     """The folders that `mkdir` will make, the innermost first."""
     return [path for path in (folder, *folder.parents) if not path.exists()]
 
 
 def _failure(repository: Path, error: OSError) -> RepositoryError:
-    return RepositoryError(f"{repository} can't be written: {error.strerror or error}.")
+    full = error.errno == errno.ENOSPC
+    advice = " An import needs room there, or in TMPDIR, for some times the weights." * full
+    return RepositoryError(f"{repository} can't be written: {error.strerror or error}.{advice}")

@@ -7,16 +7,20 @@ share wastes the range; SmoothQuant (Xiao et al. 2023, arXiv:2211.10438) moves p
 into the matrix: x / s and s W with s_j = max|x_j|^a / max|W_j|^(1-a).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 
 from engine.export.calibration import Observation, Seen, quantizable
+from engine.export.constants import values_of
 from engine.export.graph import Array
 
 QMAX = 127
+
+PART = 4 << 20
+"""Values of a matrix that are computed with at once: heads of large vocabularies are very wide."""
 
 LEAST_SCALE = 1e-7
 """The smallest scale of a column: FP16 has to hold it, where it would be 0 below 6e-8."""
@@ -56,14 +60,13 @@ def measure_products(model: onnx.ModelProto, seen: Observation) -> dict[str, Rou
     for node in model.graph.node:
         if node.name in products:
             source = products[node.name]
-            weight = numpy_helper.to_array(constants[node.input[1]])
+            weight = values_of(constants[node.input[1]])
             found[node.name] = _measure(seen.inputs[source], weight, scales[source])
     return found
 
 
 def _measure(seen: Seen, weight: Array, scale: float) -> Rounding:
-    exact = seen.rows @ weight
-    plain = _error(exact, seen.rows, weight, scale)
+    plain = _error(seen.rows, weight, scale)
     best = Rounding(scale, plain, plain)
     if plain < MIGRATION_FROM:
         return best
@@ -71,7 +74,7 @@ def _measure(seen: Seen, weight: Array, scale: float) -> Rounding:
         divisors = _divisors(seen, weight, strength)
         moved = Seen(seen.rows / divisors, seen.maxima / divisors)
         own = activation_scale(moved.magnitudes)
-        error = _error(exact, moved.rows, weight * divisors[:, None], own)
+        error = _error(seen.rows, weight, own, divisors)
         if error < best.error:
             best = Rounding(own, error, plain, divisors, strength)
     return best if best.error <= MIGRATION_GAIN * plain else Rounding(scale, plain, plain)
@@ -80,27 +83,53 @@ def _measure(seen: Seen, weight: Array, scale: float) -> Rounding:
 def _divisors(seen: Seen, weight: Array, strength: float) -> Array:
     tiny = np.float32(1e-5)
     inputs = np.maximum(seen.maxima, tiny * max(1.0, float(seen.maxima.max())))
-    rows = np.maximum(np.abs(weight).max(axis=1), tiny)
+    rows = np.maximum(np.maximum(weight.max(axis=1), -weight.min(axis=1)), tiny)
     divisors: Array = inputs**strength / rows ** (1 - strength)
     centred: Array = divisors / np.exp(np.log(divisors).mean())
     return centred.astype(np.float32)
 
 
-def _error(exact: Array, rows: Array, weight: Array, scale: float) -> float:
-    size = float(np.linalg.norm(exact))
-    if size == 0.0:
-        return 0.0
-    rounded = np.clip(np.rint(rows / scale), -QMAX, QMAX) * np.float32(scale)
-    integers, scales = round_matrix(weight)
-    product = rounded.astype(np.float32) @ (integers.astype(np.float32) * scales)
-    return float(np.linalg.norm(product - exact)) / size
+def _error(rows: Array, weight: Array, scale: float, divisors: Array | None = None) -> float:
+    """The relative error of `rows @ weight`; `divisors` are those of a migration."""
+    moved = rows if divisors is None else rows / divisors
+    rounded = np.clip(np.rint(moved / scale), -QMAX, QMAX) * np.float32(scale)
+    rounded = rounded.astype(np.float32)
+    size = difference = 0.0
+    for part in _columns(weight):
+        columns = weight[:, part]
+        exact = rows @ columns
+        integers, scales = _round_columns(columns, divisors)
+        product = rounded @ (integers.astype(np.float32) * scales)
+        size += float(np.linalg.norm(exact)) ** 2
+        difference += float(np.linalg.norm(product - exact)) ** 2
+    return float(np.sqrt(difference / size)) if size else 0.0
 
 
-def round_matrix(weight: Array) -> tuple[Array, Array]:
-    """A matrix `[K,M]` as INT8, with the scale of each of its columns `[M]`."""
-    scale = np.maximum(np.abs(weight).max(axis=0) / np.float32(QMAX), np.float32(LEAST_SCALE))
-    integers = np.clip(np.rint(weight / scale), -QMAX, QMAX).astype(np.int8)
+def round_matrix(weight: Array, divisors: Array | None = None) -> tuple[Array, Array]:
+    """A matrix `[K,M]` as INT8, with the scale of each of its columns `[M]`.
+
+    With `divisors [K]` its rows are multiplied with them first.
+    """
+    integers = np.empty(weight.shape, np.int8)
+    scale = np.empty(weight.shape[1], np.float32)
+    for part in _columns(weight):
+        integers[:, part], scale[part] = _round_columns(weight[:, part], divisors)
+    return integers, scale
+
+
+def _round_columns(columns: Array, divisors: Array | None) -> tuple[Array, Array]:
+    if divisors is not None:
+        columns = columns * divisors[:, None]
+    scale = np.maximum(np.abs(columns).max(axis=0) / np.float32(QMAX), np.float32(LEAST_SCALE))
+    integers = np.clip(np.rint(columns / scale), -QMAX, QMAX).astype(np.int8)
     return integers, scale.astype(np.float32)
+
+
+def _columns(weight: Array) -> Iterator[slice]:
+    """The columns of a matrix in groups of about `PART` values."""
+    width = max(1, PART // max(1, weight.shape[0]))
+    for start in range(0, weight.shape[1], width):
+        yield slice(start, start + width)
 
 
 def activation_scale(magnitudes: Array) -> float:

@@ -10,8 +10,9 @@ overflow (`keep`).
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
+from engine.export.constants import make_constant, values_of
 from engine.export.graph import MIGRATED, RESIDUAL, Array, check_model, without_constants
 
 FLOAT, FLOAT16, BFLOAT16 = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16
@@ -156,10 +157,13 @@ class _Typing:
 
 
 def _rounded(constant: onnx.TensorProto, dtype: int, name: str) -> onnx.TensorProto:
-    values: Array = numpy_helper.to_array(constant)
     half = helper.tensor_dtype_to_np_dtype(dtype)
-    if dtype == FLOAT16:
-        # What masks scores is finite and stays so; weights beyond the range are in `keep`.
-        limit = np.finfo(np.float16).max
-        values = np.where(np.isfinite(values), np.clip(values, -limit, limit), values)
-    return numpy_helper.from_array(values.astype(half), name)
+
+    def change(values: Array) -> Array:
+        if dtype == FLOAT16:
+            # What masks scores is finite and stays so; weights beyond the range are in `keep`.
+            limit = np.finfo(np.float16).max
+            values = np.where(np.isfinite(values), np.clip(values, -limit, limit), values)
+        return values.astype(half)
+
+    return make_constant(name, values_of(constant), change)

@@ -17,7 +17,7 @@ from transformers import AutoConfig, PretrainedConfig
 
 from engine.model.config import ModelConfig
 from engine.model.encoder import EncoderModel
-from engine.model.errors import CheckpointError, in_one_line
+from engine.model.errors import CheckpointError, counted, in_one_line, unreadable
 from engine.model.families import (
     albert,
     bart,
@@ -163,9 +163,9 @@ def _seq2seq(
     config: ModelConfig = _checked(folder, lambda: module.read_config(hf))
     tracked = _Tracked(state)
     weights = _checked(folder, lambda: module.map_weights(tracked, config))
-    _check_finite(folder, weights)
+    tracked.check_finite(folder)
     tracked.warn_of_rest(folder)
-    model = _checked(folder, lambda: _filled(Transformer(config), weights))
+    model = _checked(folder, lambda: _filled(lambda: Transformer(config), weights))
     source, target = hf.get("source_language"), hf.get("target_language")
     return Checkpoint(
         folder=folder,
@@ -198,9 +198,10 @@ def _encoder(
         raise CheckpointError(f"{folder} holds a regression head: only classes are supported.")
     tracked = _Tracked(state)
     weights = _checked(folder, lambda: module.map_weights(tracked, config, head))
-    _check_finite(folder, weights)
+    tracked.check_finite(folder)
     tracked.warn_of_rest(folder)
-    model = _checked(folder, lambda: _filled(EncoderModel(config, head, len(labels) or 2), weights))
+    outputs = len(labels) or 2
+    model = _checked(folder, lambda: _filled(lambda: EncoderModel(config, head, outputs), weights))
     # One output alone can't be compared with others: transformers takes its sigmoid, too.
     multi_label = hf.get("problem_type") == "multi_label_classification" or len(labels) == 1
     return Checkpoint(
@@ -217,13 +218,15 @@ def _encoder(
     )
 
 
-def _filled(model: M, weights: dict[str, Tensor]) -> M:
-    """The model with its weights.
+def _filled(make: Callable[[], M], weights: dict[str, Tensor]) -> M:
+    """The model that `make` makes, with these very tensors as its weights: none is copied.
 
     Raises:
         RuntimeError: one has another shape, or is no parameter.
 
     """
+    with torch.device("meta"):  # no memory, and no random numbers, for what comes from the file
+        model = make()
     if (table := weights.pop("positions", None)) is not None:
         expected = model.get_buffer("positions").shape
         if table.shape != expected:
@@ -231,7 +234,7 @@ def _filled(model: M, weights: dict[str, Tensor]) -> M:
                 f"the table of positions is {list(table.shape)}, not {list(expected)}."
             )
         model.register_buffer("positions", table, persistent=False)
-    model.load_state_dict(weights)
+    model.load_state_dict(weights, assign=True)
     return model
 
 
@@ -259,13 +262,37 @@ class _Tracked(dict[str, Tensor]):
         self._read |= set(self)
         return super().items()
 
+    def check_finite(self, folder: Path) -> None:
+        """Refuses tensors that were asked for and hold what is not finite.
+
+        Raises:
+            CheckpointError: one does; it is named as in the checkpoint.
+
+        """
+        for name in sorted(self._read & set(self)):
+            tensor = super().__getitem__(name)
+            # Marian's may hold -inf for tokens that are never to be made.
+            least = float("-inf") if name.endswith("final_logits_bias") else None
+            if not all(_is_finite(part, least) for part in tensor.flatten().split(_PART)):
+                raise CheckpointError(f"{folder}: {name} holds values that are not finite.")
+
     def warn_of_rest(self, folder: Path) -> None:
         """Says what is left out; `transformers` leaves out and names the same."""
         rest = [name for name in self if name not in self._read and not _is_copy(name)]
         if rest:
-            logger.warning(
-                "%s: %d tensors are not used, such as %s", folder.name, len(rest), rest[0]
-            )
+            said = f"{counted(len(rest), 'tensor')} {'is' if len(rest) == 1 else 'are'}"
+            logger.warning("%s: %s not used, such as %s", folder.name, said, rest[0])
+
+
+_PART = 1 << 22
+"""Values that are looked at together."""
+
+
+def _is_finite(part: Tensor, least: float | None) -> bool:
+    wrong = ~torch.isfinite(part.float())
+    if least is not None:
+        wrong &= part != least
+    return not wrong.any()
 
 
 _COPIES = ("embed_tokens.weight", "lm_head.weight", "position_ids", "embed_positions.weight")
@@ -289,8 +316,12 @@ def read_config(folder: Path) -> dict[str, Any]:
         # JSON can hold halves of characters, which no file that we write can.
         json.dumps(content, ensure_ascii=False).encode()
     except FileNotFoundError as error:
+        if path.is_symlink():
+            raise unreadable(path, error) from error
         raise CheckpointError(f"{folder} is no checkpoint: it has no config.json.") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} can't be read: {error}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} can't be read: it holds no JSON object.")
@@ -320,12 +351,3 @@ def _checked(folder: Path, load: Callable[[], T]) -> T:
     # What others have written is wrong in more ways than can be listed.
     except Exception as error:
         raise CheckpointError(f"{folder}: {in_one_line(error)}") from error
-
-
-def _check_finite(folder: Path, weights: dict[str, Tensor]) -> None:
-    for name, tensor in weights.items():
-        wrong = ~torch.isfinite(tensor)
-        if name == "output_bias":  # Marian's may hold -inf for tokens that are never to be made
-            wrong &= tensor != -torch.inf
-        if wrong.any():
-            raise CheckpointError(f"{folder}: {name} holds values that are not finite.")

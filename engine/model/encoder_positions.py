@@ -9,7 +9,7 @@ from engine.model.encoder_config import Disentangled, EncoderConfig
 def rotary_frequencies(config: EncoderConfig) -> Tensor:
     """The angle per position of each pair of a head's dimensions, `[K/2]` (arXiv:2104.09864)."""
     width = config.block.head_width
-    exponents = torch.arange(0, width, 2, dtype=torch.float) / width
+    exponents = torch.arange(0, width, 2, dtype=torch.float, device="cpu") / width
     return 1.0 / (config.rotary_base**exponents)
 
 

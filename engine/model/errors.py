@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class CheckpointError(ValueError):
@@ -28,3 +29,15 @@ def library_errors(what: str) -> Iterator[None]:
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
             raise CheckpointError(f"{what}: {in_one_line(error)}") from error
         raise
+
+
+def unreadable(path: Path, error: OSError) -> CheckpointError:
+    """The error for a file, or a folder, of a checkpoint that the system does not let us read."""
+    if isinstance(error, FileNotFoundError) and path.is_symlink():
+        return CheckpointError(f"{path} can't be read: it is a link to a file that is not there.")
+    return CheckpointError(f"{path} can't be read: {error.strerror or error}.")
+
+
+def counted(number: int, noun: str) -> str:
+    """Such as "1 text" and "2 texts"."""
+    return f"{number} {noun}{'s' * (number != 1)}"

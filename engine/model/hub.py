@@ -11,7 +11,7 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
 )
 
-from engine.model.errors import CheckpointError
+from engine.model.errors import CheckpointError, unreadable
 
 SAFETENSORS = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
 PICKLES = ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json")
@@ -37,13 +37,14 @@ def locate(folder_or_id: str | Path, revision: str | None, allow_pickle: bool) -
     The hub's token is taken from the environment, as `huggingface_hub` does.
 
     Raises:
-        CheckpointError: it is neither a folder nor a hub id that could be had, or has pickled
-            weights only and `allow_pickle` is not given.
+        CheckpointError: it is neither a folder nor a hub id that could be had, can't be read, or
+            has pickled weights only and `allow_pickle` is not given.
 
     """
     folder = Path(folder_or_id)
     with suppress(OSError):  # of a name that is too long
         if folder.is_dir():
+            require_readable(folder)
             return folder
         if folder.exists():
             raise CheckpointError(f"{folder} is a file: give the checkpoint's folder, or a hub id.")
@@ -57,6 +58,24 @@ def locate(folder_or_id: str | Path, revision: str | None, allow_pickle: bool) -
             f"{folder_or_id} is neither a folder nor a hub id that could be downloaded: "
             f"{_first_line(error)}"
         ) from error
+
+
+def require_readable(folder: Path) -> None:
+    """Refuses a folder with a configuration or a tokenizer's file that can't be read.
+
+    Libraries would call it missing, or damaged.
+
+    Raises:
+        CheckpointError: there is one, or the folder itself can't be read.
+
+    """
+    path = folder
+    try:
+        for path in sorted(folder.iterdir()):
+            if any(fnmatch(path.name, pattern) for pattern in (*_CONFIGURATION, *_TOKENIZER)):
+                path.open("rb").close()
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def _download(repo_id: str, revision: str | None, allow_pickle: bool) -> Path:

@@ -11,10 +11,12 @@ from engine.model.config import ModelConfig
 def sinusoidal_positions(length: int, width: int) -> Tensor:
     """Position table `[length, width]`: sines in the first half, cosines in the second.
 
-    Section 3.5 of arXiv:1706.03762, in the layout that Marian and Pegasus use.
+    Section 3.5 of arXiv:1706.03762, in the layout that Marian and Pegasus use. Like all tables
+    here it has values also where a model is made without any, on the device "meta".
     """
-    position = torch.arange(length, dtype=torch.float64)[:, None]
-    rate = torch.exp(torch.arange(0, width, 2, dtype=torch.float64) * (-math.log(1e4) / width))
+    position = torch.arange(length, dtype=torch.float64, device="cpu")[:, None]
+    steps = torch.arange(0, width, 2, dtype=torch.float64, device="cpu")
+    rate = torch.exp(steps * (-math.log(1e4) / width))
     angles = position * rate
     return torch.cat([angles.sin(), angles.cos()[:, : width // 2]], dim=1).float()
 
@@ -26,8 +28,8 @@ def shifted_sinusoidal_positions(length: int, width: int, offset: int) -> Tensor
     of it.  Computed in float32, like the table of `transformers`' M2M100.
     """
     half = width // 2
-    rate = torch.exp(torch.arange(half).float() * -(math.log(1e4) / (half - 1)))
-    angles = torch.arange(offset, offset + length).float()[:, None] * rate
+    rate = torch.exp(torch.arange(half, device="cpu").float() * -(math.log(1e4) / (half - 1)))
+    angles = torch.arange(offset, offset + length, device="cpu").float()[:, None] * rate
     table = torch.cat([angles.sin(), angles.cos()], dim=1)
     return torch.nn.functional.pad(table, (0, width % 2))
 

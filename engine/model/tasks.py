@@ -40,19 +40,29 @@ def check_architecture(
     if task in ("translation", "summarization"):
         raise CheckpointError(f"{folder} holds {name or 'an encoder'}, which can't do {task}.")
     wanted = _HEAD_OF_TASK[task] if task else found
+    if wanted is None and not name:
+        raise CheckpointError(
+            f"{folder} does not tell its head, since its config.json has no architectures: give "
+            "--task classification or question-answering."
+        )
     if wanted is None or (name and wanted != found):
         head = f"head for {task}" if task else "head that is supported"
-        raise CheckpointError(
-            f"{folder} holds {name or 'an encoder'}, which has no {head}: fine-tune it first."
-        )
+        made_for = f"; it was made for {_TASK_OF_HEAD[found]}" if found else ""
+        advice = "give that --task" if found else "fine-tune it first"
+        raise CheckpointError(f"{folder} holds {name}, which has no {head}{made_for}: {advice}.")
     return wanted
 
 
 def _check_seq2seq(folder: Path, name: str, task: Task | None) -> None:
-    if task == "classification" or _can_not_generate(name):
+    if _can_not_generate(name):
         raise CheckpointError(
-            f"{folder} holds {name or 'an encoder-decoder'}, which is supported for translation, "
-            f"summarization and generative question answering only."
+            f"{folder} holds {name}, which is not supported: of an encoder-decoder, only the form "
+            "that generates text is (translation, summarization, question answering)."
+        )
+    if task == "classification":
+        raise CheckpointError(
+            f"{folder} holds {name or 'an encoder-decoder'}, which generates text and can't do "
+            "classification: give --task translation, summarization or question-answering."
         )
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pickle
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from engine.model.errors import CheckpointError
+from engine.model.errors import CheckpointError, unreadable
 from engine.model.hub import pickles_refused
 
 SAFETENSORS = "model.safetensors"
@@ -20,9 +21,11 @@ PICKLE = "pytorch_model.bin"
 def read_weights(folder: Path, allow_pickle: bool) -> tuple[dict[str, Tensor], str]:
     """All tensors by their names in the checkpoint, and the SHA-256 over the files.
 
+    Tensors are mapped: what is looked at is read from the file then.
+
     Raises:
-        CheckpointError: there are none, a shard is missing, a file is damaged, or they are pickled
-            and `allow_pickle` is not given.
+        CheckpointError: there are none, a shard is missing, a file can't be read or is damaged, or
+            they are pickled and `allow_pickle` is not given.
 
     """
     files = weight_files(folder, SAFETENSORS)
@@ -32,10 +35,11 @@ def read_weights(folder: Path, allow_pickle: bool) -> tuple[dict[str, Tensor], s
             raise CheckpointError(pickles_refused(folder))
     if not files:
         raise CheckpointError(f"{folder} has no weights: neither {SAFETENSORS} nor {PICKLE}.")
+    digest = _sha256(files)
     state: dict[str, Tensor] = {}
     for file in files:
         state |= _load(file)
-    return {_modern(name): tensor for name, tensor in state.items()}, _sha256(files)
+    return {_modern(name): tensor for name, tensor in state.items()}, digest
 
 
 def weight_files(folder: Path, name: str) -> list[Path]:
@@ -46,15 +50,19 @@ def weight_files(folder: Path, name: str) -> list[Path]:
 
     """
     index = folder / f"{name}.index.json"
-    if (folder / name).exists():
-        return [folder / name]
-    if not index.exists():
-        return []
     try:
-        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        present = {path.name for path in folder.iterdir()}
+        if name in present:
+            return [folder / name]
+        if index.name not in present:
+            return []
+        text = index.read_text(encoding="utf-8")
+    except OSError as error:
+        raise unreadable(Path(error.filename or index), error) from error
+    try:
+        shards = set(json.loads(text)["weight_map"].values())
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{index} is no index of shards: {error}") from error
-    present = {path.name for path in folder.iterdir()}
     for shard in shards:
         if shard not in present:  # a path to another folder never is
             raise CheckpointError(f"{folder} is incomplete: the shard {shard} is missing.")
@@ -65,7 +73,10 @@ def _load(file: Path) -> dict[str, Tensor]:
     try:
         if file.suffix == ".safetensors":
             return load_file(file)
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        # Older ones are no archives: these can't be mapped.
+        content = torch.load(
+            file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)
+        )
     except pickle.UnpicklingError as error:  # whose message advises to run the file's code
         raise CheckpointError(
             f"{file} is damaged or holds more than tensors, which could run code: it is not loaded."
@@ -91,7 +102,10 @@ def _modern(name: str) -> str:
 def _sha256(files: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
+        try:
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+        except OSError as error:
+            raise unreadable(file, error) from error
     return digest.hexdigest()

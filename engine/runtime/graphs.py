@@ -12,11 +12,18 @@ class GraphError(RuntimeError):
 
 
 def open_graph(
-    path: Path, threads: int, *, quantized: bool = False, fixed_shapes: bool = True
+    path: Path,
+    threads: int,
+    *,
+    quantized: bool = False,
+    fixed_shapes: bool = True,
+    frugal: bool = False,
 ) -> ort.InferenceSession:
     """A session for the graph in a file, on so many threads (0: one a core).
 
-    With `fixed_shapes` it keeps a plan of its memory for every shape that it has seen.
+    With `fixed_shapes` it keeps a plan of its memory for every shape that it has seen. A `frugal`
+    session takes memory when it needs some and gives it back, and runs nodes in the order of the
+    graph.
 
     Raises:
         GraphError: the file is missing or damaged.
@@ -26,7 +33,10 @@ def open_graph(
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    options.enable_mem_pattern = fixed_shapes
+    options.enable_mem_pattern = fixed_shapes and not frugal
+    if frugal:
+        options.enable_cpu_mem_arena = False
+        options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
     # Spinning threads would take the cores from Triton and the gateway between two steps.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Without VNNI the sums of signed weights saturate; unsigned ones are exact there.  With it

@@ -1,5 +1,6 @@
 """The weights that a run starts from."""
 
+from copy import deepcopy
 from pathlib import Path
 
 from engine.model.checkpoint import load_checkpoint
@@ -18,4 +19,4 @@ def load_start(initial_checkpoint: Path) -> Transformer:
     model = load_checkpoint(initial_checkpoint).model
     if not isinstance(model, Transformer):
         raise ConfigError(f"initial_checkpoint: {initial_checkpoint} is no encoder-decoder.")
-    return model
+    return deepcopy(model)  # a checkpoint's weights are mapped, and may share memory

@@ -38,7 +38,7 @@ def test_what_is_pushed_is_pulled(tmp_path: Path, bucket: Path, store: LocalStor
     (source / "en-fr_fp16" / ".exported").touch()
     push(store, source)
     assert ".exported" not in {Path(name).name for name in files(bucket)}
-    assert pull(store, target) == 4
+    assert pull(store, target) == 5
     assert files(target) == files(bucket)
 
 
@@ -98,6 +98,23 @@ def test_pulling_goes_on_until_the_plans_are_there(
     pulling.join(_PATIENCE)
     assert not pulling.is_alive()
     assert files(target) == files(bucket)
+
+
+def test_a_push_that_was_killed_takes_no_pod_down(
+    tmp_path: Path, bucket: Path, store: LocalStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    source, target = tmp_path / "source", tmp_path / "target"
+    target.mkdir()
+    add_variant(source, "en-fr_fp16")
+    add_variant(source, "half_fp16")
+    push(store, source)
+    pushed = [record.getMessage().removeprefix("pushing ") for record in caplog.records]
+    assert [Path(name).name for name in pushed[-2:]] == ["config.pbtxt", "config.pbtxt"]
+    (bucket / pushed[-1]).unlink()  # it was killed before the last object
+    assert pull(store, target) == 3
+    assert [path.name for path in target.iterdir()] == ["en-fr_fp16"]
+    assert "half_fp16 has no config.pbtxt" in caplog.text
 
 
 def test_it_says_that_it_is_not_told_where(

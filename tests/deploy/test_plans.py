@@ -21,6 +21,7 @@ def add_variant(models: Path, name: str) -> Path:
     """A variant with a graph; returns the folder of its files."""
     files = models / name / "1"
     files.mkdir(parents=True)
+    (models / name / "config.pbtxt").write_text(f'name: "{name}"')
     (files / "manifest.json").write_text("{}")
     (files / "encoder.onnx").write_bytes(name.encode())
     return files

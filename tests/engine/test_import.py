@@ -177,7 +177,7 @@ def test_quality_is_measured_on_a_test_file(
     (tmp_path / "test.jsonl").write_text("\n".join(lines))
     manifest = imported(checkpoints["marian"], repository, "--test", tmp_path / "test.jsonl")
     assert set(manifest.quality) == {"bleu", "chrf"}
-    assert "1 of 3 test texts are too long: left out" in caplog.text
+    assert "1 of 3 test texts is too long: left out" in caplog.text
 
 
 def test_a_classifier_is_served_with_its_labels(
@@ -328,7 +328,7 @@ def _pickled(folder: Path) -> None:
 
 def _poisoned(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
-    next(tensor for name, tensor in weights.items() if "fc1.weight" in name)[0, 0] = torch.nan
+    weights["model.decoder.layers.0.fc1.weight"][0, 0] = torch.nan
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
@@ -386,7 +386,7 @@ def _shards(name: object) -> Callable[[Path], None]:
         (_broken_tokenizer, "has no tokenizer that can be loaded"),
         (_truncated, "model.safetensors is damaged"),
         (_pickled, "give --allow-pickle if you trust their author"),
-        (_poisoned, "holds values that are not finite"),
+        (_poisoned, "copy: model.decoder.layers.0.fc1.weight holds values that are not finite"),
         (_too_few_embeddings, "the tokenizer makes ids up to 400"),
         (_config("["), "config.json can't be read: Expecting value"),
         (_config("[" * 100_000), "config.json can't be read: maximum recursion depth"),
@@ -410,7 +410,7 @@ def _shards(name: object) -> Callable[[Path], None]:
         (_generation(bad_words_ids=[5]), "bad_words_ids has to hold token ids, not 5"),
         (_generation(watermarking_config=5), "generation_config.json can't be read"),
         (_whole_numbers, "holds torch.int8, and only real numbers are supported"),
-        (_poisoned_bias, "output_bias holds values that are not finite"),
+        (_poisoned_bias, "copy: final_logits_bias holds values that are not finite"),
         (_shards("model-2.safetensors"), "the shard model-2.safetensors is missing"),
         (_shards("../model.safetensors"), "the shard ../model.safetensors is missing"),
         (_shards(5), "the shard 5 is missing"),
@@ -427,6 +427,59 @@ def test_a_damaged_checkpoint_is_told_in_one_sentence(
     assert snapshot(repository) == before
 
 
+def _folder(name: str) -> Callable[[Path], None]:
+    """A folder where a file should be: root, too, can't read it."""
+
+    def damage(folder: Path) -> None:
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).mkdir()
+
+    return damage
+
+
+def _dangling(name: str) -> Callable[[Path], None]:
+    """A link whose target is gone, as in a cache of the hub that was cleaned."""
+
+    def damage(folder: Path) -> None:
+        (folder / name).unlink()
+        (folder / name).symlink_to(folder / "blobs" / "0123")
+
+    return damage
+
+
+def _unreadable(name: str) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        (folder / name).chmod(0)
+        if os.access(folder / name, os.R_OK):
+            pytest.skip("root reads everything")
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (_unreadable("model.safetensors"), "model.safetensors can't be read: Permission denied."),
+        (_unreadable("config.json"), "config.json can't be read: Permission denied."),
+        (_folder("model.safetensors"), "model.safetensors can't be read: Is a directory."),
+        (_dangling("model.safetensors"), "can't be read: it is a link to a file that is not there"),
+        (_folder("config.json"), "config.json can't be read: Is a directory."),
+        (_dangling("config.json"), "can't be read: it is a link to a file that is not there"),
+        (_folder("tokenizer.json"), "tokenizer.json can't be read: Is a directory."),
+        (_unreadable("tokenizer.json"), "tokenizer.json can't be read: Permission denied."),
+        (_dangling("tokenizer.json"), "can't be read: it is a link to a file that is not there"),
+        (_folder("generation_config.json"), "generation_config.json can't be read"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_with_the_systems_reason(
+    copy: Path, repository: Path, damage: Callable[[Path], None], reason: str
+) -> None:
+    damage(copy)
+    result = run(copy, "--model-repository", repository)
+    assert result.exit_code == 1
+    assert reason in told(result)
+
+
 def test_a_missing_marian_tokenizer_file_is_named(
     tmp_path: Path, repository: Path, checkpoints: dict[str, Path]
 ) -> None:
@@ -441,7 +494,11 @@ def test_a_missing_marian_tokenizer_file_is_named(
     ("options", "reason"),
     [
         (["--task", "poetry"], "--task poetry is not one of translation, summarization,"),
-        (["--task", "classification"], "is supported for translation"),
+        (
+            ["--task", "classification"],
+            "PegasusForConditionalGeneration, which generates text and can't do classification: "
+            "give --task translation, summarization or question-answering",
+        ),
         (["--variants", "fp32,int3"], "'int3' is no variant; these are: fp32, fp16, bf16, int8"),
         (["--variants", ","], "no variant is named"),
         (["--name", "../evil"], "can't be a model's name"),
@@ -484,6 +541,62 @@ def test_an_encoder_does_not_translate(repository: Path, made: Made) -> None:
     result = run(made("bert"), "--model-repository", repository, "--task", "translation")
     assert result.exit_code == 1
     assert "BertForSequenceClassification, which can't do translation" in told(result)
+
+
+def test_an_encoder_that_does_not_tell_its_head_needs_a_task(
+    tmp_path: Path, repository: Path, made: Made
+) -> None:
+    folder = Path(shutil.copytree(made("roberta"), tmp_path / "copy"))
+    _change(folder / "config.json", architectures=None)
+    result = run(folder, "--model-repository", repository)
+    assert result.exit_code == 1
+    assert "no architectures: give --task classification or question-answering" in told(result)
+    manifest = imported(folder, repository, "--task", "classification")
+    assert manifest.task == "classification"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "reason"),
+    [
+        ("BertModel", [], "BertModel, which has no head that is supported: fine-tune it first."),
+        (
+            "BertForSequenceClassification",
+            ["--task", "question-answering"],
+            "which has no head for question-answering; it was made for classification: give that "
+            "--task.",
+        ),
+    ],
+)
+def test_a_head_that_does_not_fit_is_told(
+    tmp_path: Path, repository: Path, made: Made, name: str, options: list[str], reason: str
+) -> None:
+    folder = Path(shutil.copytree(made("bert"), tmp_path / "copy"))
+    _change(folder / "config.json", architectures=[name])
+    result = run(folder, "--model-repository", repository, *options)
+    assert result.exit_code == 1
+    assert reason in told(result)
+
+
+def test_a_bart_that_classifies_is_refused_in_words_that_say_so(
+    tmp_path: Path, repository: Path, made: Made
+) -> None:
+    folder = Path(shutil.copytree(made("bart"), tmp_path / "copy"))
+    _change(folder / "config.json", architectures=["BartForSequenceClassification"])
+    result = run(folder, "--model-repository", repository, "--task", "translation")
+    assert "BartForSequenceClassification, which is not supported: of an" in told(result)
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(1, "1 tensor is not used"), (2, "2 tensors are not used")]
+)
+def test_tensors_that_nothing_uses_are_counted(
+    copy: Path, repository: Path, caplog: pytest.LogCaptureFixture, count: int, said: str
+) -> None:
+    weights = load_file(copy / "model.safetensors")
+    weights |= {f"odd.{number}": torch.ones(2) for number in range(count)}
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    imported(copy, repository)
+    assert said in caplog.text
 
 
 def test_an_encoder_takes_no_template(repository: Path, made: Made) -> None:

@@ -2,6 +2,9 @@
 
 MODEL_STORE is the URL of the repository there, such as s3://bucket/models; credentials come from
 the variables of the cloud's own tools.  Nothing is ever deleted in the store.
+
+Triton may not start with a variant that is not whole.  So a variant's `config.pbtxt` is pushed
+last, and one that has none in the store, since its push goes on or was killed, is not pulled.
 """
 
 import argparse
@@ -22,6 +25,8 @@ logger = logging.getLogger("seqway-model-store")
 
 _POLL_SECONDS = 15.0
 _PIECE = 8 * 2**20
+_CONFIG = "config.pbtxt"
+_LATE = {"plan.json": 1, _CONFIG: 2}
 
 
 def main() -> int:
@@ -67,23 +72,33 @@ def pull_whole(
 
 
 def pull(store: Any, models: Path) -> int:
-    """Copies what is new or changed to the folder; tells how many objects there are."""
-    count = 0
-    for page in obstore.list(store):
-        for meta in page:
-            count += 1
-            path = models / meta["path"]
-            if _differs(path, meta):
-                logger.info("pulling %s", meta["path"])
-                _download(store, meta, path)
-    return count
+    """Copies what is new or changed of whole variants; tells how many objects these have."""
+    every = [meta for page in obstore.list(store) for meta in page]
+    whole = {_variant(meta["path"]) for meta in every if meta["path"].endswith(f"/{_CONFIG}")}
+    for name in sorted({_variant(meta["path"]) for meta in every} - whole):
+        logger.warning("%s has no %s, so it was not pushed whole: left out", name, _CONFIG)
+    pulled = [meta for meta in every if _variant(meta["path"]) in whole]
+    # As it is pushed: a folder is a model to Triton, and without this file one that fails.
+    for meta in sorted(pulled, key=lambda one: str(one["path"]).endswith(f"/{_CONFIG}")):
+        path = models / meta["path"]
+        if _differs(path, meta):
+            logger.info("pulling %s", meta["path"])
+            _download(store, meta, path)
+    return len(pulled)
+
+
+def _variant(key: str) -> str:
+    return key.partition("/")[0]
 
 
 def push(store: Any, models: Path) -> None:
-    """Copies what is new or changed to the store; the manifests of plans come last."""
+    """Copies what is new or changed to the store.
+
+    The manifests of plans come after the plans, and a variant's configuration after all else.
+    """
     known = {meta["path"]: meta for page in obstore.list(store) for meta in page}
     files = [path for path in models.rglob("*") if path.is_file()]
-    for path in sorted(files, key=lambda one: (one.name == "plan.json", one)):
+    for path in sorted(files, key=lambda one: (_LATE.get(one.name, 0), one)):
         key = path.relative_to(models).as_posix()
         if not any(part.startswith(".") for part in key.split("/")) and (
             key not in known or _differs(path, known[key])

@@ -139,7 +139,8 @@ class Layout:
             names |= {"head_dense": self.head_dense, "head_output": self.head_output}
         weights = dict(_parameters(state, names.items(), config))
         if self.folded:
-            weights["embedding.weight"] += state[f"{self.folded}.weight"][0].float()
+            row = state[f"{self.folded}.weight"][0].float()
+            weights["embedding.weight"] = weights["embedding.weight"] + row
         return weights
 
 
@@ -150,7 +151,6 @@ def _parameters(
     state: Mapping[str, Tensor], names: Iterable[tuple[str, str]], config: EncoderConfig
 ) -> Iterable[tuple[str, Tensor]]:
     for ours, theirs in names:
-        # A copy: what is mapped may be added to, and the checkpoint's own tensors stay.
-        yield f"{ours}.weight", state[f"{theirs}.weight"].float().clone()
+        yield f"{ours}.weight", state[f"{theirs}.weight"].float()
         if ours not in WITHOUT_BIAS and (ours, config.projection) != ("projection", "linear"):
             yield f"{ours}.bias", state[f"{theirs}.bias"].float()

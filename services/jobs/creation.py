@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import secrets
-import time
 from base64 import b32encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -49,9 +48,10 @@ class Creator:
         """The job; the one that there is when a call with this request id has made it already.
 
         The id of a job follows from tenant and request id, so that of many calls at once exactly
-        one creates the record.  Raises InvalidInputError, RequestIdConflictError or
-        StoreUnavailableError; then nothing of the job remains.
+        one creates the record.  Raises InvalidInputError, InvalidOptionError (its deadline has
+        passed), RequestIdConflictError or StoreUnavailableError; then nothing of the job remains.
         """
+        self._archive.check_deadline(order.deadline, "spec.deadline")
         job, upload = job_id_of(order), secrets.token_hex(8)
         self._archive.activate(job, order.tenant)
         try:
@@ -86,7 +86,7 @@ class Creator:
             upload=upload,
             digest=digest.hexdigest(),
             sizes=sizes,
-            created=time.time(),
+            created=self._archive.clock.now(),
             retention=order.retention,
             deadline=order.deadline,
             request_id=order.request_id,

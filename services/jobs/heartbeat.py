@@ -75,7 +75,7 @@ class Heartbeat:
         except UnavailableError as error:
             logger.warning("the lease could not be renewed", error=str(error))
         try:
-            if self._run.is_late() or self._archive.is_cancelled(self._run):
+            if self._archive.is_late(self._run) or self._archive.is_cancelled(self._run):
                 return Halt.ENDED
             if self._archive.store.exists(self._run.layout.final):
                 return Halt.ENDED
@@ -93,8 +93,13 @@ class Heartbeat:
 
     def _beat(self) -> None:
         while not self._left.wait(min(self._lease / 3, 2.0)):
-            if self.look() is not None:
-                return
+            try:
+                if self.look() is not None:
+                    return
+            # Without this thread nobody would renew the lease: what obstore raises when it finds
+            # no descriptors is no Exception.
+            except BaseException:
+                logger.exception("a heartbeat failed unexpectedly")
 
     def __enter__(self) -> Self:
         self._thread.start()

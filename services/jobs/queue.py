@@ -4,7 +4,8 @@ What is known to lose or repeat messages, and why each setting is what it is, is
 docs/operations.md.  Nothing depends on a message: the store and the reconciler do.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import kombu.exceptions
@@ -12,7 +13,7 @@ import redis
 from celery import Celery
 
 from services.inference.tracing import traceparent_of
-from services.jobs.board import Ticket
+from services.jobs.board import Board, Ticket
 from services.jobs.errors import QueueUnavailableError
 from services.jobs.settings import JobSettings
 
@@ -20,6 +21,9 @@ CHUNK_QUEUE = "seqway.chunks"
 CONTROL_QUEUE = "seqway.control"
 CHUNK_TASK = "seqway.run_chunk"
 FINISH_TASK = "seqway.finish_job"
+# The header that names the chunk of a message.
+_TICKET = "ticket"
+_NONE: Mapping[str, str] = {}
 
 
 def celery_app(settings: JobSettings) -> Celery:
@@ -72,13 +76,23 @@ class Queue:
 
     def run_chunk(self, ticket: Ticket) -> None:
         """Asks a worker to run a chunk."""
-        self._send(CHUNK_TASK, CHUNK_QUEUE, ticket.job, ticket.run, ticket.chunk)
+        named = {_TICKET: str(ticket)}
+        self._send(CHUNK_TASK, CHUNK_QUEUE, ticket.job, ticket.run, ticket.chunk, headers=named)
+
+    def waiting(self, board: Board) -> set[Ticket]:
+        """The chunks whose message no worker has taken yet."""
+        found = (json.loads(each).get("headers", {}) for each in board.messages(CHUNK_QUEUE))
+        return {Ticket.parse(headers[_TICKET]) for headers in found if _TICKET in headers}
 
     def finish_job(self, job: str) -> None:
         """Asks a controller to see whether a job has ended."""
         self._send(FINISH_TASK, CONTROL_QUEUE, job)
 
-    def _send(self, task: str, queue: str, *arguments: str | int) -> None:
+    def _send(
+        self, task: str, queue: str, *arguments: str | int, headers: Mapping[str, str] = _NONE
+    ) -> None:
+        traceparent = traceparent_of()
+        traced = {"traceparent": traceparent} if traceparent else {}
         with _faults():
             self._app.send_task(
                 task,
@@ -86,7 +100,7 @@ class Queue:
                 queue=queue,
                 retry=False,
                 ignore_result=True,
-                headers={"traceparent": traceparent} if (traceparent := traceparent_of()) else None,
+                headers={**headers, **traced},
             )
 
 

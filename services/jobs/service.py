@@ -5,6 +5,7 @@ import structlog
 from services.inference.errors import UnavailableError
 from services.jobs.archive import Archive, Run
 from services.jobs.board import Board
+from services.jobs.clock import Clock
 from services.jobs.creation import Creator
 from services.jobs.feeding import Feeder
 from services.jobs.operations import Operations
@@ -21,11 +22,12 @@ class Jobs:
     """The store does not wait for Redis: what is not queued now, the reconciler queues."""
 
     def __init__(self, settings: JobSettings) -> None:
-        self.archive = Archive(open_store(settings.job_store))
+        self._board = Board(settings.redis_address, settings.redis_timeout, settings.tenant_weights)
+        store = open_store(settings.job_store)
+        self.archive = Archive(store, Clock(self._board, store))
         self.counter = Counter(self.archive)
         self.creator = Creator(self.archive, settings)
         self.operations = Operations(self.archive, self.counter)
-        self._board = Board(settings.redis_address, settings.redis_timeout, settings.tenant_weights)
         self._queue = Queue(celery_app(settings))
         self._feeder = Feeder(self._board, self._queue, settings)
 

@@ -12,7 +12,7 @@ machines do not matter.  A *member* names a chunk of a run: "<job>/<run>/<chunk>
     seqway:paused:<job>    string       for as long as it is there, nothing of the job is handed out
     seqway:memo:<job>      hash         text -> answer
 
-What a Redis at its maxmemory refuses, it refuses whole: a script that has begun to write may finish.
+At its maxmemory Redis refuses the first write that needs memory; behind another one it goes on.
 
 The tenant with the least virtual time is next, and a chunk adds one over the tenant's weight to it:
 stride scheduling (Waldspurger and Weihl, 1995).

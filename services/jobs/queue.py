@@ -44,6 +44,8 @@ def celery_app(settings: JobSettings) -> Celery:
             "socket_timeout": max(30.0, timeout),
             "health_check_interval": 25,
             "retry_on_timeout": False,
+            # Who sends hears at once that there is no connection; the consumer tries for ever.
+            "max_retries": 0,
         },
         visibility_timeout=visibility,
         result_backend_transport_options={"visibility_timeout": visibility},

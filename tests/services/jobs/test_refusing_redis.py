@@ -1,7 +1,6 @@
 """Redis that refuses, forgets and moves: no place is lost, and nothing is left open."""
 
 import gc
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -101,7 +100,7 @@ def state(server: RedisServer) -> dict[str, object]:
 
 def open_files() -> int:
     gc.collect()  # clients that refer to themselves
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_a_chunk_whose_message_is_refused_waits_again_at_once(
@@ -189,9 +188,7 @@ def test_what_waits_in_the_queue_is_known_by_its_chunk(bench: Bench, server: Red
     assert len(queue.waiting(bench.board)) == 2
 
 
-def test_a_chunk_that_is_done_holds_no_place(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_chunk_that_is_done_holds_no_place(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its worker could not tell Redis."""
     job = bench.submit(texts(40)).id
 

@@ -13,7 +13,7 @@ import pytest
 
 from deploy.local.redis import redis_service, redis_url
 from deploy.local.services import Launch, Service
-from deploy.local.settings import StackSettings, on_free_ports
+from deploy.local.settings import ROOT, StackSettings, on_free_ports
 from deploy.local.stack import Stack
 from deploy.local.workers import controller_service, worker_service
 from services.jobs.archive import Archive
@@ -205,3 +205,31 @@ def test_a_controller_that_would_fork_is_refused(tmp_path: Path) -> None:
     )
     assert ended.returncode == 1
     assert "needs --pool threads" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        # The event loop of inference ends.
+        "from workers.inference import TritonInference\n"
+        "from workers.settings import WorkerSettings\n"
+        "made = TritonInference(WorkerSettings(triton_url='127.0.0.1:1'))\n"
+        "made._loop.call_soon_threadsafe(made._loop.stop)\n",
+        # A process of a pool can open nothing more.
+        "import resource\n"
+        "from billiard.process import current_process\n"
+        "from workers import descriptors\n"
+        "descriptors.end_child_without()\n"
+        "current_process().index = 0\n"
+        "descriptors.end_child_without()\n"
+        "most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (3, most))\n"
+        "descriptors.end_child_without()\n",
+    ],
+    ids=["loop", "descriptors"],
+)
+def test_a_child_that_cannot_work_ends(what: str) -> None:
+    """Celery starts another one in its place."""
+    script = f"{what}import time\ntime.sleep(30)\nraise SystemExit(3)\n"
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=60, check=False)
+    assert ended.returncode == 1

@@ -12,6 +12,7 @@ from redis_server import RedisServer, binaries, free_port
 
 from services.jobs.board import Board, Ticket
 from services.jobs.errors import QueueUnavailableError
+from services.jobs.heartbeat import Heartbeat
 from services.jobs.queue import Queue, celery_app
 from services.jobs.records import State
 from services.jobs.settings import JobSettings
@@ -292,3 +293,22 @@ def test_losing_the_connection_again_and_again_leaves_nothing_open(server: Redis
             client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     assert open_files() <= before + _FEW
     board.close()
+
+
+def test_a_heartbeat_goes_on_behind_a_panic(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What obstore raises when descriptors run out is no Exception."""
+    record = bench.submit(texts(4))
+    ticket = Ticket(record.id, 1, 0)
+    heart = Heartbeat(bench.board, bench.archive, bench.run(record.id), ticket, "token", 0.03)
+    beats: list[float] = []
+
+    def look() -> None:
+        beats.append(time.monotonic())
+        raise BaseException("a panic")
+
+    monkeypatch.setattr(heart, "look", look)
+    with heart:
+        deadline = time.monotonic() + 10
+        while len(beats) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)

@@ -180,10 +180,10 @@ class Board:
         pairs = zip(out, owners, strict=True)
         return {Ticket.parse(member) for member, owner in pairs if owner is None}
 
-    def messages(self, queue: str) -> list[str]:
+    def messages(self, queue: str, most: int) -> list[str]:
         """The messages that no worker has taken yet."""
         with _faults():
-            return list(self._redis.lrange(queue, 0, -1))
+            return list(self._redis.lrange(queue, 0, most - 1))
 
     def drop(self, ticket: Ticket, *, owned: bool = False) -> bool:
         """Forgets that a chunk is out; not when a worker has begun it, unless `owned`."""

@@ -26,7 +26,8 @@ class LostMessages:
     def drop(self) -> list[Ticket]:
         """Forgets that those are out, and returns them; raises QueueUnavailableError."""
         unowned = self._board.unowned()
-        missing = unowned - self._queue.waiting(self._board) if unowned else set()
+        waiting = self._queue.waiting(self._board) if unowned else set()
+        missing = unowned - waiting if waiting is not None else set()
         now = time.monotonic()
         self._since = {ticket: self._since.get(ticket, now) for ticket in missing}
         late = [one for one, since in self._since.items() if now - since >= self._patience]

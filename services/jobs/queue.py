@@ -24,6 +24,8 @@ FINISH_TASK = "seqway.finish_job"
 # The header that names the chunk of a message.
 _TICKET = "ticket"
 _NONE: Mapping[str, str] = {}
+# Far more than there are chunks out, so some that nobody asked for are there.
+_LOOKED_AT = 10_000
 
 
 def celery_app(settings: JobSettings) -> Celery:
@@ -81,10 +83,12 @@ class Queue:
         named = {_TICKET: str(ticket)}
         self._send(CHUNK_TASK, CHUNK_QUEUE, ticket.job, ticket.run, ticket.chunk, headers=named)
 
-    def waiting(self, board: Board) -> set[Ticket]:
-        """The chunks whose message no worker has taken yet."""
-        found = (json.loads(each).get("headers", {}) for each in board.messages(CHUNK_QUEUE))
-        return {Ticket.parse(headers[_TICKET]) for headers in found if _TICKET in headers}
+    def waiting(self, board: Board) -> set[Ticket] | None:
+        """The chunks whose message no worker has taken yet; None when there are too many."""
+        messages = board.messages(CHUNK_QUEUE, _LOOKED_AT + 1)
+        if len(messages) > _LOOKED_AT:
+            return None
+        return {ticket for each in messages if (ticket := _ticket_of(each)) is not None}
 
     def finish_job(self, job: str) -> None:
         """Asks a controller to see whether a job has ended."""
@@ -104,6 +108,14 @@ class Queue:
                 ignore_result=True,
                 headers={**headers, **traced},
             )
+
+
+def _ticket_of(message: str) -> Ticket | None:
+    """The chunk that a message names; None for one that is not ours, or of an older version."""
+    try:
+        return Ticket.parse(json.loads(message)["headers"][_TICKET])
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
 
 
 @contextmanager

@@ -186,7 +186,14 @@ def test_what_waits_in_the_queue_is_known_by_its_chunk(bench: Bench, server: Red
     assert queue.waiting(bench.board) == tickets
     with server.client() as client:
         client.rpop("seqway.chunks")
-    assert len(queue.waiting(bench.board)) == 2
+        client.lpush("seqway.chunks", "no JSON", "[]", '{"headers": {}}', '{"headers": null}')
+        client.lpush("seqway.chunks", '{"headers": {"ticket": "x"}}', '{"headers": {"ticket": 5}}')
+        left = queue.waiting(bench.board)
+        assert left is not None
+        assert len(left) == 2
+        assert left < tickets
+        client.lpush("seqway.chunks", *["flood"] * 10_000)
+    assert queue.waiting(bench.board) is None
 
 
 def test_a_chunk_that_is_done_holds_no_place(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

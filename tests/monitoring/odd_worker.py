@@ -42,9 +42,12 @@ def main() -> None:
     from celery.bin.celery import main as celery
 
     if os.environ.get("ODD_HASTE"):
+        from billiard.common import restart_state
+
         from workers import consuming
 
         consuming._LONGEST_PAUSE = 0.0
+        restart_state.step = lambda *_: None
     sys.argv[0] = "celery"
     celery()
 

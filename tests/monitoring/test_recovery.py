@@ -31,6 +31,7 @@ from tests.faults.stack import BrokenStack, wait_until
 from tests.monitoring.test_workers import read
 
 _RECONNECTS = 500
+_DROPS = 100
 _FEW = 8
 _HOUR = 3600.0
 
@@ -110,7 +111,7 @@ def test_reconnects_leave_nothing_open(tmp_path: Path, role: str, service: MakeS
 
         def is_dropped_often() -> bool:
             client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-            return refusals(stack, role) - seen >= _RECONNECTS
+            return refusals(stack, role) - seen >= _DROPS
 
         wait_until(is_dropped_often, "it was dropped so often", 120)
         client.delete(*client.keys("seqway:alive:*") or ["none"])

@@ -1,8 +1,9 @@
-"""The Celery app: `celery -A workers.app worker -Q seqway.chunks` and `-Q seqway.control -B`."""
+"""The Celery app: `celery -A workers.app worker -Q seqway.chunks`, and `-Q seqway.control`."""
 
 import os
 import socket
 import sys
+from functools import partial
 from typing import Any
 
 import structlog
@@ -11,11 +12,14 @@ from celery import bootsteps, signals
 from services.inference.errors import UnavailableError
 from services.jobs.board import Board, Ticket
 from services.jobs.errors import QueueUnavailableError
-from services.jobs.queue import CHUNK_QUEUE, CHUNK_TASK, FINISH_TASK, celery_app
+from services.jobs.queue import CHUNK_QUEUE, CHUNK_TASK, CONTROL_QUEUE, FINISH_TASK, celery_app
 from services.process.environment import InvalidSettingsError, read_settings
 from services.process.proxies import bypass_proxies_on_loopback
+from workers import descriptors
+from workers.consuming import SteadyConsumer
+from workers.looking import Looks
 from workers.monitoring import Monitoring
-from workers.observing import observe, sender_of, tell_failures
+from workers.observing import forks, observe, sender_of, tell_failures
 from workers.parts import Parts
 from workers.settings import WorkerSettings
 
@@ -44,18 +48,11 @@ app = celery_app(settings)
 app.conf.update(
     worker_soft_shutdown_timeout=settings.worker_soft_shutdown,
     worker_enable_soft_shutdown_on_idle=False,
-    beat_schedule={
-        "reconcile": {
-            "task": _RECONCILE_TASK,
-            "schedule": settings.reconcile_interval,
-            # A controller that was away must not find a hundred of them.
-            "options": {"expires": settings.reconcile_interval * 2},
-        }
-    },
 )
 observe(settings)
 parts = Parts(app, settings)
 monitoring = Monitoring(settings)
+app.conf.worker_consumer = partial(SteadyConsumer, monitoring)
 
 
 @app.task(name=CHUNK_TASK)  # type: ignore[untyped-decorator]
@@ -67,6 +64,7 @@ def run_chunk(job: str, run: int, chunk: int) -> None:
         sender_of(run_chunk.request),
     ):
         may_have_ended = parts.runner.run(Ticket(job, run, chunk))
+    descriptors.end_child_without()
     try:
         if may_have_ended:
             parts.queue.finish_job(job)
@@ -102,11 +100,32 @@ def reconcile() -> None:
         parts.lock.release()
 
 
+looks = Looks(reconcile.run, settings.reconcile_interval)
+
+
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
 def give_way(sender: Any, **_: Any) -> None:
     """Before the pool forks, so that its processes give way and count too."""
+    queues = sender.app.amqp.queues.consume_from
+    if CONTROL_QUEUE in queues and forks(sender):
+        sys.exit("seqway worker: who consumes seqway.control needs --pool threads")
     os.nice(settings.worker_nice)
-    parts.observer = monitoring.start(sender.app.amqp.queues.consume_from)
+    parts.observer = monitoring.start(queues)
+    if CONTROL_QUEUE in queues:
+        monitoring.needs(looks.lives)
+        looks.start()
+
+
+@signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def stop(**_: Any) -> None:
+    """From now on the process need not consume."""
+    monitoring.stops()
+
+
+@signals.worker_shutdown.connect  # type: ignore[untyped-decorator]
+def stop_looking(**_: Any) -> None:
+    """A look that has begun gets its time, as chunks do."""
+    looks.stop(settings.worker_soft_shutdown)
 
 
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]
@@ -136,7 +155,6 @@ class Alive(bootsteps.StartStopStep):  # type: ignore[misc]
 
     def stop(self, _consumer: Any) -> None:
         """Stops telling, since the connection is lost or the process ends."""
-        monitoring.waits()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,10 +1,13 @@
 """Inference for tasks, which block, on an event loop in a thread of its own."""
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable, MutableMapping, Sequence
 from concurrent.futures import CancelledError, Future, wait
+
+import structlog
 
 from services.inference.answerer import Answerer
 from services.inference.catalogue import Catalogue
@@ -22,7 +25,11 @@ from services.jobs.running import Cancelled
 from services.jobs.tasks import CATALOGUE_TASKS, Task, TranslationTask
 from workers.settings import WorkerSettings
 
+logger = structlog.get_logger(__name__)
+
 _LOOK_SECONDS = 1.0
+# An event loop ends every attempt at its time; one that is so late does not run any more.
+_LOOP_SECONDS = 60.0
 # A worker has time to find out that a model is gone, and every worker asks.
 _LEAST_WATCH_INTERVAL = 2.0
 
@@ -44,10 +51,17 @@ class TritonInference:
             Choice(settings.preferred_precisions, settings.max_quality_loss)
         )
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, name="inference", daemon=True).start()
+        threading.Thread(target=self._run, name="inference", daemon=True).start()
         self._performer, self._watch, self._watching = asyncio.run_coroutine_threadsafe(
             self._build(), self._loop
         ).result()
+
+    def _run(self) -> None:
+        """The event loop, without which the process can only wait."""
+        try:
+            self._loop.run_forever()
+        finally:
+            _die("the event loop of inference has ended")
 
     async def _build(self) -> tuple[Performer, Watch, asyncio.Task[None]]:
         settings, catalogue = self._settings, self._catalogue
@@ -89,7 +103,7 @@ class TritonInference:
         )
         on_halt(future.cancel)
         try:
-            self._wait(task, future)
+            self._wait(task, future, seconds)
             future.result()
         except CancelledError:
             raise Cancelled from None
@@ -106,14 +120,22 @@ class TritonInference:
     ) -> None:
         await self._performer.perform(task, items, self._loop.time() + seconds, done)
 
-    def _wait(self, task: Task, future: "Future[None]") -> None:
+    def _wait(self, task: Task, future: "Future[None]", seconds: float) -> None:
         """Returns when it is done; TritonUnavailableError when no model answers for too long."""
-        answered = time.monotonic()
+        answered = began = time.monotonic()
         while not wait([future], timeout=_LOOK_SECONDS).done:
+            if time.monotonic() - began > seconds + _LOOP_SECONDS:
+                _die("the event loop of inference hangs")
             if self.is_ready(task):
                 answered = time.monotonic()
             elif time.monotonic() - answered > self._stall:
                 raise TritonUnavailableError(f"no model has answered for {self._stall:g} s")
+
+
+def _die(why: str) -> None:
+    """Ends this process at once: Celery starts another one, and the chunk's lease runs out."""
+    logger.critical(why)
+    os._exit(1)
 
 
 async def _nothing() -> None:

@@ -1,8 +1,11 @@
-"""A file whose age tells whether the process lives, for probes that only see files."""
+"""A file that tells when the process was last seen to live, for probes that only see files."""
 
+import os
 import sys
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 _INTERVAL = 2.0
@@ -11,54 +14,87 @@ _PATIENCE = 60.0
 
 
 class Liveness:
-    """Touches a file every `interval` seconds, but not when the consumer's loop hangs.
+    """Writes a file every `interval` seconds, as long as the process works or may yet.
 
-    The loop hangs when it consumes and has not called `consumes` for `patience` seconds.  Who waits
-    for a broker that is away is alive.
+    It does not when the consumer's loop has not come round for `patience` seconds, or has consumed
+    nothing for so long though Redis takes commands, when a thread that it needs is dead, or when
+    no file can be opened any more.  So who waits for a Redis that is away is alive, and who can't
+    find back to one that is there is not.
+
+    The file holds the seconds since the boot (as /proc/uptime does), since the clock of a machine
+    may be set while the process hangs.
     """
 
     def __init__(
-        self, file: Path, interval: float = _INTERVAL, patience: float = _PATIENCE
+        self,
+        file: Path,
+        refuses: Callable[[], bool],
+        interval: float = _INTERVAL,
+        patience: float = _PATIENCE,
     ) -> None:
+        """`refuses` tells whether Redis takes no commands now, and may block for some seconds."""
         self._file = file
+        self._refuses = refuses
         self._interval = interval
         self._patience = patience
-        self._round: float | None = None
+        self._round = self._good = time.monotonic()
+        self._leaves = False
+        self._needed: list[Callable[[], bool]] = []
         self._thread = threading.Thread(target=self._run, name="liveness", daemon=True)
 
     def start(self) -> None:
         """Ends the process, with a sentence, when the file cannot be written."""
         try:
-            self._file.touch()
+            self._write()
         except OSError as error:
             sys.exit(
                 f"seqway worker: SEQWAY_HEARTBEAT_FILE: {self._file} cannot be written"
                 f" ({error.strerror}): name a file in a folder that can be written to"
             )
+        self._round = self._good = time.monotonic()
         self._thread.start()
 
-    def consumes(self) -> None:
-        """The loop has come round."""
+    def needs(self, lives: Callable[[], bool]) -> None:
+        """Something without which the process does not do its work."""
+        self._needed.append(lives)
+
+    def comes_round(self) -> None:
+        """The loop has come round, be it that it only tries to connect."""
         self._round = time.monotonic()
 
-    def waits(self) -> None:
-        """The consumer has no connection, or is being stopped: it has no loop for now."""
-        self._round = None
+    def consumes(self) -> None:
+        """The loop has come round, and consumes."""
+        self._round = self._good = time.monotonic()
+
+    def leaves(self) -> None:
+        """The process is being stopped: what it has begun may take its time."""
+        self._leaves = True
 
     @property
     def lives(self) -> bool:
-        """Whether the loop comes round, or there is none."""
-        last = self._round
-        return last is None or time.monotonic() - last < self._patience
+        """Whether the process works, or may yet."""
+        if self._leaves:
+            return True
+        now = time.monotonic()
+        comes_round = now - self._round < self._patience
+        may_yet = now - self._good < self._patience
+        return comes_round and may_yet and all(lives() for lives in self._needed)
 
     def _run(self) -> None:
         while True:
+            if time.monotonic() - self._good > self._patience / 4 and self._refuses():
+                self._good = time.monotonic()
             if self.lives:
-                self._touch()
+                # A full disk, or no descriptors: the file grows old, and the probe tells.
+                with suppress(OSError):
+                    self._write()
             time.sleep(self._interval)
 
-    def _touch(self) -> None:
+    def _write(self) -> None:
+        """In one piece, over what is there: no reader sees an empty file."""
+        seconds = time.clock_gettime(time.CLOCK_BOOTTIME)
+        descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT, 0o644)
         try:
-            self._file.touch()
-        except OSError:
-            return  # a full disk: the file grows old, and the probe tells
+            os.pwrite(descriptor, f"{seconds:015.2f}\n".encode(), 0)
+        finally:
+            os.close(descriptor)

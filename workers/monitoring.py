@@ -1,8 +1,10 @@
 """What a worker's parent process tells of itself: metrics over HTTP, and a file of its liveness."""
 
-from collections.abc import Iterable
+import secrets
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from services.inference.errors import UnavailableError
 from services.jobs.board import Board
 from services.jobs.observing import Observer
 from services.jobs.queue import CONTROL_QUEUE
@@ -22,8 +24,9 @@ class Monitoring:
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._exposition: Exposition | None = None
+        self._board = Board(settings.redis_address, settings.redis_timeout, {})
         file = settings.heartbeat_file
-        self._liveness = Liveness(Path(file)) if file else None
+        self._liveness = Liveness(Path(file), self._refuses) if file else None
 
     def start(self, queues: Iterable[str]) -> Observer:
         """Begins for a process that consumes these queues; returns who counts."""
@@ -36,8 +39,7 @@ class Monitoring:
         if CONTROL_QUEUE not in queues:
             self._exposition = Exposition(settings)
             return JobMetrics()
-        board = Board(settings.redis_address, settings.redis_timeout, {})
-        collector = JobsCollector(board, settings.reconcile_interval * _LOOKS)
+        collector = JobsCollector(self._board, settings.reconcile_interval * _LOOKS)
         self._exposition = Exposition(settings, collector)
         return JobMetrics(collector.looked)
 
@@ -46,12 +48,30 @@ class Monitoring:
         if self._exposition is not None:
             self._exposition.leave()
 
+    def needs(self, lives: Callable[[], bool]) -> None:
+        """Something without which the process does not do its work."""
+        if self._liveness is not None:
+            self._liveness.needs(lives)
+
     def consumes(self) -> None:
         """The consumer's loop has come round."""
         if self._liveness is not None:
             self._liveness.consumes()
 
-    def waits(self) -> None:
-        """The consumer has no loop for now."""
+    def comes_round(self) -> None:
+        """The consumer has no connection, and still tries."""
         if self._liveness is not None:
-            self._liveness.waits()
+            self._liveness.comes_round()
+
+    def stops(self) -> None:
+        """The process is being stopped."""
+        if self._liveness is not None:
+            self._liveness.leaves()
+
+    def _refuses(self) -> bool:
+        """Whether Redis takes no commands that write."""
+        try:
+            self._board.claim("liveness", secrets.token_hex(8), 0.001)
+        except UnavailableError:
+            return True
+        return False

@@ -38,8 +38,7 @@ def observe(settings: WorkerSettings) -> None:
         logs.configure(settings)
 
     def start(sender: Any, **_: Any) -> None:
-        pool = celery.concurrency.get_implementation(sender.pool_cls)
-        if not issubclass(pool, TaskPool):
+        if not forks(sender):
             tracing.start(_service(sender.app.amqp.queues.consume_from))
 
     def start_forked(**_: Any) -> None:
@@ -54,6 +53,11 @@ def observe(settings: WorkerSettings) -> None:
     signals.worker_process_init.connect(start_forked, weak=False)
     signals.worker_process_shutdown.connect(stop, weak=False)
     signals.worker_shutdown.connect(stop, weak=False)
+
+
+def forks(worker: Any) -> bool:
+    """Whether a worker runs its tasks in processes that it forks."""
+    return issubclass(celery.concurrency.get_implementation(worker.pool_cls), TaskPool)
 
 
 @contextmanager

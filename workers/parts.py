@@ -7,6 +7,7 @@ from celery import Celery
 
 from services.jobs.archive import Archive
 from services.jobs.board import Board
+from services.jobs.clock import Clock
 from services.jobs.feeding import Feeder
 from services.jobs.finishing import Finisher
 from services.jobs.memo import Memo
@@ -38,7 +39,8 @@ class Parts:
     @cached_property
     def archive(self) -> Archive:
         """The records in the store."""
-        return Archive(open_store(self.settings.job_store))
+        store = open_store(self.settings.job_store)
+        return Archive(store, Clock(self.board, store))
 
     @cached_property
     def feeder(self) -> Feeder:
@@ -54,7 +56,13 @@ class Parts:
     def reconciler(self) -> Reconciler:
         """Finds what was lost."""
         return Reconciler(
-            self.archive, self.board, self.feeder, self.finisher, self.settings, self.observer
+            self.archive,
+            self.board,
+            self.queue,
+            self.feeder,
+            self.finisher,
+            self.settings,
+            self.observer,
         )
 
     @cached_property

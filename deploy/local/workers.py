@@ -52,8 +52,6 @@ def controller_service(settings: StackSettings) -> Service:
         *("--queues", "seqway.control"),
         *("--pool", "threads"),
         *("--concurrency", "2"),
-        "--beat",
-        *("--schedule", str(settings.run_directory / "beat")),
     )
 
 

@@ -1,10 +1,11 @@
 """The records of jobs in the store."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from services.inference.errors import InvalidOptionError
 from services.jobs import layout
+from services.jobs.clock import Clock
 from services.jobs.errors import UnknownJobError
 from services.jobs.items import Item
 from services.jobs.layout import RunLayout
@@ -40,16 +41,23 @@ class Run:
         """Which of a tenant's jobs goes first: by priority, then by age; the least one."""
         return self.record.priority * 1e10 + self.record.created
 
-    def is_late(self) -> bool:
-        """Whether its deadline has passed."""
-        return self.run.deadline is not None and time.time() >= self.run.deadline
-
 
 class Archive:
-    """Reads and writes records; raises StoreUnavailableError."""
+    """Reads and writes records, and knows what time it is; raises StoreUnavailableError."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self.store = store
+        self.clock = clock
+
+    def check_deadline(self, deadline: float | None, field: str) -> None:
+        """InvalidOptionError when a deadline that is asked for has passed already."""
+        if deadline is not None and deadline <= self.clock.now():
+            why = "has passed already: give a time that is yet to come"
+            raise InvalidOptionError(f"{field} {why}", field=field)
+
+    def is_late(self, run: Run) -> bool:
+        """Whether the deadline of a run has passed."""
+        return run.run.deadline is not None and self.clock.now() >= run.run.deadline
 
     def record(self, job: str) -> JobRecord | None:
         """A job; None when there is none, or not yet."""
@@ -126,12 +134,12 @@ class Archive:
 
     def activate(self, job: str, tenant: str) -> None:
         """Marks a job for the reconciler; the time of a mark that is there stays."""
-        mark = ActiveRecord(tenant, time.time())
+        mark = ActiveRecord(tenant, self.clock.now())
         self.store.create(layout.active(job), ACTIVES.encode(mark))
 
     def activate_again(self, job: str, tenant: str) -> None:
         """The same, with the time of now, from which on an upload may take its time."""
-        mark = ActiveRecord(tenant, time.time())
+        mark = ActiveRecord(tenant, self.clock.now())
         self.store.replace(layout.active(job), ACTIVES.encode(mark))
 
     def active(self) -> Iterator[str]:

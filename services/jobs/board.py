@@ -12,6 +12,8 @@ machines do not matter.  A *member* names a chunk of a run: "<job>/<run>/<chunk>
     seqway:paused:<job>    string       for as long as it is there, nothing of the job is handed out
     seqway:memo:<job>      hash         text -> answer
 
+At its maxmemory Redis refuses the first write that needs memory; behind another one it goes on.
+
 The tenant with the least virtual time is next, and a chunk adds one over the tenant's weight to it:
 stride scheduling (Waldspurger and Weihl, 1995).
 """
@@ -33,6 +35,7 @@ _SCRIPTS = (
     "announce",
     "dispatch",
     "put_back",
+    "drop",
     "acquire",
     "renew",
     "release",
@@ -59,6 +62,15 @@ class Ticket:
 
     def __str__(self) -> str:
         return f"{self.job}/{self.run}/{self.chunk}"
+
+
+@dataclass(frozen=True, slots=True)
+class Handout:
+    """A chunk that was taken out, and whose turn it was."""
+
+    ticket: Ticket
+    tenant: str
+    order: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +123,25 @@ class Board:
         job = tickets[0].job
         self._run("announce", tenant, job, order, *[x for t in tickets for x in (t.chunk, str(t))])
 
-    def dispatch(self, window: int, lease: float) -> Ticket | None:
+    def dispatch(self, window: int, lease: float) -> Handout | None:
         """Takes the next chunk out, of the tenant whose turn it is; None when there is none."""
         weights = [x for pair in self._weights.items() for x in pair]
-        member = self._run("dispatch", window, _ms(lease), *weights)
-        return Ticket.parse(member) if member else None
+        found = self._run("dispatch", window, _ms(lease), *weights)
+        if not found:
+            return None
+        member, tenant, order = found
+        return Handout(Ticket.parse(member), tenant, float(order))
+
+    def take_back(self, handout: Handout) -> None:
+        """Undoes a dispatch of which no worker will hear; nothing when one has heard of it."""
+        refund = 1 / self._weights.get(handout.tenant, 1)
+        ticket = handout.ticket
+        place = handout.tenant, ticket.job, handout.order, ticket.chunk, str(ticket)
+        self._run("put_back", *place, "", refund)
 
     def put_back(self, tenant: str, order: float, ticket: Ticket, token: str = "") -> None:
         """Has a chunk wait again; nothing when another worker has it."""
-        self._run("put_back", tenant, ticket.job, order, ticket.chunk, str(ticket), token)
+        self._run("put_back", tenant, ticket.job, order, ticket.chunk, str(ticket), token, 0)
 
     def pause(self, job: str, seconds: float) -> None:
         """Lets other jobs go first for a while."""
@@ -143,9 +165,35 @@ class Board:
         """Ends the owner's lease; tells whether nothing of the job waits or is out any more."""
         return bool(self._run("release", str(ticket), token, ticket.job))
 
-    def sweep(self) -> list[Ticket]:
-        """Forgets the chunks whose lease has run out, and returns them."""
-        return [Ticket.parse(member) for member in self._run("sweep")]
+    def sweep(self, longest: float) -> list[Ticket]:
+        """Forgets the chunks whose lease has run out, and returns them.
+
+        No lease ends later than `longest` seconds from now, whatever Redis's clock was before.
+        """
+        return [Ticket.parse(member) for member in self._run("sweep", _ms(longest))]
+
+    def unowned(self) -> set[Ticket]:
+        """The chunks that are out and that no worker has begun."""
+        with _faults():
+            out = self._redis.zrange(_key("out"), 0, -1)
+            owners = self._redis.hmget(_key("owners"), out) if out else []
+        pairs = zip(out, owners, strict=True)
+        return {Ticket.parse(member) for member, owner in pairs if owner is None}
+
+    def messages(self, queue: str, most: int) -> list[str]:
+        """The messages that no worker has taken yet."""
+        with _faults():
+            return list(self._redis.lrange(queue, 0, most - 1))
+
+    def drop(self, ticket: Ticket, *, owned: bool = False) -> bool:
+        """Forgets that a chunk is out; not when a worker has begun it, unless `owned`."""
+        return bool(self._run("drop", str(ticket), int(owned)))
+
+    def now(self) -> float:
+        """The time by Redis's clock, in seconds since the epoch."""
+        with _faults():
+            seconds, micros = self._redis.time()
+        return float(seconds + micros / 1e6)
 
     def known(self, job: str) -> set[Ticket]:
         """The chunks of a job that wait or are out."""
@@ -196,7 +244,12 @@ class Board:
 
     def _run(self, script: str, *arguments: Any) -> Any:
         with _faults():
-            return self._scripts[script](args=arguments)
+            try:
+                return self._scripts[script](args=arguments)
+            except redis.ReadOnlyError:
+                # Behind a failover the old primary keeps its connections: look for the new one.
+                self._redis.connection_pool.disconnect(inuse_connections=False)
+                raise
 
 
 def _key(*parts: str) -> str:

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import secrets
-import time
 from base64 import b32encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -53,9 +52,10 @@ class Creator:
         """The job; the one that there is when a call with this request id has made it already.
 
         The id of a job follows from tenant and request id, so that of many calls at once exactly
-        one creates the record.  Raises InvalidInputError, RequestIdConflictError or
-        StoreUnavailableError; then nothing of the job remains.
+        one creates the record.  Raises InvalidInputError, InvalidOptionError (its deadline has
+        passed), RequestIdConflictError or StoreUnavailableError; then nothing of the job remains.
         """
+        self._archive.check_deadline(order.deadline, "spec.deadline")
         job, upload = job_id_of(order), secrets.token_hex(8)
         # A mark of an earlier upload may be so old that the reconciler would remove this one.
         self._archive.activate_again(job, order.tenant)
@@ -91,7 +91,7 @@ class Creator:
             upload=upload,
             digest=digest.hexdigest(),
             sizes=sizes,
-            created=time.time(),
+            created=self._archive.clock.now(),
             retention=order.retention,
             deadline=order.deadline,
             request_id=order.request_id,

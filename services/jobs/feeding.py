@@ -1,7 +1,10 @@
 """Keeps a small window of chunks at the workers; which chunk is next, the board decides."""
 
+from contextlib import suppress
+
 from services.jobs.archive import Run
-from services.jobs.board import Board, Ticket
+from services.jobs.board import Board, Handout, Ticket
+from services.jobs.errors import QueueUnavailableError
 from services.jobs.queue import Queue
 from services.jobs.settings import JobSettings
 
@@ -20,12 +23,17 @@ class Feeder:
     def feed(self) -> int:
         """Sends chunks until the window is full or none waits, and tells how many.
 
-        Raises QueueUnavailableError.  A chunk whose message could not be sent is sent again when
-        its time in the queue has run out.
+        Raises QueueUnavailableError.  A chunk whose message could not be sent waits again at once;
+        when Redis does not hear that either, the reconciler finds it.
         """
         sent = 0
-        while ticket := self._next():
-            self._queue.run_chunk(ticket)
+        while handout := self._next():
+            try:
+                self._queue.run_chunk(handout.ticket)
+            except BaseException:
+                with suppress(QueueUnavailableError):
+                    self._board.take_back(handout)
+                raise
             sent += 1
         return sent
 
@@ -34,6 +42,11 @@ class Feeder:
         tickets = (Ticket(run.record.id, run.run.number, chunk) for chunk in chunks)
         self._board.announce(run.record.tenant, run.order, tickets)
 
-    def _next(self) -> Ticket | None:
-        lease = self._settings.chunk_lease * _LEASES_IN_QUEUE
+    def _next(self) -> Handout | None:
+        lease = lease_in_queue(self._settings)
         return self._board.dispatch(self._settings.chunk_window, lease)
+
+
+def lease_in_queue(settings: JobSettings) -> float:
+    """Seconds that a chunk may wait for a worker; no lease is longer."""
+    return settings.chunk_lease * _LEASES_IN_QUEUE

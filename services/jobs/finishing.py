@@ -1,7 +1,6 @@
 """Ends runs: closes what was stopped, writes the output files, records how it ended."""
 
 import json
-import time
 
 import structlog
 
@@ -35,7 +34,7 @@ class Finisher:
     def finish(self, run: Run) -> bool:
         """Ends the run if all is done, or it was stopped; tells whether it has ended."""
         if self._archive.final(run) is None:
-            if self._archive.is_cancelled(run) or run.is_late():
+            if self._archive.is_cancelled(run) or self._archive.is_late(run):
                 self._close_rest(run)
             if len(self._archive.done(run)) < len(run.run.chunks):
                 return False
@@ -80,7 +79,7 @@ class Finisher:
     def _record(self, run: Run) -> None:
         counts = self._counter.count(run)
         assert counts.done == run.record.total, "every line has one final record"
-        now = time.time()
+        now = self._archive.clock.now()
         final = FinalRecord(
             state=counts.state(),
             counts=counts,

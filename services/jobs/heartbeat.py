@@ -76,7 +76,7 @@ class Heartbeat:
         except UnavailableError as error:
             logger.warning("the lease could not be renewed", error=str(error))
         try:
-            if self._run.is_late() or self._archive.is_cancelled(self._run):
+            if self._archive.is_late(self._run) or self._archive.is_cancelled(self._run):
                 return Halt.ENDED
             if self._archive.store.exists(self._run.layout.final):
                 return Halt.ENDED

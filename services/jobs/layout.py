@@ -3,6 +3,7 @@
 active/<job>                          it may have work to do
 index/<tenant>/<newest first>-<job>   a tenant's jobs
 expiring/<time>-<job>                 when it is to be deleted
+clock/<any>                           for a moment: asks what time the store has
 jobs/<job>/record.json                the job was accepted
 jobs/<job>/input-<upload>/<chunk>     its lines
 jobs/<job>/run-<n>/start.json         of runs after the first

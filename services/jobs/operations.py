@@ -1,6 +1,5 @@
 """What callers do with their jobs: list, cancel, resume, delete."""
 
-import time
 from collections.abc import Callable, Iterator
 
 from services.jobs import layout
@@ -63,7 +62,7 @@ class Operations:
         """Asks for the end of a job; one that has ended stays as it is."""
         run = self._archive.of_tenant(job, tenant)
         if self._archive.final(run) is None:
-            self._store.create(run.layout.cancel, str(time.time()).encode())
+            self._store.create(run.layout.cancel, b"")
         return self._counter.progress(run)
 
     def resume(self, tenant: str, job: str, deadline: float | None) -> Run:
@@ -72,6 +71,7 @@ class Operations:
         JobStateError when the job has not ended, or nothing is left to do.
         """
         run = self._archive.of_tenant(job, tenant)
+        self._archive.check_deadline(deadline, "deadline")
         if self._archive.final(run) is None:
             raise JobStateError("the job has not ended: cancel it, or wait for it", field="id")
         chunks, kept = [], Counts()

@@ -4,7 +4,8 @@ What is known to lose or repeat messages, and why each setting is what it is, is
 docs/operations.md.  Nothing depends on a message: the store and the reconciler do.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import kombu.exceptions
@@ -12,7 +13,7 @@ import redis
 from celery import Celery
 
 from services.inference.tracing import traceparent_of
-from services.jobs.board import Ticket
+from services.jobs.board import Board, Ticket
 from services.jobs.errors import QueueUnavailableError
 from services.jobs.settings import JobSettings
 
@@ -25,6 +26,11 @@ BROKER_CONNECTIONS = 4
 # A consumer's socket is silent while it waits for messages.
 _CONSUMER_SECONDS = 30.0
 _CONNECTION_SECONDS = 4.0
+# The header that names the chunk of a message.
+_TICKET = "ticket"
+_NONE: Mapping[str, str] = {}
+# Far more than there are chunks out, so some that nobody asked for are there.
+_LOOKED_AT = 10_000
 
 
 def celery_app(settings: JobSettings, patience: float | None = None) -> Celery:
@@ -48,6 +54,8 @@ def celery_app(settings: JobSettings, patience: float | None = None) -> Celery:
             "socket_timeout": max(_CONSUMER_SECONDS, timeout) if patience is None else patience,
             "health_check_interval": 25,
             "retry_on_timeout": False,
+            # Who sends hears at once that there is no connection; the consumer tries for ever.
+            "max_retries": 0,
         },
         visibility_timeout=visibility,
         result_backend_transport_options={"visibility_timeout": visibility},
@@ -82,13 +90,25 @@ class Queue:
 
     def run_chunk(self, ticket: Ticket) -> None:
         """Asks a worker to run a chunk."""
-        self._send(CHUNK_TASK, CHUNK_QUEUE, ticket.job, ticket.run, ticket.chunk)
+        named = {_TICKET: str(ticket)}
+        self._send(CHUNK_TASK, CHUNK_QUEUE, ticket.job, ticket.run, ticket.chunk, headers=named)
+
+    def waiting(self, board: Board) -> set[Ticket] | None:
+        """The chunks whose message no worker has taken yet; None when there are too many."""
+        messages = board.messages(CHUNK_QUEUE, _LOOKED_AT + 1)
+        if len(messages) > _LOOKED_AT:
+            return None
+        return {ticket for each in messages if (ticket := _ticket_of(each)) is not None}
 
     def finish_job(self, job: str) -> None:
         """Asks a controller to see whether a job has ended."""
         self._send(FINISH_TASK, CONTROL_QUEUE, job)
 
-    def _send(self, task: str, queue: str, *arguments: str | int) -> None:
+    def _send(
+        self, task: str, queue: str, *arguments: str | int, headers: Mapping[str, str] = _NONE
+    ) -> None:
+        traceparent = traceparent_of()
+        traced = {"traceparent": traceparent} if traceparent else {}
         with _faults():
             self._app.send_task(
                 task,
@@ -96,8 +116,16 @@ class Queue:
                 queue=queue,
                 retry=False,
                 ignore_result=True,
-                headers={"traceparent": traceparent} if (traceparent := traceparent_of()) else None,
+                headers={**headers, **traced},
             )
+
+
+def _ticket_of(message: str) -> Ticket | None:
+    """The chunk that a message names; None for one that is not ours, or of an older version."""
+    try:
+        return Ticket.parse(json.loads(message)["headers"][_TICKET])
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
 
 
 @contextmanager

@@ -12,11 +12,13 @@ import structlog
 from services.inference.errors import UnavailableError
 from services.jobs import layout
 from services.jobs.archive import Archive, Run
-from services.jobs.board import Board
-from services.jobs.feeding import Feeder
+from services.jobs.board import Board, Ticket
+from services.jobs.feeding import Feeder, lease_in_queue
 from services.jobs.finishing import Finisher
+from services.jobs.lost_messages import LostMessages
 from services.jobs.observing import Observer
 from services.jobs.operations import remove
+from services.jobs.queue import Queue
 from services.jobs.records import State
 from services.jobs.settings import JobSettings
 from services.process.endings import ENDINGS
@@ -31,6 +33,7 @@ class Reconciler:
         self,
         archive: Archive,
         board: Board,
+        queue: Queue,
         feeder: Feeder,
         finisher: Finisher,
         settings: JobSettings,
@@ -43,15 +46,13 @@ class Reconciler:
         self._finisher = finisher
         self._settings = settings
         self._observer = observer or Observer()
+        self._lost_messages = LostMessages(board, queue, settings.chunk_lease)
 
     def reconcile(self) -> None:
         """Looks once; what fails for one job is logged, and the others are looked at."""
         began = time.perf_counter()
         states: Counter[str] = Counter()
-        lost = self._board.sweep()
-        if lost:
-            self._observer.leases_lost(len(lost))
-            logger.warning("chunks were lost", chunks=[str(ticket) for ticket in lost])
+        self._free_places()
         for job in list(self._archive.active()):
             try:
                 if state := self._look(job):
@@ -65,6 +66,16 @@ class Reconciler:
         self._feeder.feed()
         self._remove_expired()
         self._observer.looked(states, time.perf_counter() - began)
+
+    def _free_places(self) -> None:
+        """Has what nobody works on count no more as out."""
+        lost = self._board.sweep(lease_in_queue(self._settings))
+        if lost:
+            self._observer.leases_lost(len(lost))
+            logger.warning("chunks were lost", chunks=[str(ticket) for ticket in lost])
+        dropped = self._lost_messages.drop()
+        if dropped:
+            logger.warning("messages were lost", chunks=[str(ticket) for ticket in dropped])
 
     def _look(self, job: str) -> State | None:
         """Brings a job forward; its state, None when it has ended or is none yet."""
@@ -80,8 +91,12 @@ class Reconciler:
 
         Returns how many are done.
         """
-        known = {t.chunk for t in self._board.known(run.record.id) if t.run == run.run.number}
+        number = run.run.number
+        known = {t.chunk for t in self._board.known(run.record.id) if t.run == number}
         done = self._archive.done(run)
+        for chunk in known & done:
+            # Its worker could not tell Redis that it is done.
+            self._board.drop(Ticket(run.record.id, number, chunk), owned=True)
         missing = [c for c in run.run.chunks if c not in known and c not in done]
         if missing:
             logger.info("chunks are queued", job_id=run.record.id, chunks=len(missing))
@@ -91,16 +106,17 @@ class Reconciler:
     def _remove_leftover(self, job: str) -> None:
         """An upload that never became a job."""
         since = self._archive.active_since(job)
-        if since is not None and time.time() - since > self._settings.job_upload_grace:
+        grace = self._settings.job_upload_grace
+        if since is not None and self._archive.clock.is_over(since + grace):
             logger.info("an upload without a job is removed", job_id=job)
             self._store.delete_folder(layout.job_folder(job))
             self._store.delete(layout.active(job))
 
     def _remove_expired(self) -> None:
-        now = int(time.time() * 1000)
+        clock = self._archive.clock
         for key in sorted(self._store.keys(layout.EXPIRING)):
             when, _, job = key.rpartition("/")[2].partition("-")
-            if int(when) > now:
+            if not clock.is_over(int(when) / 1000):
                 return
             try:
                 self._remove(key, job)
@@ -113,7 +129,7 @@ class Reconciler:
         """Deletes a job whose time is over, and the key that tells of it."""
         run = self._archive.current(job)
         final = self._archive.final(run) if run is not None else None
-        if run is not None and final is not None and final.delete <= time.time():
+        if run is not None and final is not None and self._archive.clock.is_over(final.delete):
             logger.info("a job is deleted: its time is over", job_id=job)
             remove(self._store, run)
         if run is None and self._archive.active_since(job) is None:

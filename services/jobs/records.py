@@ -75,7 +75,7 @@ def count(statuses: Mapping[str, int]) -> Counts:
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """A job as it was accepted.  Times are seconds since the epoch.
+    """A job as it was accepted.  Times are seconds since the epoch, of `clock.Clock`.
 
     `sizes` are the numbers of lines of its chunks; `upload` names the folder with the input.
     `traceparent` is the span of the call that made it, in W3C's form.

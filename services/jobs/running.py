@@ -336,7 +336,7 @@ class _Chunk:
         if missing and self._heartbeat.reason is not Halt.ENDED:
             raise GiveBackError("the chunk was stopped")
         if missing:
-            status = Status.EXPIRED if self._run.is_late() else Status.CANCELLED
+            status = Status.EXPIRED if self._archive.is_late(self._run) else Status.CANCELLED
             done.update((item.index, stopped(status)) for item in missing)
         lines = [before.get(item.index) or line_of(item, done[item.index]) for item in items]
         data = encode(lines, run=self._run.run.number, worker=self._token)

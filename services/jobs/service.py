@@ -2,6 +2,7 @@
 
 from services.jobs.archive import Archive, Run
 from services.jobs.board import Board
+from services.jobs.clock import Clock
 from services.jobs.creation import Creator
 from services.jobs.feeding import Feeder
 from services.jobs.operations import Operations
@@ -22,12 +23,13 @@ class Jobs:
     """
 
     def __init__(self, settings: JobSettings) -> None:
-        self.archive = Archive(open_store(settings.job_store))
+        patience = min(settings.redis_timeout, _REDIS_PATIENCE)
+        self._board = Board(settings.redis_address, patience, settings.tenant_weights)
+        store = open_store(settings.job_store)
+        self.archive = Archive(store, Clock(self._board, store))
         self.counter = Counter(self.archive)
         self.creator = Creator(self.archive, settings)
         self.operations = Operations(self.archive, self.counter)
-        patience = min(settings.redis_timeout, _REDIS_PATIENCE)
-        self._board = Board(settings.redis_address, patience, settings.tenant_weights)
         self._queue = Queue(celery_app(settings, patience))
         self._feeder = Feeder(self._board, self._queue, settings)
 

@@ -1,6 +1,7 @@
 """The object store: whole objects, created once, listed in order."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -95,6 +96,16 @@ class Store:
         """Writes a large object in parts, replacing what is there; it is seen when it is whole."""
         with _faults(key), obstore.open_writer(self._backend, key) as writer:
             yield writer  # type: ignore[misc]
+
+    def now(self) -> float:
+        """The time by the store's clock, in seconds since the epoch: when it took an object."""
+        key = f"clock/{secrets.token_hex(8)}"
+        with _faults(key):
+            obstore.put(self._backend, key, b"")
+            try:
+                return obstore.head(self._backend, key)["last_modified"].timestamp()
+            finally:
+                obstore.delete(self._backend, key)
 
 
 def _sync(root: Path, path: Path) -> None:

@@ -19,7 +19,7 @@ from dockerfile_parse import DockerfileParser  # type: ignore[import-untyped]
 
 from tests.deploy.rendering import ROOT
 
-_OWN = ("/opt/seqway", "/src", "/models", "/run/tls", "/tmp/beat")
+_OWN = ("/opt/seqway", "/src", "/models", "/run/tls")
 
 
 @dataclass

@@ -4,7 +4,6 @@ Nothing else is in the environment of these.  `test_triton_image.py` does the sa
 other two images need NVIDIA's packages: see docs/kubernetes.md.
 """
 
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -84,10 +83,13 @@ def test_the_heartbeat_is_judged_by_its_age(worker: Image) -> None:
     file = worker.folder / "tmp" / "heartbeat"
     variables = {"SEQWAY_HEARTBEAT_FILE": str(file)}
     assert worker.run("seqway-heartbeat", "30", **variables).returncode == 1
-    file.touch()
-    assert worker.run("seqway-heartbeat", "30", **variables).returncode == 0
-    past = time.time() - 100
-    os.utime(file, (past, past))
-    late = worker.run("seqway-heartbeat", "30", **variables)
-    assert late.returncode == 1
-    assert "no sign of life" in late.stderr
+    uptime = time.clock_gettime(time.CLOCK_BOOTTIME)
+    for age in (0.0, 25.0):
+        file.write_text(f"{uptime - age:015.2f}\n")
+        assert worker.run("seqway-heartbeat", "30", **variables).returncode == 0
+    # Too old, of an earlier boot, and touched by nobody knows whom.
+    for said in (f"{uptime - 100:015.2f}\n", f"{uptime + 5000:015.2f}\n", ""):
+        file.write_text(said)
+        assert worker.run("seqway-heartbeat", "30", **variables).returncode == 1
+    file.write_text("0000000000.10\n")
+    assert "no sign of life" in worker.run("seqway-heartbeat", "1", **variables).stderr

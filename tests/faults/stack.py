@@ -146,14 +146,16 @@ class BrokenStack:
         self.kill_service("redis")
         shutil.rmtree(self.settings.run_directory / "redis")
 
+    def open_files(self, pid: int) -> int:
+        return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
     def weights(self) -> dict[str, tuple[int, int]]:
         """Descriptors and resident bytes of the processes that stay."""
         weights = {}
         for name in ("gateway", "controller"):
             pid = self.pid(name)
             pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-            descriptors = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-            weights[name] = descriptors, pages * os.sysconf("SC_PAGE_SIZE")
+            weights[name] = self.open_files(pid), pages * os.sysconf("SC_PAGE_SIZE")
         return weights
 
     def check_weights(self, before: dict[str, tuple[int, int]]) -> None:

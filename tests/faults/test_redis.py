@@ -58,6 +58,49 @@ def test_it_takes_no_more(broken: BrokenStack) -> None:
     broken.check(second)
 
 
+_REFUSALS = {
+    "full": (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),
+    "read-only": (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE")),
+    "locked": (("CONFIG", "SET", "requirepass", "x"), ("CONFIG", "SET", "requirepass", "")),
+}
+
+
+@pytest.mark.slow_fault
+@pytest.mark.parametrize("how", list(_REFUSALS))
+def test_it_refuses_for_a_while(broken: BrokenStack, how: str) -> None:
+    """Longer than leases last; nothing stays open, and everybody finds back."""
+    job = broken.submit_and_start(4000)
+    pids = [broken.pid(name) for name in ("worker", "controller", "gateway")]
+    before = [broken.open_files(pid) for pid in pids]
+    refuse, heal = _REFUSALS[how]
+    with broken.redis() as client:
+        client.execute_command(*refuse)
+        if how == "locked":
+            client.execute_command("AUTH", "x")
+        client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        try:
+            second = broken.submit(100, seed=1)
+            time.sleep(30)
+            during = [broken.open_files(pid) for pid in pids]
+        finally:
+            client.execute_command(*heal)
+    broken.check(job)
+    broken.check(second)
+    assert [broken.pid(name) for name in ("worker", "controller", "gateway")] == pids
+    for at_first, then in zip(before, during, strict=True):
+        assert then <= at_first + 25
+
+
+@pytest.mark.slow_fault
+def test_its_scripts_are_flushed(broken: BrokenStack) -> None:
+    job = broken.submit_and_start()
+    with broken.redis() as client:
+        for _ in range(20):
+            client.script_flush()
+            time.sleep(0.1)
+    broken.check(job)
+
+
 @pytest.mark.slow_fault
 def test_it_hangs(broken: BrokenStack) -> None:
     """Nobody waits for it: what callers ask for is in the store, and done when it answers."""

@@ -52,9 +52,7 @@ def test_two_controllers(broken: BrokenStack) -> None:
     """The second looks at the same jobs at the same time."""
     launch = controller_service(broken.settings).launch()
     log = broken.settings.run_directory / "second.log"
-    command = [
-        one.replace("controller@", "second@").replace("/beat", "/beat2") for one in launch.command
-    ]
+    command = [one.replace("controller@", "second@") for one in launch.command]
     second = processes.spawn("second", tuple(command), launch.environment, log, launch.directory)
     try:
         with broken.redis() as client:

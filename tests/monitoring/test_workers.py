@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,7 @@ from services.jobs.queue import Queue, celery_app
 from services.jobs.settings import JobSettings
 from tests.faults.stack import BrokenStack, wait_until
 from workers.liveness import Liveness
+from workers.looking import Looks
 
 _OLD = 6.0  # three times as long as between two touches
 _LONG = 8.0
@@ -165,20 +167,99 @@ def test_a_controller_tells_jobs_and_redis(tmp_path: Path) -> None:
         assert files
 
 
-def test_a_loop_that_hangs_is_not_alive(tmp_path: Path) -> None:
-    file = tmp_path / "beat"
-    liveness = Liveness(file, interval=0.02, patience=0.2)
-    liveness.start()
-    assert liveness.lives  # no broker yet, no loop
-    liveness.consumes()
-    assert liveness.lives
-    wait_until(lambda: not liveness.lives, "the loop counts as hung", 5)
-    time.sleep(0.1)  # a touch that had begun
-    before = file.stat().st_mtime_ns
-    time.sleep(0.1)
-    assert file.stat().st_mtime_ns == before
-    liveness.waits()
-    wait_until(lambda: file.stat().st_mtime_ns > before, "it is touched", 5)
+class Watched:
+    """A liveness with short times; `refuses` is what Redis does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "beat"
+        self.refuses = False
+        self.liveness = Liveness(self.file, lambda: self.refuses, interval=0.02, patience=0.4)
+        self.liveness.start()
+
+    def said(self) -> float:
+        return float(self.file.read_text())
+
+    def says_nothing(self) -> bool:
+        before = self.said()
+        time.sleep(0.1)
+        return self.said() == before
+
+    def keep(self, call: Callable[[], None], seconds: float = 1.0) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            call()
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Watched:
+    return Watched(tmp_path)
+
+
+def test_a_loop_that_hangs_is_not_alive(watched: Watched) -> None:
+    watched.refuses = True
+    assert watched.liveness.lives  # no loop yet
+    watched.liveness.consumes()
+    wait_until(watched.says_nothing, "the loop counts as hung", 5)
+    assert not watched.liveness.lives
+    watched.liveness.consumes()
+    wait_until(lambda: not watched.says_nothing(), "it comes round again", 5)
+
+
+def test_who_tries_to_reach_a_redis_that_refuses_is_alive(watched: Watched) -> None:
+    watched.refuses = True
+    watched.keep(watched.liveness.comes_round)
+    assert watched.liveness.lives
+    assert not watched.says_nothing()
+
+
+def test_who_finds_no_way_to_a_redis_that_is_there_is_not_alive(watched: Watched) -> None:
+    watched.refuses = True
+    watched.keep(watched.liveness.comes_round)
+    watched.refuses = False
+    watched.keep(watched.liveness.comes_round)
+    assert not watched.liveness.lives
+    assert watched.says_nothing()
+
+
+def test_who_has_lost_a_thread_is_not_alive(watched: Watched) -> None:
+    thread = threading.Thread(target=lambda: None)
+    watched.liveness.needs(thread.is_alive)
+    thread.start()
+    thread.join()
+    watched.liveness.consumes()
+    assert not watched.liveness.lives
+
+
+def test_who_can_open_nothing_is_not_alive(watched: Watched) -> None:
+    watched.file.unlink()
+    watched.file.symlink_to("/proc/none/beat")
+    watched.keep(watched.liveness.consumes, 0.2)
+    assert not watched.file.exists()
+
+
+def test_who_is_being_stopped_may_take_its_time(watched: Watched) -> None:
+    watched.liveness.leaves()
+    time.sleep(0.6)
+    assert watched.liveness.lives
+    assert not watched.says_nothing()
+
+
+def test_looks_go_on_behind_one_that_fails() -> None:
+    """Also when what it raises is no Exception, as of a library that panics."""
+    seen: list[float] = []
+
+    def look() -> None:
+        seen.append(time.monotonic())
+        raise BaseException("a panic")
+
+    looks = Looks(look, 0.01)
+    assert not looks.lives()
+    looks.start()
+    wait_until(lambda: len(seen) > 3, "it looks again and again", 5)
+    assert looks.lives()
+    looks.stop(5.0)
+    assert not looks.lives()
 
 
 @pytest.mark.parametrize("setting", ["SEQWAY_HEARTBEAT_FILE", "SEQWAY_METRICS_PORT"])

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from services.inference.errors import TritonUnavailableError
 from services.jobs.archive import Archive, Run
 from services.jobs.board import Board, Ticket
+from services.jobs.clock import Clock
 from services.jobs.creation import Creator, Order
 from services.jobs.feeding import Feeder
 from services.jobs.finishing import Finisher
@@ -91,6 +92,9 @@ class FakeQueue:
     def run_chunk(self, ticket: Ticket) -> None:
         if not self.lossy:
             self.chunks.append(ticket)
+
+    def waiting(self, _board: Board) -> set[Ticket]:
+        return set(self.chunks)
 
     def finish_job(self, job: str) -> None:
         self.jobs.append(job)
@@ -235,8 +239,9 @@ def make_bench(redis_url: str, store_url: str, **settings: object) -> Bench:
         "redis_timeout": 1.0,
     }
     made = JobSettings(**(defaults | settings))  # type: ignore[arg-type]
-    archive = Archive(open_store(made.job_store))
     board = Board(made.redis_url, made.redis_timeout, made.tenant_weights)
+    store = open_store(made.job_store)
+    archive = Archive(store, Clock(board, store))
     queue, inference, counter = FakeQueue(), FakeInference(), Counter(archive)
     feeder = Feeder(board, queue, made)  # type: ignore[arg-type]
     record = Record()
@@ -253,7 +258,15 @@ def make_bench(redis_url: str, store_url: str, **settings: object) -> Bench:
         operations=Operations(archive, counter),
         feeder=feeder,
         finisher=finisher,
-        reconciler=Reconciler(archive, board, feeder, finisher, made, record),
+        reconciler=Reconciler(
+            archive,
+            board,
+            queue,  # type: ignore[arg-type]
+            feeder,
+            finisher,
+            made,
+            record,
+        ),
         runner=ChunkRunner(archive, board, memo, inference, made, record),
         record=record,
     )

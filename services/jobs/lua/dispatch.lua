@@ -17,17 +17,22 @@ while true do
     if redis.call('EXISTS', 'seqway:paused:' .. job) == 1 then
       skipped = skipped + 1
     else
-      local member = redis.call('ZPOPMIN', 'seqway:pending:' .. job)[1]
+      local pending = 'seqway:pending:' .. job
+      local member = redis.call('ZRANGE', pending, 0, 0)[1]
       if not member then
         redis.call('ZREM', ready, job)
-      elseif not redis.call('ZSCORE', 'seqway:out', member) then
+      elseif redis.call('ZSCORE', 'seqway:out', member) then
+        redis.call('ZREM', pending, member)
+      else
+        -- Refused at maxmemory, where no message could be sent; then nothing has changed.
+        redis.call('ZADD', 'seqway:out', now + lease, member)
+        redis.call('ZREM', pending, member)
         -- Who is passed over saves up no turns.
         for _, other in ipairs(paused) do
           redis.call('ZADD', 'seqway:tenants', 'XX', 'GT', turn, other)
         end
         redis.call('ZINCRBY', 'seqway:tenants', 1 / (weights[tenant] or 1), tenant)
-        redis.call('ZADD', 'seqway:out', now + lease, member)
-        return member
+        return {member, tenant, redis.call('ZSCORE', ready, job)}
       end
     end
   end

@@ -331,7 +331,7 @@ def test_a_worker_that_slept_past_its_lease_commits_nothing(bench: Bench) -> Non
     assert bench.inference.started.wait(10)
     time.sleep(0.6)  # its heartbeats are lost for longer than the lease
     bench.board.renew = heart  # type: ignore[method-assign]
-    assert bench.board.sweep() == [ticket]
+    assert bench.board.sweep(5.0) == [ticket]
     assert bench.board.acquire(ticket, "another", 5.0)
     sleeper.join(10)
     assert not bench.archive.done(bench.run(job))

@@ -186,7 +186,7 @@ def test_a_damaged_record_is_told_with_what_still_runs(stack: Stack, damage: str
     try:
         for command in (stack.up, stack.status, stack.down, stack.supervision):
             with pytest.raises(StackError, match=r"stack\.json.* is damaged") as damaged:
-                command()  # type: ignore[operator]
+                command()
             assert f"`kill {' '.join(map(str, sorted(filter(None, running))))}`" in str(
                 damaged.value
             )

@@ -141,6 +141,7 @@ class Caller(threading.Thread):
             with Client(self._stack.address, timeout=ANSWERED_SECONDS) as client:
                 stream = client.stream_translate(TEXT, source="en", target="fr", model=self._model)
                 self.pieces.extend(stream.text())
+                assert stream.summary
                 self.variant = stream.summary.model
         except Exception as error:
             self.error = error

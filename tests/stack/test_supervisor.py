@@ -90,7 +90,7 @@ def test_what_fails_again_and_again_is_started_less_often(
 ) -> None:
     """A port that somebody else has taken is such a failure; it says so, and gives up never."""
     clock = [1000.0]
-    monkeypatch.setattr(watcher.time, "time", lambda: clock[0])
+    monkeypatch.setattr(time, "time", lambda: clock[0])
     supervisor = Supervisor(stack, lambda _: None)
     kill(pid(stack))
     delays = []

@@ -4,6 +4,7 @@ import socket
 import struct
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -95,12 +96,12 @@ class RawConnection:
         deadline = time.monotonic() + seconds
         while not self.closed and time.monotonic() < deadline:
             try:
-                self._socket.settimeout(0.05)
-                self._socket.sendall(frame * 1000)
-                self._socket.settimeout(0)
-                self.closed = not self._socket.recv(1 << 20)
-            except (TimeoutError, BlockingIOError):
-                pass
+                with suppress(TimeoutError):
+                    self._socket.settimeout(0.05)
+                    self._socket.sendall(frame * 1000)
+                with suppress(BlockingIOError):
+                    self._socket.settimeout(0)
+                    self.closed = not self._socket.recv(1 << 20)
             except OSError:
                 self.closed = True
 

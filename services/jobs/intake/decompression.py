@@ -135,7 +135,8 @@ def _unzstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
     with ExitStack() as places:
         is_wide = False
         slices = _sliced(chunks, _ZSTD_SLICE)
-        reader, data = None, b""
+        reader: Any = None
+        data = b""
         for more in slices:
             data += more
             while data:

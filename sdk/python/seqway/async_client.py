@@ -30,7 +30,8 @@ from seqway.v1.model_pb2 import GetModelRequest, ListModelsRequest
 class AsyncClient:
     """`Client` for asyncio, with the same arguments, results and exceptions.
 
-    Build it inside the event loop that uses it.
+    It connects when it is first used, to the event loop that runs then.  Used in another one later,
+    as with several `asyncio.run`, it connects anew.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from seqway.channel import CHANNEL_OPTIONS, resolve_address
+from seqway.channel import channel_options, resolve_address
 from seqway.method import CallArguments, Method, Request, Response, Result
 from seqway.patience import Patience
 from seqway.security import Access, resolve_tls
@@ -53,10 +53,11 @@ class Calls(_Connection):
         retry_overloaded: bool = True,
     ) -> None:
         super().__init__(address, timeout, access, retry_overloaded=retry_overloaded)
+        options = channel_options(self.address)
         self._channel = (
-            grpc.insecure_channel(self.address, options=CHANNEL_OPTIONS)
+            grpc.insecure_channel(self.address, options=options)
             if self._credentials is None
-            else grpc.secure_channel(self.address, self._credentials, options=CHANNEL_OPTIONS)
+            else grpc.secure_channel(self.address, self._credentials, options=options)
         )
 
     def unary(
@@ -140,11 +141,21 @@ class AsyncCalls(_Connection):
         retry_overloaded: bool = True,
     ) -> None:
         super().__init__(address, timeout, access, retry_overloaded=retry_overloaded)
-        self._channel = (
-            grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
-            if self._credentials is None
-            else grpc.aio.secure_channel(self.address, self._credentials, options=CHANNEL_OPTIONS)
-        )
+        self._open: tuple[asyncio.AbstractEventLoop, grpc.aio.Channel] | None = None
+
+    @property
+    def _channel(self) -> grpc.aio.Channel:
+        """That of the event loop that runs: it is made when it is first used there."""
+        loop = asyncio.get_running_loop()
+        if self._open is None or self._open[0] is not loop:
+            options = channel_options(self.address)
+            channel = (
+                grpc.aio.insecure_channel(self.address, options=options)
+                if self._credentials is None
+                else grpc.aio.secure_channel(self.address, self._credentials, options=options)
+            )
+            self._open = loop, channel
+        return self._open[1]
 
     async def unary(
         self, method: Method[Request, Response, Result], request: Request, arguments: CallArguments
@@ -209,7 +220,9 @@ class AsyncCalls(_Connection):
 
     async def close(self) -> None:
         """See `Calls.close`."""
-        await self._channel.close()
+        if self._open is not None and self._open[0] is asyncio.get_running_loop():
+            await self._open[1].close()
+        self._open = None
 
 
 class _Upload(Iterator[bytes]):

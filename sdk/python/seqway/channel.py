@@ -3,6 +3,7 @@
 import json
 import os
 
+from seqway.loopback import is_loopback
 from seqway.method import MAX_MESSAGE_BYTES
 
 ADDRESS_VARIABLE = "SEQWAY_ADDRESS"
@@ -54,7 +55,7 @@ _KEEPALIVE_TIMEOUT_MS = 20_000
 # When a server is replaced the next one is there at once: the default of 1 s outlasts the retries.
 _FIRST_RECONNECT_MS = 100
 
-CHANNEL_OPTIONS: list[tuple[str, str | int]] = [
+_OPTIONS: list[tuple[str, str | int]] = [
     # A client has connections of its own: a gateway bounds the calls on each.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
@@ -65,6 +66,15 @@ CHANNEL_OPTIONS: list[tuple[str, str | int]] = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
 ]
+
+
+def channel_options(address: str) -> list[tuple[str, str | int]]:
+    """The options of a channel to a resolved address.
+
+    What stays on this machine does not go through the proxy that `http_proxy` names: it could reach
+    nothing there, and would see the API key.
+    """
+    return [*_OPTIONS, ("grpc.enable_http_proxy", int(not is_loopback(address)))]
 
 
 def resolve_address(address: str | None) -> str:

@@ -1,11 +1,12 @@
 """Who the client is, and how it is sure of the server."""
 
-import ipaddress
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
+
+from seqway.loopback import is_loopback
 
 TENANT_VARIABLE = "SEQWAY_TENANT"
 API_KEY_VARIABLE = "SEQWAY_API_KEY"
@@ -70,25 +71,13 @@ class Access:
         if not (api_key.isascii() and api_key.isprintable()):
             raise ValueError("the API key has characters that no key has: copy it again")
         tenant = self.tenant or os.environ.get(TENANT_VARIABLE)
-        if api_key and not (encrypted or self.allow_plaintext_key or _is_local(address)):
+        if api_key and not (encrypted or self.allow_plaintext_key or is_loopback(address)):
             raise ValueError(
                 f"the API key would go to {address} in plaintext, where others can read it: use"
                 " TLS (tls=True, or SEQWAY_TLS_CA), or allow it with allow_plaintext_key=True"
             )
         known = (("x-seqway-tenant", tenant), ("authorization", api_key and f"Bearer {api_key}"))
         return tuple((name, value) for name, value in known if value)
-
-
-def _is_local(address: str) -> bool:
-    """Whether what is sent there stays on this machine."""
-    target = address.removeprefix("dns:").lstrip("/")
-    if target.startswith("unix:"):
-        return True
-    host = target.rpartition(":")[0].strip("[]")
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _read(path: str | os.PathLike[str] | None) -> bytes | None:

@@ -94,7 +94,7 @@ def test_long_texts_are_not_computed_together_with_short_ones(tmp_path: Path) ->
     weights = _enlarged(folder, **sizes)
     assert weights < 1 << 20
     test = tmp_path / "test.jsonl"
-    pairs = [{"source": text, "target": "net"} for text in _texts(*[700] * 20)]
+    pairs = [{"source": text, "target": "net"} for text in _texts(*[700] * 6)]
     test.write_text("\n".join(map(json.dumps, pairs)), encoding="utf-8")
     peak = _peak(
         folder,

@@ -22,8 +22,8 @@ TASK_deb-section := classification
 VARIANTS := $(foreach model,$(EXAMPLES),model_repository/$(model)_fp32 model_repository/$(model)_int8)
 EXPORTED := $(VARIANTS:%=%/.exported)
 
-# Those that start no stack.
-UNIT_TESTS := tests/services tests/sdk tests/engine tests/test_import_rules.py
+# Those that start no stack, so that two can run at a time.
+UNIT_TESTS := tests/services tests/sdk tests/engine tests/test_import_rules.py tests/test_patterns.py
 
 # The packages of sdk/typescript.  A machine without Node runs every other test.
 NODE_PACKAGES := sdk/typescript/node_modules/.installed
@@ -91,7 +91,8 @@ clean: ## Stop the stack; remove environments, exported models and caches
 
 .PHONY: test
 test: setup models $(if $(HAS_NODE),$(NODE_PACKAGES)) ## Run every test that needs no GPU and no root
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 $(UNIT_TESTS)
+	$(BIN)/python -m pytest tests $(UNIT_TESTS:%=--ignore=%)
 
 test-%: setup models ## Run the tests of one folder, such as `make test-sdk`
 	$(BIN)/python -m pytest tests/$*
@@ -100,7 +101,7 @@ test-typescript: $(NODE_PACKAGES)
 
 .PHONY: test-newest
 test-newest: .newest/.installed ## Run the unit tests on the newest Python that README names
-	.newest/bin/python -m pytest -p no:cacheprovider $(UNIT_TESTS)
+	.newest/bin/python -m pytest -p no:cacheprovider --numprocesses 2 $(UNIT_TESTS)
 
 .PHONY: test-faults
 test-faults: setup models ## Run every fault of batch jobs against the real servers (15 minutes)

@@ -3,7 +3,9 @@
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+import psutil
 
 from tests.deploy.bundle import Bundle
 from tests.deploy.rendering import overlay_objects
@@ -18,8 +20,19 @@ def running(image: Image, *arguments: str, **variables: str) -> Iterator["subpro
     try:
         yield process
     finally:
-        process.kill()
-        process.wait()
+        _kill(process)
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """With its children: a model's process outlives a Triton that is killed."""
+    children: list[psutil.Process] = []
+    with suppress(psutil.NoSuchProcess):
+        children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    for child in children:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
 
 
 def wait_until(what: Callable[[], bool], image: Image, process: "subprocess.Popen[bytes]") -> None:

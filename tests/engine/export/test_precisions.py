@@ -183,7 +183,7 @@ def test_a_weight_that_is_no_number_is_named(tmp_path: Path) -> None:
         weights["model.encoder.layers.2.fc1.weight"][3, 4] = np.nan
 
     folder = _doctored(tmp_path / "doctored", change)
-    with pytest.raises(CheckpointError, match=r"encoder\.2\.ffn\.sublayer\.up\.weight holds"):
+    with pytest.raises(CheckpointError, match=r"model\.encoder\.layers\.2\.fc1\.weight holds"):
         _job(folder, tmp_path / "repository")
 
 

@@ -70,8 +70,9 @@ async def within(call: Awaitable[Any], seconds: float = MOST_SECONDS) -> Any:
 
 async def test_nothing_waits_for_it(stack: Stack, server: RedisServer, bench: Bench) -> None:
     """The store has what was asked for, and the reconciler tells Redis later."""
-    ended, waiting = await created(stack), await created(stack)
+    ended = await created(stack)
     await asyncio.to_thread(bench.settle, ended)
+    waiting = await created(stack)
     calls: list[Callable[[], Awaitable[Any]]] = [
         lambda: stack.jobs.GetJob(pb.GetJobRequest(id=ended)),
         lambda: stack.jobs.ListJobs(pb.ListJobsRequest()),

@@ -203,7 +203,7 @@ async def test_a_bomb_leaves_its_thread_to_others(
 )
 async def test_a_request_that_never_comes_is_ended(make: Callable[..., Any], method: str) -> None:
     """Of methods that take one message, too, for which gRPC itself would wait for ever."""
-    stack = await make(upload_idle=0.3)
+    stack = await make(request_timeout=0.3)
 
     async def nothing() -> AsyncIterator[bytes]:
         await asyncio.sleep(600)
@@ -211,7 +211,7 @@ async def test_a_request_that_never_comes_is_ended(make: Callable[..., Any], met
 
     call = stack.channel.stream_stream(f"/seqway.v1.{method}")(nothing())
     code, reason, _ = await failure(_drained(call))
-    assert (code, reason) == ("DEADLINE_EXCEEDED", "UPLOAD_IDLE")
+    assert (code, reason) == ("DEADLINE_EXCEEDED", "DEADLINE_PASSED")
 
 
 async def test_a_call_without_a_request_is_malformed(make: Callable[..., Any]) -> None:

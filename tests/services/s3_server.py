@@ -46,6 +46,8 @@ class S3Server:
                 *("-ip", "127.0.0.1", "-ip.bind", "127.0.0.1"),
                 *ports,
                 *("-s3.port", str(self._port), "-s3.port.grpc", str(free_port())),
+                # Catalogues at fixed ports, for which a second server would end.
+                *("-s3.port.iceberg", "0", "-s3.port.lance", "0"),
                 *("-master.volumeSizeLimitMB", "64", "-volume.max", "100"),
                 *("-master.electionTimeout", "1s", "-s3.iam=false"),
             ],

@@ -10,7 +10,6 @@ from tests.sdk.command_line import seqway
 from tests.sdk.server import FakeServer
 
 PROXIES = ("http_proxy", "https_proxy", "grpc_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy")
-LANGUAGES = {"source": "en", "target": "fr"}
 
 
 @pytest.fixture
@@ -27,9 +26,9 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_clients_reach_this_machine_without_the_proxy(server: FakeServer, host: str) -> None:
     address = f"{host}:{server.address.rpartition(':')[2]}"
     with Client(address, api_key="a-key") as client:
-        assert client.translate("a game", **LANGUAGES).text == "A GAME"
+        assert client.translate("a game", source="en", target="fr").text == "A GAME"
     async with AsyncClient(address, api_key="a-key") as again:
-        assert (await again.translate("a game", **LANGUAGES)).text == "A GAME"
+        assert (await again.translate("a game", source="en", target="fr")).text == "A GAME"
 
 
 @pytest.mark.usefixtures("proxy", "environment")
@@ -43,18 +42,20 @@ def test_other_hosts_are_reached_through_the_proxy() -> None:
         Client("server.example:50051", timeout=5) as client,
         pytest.raises(SeqwayError, match=r"127\.0\.0\.1:9"),
     ):
-        client.translate("a", **LANGUAGES)
+        client.translate("a", source="en", target="fr")
 
 
 def test_an_async_client_connects_when_it_is_first_used(server: FakeServer) -> None:
     client = AsyncClient(server.address)
 
     async def streamed() -> str:
-        return "".join([piece async for piece in client.stream_translate("b", **LANGUAGES).text()])
+        return "".join(
+            [piece async for piece in client.stream_translate("b", source="en", target="fr").text()]
+        )
 
-    assert asyncio.run(client.translate("a", **LANGUAGES)).text == "A"
+    assert asyncio.run(client.translate("a", source="en", target="fr")).text == "A"
     assert asyncio.run(streamed()) == "B"
-    assert asyncio.run(client.translate("c", **LANGUAGES)).text == "C"
+    assert asyncio.run(client.translate("c", source="en", target="fr")).text == "C"
     asyncio.run(client.close())
     asyncio.run(AsyncClient(server.address).close())
 

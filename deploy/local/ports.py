@@ -1,13 +1,17 @@
 """Ports of this machine."""
 
 import errno
+import random
 import socket
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from deploy.local.errors import StackError
 
 HOST = "127.0.0.1"
+_OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_LOWEST = 15_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,32 @@ def check_free(port: Port) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports that were free a moment ago."""
+    """Different ports that were free a moment ago.
+
+    None is of those that the kernel gives to outgoing connections: one of these could take the port
+    of a server that is restarted.
+    """
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind((HOST, 0))
-        return [one.getsockname()[1] for one in sockets]
+        return [_bind_anywhere(one) for one in sockets]
+
+
+def _bind_anywhere(one: socket.socket) -> int:
+    ports = _listening()
+    for port in random.sample(ports, len(ports)):
+        try:
+            one.bind((HOST, port))
+        except OSError:
+            continue
+        return port
+    one.bind((HOST, 0))
+    return int(one.getsockname()[1])
+
+
+def _listening() -> range:
+    """The ports below those of outgoing connections, where there is room for that."""
+    try:
+        lowest = int(_OUTGOING.read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError):
+        lowest = 32_768
+    return range(min(_LOWEST, lowest), lowest)

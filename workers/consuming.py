@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+import redis
 import structlog
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
@@ -63,6 +64,24 @@ class SteadyConsumer(Consumer):  # type: ignore[misc]
             raise
         self.first_connection_attempt = False
         return conn
+
+    def call_soon_ack(self, p: Any, *args: Any, **kwargs: Any) -> Any:
+        """Acknowledges or rejects a message; what cannot be done costs the connection.
+
+        Celery only logs it.  Then the message counts as under way for as long as the connection
+        lasts, and with as many of them as there are processes nothing more is let in: a worker
+        that waits for no message does not see that its connection is of no use.
+        """
+        message = p.__self__
+
+        def settle(*arguments: Any, **options: Any) -> None:
+            p(*arguments, **options)
+            consumer = self.task_consumer
+            is_ours = consumer is not None and message.channel is consumer.channel
+            if is_ours and not message.acknowledged:
+                raise redis.ConnectionError("a message could not be acknowledged")
+
+        return super().call_soon_ack(settle, *args, **kwargs)
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
         """Waits a little: Redis took the connection and refuses what came next."""

@@ -53,7 +53,8 @@ def test_two_controllers(broken: BrokenStack) -> None:
     launch = controller_service(broken.settings).launch()
     log = broken.settings.run_directory / "second.log"
     command = [one.replace("controller@", "second@") for one in launch.command]
-    second = processes.spawn("second", tuple(command), launch.environment, log, launch.directory)
+    environment = {**launch.environment, "SEQWAY_METRICS_PORT": "0"}  # the first one has the port
+    second = processes.spawn("second", tuple(command), environment, log, launch.directory)
     try:
         with broken.redis() as client:
             wait_until(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from services.jobs.archive import Archive
 from services.jobs.board import Board, Ticket
 from services.jobs.clock import Clock
 from services.jobs.creation import Creator, Order
+from services.jobs.feeding import Feeder
 from services.jobs.items import Item
 from services.jobs.progress import Counter
 from services.jobs.queue import Queue, celery_app
@@ -90,6 +92,22 @@ def send(stack: BrokenStack, role: str, count: int) -> None:
             queue.finish_job("nothing")
 
 
+@contextmanager
+def batch(stack: BrokenStack, **values: Any) -> Iterator[tuple[JobSettings, Board, Archive]]:
+    """The jobs of a stack, as a gateway has them."""
+    settings = JobSettings(redis_url=redis_url(stack.settings), **values)
+    store = open_store(f"file://{stack.store}")
+    board = Board(settings.redis_url, 1.0, {})
+    yield settings, board, Archive(store, Clock(board, store))
+    board.close()
+
+
+def create(archive: Archive, settings: JobSettings, count: int = 1, **order: Any) -> str:
+    task = TranslationTask(source="en", target="fr", model="tiny")
+    items = (Item(number, f"text {number}", f"id-{number}") for number in range(count))
+    return Creator(archive, settings).create(Order("default", task, _HOUR, **order), items).id
+
+
 def lives(stack: BrokenStack, role: str) -> bool:
     pid = stack.pid(role)
     with stack.redis() as client:
@@ -118,6 +136,31 @@ def test_reconnects_leave_nothing_open(tmp_path: Path, role: str, service: MakeS
         wait_until(lambda: lives(stack, role), "it consumes again", 30)
         assert open_files(stack.pid(role)) <= before + _FEW
         assert during <= before + _FEW
+
+
+def test_who_could_not_acknowledge_consumes_again(tmp_path: Path) -> None:
+    """All processes were busy, so nobody was waiting at the connection that was lost."""
+    with (
+        running(tmp_path, worker_service, SEQWAY_MODEL_PATIENCE="2") as stack,
+        stack.redis() as client,
+        batch(stack, chunk_items=1) as (settings, board, archive),
+    ):
+        job = create(archive, settings, count=2)
+        run = archive.current(job)
+        assert run is not None
+        feeder = Feeder(board, Queue(celery_app(settings)), settings)
+        feeder.announce(run, [0, 1])
+        feeder.feed()
+        wait_until(lambda: client.hlen("unacked") == 2, "both processes have a chunk", 30)
+        client.config_set("requirepass", "other")
+        client.execute_command("AUTH", "other")
+        client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        try:
+            wait_until(lambda: refusals(stack, "worker") > 0, "both could not tell the end", 30)
+        finally:
+            client.config_set("requirepass", "")
+        send(stack, "worker", 5)
+        wait_until(lambda: client.llen("seqway.chunks") == 0, "it takes messages", 30)
 
 
 @ROLES
@@ -151,21 +194,15 @@ def test_a_controller_whose_clock_was_ahead_looks_on(tmp_path: Path) -> None:
             return read(port).get(("seqway_reconcile_seconds_count", ""), 0.0)
 
         wait_until(lambda: looks() > 1, "it looks", 30)
-        settings = JobSettings(redis_url=redis_url(stack.settings))
-        store = open_store(f"file://{stack.store}")
-        board = Board(settings.redis_url, 1.0, {})
-        archive = Archive(store, Clock(board, store))
-        task = TranslationTask(source="en", target="fr", model="tiny")
-        order = Order("default", task, _HOUR, deadline=archive.clock.now() + 900)
-        job = Creator(archive, settings).create(order, iter([Item(0, "text", "id-0")])).id
-        for ahead in (_HOUR, 0.0, -_HOUR):
-            clock.write_text(str(ahead))
-            seen = looks()
-            wait_until(lambda seen=seen: looks() > seen + 2, "it looks on", 30)  # type: ignore[misc]
-        run = archive.current(job)
-        assert run is not None
-        assert Counter(archive).progress(run).state is State.QUEUED
-        board.close()
+        with batch(stack) as (settings, _, archive):
+            job = create(archive, settings, deadline=archive.clock.now() + 900)
+            for ahead in (_HOUR, 0.0, -_HOUR):
+                clock.write_text(str(ahead))
+                seen = looks()
+                wait_until(lambda seen=seen: looks() > seen + 2, "it looks on", 30)  # type: ignore[misc]
+            run = archive.current(job)
+            assert run is not None
+            assert Counter(archive).progress(run).state is State.QUEUED
 
 
 def test_a_controller_restarts_with_what_its_clock_left(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def config(tmp_path: Path, start: Path) -> TrainingConfig:
         initial_checkpoint=start,
         model={**vars(model), "vocab_size": model.vocab_size + 1, "output_bias": False},
         precision="fp32",
-        steps=40,
+        steps=60,
         warmup_steps=4,
         peak_learning_rate=1e-2,
         batch_tokens=512,

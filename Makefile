@@ -25,6 +25,10 @@ EXPORTED := $(VARIANTS:%=%/.exported)
 # Those that start no stack, so that two can run at a time.
 UNIT_TESTS := tests/services tests/sdk tests/engine tests/test_import_rules.py tests/test_patterns.py
 
+# Of these, what the Python version may matter to; the rest is torch's and ONNX Runtime's work.
+NEWEST_TESTS := tests/services tests/sdk tests/engine/runtime tests/engine/backend \
+	tests/test_import_rules.py tests/test_patterns.py
+
 # The packages of sdk/typescript.  A machine without Node runs every other test.
 NODE_PACKAGES := sdk/typescript/node_modules/.installed
 HAS_NODE := $(shell command -v npm)
@@ -101,7 +105,7 @@ test-typescript: $(NODE_PACKAGES)
 
 .PHONY: test-newest
 test-newest: .newest/.installed ## Run the unit tests on the newest Python that README names
-	.newest/bin/python -m pytest -p no:cacheprovider --numprocesses 2 $(UNIT_TESTS)
+	.newest/bin/python -m pytest -p no:cacheprovider --numprocesses 2 $(NEWEST_TESTS)
 
 .PHONY: test-faults
 test-faults: setup models ## Run every fault of batch jobs against the real servers (15 minutes)

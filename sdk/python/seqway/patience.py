@@ -8,6 +8,8 @@ from seqway.errors import OverloadedError, SeqwayError
 _OVERLOADED = "OVERLOADED"
 # The callers that were refused together must not come back together.
 _MOST_JITTER = 0.5
+# With less time than this a call that is sent again would only be too late.
+_LEAST_SECONDS = 0.1
 
 
 class Patience:
@@ -33,6 +35,6 @@ class Patience:
             raise error
         pause = error.retry_after * (1 + random.uniform(0, _MOST_JITTER))
         remaining = self.remaining()
-        if remaining is not None and pause >= remaining:
+        if remaining is not None and pause + _LEAST_SECONDS >= remaining:
             raise error
         return pause

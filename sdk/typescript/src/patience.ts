@@ -6,6 +6,8 @@ import { cancelled } from "./status.js";
 
 // The callers that were refused together must not come back together.
 const MOST_JITTER = 0.5;
+// With less time than this a call that is sent again would only be too late.
+const LEAST_MS = 100;
 
 /**
  * Waits as long as the server asks for, within the timeout of the call.  Only a refusal for want of
@@ -38,7 +40,7 @@ export class Patience {
       throw failure;
     }
     const pause = failure.retryAfter * (1 + MOST_JITTER * Math.random());
-    if (pause >= this.remaining()) {
+    if (pause + LEAST_MS >= this.remaining()) {
       throw failure;
     }
     const signal = this.#signal;

@@ -117,7 +117,7 @@ lint: .venv/.installed $(NODE_PACKAGES) ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy -p deploy.images.commands -p deploy.kubernetes
-	$(BIN)/mypy --explicit-package-bases tests/test_import_rules.py tests/test_patterns.py \
+	$(BIN)/mypy --explicit-package-bases tests/conftest.py tests/test_import_rules.py tests/test_patterns.py \
 		tests/{sdk,stack,integration,faults,observability,monitoring,attacks,audit,overload,security,typescript,deploy}
 	npm --prefix sdk/typescript run --silent lint
 	$(BIN)/yamllint --strict deploy

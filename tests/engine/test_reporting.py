@@ -12,7 +12,7 @@ from engine.runtime.tensorrt.plan import PlanManifest, write_plan
 
 
 def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [*map(str, arguments)], env={"COLUMNS": "200"})
+    return CliRunner().invoke(app, [*map(str, arguments)], env={"COLUMNS": "80"})
 
 
 def told(result: Result) -> str:

@@ -1,0 +1,28 @@
+"""What a test sees does not depend on the terminal or the shell that started it."""
+
+import os
+
+TERMINAL = {
+    "CLICOLOR",
+    "CLICOLOR_FORCE",
+    "COLUMNS",
+    "FORCE_COLOR",
+    "GITHUB_ACTIONS",
+    "JUPYTER_COLUMNS",
+    "JUPYTER_LINES",
+    "LINES",
+    "NO_COLOR",
+    "PY_COLORS",
+    "TTY_COMPATIBLE",
+    "TTY_INTERACTIVE",
+}
+"""Names by which Rich, Click and Typer learn of a terminal."""
+
+KEPT = {"SEQWAY_FAULTS", "SEQWAY_REDIS_SERVER"}
+"""What whoever runs the tests says to them: which faults, and over which Redis."""
+
+# Before any product module is imported: Rich reads some of these when a console is made.
+for name in [*os.environ]:
+    if name in TERMINAL or (name.startswith("SEQWAY_") and name not in KEPT):
+        del os.environ[name]
+os.environ["TERM"] = "xterm"

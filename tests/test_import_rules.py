@@ -24,21 +24,16 @@ class Rule:
 
 RULES = [
     Rule("engine", "engine", ours=("engine",)),
-    Rule("services/process", "services.process", ours=("services.process",)),
+    Rule("services.foundation", "services.foundation", ours=("services.foundation",)),
     Rule(
         "services/inference",
         "services.inference",
-        ours=("services.inference", "services.process"),
+        ours=("services.inference", "services.foundation"),
     ),
     Rule(
         "services/jobs",
         "services.jobs",
-        ours=("services.jobs", "services.inference", "services.process"),
-    ),
-    Rule(
-        "services/observability",
-        "services.observability",
-        ours=("services.observability", "services.process"),
+        ours=("services.jobs", "services.inference", "services.foundation"),
     ),
     Rule("services", "services", ours=("services", "seqway.v1")),
     Rule(
@@ -48,8 +43,7 @@ RULES = [
             "workers",
             "services.jobs",
             "services.inference",
-            "services.observability",
-            "services.process",
+            "services.foundation",
         ),
     ),
     Rule("deploy", "deploy", ours=("deploy",)),
@@ -125,7 +119,7 @@ def test_packages_import_only_what_they_may(rule: Rule) -> None:
         ("services.inference", "from services import gateway"),
         ("services.inference", "from ..gateway import server"),
         ("workers", "from services.gateway import server"),
-        ("services.observability", "import services.inference"),
+        ("services.foundation", "import services.inference"),
         ("engine", "import services.inference"),
         ("deploy", "import engine"),
         ("seqway", "from services.inference import errors"),
@@ -146,7 +140,7 @@ def test_a_violation_is_found(tmp_path: Path, package: str, statement: str) -> N
         ("services", "from seqway.v1 import translation_pb2"),
         ("services", "from services.inference.errors import InferenceError"),
         ("services.inference", "from . import errors"),
-        ("workers", "import services.jobs.chunks"),
+        ("workers", "import services.jobs.chunks.chunked"),
         ("engine", "import numpy, engine.runtime"),
         ("seqway", "from seqway.v1.translation_pb2 import TextDelta"),
         ("seqway", "import grpc.aio, json"),

@@ -9,19 +9,25 @@ from typing import Any
 import structlog
 from celery import bootsteps, signals
 
+from services.foundation.environment import InvalidSettingsError, read_settings
+from services.foundation.proxies import bypass_proxies_on_loopback
 from services.inference.errors import UnavailableError
-from services.jobs.board import Board, Ticket
 from services.jobs.errors import QueueUnavailableError
-from services.jobs.queue import CHUNK_QUEUE, CHUNK_TASK, CONTROL_QUEUE, FINISH_TASK, celery_app
-from services.process.environment import InvalidSettingsError, read_settings
-from services.process.proxies import bypass_proxies_on_loopback
+from services.jobs.queue.board import Board, Ticket
+from services.jobs.queue.messages import (
+    CHUNK_QUEUE,
+    CHUNK_TASK,
+    CONTROL_QUEUE,
+    FINISH_TASK,
+    celery_app,
+)
 from workers import descriptors
-from workers.consuming import SteadyConsumer
-from workers.looking import Looks
-from workers.monitoring import Monitoring
-from workers.observing import forks, observe, sender_of, tell_failures
+from workers.consumer import SteadyConsumer
+from workers.looks import Looks
+from workers.monitoring.monitor import Monitoring
 from workers.parts import Parts
 from workers.settings import WorkerSettings
+from workers.telemetry import forks, observe, sender_of, tell_failures
 
 logger = structlog.get_logger(__name__)
 

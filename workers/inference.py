@@ -9,19 +9,19 @@ from concurrent.futures import CancelledError, Future, wait
 
 import structlog
 
-from services.inference.answerer import Answerer
-from services.inference.catalogue import Catalogue
-from services.inference.choice import Choice
-from services.inference.classifier import Classifier
 from services.inference.errors import SeqwayError, TritonUnavailableError
-from services.inference.summarizer import Summarizer
-from services.inference.translator import Translator
+from services.inference.models.catalogue import Catalogue
+from services.inference.models.choice import Choice
+from services.inference.models.watch import Watch
+from services.inference.tasks.classifier import Classifier
+from services.inference.tasks.question_answering.answerer import Answerer
+from services.inference.tasks.summarization.summarizer import Summarizer
+from services.inference.tasks.translation.translator import Translator
 from services.inference.triton.engine import TritonEngine
-from services.inference.watch import Watch
-from services.jobs.items import Item
-from services.jobs.performing import Performer
-from services.jobs.results import Outcome
-from services.jobs.running import Cancelled
+from services.jobs.chunks.performer import Performer
+from services.jobs.chunks.runner import Cancelled
+from services.jobs.store.items import Item
+from services.jobs.store.results import Outcome
 from services.jobs.tasks import CATALOGUE_TASKS, Task, TranslationTask
 from workers.settings import WorkerSettings
 
@@ -77,7 +77,7 @@ class TritonInference:
         return performer, watch, asyncio.create_task(watch.run(), name="watch")
 
     def is_ready(self, task: Task, *, afresh: bool = False) -> bool:
-        """See `services.jobs.running.Inference`."""
+        """See `services.jobs.chunks.runner.Inference`."""
         if afresh:
             asyncio.run_coroutine_threadsafe(self._watch.look(), self._loop).result()
         try:
@@ -97,7 +97,7 @@ class TritonInference:
         done: MutableMapping[int, Outcome],
         on_halt: Callable[[Callable[[], object] | None], None],
     ) -> None:
-        """See `services.jobs.running.Inference`."""
+        """See `services.jobs.chunks.runner.Inference`."""
         future = asyncio.run_coroutine_threadsafe(
             self._perform(task, items, seconds, done), self._loop
         )

@@ -5,18 +5,18 @@ from functools import cached_property
 
 from celery import Celery
 
-from services.jobs.archive import Archive
-from services.jobs.board import Board
-from services.jobs.clock import Clock
-from services.jobs.feeding import Feeder
-from services.jobs.finishing import Finisher
-from services.jobs.memo import Memo
-from services.jobs.observing import Observer
-from services.jobs.progress import Counter
-from services.jobs.queue import Queue
-from services.jobs.reconciling import Reconciler
-from services.jobs.running import ChunkRunner
-from services.jobs.store import open_store
+from services.jobs.chunks.memo import Memo
+from services.jobs.chunks.runner import ChunkRunner
+from services.jobs.lifecycle.finisher import Finisher
+from services.jobs.lifecycle.observer import Observer
+from services.jobs.lifecycle.progress import Counter
+from services.jobs.lifecycle.reconciler import Reconciler
+from services.jobs.queue.board import Board
+from services.jobs.queue.clock import Clock
+from services.jobs.queue.feeder import Feeder
+from services.jobs.queue.messages import Queue
+from services.jobs.store.archive import Archive
+from services.jobs.store.store import open_store
 from workers.inference import TritonInference
 from workers.settings import WorkerSettings
 

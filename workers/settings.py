@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
+from services.foundation.log_settings import LogSettings
+from services.foundation.serving import ServingSettings
 from services.inference.settings import InferenceSettings
 from services.jobs.settings import JobSettings
-from services.observability.settings import LogSettings
-from services.process.serving import ServingSettings
 
 
 class WorkerSettings(ServingSettings, LogSettings, JobSettings, InferenceSettings):

@@ -15,10 +15,10 @@ import triton_python_backend_utils as pb_utils
 from engine.backend.device import device_of
 from engine.backend.encoder_metrics import EncoderMetrics
 from engine.backend.tracing import open_spans, take_traceparents
-from engine.runtime.cores import usable_cores
-from engine.runtime.encoder_engine import EncoderEngine
-from engine.runtime.encoder_request import Failure, Item, Result, parse_encoder_options
+from engine.runtime.encoders.engine import EncoderEngine
+from engine.runtime.encoders.request import Failure, Item, Result, parse_encoder_options
 from engine.runtime.request import InvalidOptionsError
+from engine.runtime.sessions.cores import usable_cores
 
 if TYPE_CHECKING:
     from engine.backend.spans import TracedRequest

@@ -5,7 +5,7 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
-from engine.runtime.encoder_engine import Counts
+from engine.runtime.encoders.engine import Counts
 
 DESCRIPTIONS = {
     "texts": "Texts answered",

@@ -22,7 +22,7 @@ from engine.backend.device import device_of
 from engine.backend.metrics import EngineMetrics
 from engine.backend.outbox import Message, Outbox
 from engine.backend.tracing import open_spans, take_traceparents
-from engine.runtime.cores import usable_cores
+from engine.runtime.batching.scheduler import Limits
 from engine.runtime.engine import Engine, Settings
 from engine.runtime.request import (
     Event,
@@ -33,7 +33,7 @@ from engine.runtime.request import (
     Request,
     parse_options,
 )
-from engine.runtime.scheduler import Limits
+from engine.runtime.sessions.cores import usable_cores
 
 if TYPE_CHECKING:
     from engine.backend.spans import TracedRequest

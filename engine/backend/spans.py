@@ -18,8 +18,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from engine.runtime.encoder_request import Failure, Logits, Result
-from engine.runtime.encoder_request import Spans as Marked
+from engine.runtime.encoders.request import Failure, Logits, Result
+from engine.runtime.encoders.request import Spans as Marked
 from engine.runtime.request import End, Event, FinishReason
 
 FLUSH_SECONDS = 2.0

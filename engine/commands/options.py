@@ -8,7 +8,7 @@ import typer
 
 from engine.export.exporter import DEFAULT_PRECISIONS
 from engine.export.importer import ImportRequestError
-from engine.export.recipes import PRECISIONS, Precision
+from engine.export.precision.recipes import PRECISIONS, Precision
 from engine.export.tensorrt.plans import PlanWish
 from engine.runtime.manifest import Task
 

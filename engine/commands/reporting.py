@@ -11,11 +11,11 @@ from rich.table import Table
 
 from engine.commands import options as given
 from engine.commands.terminal import EXPECTED, console, failure
-from engine.export.answers import fits, left_out, machine
-from engine.export.page import Setting, write_page
-from engine.export.quality import FIGURES
-from engine.export.recipes import PRECISIONS
-from engine.export.report import Output, as_table, report_variant, transformers_answers
+from engine.export.precision.recipes import PRECISIONS
+from engine.export.report.answers import fits, left_out, machine
+from engine.export.report.page import Setting, write_page
+from engine.export.report.quality import FIGURES
+from engine.export.report.variants import Output, as_table, report_variant, transformers_answers
 from engine.export.repository import RepositoryError, stands
 from engine.export.texts import read_pairs
 from engine.model.errors import counted, in_one_line

@@ -11,14 +11,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from engine.export.gates import GateError
+from engine.export.gates.transformer import GateError
 from engine.export.importer import ImportRequestError
 from engine.export.repository import RepositoryError
 from engine.export.texts import TextFileError
 from engine.model.checkpoint import CheckpointError
 from engine.runtime.batch import EngineError
-from engine.runtime.graphs import GraphError
-from engine.runtime.tensorrt.plan import PlanError
+from engine.runtime.sessions.onnx_graphs import GraphError
+from engine.runtime.sessions.tensorrt.plan import PlanError
 
 console = Console()
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from engine.model.checkpoint import Checkpoint
 from engine.model.config import BlockConfig
+from engine.runtime.batching.scheduler import Limits
 from engine.runtime.engine import Settings
 from engine.runtime.manifest import Manifest
-from engine.runtime.placement import default_lanes
-from engine.runtime.scheduler import Limits
-from engine.runtime.slots import padded
+from engine.runtime.sessions.placement import default_lanes
+from engine.runtime.sessions.slots import padded
 
 ROOM = 192 << 20
 """Bytes of values that are computed at once; what one text alone takes may be over it."""

@@ -4,11 +4,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engine.export.source import SourcePlan, Wish, plan_source
-from engine.export.tokenizer_check import check_encoder_tokenizer, check_tokenizer
+from engine.export.gates.tokenizer import check_encoder_tokenizer, check_tokenizer
+from engine.export.source_plan import SourcePlan, Wish, plan_source
 from engine.export.variant import tokenizer_sha256
 from engine.model.checkpoint import Checkpoint
-from engine.model.tokenizer import CheckpointTokenizer
+from engine.model.tokenizers.tokenizer import CheckpointTokenizer
 from engine.runtime.manifest import Manifest
 
 

@@ -8,29 +8,35 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from engine.export.answers import answer_texts, count_tokens, fits, left_out, texts_per_second
 from engine.export.budget import Budget
-from engine.export.calibration import Observation
-from engine.export.candidates import Candidate, arithmetic_of_gpu, first_candidate, settle
-from engine.export.constants import give_back, temporary_folder, working_in
 from engine.export.description import describe
-from engine.export.floats import FloatGraphs
-from engine.export.gates import GateError
-from engine.export.quality import FIGURES, PRIMARY, Quality, measure
-from engine.export.recipes import Precision, write_recipes
+from engine.export.gates.language import require_language
+from engine.export.gates.transformer import GateError
+from engine.export.graphs.constants import give_back, temporary_folder, working_in
+from engine.export.precision.calibration import Observation
+from engine.export.precision.candidates import Candidate, arithmetic_of_gpu, first_candidate, settle
+from engine.export.precision.floats import FloatGraphs
+from engine.export.precision.recipes import Precision, write_recipes
+from engine.export.report.answers import (
+    answer_texts,
+    count_tokens,
+    fits,
+    left_out,
+    texts_per_second,
+)
+from engine.export.report.quality import FIGURES, PRIMARY, Quality, measure
 from engine.export.repository import staging
-from engine.export.source import Wish
+from engine.export.source_plan import Wish
 from engine.export.tensorrt.plans import PlanWish, build_plans
-from engine.export.text_language import require_language
 from engine.export.variant import Serving, write_graphs, write_manifest
 from engine.model.checkpoint import Checkpoint, CheckpointError
 from engine.model.errors import counted
-from engine.model.tokenizer import load_tokenizer, save_tokenizer
-from engine.runtime.encoder_windows import WindowCutter
+from engine.model.tokenizers.tokenizer import load_tokenizer, save_tokenizer
+from engine.runtime.encoders.windows import WindowCutter
 from engine.runtime.engine import Settings
 from engine.runtime.manifest import MANIFEST_FILE, Manifest, Task
-from engine.runtime.vocabulary import load_tokenizer as load_runtime_tokenizer
-from engine.runtime.vocabulary import load_vocabulary
+from engine.runtime.text.vocabulary import load_tokenizer as load_runtime_tokenizer
+from engine.runtime.text.vocabulary import load_vocabulary
 from engine.training.corpus import Pair
 
 logger = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from engine.export.exporter import (
     announce,
     export,
 )
-from engine.export.recipes import Precision
+from engine.export.precision.recipes import Precision
 from engine.export.repository import refuse_standing, stands
-from engine.export.source import guess_generation_task, named_pair
+from engine.export.source_plan import guess_generation_task, named_pair
 from engine.export.tensorrt.plans import PlanWish, builder_for
 from engine.export.texts import read_pairs, read_texts
 from engine.export.variant import Serving

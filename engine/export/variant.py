@@ -12,9 +12,9 @@ from pathlib import Path
 
 import onnx
 
-from engine.export.graph import save_model
+from engine.export.graphs.builder import save_model
 from engine.runtime.manifest import MANIFEST_FILE, Manifest
-from engine.runtime.vocabulary import TOKENIZER_FILES
+from engine.runtime.text.vocabulary import TOKENIZER_FILES
 
 ENCODER_BATCH = 64
 

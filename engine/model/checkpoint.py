@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, PretrainedConfig
 
 from engine.model.config import ModelConfig
-from engine.model.encoder import EncoderModel
+from engine.model.encoders.model import EncoderModel
 from engine.model.errors import CheckpointError, counted, in_one_line, unreadable
 from engine.model.families import (
     albert,

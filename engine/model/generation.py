@@ -10,7 +10,7 @@ from transformers import GenerationConfig
 
 from engine.model.errors import CheckpointError, in_one_line
 from engine.model.families.languages import fitting_pairs
-from engine.model.tokenizer_tokens import read_object
+from engine.model.tokenizers.stated_tokens import read_object
 from engine.runtime.decoding.options import MAX_BEAMS, InvalidOptionsError, parse_options
 from engine.runtime.manifest import Task
 

@@ -1,10 +1,10 @@
 """What an answer says at its end: its text, its tokens, its alternatives, its alignment."""
 
+from engine.runtime.batching.row import Row
 from engine.runtime.decoding.beam_search import Hypothesis
 from engine.runtime.decoding.trail import Trail
-from engine.runtime.detokenizer import Detokenizer
 from engine.runtime.request import Alternative, End, FinishReason, Link, Token
-from engine.runtime.row import Row
+from engine.runtime.text.detokenizer import Detokenizer
 
 
 def closing_event(

@@ -10,10 +10,11 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.runtime.lane import Gauges, Lane
+from engine.runtime.batching.lane import Gauges, Lane
+from engine.runtime.batching.row import Row
+from engine.runtime.batching.scheduler import Limits
 from engine.runtime.manifest import read_manifest
-from engine.runtime.placement import default_lanes, open_session
-from engine.runtime.planning import Planner
+from engine.runtime.planner import Planner
 from engine.runtime.request import (
     Event,
     InvalidOptionsError,
@@ -22,9 +23,8 @@ from engine.runtime.request import (
     Request,
     TooLong,
 )
-from engine.runtime.row import Row
-from engine.runtime.scheduler import Limits
-from engine.runtime.vocabulary import load_vocabulary
+from engine.runtime.sessions.placement import default_lanes, open_session
+from engine.runtime.text.vocabulary import load_vocabulary
 
 
 @dataclass(frozen=True)

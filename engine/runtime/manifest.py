@@ -25,7 +25,7 @@ class Manifest:
 
     The source: `template` is put around the text ("summarize: {text}"; "{source}" and "{target}"
     stand for language names), `source_format` says how language codes are put into it, see
-    `engine.runtime.vocabulary`.
+    `engine.runtime.text.vocabulary`.
 
     Decoding: `decoder_start_ids` (by target language, or "") come before `decoder_start_id`;
     `forced_bos_ids` (by target language, or "") are the first tokens that are forced. `generation`

@@ -13,10 +13,10 @@ from seqway.v1 import (
     translation_pb2,
 )
 
-from services.gateway.connections import Connections
-from services.gateway.draining import Draining, DrainingError
+from services.gateway.calls.connections import Connections
+from services.gateway.calls.drain import Draining, DrainingError
 from services.gateway.metrics import SERVING
-from services.inference.catalogue import (
+from services.inference.models.catalogue import (
     CLASSIFICATION,
     QUESTION_ANSWERING,
     SUMMARIZATION,

@@ -8,13 +8,13 @@ import sys
 
 import uvloop
 
+from services.foundation import logs, tracing
+from services.foundation.environment import InvalidSettingsError, read_settings
+from services.foundation.proxies import bypass_proxies_on_loopback
+from services.foundation.serving import PortInUseError, serve_metrics
 from services.gateway.authentication.keys import KeyFileError
 from services.gateway.server import Gateway
 from services.gateway.settings import GatewaySettings, describe
-from services.observability import logs, tracing
-from services.process.environment import InvalidSettingsError, read_settings
-from services.process.proxies import bypass_proxies_on_loopback
-from services.process.serving import PortInUseError, serve_metrics
 
 _DESCRIPTORS = 1 << 16
 

@@ -16,32 +16,32 @@ from seqway.v1 import (
     translation_pb2_grpc,
 )
 
-from services.gateway.admission import Admission
+from services.foundation.certificates import Certificates
+from services.foundation.serving import PortInUseError, host_and_port
+from services.gateway.admission.gate import Gate
+from services.gateway.admission.limits import Admission
+from services.gateway.admission.quotas import Quotas
+from services.gateway.api.classification import ClassificationServicer
+from services.gateway.api.jobs.service import JobServicer
+from services.gateway.api.models import ModelServicer
+from services.gateway.api.question_answering import QuestionAnsweringServicer
+from services.gateway.api.summarization import SummarizationServicer
+from services.gateway.api.translation import TranslationServicer
 from services.gateway.authentication.authenticator import Authenticator
-from services.gateway.calls import CallInterceptor
-from services.gateway.classification_service import ClassificationServicer
-from services.gateway.connections import Connections
-from services.gateway.draining import Draining
-from services.gateway.gate import Gate
+from services.gateway.calls.connections import Connections
+from services.gateway.calls.drain import Draining
+from services.gateway.calls.interceptor import CallInterceptor
 from services.gateway.health import MODELS, SERVICES, Health
-from services.gateway.job_service import JobServicer
-from services.gateway.model_service import ModelServicer
-from services.gateway.question_answering_service import QuestionAnsweringServicer
-from services.gateway.quotas import Quotas
 from services.gateway.settings import GatewaySettings
-from services.gateway.summarization_service import SummarizationServicer
-from services.gateway.translation_service import TranslationServicer
-from services.inference.answerer import Answerer
-from services.inference.catalogue import Catalogue
-from services.inference.choice import Choice
-from services.inference.classifier import Classifier
-from services.inference.summarizer import Summarizer
-from services.inference.translator import Translator
+from services.inference.models.catalogue import Catalogue
+from services.inference.models.choice import Choice
+from services.inference.models.watch import Watch
+from services.inference.tasks.classifier import Classifier
+from services.inference.tasks.question_answering.answerer import Answerer
+from services.inference.tasks.summarization.summarizer import Summarizer
+from services.inference.tasks.translation.translator import Translator
 from services.inference.triton.engine import TritonEngine
-from services.inference.watch import Watch
 from services.jobs.service import Jobs
-from services.process.certificates import Certificates
-from services.process.serving import PortInUseError, host_and_port
 
 logger = logging.getLogger(__name__)
 

@@ -4,12 +4,12 @@ from typing import Literal, Self
 
 from pydantic import Field, FilePath, SecretStr, model_validator
 
+from services.foundation.log_settings import LogSettings
+from services.foundation.serving import ServingSettings
+from services.gateway.admission.tenants import TenantLimits
 from services.gateway.authentication.keys import LEAST_PEPPER
-from services.gateway.tenants import TenantLimits
 from services.inference.settings import InferenceSettings
 from services.jobs.settings import JobSettings
-from services.observability.settings import LogSettings
-from services.process.serving import ServingSettings
 
 
 class GatewaySettings(ServingSettings, LogSettings, JobSettings, InferenceSettings):

@@ -4,8 +4,8 @@ from typing import Self
 
 from pydantic import Field, FilePath, model_validator
 
-from services.process.certificates import Certificates, check_pair
-from services.process.environment import EnvironmentSettings
+from services.foundation.certificates import Certificates, check_pair
+from services.foundation.environment import EnvironmentSettings
 
 
 class InferenceSettings(EnvironmentSettings):

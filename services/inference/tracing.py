@@ -14,8 +14,8 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from services.inference.account import Account
 from services.inference.errors import SeqwayError
+from services.inference.rows.account import Account
 
 tracer = trace.get_tracer("seqway")
 

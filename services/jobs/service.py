@@ -1,16 +1,16 @@
 """Jobs as the gateway sees them, wired."""
 
-from services.jobs.archive import Archive, Run
-from services.jobs.board import Board
-from services.jobs.clock import Clock
-from services.jobs.creation import Creator
-from services.jobs.feeding import Feeder
-from services.jobs.operations import Operations
-from services.jobs.progress import Counter
-from services.jobs.queue import Queue, celery_app
-from services.jobs.records import Counts, JobRecord, RunRecord
+from services.jobs.lifecycle.creation import Creator
+from services.jobs.lifecycle.operations import Operations
+from services.jobs.lifecycle.progress import Counter
+from services.jobs.queue.board import Board
+from services.jobs.queue.clock import Clock
+from services.jobs.queue.feeder import Feeder
+from services.jobs.queue.messages import Queue, celery_app
 from services.jobs.settings import JobSettings
-from services.jobs.store import open_store
+from services.jobs.store.archive import Archive, Run
+from services.jobs.store.records import Counts, JobRecord, RunRecord
+from services.jobs.store.store import open_store
 
 # Seconds for one answer: no caller is to wait longer for what the reconciler does as well.
 _REDIS_PATIENCE = 0.8

@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 
 from pydantic import Field, FilePath, model_validator
 
-from services.process.certificates import check_pair
-from services.process.environment import EnvironmentSettings
+from services.foundation.certificates import check_pair
+from services.foundation.environment import EnvironmentSettings
 
 
 class JobSettings(EnvironmentSettings):

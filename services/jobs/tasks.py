@@ -6,20 +6,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from services.inference.catalogue import (
+from services.inference.markup import GlossaryEntry
+from services.inference.models.catalogue import (
     CLASSIFICATION,
     QUESTION_ANSWERING,
     SUMMARIZATION,
     TRANSLATION,
 )
-from services.inference.generation import Generation
-from services.inference.markup import GlossaryEntry
-from services.inference.summarizer import SummaryLength
+from services.inference.rows.generation import Generation
+from services.inference.tasks.summarization.summarizer import SummaryLength
 
 
 @dataclass(frozen=True, slots=True)
 class TranslationTask:
-    """See `services.inference.translator.Job`."""
+    """See `services.inference.tasks.translation.translator.Job`."""
 
     source: str
     target: str
@@ -33,7 +33,7 @@ class TranslationTask:
 
 @dataclass(frozen=True, slots=True)
 class SummarizationTask:
-    """See `services.inference.summarizer.SummaryJob`; `length` is the name of a SummaryLength."""
+    """See `SummaryJob`; `length` is the name of a SummaryLength."""
 
     language: str = "en"
     model: str = ""
@@ -44,7 +44,7 @@ class SummarizationTask:
 
 @dataclass(frozen=True, slots=True)
 class ClassificationTask:
-    """See `services.inference.classifier.ClassificationJob`."""
+    """See `services.inference.tasks.classifier.ClassificationJob`."""
 
     model: str = ""
     top_k: int = 0
@@ -55,7 +55,7 @@ class ClassificationTask:
 
 @dataclass(frozen=True, slots=True)
 class AnsweringTask:
-    """See `services.inference.answering.Question`."""
+    """See `services.inference.tasks.question_answering.question.Question`."""
 
     model: str = ""
     top_k: int = 1

@@ -7,12 +7,12 @@ from opentelemetry import context, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 
+from services.foundation.endings import ENDINGS
 from services.inference.tracing import contents_within, context_of, fail, tracer
-from services.jobs.archive import Run
-from services.jobs.items import Item
-from services.jobs.records import Status as LineStatus
-from services.jobs.results import Outcome
-from services.process.endings import ENDINGS
+from services.jobs.store.archive import Run
+from services.jobs.store.items import Item
+from services.jobs.store.records import Status as LineStatus
+from services.jobs.store.results import Outcome
 
 _LINES = context.create_key("seqway-lines")
 

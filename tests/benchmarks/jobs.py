@@ -26,8 +26,8 @@ from deploy.local.ports import HOST
 from deploy.local.records import StackRecord
 from deploy.local.running import running_full_stack
 from deploy.local.settings import StackSettings
-from services.inference.events import End
-from services.inference.generation import Generation
+from services.inference.rows.events import End
+from services.inference.rows.generation import Generation
 from services.inference.settings import InferenceSettings
 from services.inference.triton.engine import TritonEngine
 from tests.benchmarks import SHORT_HELP

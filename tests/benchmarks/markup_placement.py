@@ -28,9 +28,9 @@ from transformers import AutoTokenizer, PegasusForConditionalGeneration
 
 from services.inference.markup import Link, MarkedSegment, render
 from services.inference.markup.passage import Atom, AtomKind, Mark, MarkKind, Passage, Piece
-from services.inference.markup.placement import place, tree
-from services.inference.markup.scanning import Language
-from services.inference.markup.words import Word, words
+from services.inference.markup.source.scanner import Language
+from services.inference.markup.translation.placement import place, tree
+from services.inference.markup.translation.words import Word, words
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINT = ROOT / "examples/checkpoints/en-fr"

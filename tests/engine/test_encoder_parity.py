@@ -13,12 +13,12 @@ from transformers import (
 from typer.testing import CliRunner
 
 from engine.cli import app
-from engine.runtime.encoder_engine import EncoderEngine
-from engine.runtime.encoder_request import EncoderOptions, Item, Logits
-from engine.runtime.encoder_session import EncoderSession
-from engine.runtime.encoder_windows import WindowCutter
+from engine.runtime.encoders.engine import EncoderEngine
+from engine.runtime.encoders.request import EncoderOptions, Item, Logits
+from engine.runtime.encoders.session import EncoderSession
+from engine.runtime.encoders.windows import WindowCutter
 from engine.runtime.manifest import read_manifest
-from engine.runtime.vocabulary import load_tokenizer
+from engine.runtime.text.vocabulary import load_tokenizer
 from tests.engine.model.encoder_checkpoints import FAMILIES, HEADS, LABELS
 
 TEXTS = ["A small editor.", "Games", "A library for reading and writing images."]

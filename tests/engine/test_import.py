@@ -16,11 +16,11 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from engine.cli import app
-from engine.export.answers import answer_texts, fits, likeliest_labels
-from engine.export.recipes import read_recipes
-from engine.export.report import report_variant, transformers_answers
+from engine.export.precision.recipes import read_recipes
+from engine.export.report.answers import answer_texts, fits, likeliest_labels
+from engine.export.report.variants import report_variant, transformers_answers
 from engine.runtime.manifest import Manifest, read_manifest
-from engine.runtime.vocabulary import load_tokenizer, load_vocabulary
+from engine.runtime.text.vocabulary import load_tokenizer, load_vocabulary
 from engine.training.corpus import Pair
 from tests.engine.conftest import read_sources
 from tests.engine.model import encoder_checkpoints, seq2seq_checkpoints
@@ -632,8 +632,8 @@ def test_a_new_repository_is_gone_again_after_a_failure(tmp_path: Path, copy: Pa
 def test_neither_variant_is_written_when_the_second_fails(
     monkeypatch: pytest.MonkeyPatch, copy: Path, repository: Path
 ) -> None:
-    from engine.export import candidates
-    from engine.export.gates import GateError
+    from engine.export.gates.transformer import GateError
+    from engine.export.precision import candidates
 
     checked = []
 
@@ -809,7 +809,7 @@ def test_a_signal_leaves_all_as_it_was(
 def test_a_variant_that_another_import_has_placed_meanwhile_stays(
     monkeypatch: pytest.MonkeyPatch, copy: Path, repository: Path
 ) -> None:
-    from engine.export import candidates
+    from engine.export.precision import candidates
 
     def check(*_: object) -> None:
         (repository / "m_int8").mkdir(exist_ok=True)
@@ -824,7 +824,7 @@ def test_a_variant_that_another_import_has_placed_meanwhile_stays(
 
 
 def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, copy: Path, repository: Path) -> None:
-    from engine.export import candidates
+    from engine.export.precision import candidates
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

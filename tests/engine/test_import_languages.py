@@ -14,18 +14,18 @@ import pytest
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
-from engine.export import gates
-from engine.export.answers import answer_texts
-from engine.export.calibration import decode_greedily
-from engine.export.report import report_variant, transformers_answers
-from engine.model.tokenizer_samples import TEXTS
+from engine.export.gates import transformer
+from engine.export.precision.calibration import decode_greedily
+from engine.export.report.answers import answer_texts
+from engine.export.report.variants import report_variant, transformers_answers
+from engine.model.tokenizers.samples import TEXTS
 from engine.runtime.batch import run_texts
 from engine.runtime.engine import Engine, Settings
 from engine.runtime.manifest import Manifest
 from engine.runtime.prompt import greedy_start
 from engine.runtime.request import Options
-from engine.runtime.session import OnnxSession
-from engine.runtime.vocabulary import load_tokenizer, load_vocabulary
+from engine.runtime.sessions.session import OnnxSession
+from engine.runtime.text.vocabulary import load_tokenizer, load_vocabulary
 from engine.training.corpus import Pair
 from tests.engine.conftest import read_sources
 from tests.engine.test_import import SHORT, Made, imported, made, repository
@@ -76,8 +76,8 @@ def test_gates_and_calibration_decode_as_requests_do(
     manifest = imported(made(family), repository, *options)
     files = repository / "m_fp32" / "1"
     session = OnnxSession(files, manifest, threads=1)
-    rows = gates._rows(files, session, read_sources(8))
-    trails = gates._decode(session, rows)
+    rows = transformer._rows(files, session, read_sources(8))
+    trails = transformer._decode(session, rows)
     code = manifest.forced_bos_ids.get("fr")
     assert max(trail.tokens.size for trail in trails) > 3
     if code is not None:

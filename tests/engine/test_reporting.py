@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from engine.cli import app
-from engine.runtime.tensorrt.plan import PlanManifest, write_plan
+from engine.runtime.sessions.tensorrt.plan import PlanManifest, write_plan
 
 
 def run(*arguments: object) -> Result:

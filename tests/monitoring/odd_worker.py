@@ -44,9 +44,9 @@ def main() -> None:
     if os.environ.get("ODD_HASTE"):
         from billiard.common import restart_state
 
-        from workers import consuming
+        from workers import consumer
 
-        consuming._LONGEST_PAUSE = 0.0
+        consumer._LONGEST_PAUSE = 0.0
         restart_state.step = lambda *_: None
     sys.argv[0] = "celery"
     celery()

@@ -20,12 +20,12 @@ from deploy.local.services import Service
 from deploy.local.settings import ROOT, StackSettings, on_free_ports
 from deploy.local.stack import Stack
 from deploy.local.workers import controller_service, worker_service
-from services.jobs.board import Ticket
-from services.jobs.queue import Queue, celery_app
+from services.jobs.queue.board import Ticket
+from services.jobs.queue.messages import Queue, celery_app
 from services.jobs.settings import JobSettings
 from tests.faults.stack import BrokenStack, wait_until
-from workers.liveness import Liveness
-from workers.looking import Looks
+from workers.looks import Looks
+from workers.monitoring.liveness import Liveness
 
 _OLD = 6.0  # three times as long as between two touches
 _LONG = 8.0

@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from workers.observing import TaskFailedError, tell_failures
+from workers.telemetry import TaskFailedError, tell_failures
 
 SECRET = "the text of a user"
 

@@ -10,9 +10,9 @@ from deploy.local.certificates import Certificates
 from deploy.local.records import StackRecord
 from deploy.local.redis import redis_url
 from services.inference.settings import InferenceSettings
-from services.jobs.board import Board, Ticket
 from services.jobs.errors import QueueUnavailableError
-from services.jobs.queue import Queue, celery_app
+from services.jobs.queue.board import Board, Ticket
+from services.jobs.queue.messages import Queue, celery_app
 from services.jobs.settings import JobSettings
 from tests.security.secured import DOORS, Door, SecuredStack, context_of
 

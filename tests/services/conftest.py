@@ -14,12 +14,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from redis_server import RedisServer, binaries
 from s3_server import S3Server
 
+from services.foundation.serving import host_and_port
 from services.gateway.server import Gateway
 from services.gateway.settings import GatewaySettings
 from services.inference import tracing
-from services.inference.manifest import Manifest
-from services.inference.twin import Twin, manifest_of
-from services.process.serving import host_and_port
+from services.inference.models.manifest import Manifest
+from tests.services.twin import Twin, manifest_of
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from seqway.v1 import (
 )
 
 from services.gateway.server import Gateway
-from services.inference.twin import Twin
+from tests.services.twin import Twin
 
 PATIENCE = 15.0
 

@@ -11,24 +11,24 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequenc
 from dataclasses import dataclass, field
 
 from services.inference.errors import TritonUnavailableError
-from services.jobs.archive import Archive, Run
-from services.jobs.board import Board, Ticket
-from services.jobs.clock import Clock
-from services.jobs.creation import Creator, Order
-from services.jobs.feeding import Feeder
-from services.jobs.finishing import Finisher
-from services.jobs.items import Item
-from services.jobs.memo import Memo
-from services.jobs.observing import ChunkOutcome, Observer
-from services.jobs.operations import Operations
-from services.jobs.progress import Counter, Progress
-from services.jobs.reading import Reader
-from services.jobs.reconciling import Reconciler
-from services.jobs.records import JobRecord, Status
-from services.jobs.results import Line, Outcome
-from services.jobs.running import Cancelled, ChunkRunner
+from services.jobs.chunks.memo import Memo
+from services.jobs.chunks.runner import Cancelled, ChunkRunner
+from services.jobs.lifecycle.creation import Creator, Order
+from services.jobs.lifecycle.finisher import Finisher
+from services.jobs.lifecycle.observer import ChunkOutcome, Observer
+from services.jobs.lifecycle.operations import Operations
+from services.jobs.lifecycle.progress import Counter, Progress
+from services.jobs.lifecycle.reader import Reader
+from services.jobs.lifecycle.reconciler import Reconciler
+from services.jobs.queue.board import Board, Ticket
+from services.jobs.queue.clock import Clock
+from services.jobs.queue.feeder import Feeder
 from services.jobs.settings import JobSettings
-from services.jobs.store import open_store
+from services.jobs.store.archive import Archive, Run
+from services.jobs.store.items import Item
+from services.jobs.store.records import JobRecord, Status
+from services.jobs.store.results import Line, Outcome
+from services.jobs.store.store import open_store
 from services.jobs.tasks import Task, TranslationTask
 
 TASK = TranslationTask(source="en", target="fr", model="tiny")

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.inference.events import parse_events
-from services.inference.manifest import Manifest
-from services.inference.twin.manifests import manifest_of
-from services.jobs.records import (
+from services.inference.models.manifest import Manifest
+from services.inference.rows.events import parse_events
+from services.jobs.store.records import (
     ACTIVES,
     FINALS,
     RUNS,
@@ -19,6 +18,7 @@ from services.jobs.records import (
     RunRecord,
     State,
 )
+from tests.services.twin.manifests import manifest_of
 
 _LATER = {"of_a_later_version": {"deep": [1]}}
 _RECORDS: list[tuple[Codec[Any], Any]] = [

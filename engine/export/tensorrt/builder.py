@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.export.tensorrt.listing import Layer, read_layers
-from engine.runtime.tensorrt.library import TensorRT
-from engine.runtime.tensorrt.plan import PlanError
+from engine.runtime.sessions.tensorrt.library import TensorRT
+from engine.runtime.sessions.tensorrt.plan import PlanError
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from engine.export.tensorrt.listing import Layer, Tensor
-from engine.runtime.tensorrt.plan import PlanError
+from engine.runtime.sessions.tensorrt.plan import PlanError
 
 
 @dataclass(frozen=True)

@@ -12,21 +12,21 @@ from typing import Any
 
 import onnx
 
-from engine.export.graph import check_model, save_model
-from engine.export.recipes import read_recipes, typed_graph
+from engine.export.graphs.builder import check_model, save_model
+from engine.export.precision.recipes import read_recipes, typed_graph
+from engine.export.precision.typed import stays_float, value_types
 from engine.export.tensorrt.builder import Profile, Shape, build
 from engine.export.tensorrt.inspection import Expected, inspect
 from engine.export.tensorrt.targets import choose, gpu_here
-from engine.export.typed import stays_float, value_types
 from engine.runtime.manifest import Manifest, read_manifest
-from engine.runtime.slots import LENGTH_STEP, padded
-from engine.runtime.tensorrt.library import (
+from engine.runtime.sessions.slots import LENGTH_STEP, padded
+from engine.runtime.sessions.tensorrt.library import (
     TensorRT,
     TensorRTMissingError,
     installed,
     load_tensorrt,
 )
-from engine.runtime.tensorrt.plan import (
+from engine.runtime.sessions.tensorrt.plan import (
     FOLDER,
     PlanError,
     PlanManifest,

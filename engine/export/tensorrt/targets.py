@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from engine.runtime.tensorrt.cuda import Cuda, CudaError, count_devices
-from engine.runtime.tensorrt.library import TensorRT
-from engine.runtime.tensorrt.plan import PlanError
+from engine.runtime.sessions.tensorrt.cuda import Cuda, CudaError, count_devices
+from engine.runtime.sessions.tensorrt.library import TensorRT
+from engine.runtime.sessions.tensorrt.plan import PlanError
 
 _NO_FLOAT = {"SM75"}
 """Where TensorRT for RTX has no products in FP32, which our logits are computed in."""

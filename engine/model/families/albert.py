@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from engine.model.encoder_config import EncoderConfig, HeadKind
+from engine.model.encoders.config import EncoderConfig, HeadKind
 from engine.model.families.encoder_layout import Layout, block, read_activation, refuse_decoders
 
 MODEL_TYPES = ("albert",)

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from engine.model.encoder_config import Disentangled, EncoderConfig, HeadKind
+from engine.model.encoders.config import Disentangled, EncoderConfig, HeadKind
 from engine.model.families.encoder_layout import LAYER, Layout, block, read_activation, refuse
 
 MODEL_TYPES = ("deberta-v2",)

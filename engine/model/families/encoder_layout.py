@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from engine.model.config import Activation, BlockConfig
-from engine.model.encoder_config import EncoderConfig, HeadKind
+from engine.model.encoders.config import EncoderConfig, HeadKind
 
 ACTIVATIONS: dict[str, Activation] = {
     "gelu": "gelu",

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from engine.model.encoder_config import EncoderConfig, HeadKind, TokenDropout
-from engine.model.encoder_positions import rotary_frequencies
+from engine.model.encoders.config import EncoderConfig, HeadKind, TokenDropout
+from engine.model.encoders.positions import rotary_frequencies
 from engine.model.families.encoder_layout import (
     LAYER,
     Layout,

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from services.gateway.admission.tenants import is_tenant
 from services.gateway.authentication.errors import (
     InvalidCredentialsError,
     MissingCredentialsError,
@@ -14,7 +15,6 @@ from services.gateway.authentication.key_ring import KeyRing
 from services.gateway.authentication.keys import split_key
 from services.gateway.authentication.scopes import scope_of
 from services.gateway.authentication.tokens import TokenChecker
-from services.gateway.tenants import is_tenant
 from services.inference.errors import InvalidOptionError
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from rich.console import Console
 from rich.table import Table
 
+from services.foundation.environment import EnvironmentSettings, InvalidSettingsError, read_settings
 from services.gateway.authentication.keys import (
     LEAST_PEPPER,
     KeyFile,
@@ -21,7 +22,6 @@ from services.gateway.authentication.keys import (
     new_key,
 )
 from services.gateway.authentication.scopes import ALL_SCOPES
-from services.process.environment import EnvironmentSettings, InvalidSettingsError, read_settings
 
 app = typer.Typer(
     no_args_is_help=True,

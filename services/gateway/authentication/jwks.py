@@ -10,10 +10,10 @@ from urllib.request import urlopen
 import jwt
 import structlog
 
+from services.foundation.endings import ENDINGS
+from services.foundation.pools import Pool
 from services.gateway.authentication.errors import InvalidCredentialsError
 from services.inference.errors import UnavailableError
-from services.process.endings import ENDINGS
-from services.process.pools import Pool
 
 logger = structlog.get_logger(__name__)
 

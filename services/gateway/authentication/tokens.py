@@ -5,6 +5,7 @@ from typing import Any
 import jwt
 import structlog
 
+from services.gateway.admission.tenants import is_tenant
 from services.gateway.authentication.errors import (
     ExpiredCredentialsError,
     InvalidCredentialsError,
@@ -12,7 +13,6 @@ from services.gateway.authentication.errors import (
 from services.gateway.authentication.identity import Identity
 from services.gateway.authentication.jwks import KeySet
 from services.gateway.authentication.scopes import ALL_SCOPES
-from services.gateway.tenants import is_tenant
 
 logger = structlog.get_logger(__name__)
 

@@ -13,8 +13,6 @@ is true needs none of this: its translation is its output, and may be streamed a
 A segment that is too long for the model is divided by `split`, which keeps all that it holds.
 """
 
-from services.inference.markup.media_types import mime_type_of
-from services.inference.markup.parsing import parse
 from services.inference.markup.passage import (
     GlossaryEntry,
     GlossaryMatch,
@@ -23,9 +21,11 @@ from services.inference.markup.passage import (
     MarkedText,
     Rendered,
 )
-from services.inference.markup.rendering import render
+from services.inference.markup.protection.terms import Terms
 from services.inference.markup.segments import split
-from services.inference.markup.terms import Terms
+from services.inference.markup.source.media_types import mime_type_of
+from services.inference.markup.source.parser import parse
+from services.inference.markup.translation.renderer import render
 
 __all__ = [
     "GlossaryEntry",

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from services.inference.markup.cdata import NO_SECTIONS, Sections
-from services.inference.markup.scanning import Language
+from services.inference.markup.source.cdata import NO_SECTIONS, Sections
+from services.inference.markup.source.scanner import Language
 
 
 @dataclass(frozen=True, slots=True)

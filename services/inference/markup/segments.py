@@ -5,9 +5,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
-from services.inference import splitting
-from services.inference.characters import has_word
-from services.inference.markup.cdata import Sections
 from services.inference.markup.excerpt import excerpt
 from services.inference.markup.passage import (
     Atom,
@@ -18,8 +15,11 @@ from services.inference.markup.passage import (
     MarkKind,
     Passage,
 )
-from services.inference.markup.scanning import Language
-from services.inference.segmentation import Segment, segment
+from services.inference.markup.source.cdata import Sections
+from services.inference.markup.source.scanner import Language
+from services.inference.text import long_sentences
+from services.inference.text.characters import has_word
+from services.inference.text.segmentation import Segment, segment
 
 _LINE_BREAK = re.compile(r"[\n\r\f]")
 
@@ -72,10 +72,10 @@ class Segmenter:
 def split(whole: MarkedSegment) -> tuple[MarkedSegment, MarkedSegment]:
     """Two segments that with the gap of the second are `whole`, which must be divisible.
 
-    The cut is where `services.inference.splitting` makes it, but never in an atom.
+    The cut is where `services.inference.text.long_sentences` makes it, but never in an atom.
     """
     assert whole.can_split
-    left, right = splitting.split(Segment(0, "", _shadow(whole.passage)))
+    left, right = long_sentences.split(Segment(0, "", _shadow(whole.passage)))
     end, start = left.end, right.start
     for atom in whole.passage.atoms:
         if atom.start < end < atom.end:

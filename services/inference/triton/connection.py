@@ -11,11 +11,11 @@ from typing import Any, Protocol
 
 import grpc
 
+from services.foundation.endings import ENDINGS
 from services.inference.errors import ModelNotReadyError, SeqwayError, TritonUnavailableError
-from services.inference.events import Lost
+from services.inference.rows.events import Lost
 from services.inference.triton import wire
 from services.inference.triton.faults import error_of
-from services.process.endings import ENDINGS
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import grpc
 
-from services.inference.encoder import Element, Encoder, Reading
 from services.inference.errors import (
     DeadlineError,
     ModelDeadError,
@@ -21,8 +20,9 @@ from services.inference.errors import (
     TritonUnavailableError,
     UnavailableError,
 )
-from services.inference.events import Lost
-from services.inference.recovery import Recovery
+from services.inference.rows.encoder import Element, Encoder, Reading
+from services.inference.rows.events import Lost
+from services.inference.rows.recovery import Recovery
 from services.inference.tracing import ModelSpan
 from services.inference.triton import wire
 from services.inference.triton.faults import error_of

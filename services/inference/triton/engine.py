@@ -10,15 +10,15 @@ from weakref import WeakSet
 import grpc
 from tritonclient.grpc import service_pb2_grpc  # type: ignore[import-untyped]
 
-from services.inference.engine import Engine
 from services.inference.errors import (
     DeadlineError,
     ModelDeadError,
     ModelNotReadyError,
     SeqwayError,
 )
-from services.inference.events import Event, Lost, Ready
-from services.inference.generation import Generation
+from services.inference.rows.engine import Engine
+from services.inference.rows.events import Event, Lost, Ready
+from services.inference.rows.generation import Generation
 from services.inference.settings import InferenceSettings
 from services.inference.triton.connection import Connection
 from services.inference.triton.encoder import TritonEncoder

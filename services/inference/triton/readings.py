@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from services.inference.encoder import Failure, Logits, Reading, Span, Spans
 from services.inference.errors import ModelFailedError
+from services.inference.rows.encoder import Failure, Logits, Reading, Span, Spans
 
 
 def parse_result(payload: bytes) -> Reading:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from tritonclient.grpc import service_pb2 as triton  # type: ignore[import-untyped]
 
 from services.inference.errors import TritonUnavailableError
-from services.inference.manifest import Manifest
+from services.inference.models.manifest import Manifest
 
 
 class TritonRepository:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
-from services.inference.engine import Reply, Session
 from services.inference.errors import DeadlineError, ModelDeadError, SeqwayError
-from services.inference.events import Delta, End, Event, Lost, parse_events
-from services.inference.generation import Generation
+from services.inference.rows.engine import Reply, Session
+from services.inference.rows.events import Delta, End, Event, Lost, parse_events
+from services.inference.rows.generation import Generation
 from services.inference.triton import wire
 from services.inference.triton.connection import Connection
 from services.inference.triton.mailbox import Mailbox

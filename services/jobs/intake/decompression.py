@@ -10,7 +10,7 @@ import zstandard
 
 from services.jobs.errors import InvalidInputError
 from services.jobs.intake.form import Compression, IntakeLimits, check_size
-from services.jobs.intake.room import Room
+from services.jobs.intake.memory_room import Room
 
 _PIECE = 2**20
 _GZIP_SLICE = 4096

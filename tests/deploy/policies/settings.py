@@ -5,13 +5,13 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
-from services.gateway.settings import GatewaySettings
-from services.process.environment import (
+from services.foundation.environment import (
     SECRETS_VARIABLE,
     EnvironmentSettings,
     InvalidSettingsError,
     read_settings,
 )
+from services.gateway.settings import GatewaySettings
 from tests.deploy.bundle import Bundle, Container
 from workers.settings import WorkerSettings
 

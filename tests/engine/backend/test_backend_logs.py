@@ -15,7 +15,13 @@ def logged(*, words: bool) -> str:
     except ValueError as error:
         info = (type(error), error, error.__traceback__)
         record = logging.LogRecord(
-            "engine.runtime.lane", logging.ERROR, "lane.py", 1, "a step %s", ("failed",), info
+            "engine.runtime.batching.lane",
+            logging.ERROR,
+            "lane.py",
+            1,
+            "a step %s",
+            ("failed",),
+            info,
         )
     return JsonLines("en-fr_int8", words=words).format(record)
 

@@ -16,8 +16,8 @@ from deploy.local.running import running_triton
 from deploy.local.settings import StackSettings
 from engine.export.exporter import ExportJob, export
 from engine.model.checkpoint import load_checkpoint
-from engine.runtime.encoder_engine import EncoderEngine
-from engine.runtime.encoder_request import EncoderOptions, Item
+from engine.runtime.encoders.engine import EncoderEngine
+from engine.runtime.encoders.request import EncoderOptions, Item
 from tests.engine.model.encoder_checkpoints import FAMILIES, LABELS
 from tests.engine.model.encoder_tokenizers import texts
 from tests.stack.conftest import triton_installed  # noqa: F401

@@ -9,15 +9,15 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from engine.export import constants, graph
-from engine.export.calibration import Observer
-from engine.export.constants import largest_of, make_constant, temporary_folder, values_of
-from engine.export.emulation import emulated
-from engine.export.graph import FLOAT, GraphBuilder, save_model
-from engine.export.half import halve, restored
-from engine.export.quantization import quantize
-from engine.export.sensitivity import measure_products, round_matrix
-from engine.export.typed import in_half
+from engine.export.graphs import builder, constants
+from engine.export.graphs.builder import FLOAT, GraphBuilder, save_model
+from engine.export.graphs.constants import largest_of, make_constant, temporary_folder, values_of
+from engine.export.precision.calibration import Observer
+from engine.export.precision.emulation import emulated
+from engine.export.precision.half import halve, restored
+from engine.export.precision.quantization import quantize
+from engine.export.precision.sensitivity import measure_products, round_matrix
+from engine.export.precision.typed import in_half
 
 WIDTH = 64
 X = np.random.default_rng(1).normal(size=(3, WIDTH)).astype(np.float32)
@@ -62,7 +62,7 @@ FORMS: dict[str, Callable[[onnx.ModelProto], onnx.ModelProto]] = {
 def test_a_graph_with_constants_in_files_is_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, limit: int
 ) -> None:
-    monkeypatch.setattr(graph, "EXTERNAL_LIMIT", limit)
+    monkeypatch.setattr(builder, "EXTERNAL_LIMIT", limit)
     (tmp_path / "scratch").mkdir()
     save_model(FORMS[form](_model()), tmp_path / "memory.onnx")
     with constants.working_in(tmp_path / "scratch"):
@@ -104,7 +104,7 @@ def test_the_largest_value_is_an_absolute_one() -> None:
 def test_columns_are_rounded_alike_in_one_part_and_in_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from engine.export import sensitivity
+    from engine.export.precision import sensitivity
 
     matrix = np.random.default_rng(0).normal(size=(40, 70)).astype(np.float32)
     divisors = np.linspace(0.5, 2, 40, dtype=np.float32)

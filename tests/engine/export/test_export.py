@@ -13,16 +13,16 @@ import torch
 import transformers
 
 from engine.export.exporter import ExportJob, export
-from engine.export.gates import GateError, check_variant
-from engine.export.report import transformers_answers
+from engine.export.gates.transformer import GateError, check_variant
+from engine.export.report.variants import transformers_answers
 from engine.model.checkpoint import Checkpoint, load_checkpoint
 from engine.runtime.batch import run_texts
-from engine.runtime.caches import Caches
 from engine.runtime.engine import Engine
 from engine.runtime.manifest import read_manifest
 from engine.runtime.request import Options
-from engine.runtime.session import OnnxSession
-from engine.runtime.slots import Slots
+from engine.runtime.sessions.caches import Caches
+from engine.runtime.sessions.session import OnnxSession
+from engine.runtime.sessions.slots import Slots
 from tests.engine.conftest import read_sources
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "checkpoints" / "en-fr"
@@ -63,7 +63,7 @@ def test_the_example_equals_transformers_token_for_token() -> None:
 
 
 def test_transformers_tokenizes_as_we_do(repository: Path, checkpoints: dict[str, Path]) -> None:
-    from engine.runtime.vocabulary import load_vocabulary
+    from engine.runtime.text.vocabulary import load_vocabulary
 
     for family, folder in checkpoints.items():
         theirs = transformers.AutoTokenizer.from_pretrained(folder)
@@ -140,7 +140,7 @@ def test_a_failed_gate_writes_nothing(
     def refuse(*_: object) -> None:
         raise GateError("no")
 
-    monkeypatch.setattr("engine.export.candidates.check_variant", refuse)
+    monkeypatch.setattr("engine.export.precision.candidates.check_variant", refuse)
     job = ExportJob(
         load_checkpoint(checkpoints["pegasus"]), "bad", ("en", "fr"), tmp_path, read_sources(4)
     )

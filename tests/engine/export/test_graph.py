@@ -7,11 +7,11 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from engine.export import graph
-from engine.export.calibration import Observer
-from engine.export.graph import FLOAT, GraphBuilder, check_model, save_model
-from engine.export.quantization import quantize
-from engine.export.sensitivity import measure_products
+from engine.export.graphs import builder
+from engine.export.graphs.builder import FLOAT, GraphBuilder, check_model, save_model
+from engine.export.precision.calibration import Observer
+from engine.export.precision.quantization import quantize
+from engine.export.precision.sensitivity import measure_products
 
 WIDTH = 600
 """A square matrix of this width is over `EXTERNAL_SIZE`."""
@@ -40,7 +40,7 @@ def test_a_large_model_keeps_its_big_constants_in_a_file_beside_it(
 ) -> None:
     small, large = tmp_path / "small.onnx", tmp_path / "large.onnx"
     save_model(model, small)
-    monkeypatch.setattr(graph, "EXTERNAL_LIMIT", 1000)
+    monkeypatch.setattr(builder, "EXTERNAL_LIMIT", 1000)
     save_model(model, large)
     assert {path.name for path in tmp_path.iterdir()} == {
         "small.onnx",
@@ -58,7 +58,7 @@ def test_a_large_model_is_observed_and_quantized_as_a_small_one(
     x = np.random.default_rng(1).normal(size=(3, WIDTH)).astype(np.float32)
     exact = tmp_path / "exact.onnx"
     save_model(model, exact)
-    monkeypatch.setattr(graph, "EXTERNAL_LIMIT", 1000)
+    monkeypatch.setattr(builder, "EXTERNAL_LIMIT", 1000)
     observer = Observer(model)
     np.testing.assert_allclose(observer.run({"x": x})["y"], _run(exact, x), atol=1e-4)
     rounded = tmp_path / "rounded.onnx"
@@ -85,7 +85,7 @@ def test_a_file_of_constants_goes_with_the_model_that_it_belonged_to(
     tmp_path: Path, model: onnx.ModelProto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as small_limit:
-        small_limit.setattr(graph, "EXTERNAL_LIMIT", 1000)
+        small_limit.setattr(builder, "EXTERNAL_LIMIT", 1000)
         save_model(model, tmp_path / "model.onnx")
     save_model(model, tmp_path / "model.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]

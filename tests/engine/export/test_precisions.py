@@ -12,16 +12,16 @@ import pytest
 from onnx import TensorProto
 from safetensors.numpy import load_file, save_file
 
-from engine.export import candidates, recipes
-from engine.export.calibration import Observation, Seen, open_model
-from engine.export.emulation import emulated
 from engine.export.exporter import ExportJob, export
-from engine.export.gates import GateError, NotFiniteError
-from engine.export.quality import PRIMARY
-from engine.export.recipes import FP16_MAX, FP16_NORMAL, HEADROOM, Precision, read_recipes
-from engine.export.sensitivity import measure_products
+from engine.export.gates.transformer import GateError, NotFiniteError
+from engine.export.precision import candidates, recipes
+from engine.export.precision.calibration import Observation, Seen, open_model
+from engine.export.precision.emulation import emulated
+from engine.export.precision.recipes import FP16_MAX, FP16_NORMAL, HEADROOM, Precision, read_recipes
+from engine.export.precision.sensitivity import measure_products
+from engine.export.precision.typed import in_half, value_types
+from engine.export.report.quality import PRIMARY
 from engine.export.texts import TextFileError, read_pairs, read_texts
-from engine.export.typed import in_half, value_types
 from engine.model.checkpoint import CheckpointError, load_checkpoint
 from engine.runtime.batch import run_texts
 from engine.runtime.engine import Engine
@@ -148,7 +148,7 @@ def test_an_outlier_is_moved_into_the_weights(tmp_path: Path) -> None:
 def test_without_migration_the_outliers_product_stays_high(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.export.sensitivity.STRENGTHS", ())
+    monkeypatch.setattr("engine.export.precision.sensitivity.STRENGTHS", ())
     folder = _doctored(tmp_path / "doctored", _outlier)
     export(_job(folder, tmp_path / "repository"), ["int8"])
     recipe = read_recipes(tmp_path / "repository" / "doctored_int8" / "1")["decoder_step.onnx"]
@@ -160,7 +160,7 @@ def test_what_suffers_most_is_given_up_until_the_gate_is_passed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the outlier's product in INT8 the variant differs too much: the sweep names it."""
-    monkeypatch.setattr("engine.export.sensitivity.STRENGTHS", ())
+    monkeypatch.setattr("engine.export.precision.sensitivity.STRENGTHS", ())
     monkeypatch.setattr(recipes, "MAX_ERROR", 10.0)
     folder = _doctored(tmp_path / "doctored", _outlier)
     export(_job(folder, tmp_path / "repository"), ["int8"])

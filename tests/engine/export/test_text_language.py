@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.export.text_language import require_language
+from engine.export.gates.language import require_language
 from engine.export.texts import TextFileError
 
 GERMAN = "Dieses Programm spielt Musik ab und ist sehr einfach zu bedienen."

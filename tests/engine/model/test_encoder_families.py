@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 
-from engine.export.encoder_graphs import EncoderGraphs
+from engine.export.graphs.encoder import EncoderGraphs
 from engine.model.checkpoint import CheckpointError, load_checkpoint
 from tests.engine.model.encoder_checkpoints import FAMILIES, HEADS, LONGEST, MASK_ID
 

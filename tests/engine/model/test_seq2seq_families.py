@@ -14,14 +14,14 @@ import transformers
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from engine.export.calibration import Observer, open_model, quantizable
-from engine.export.quantization import quantize
-from engine.export.sensitivity import measure_products
-from engine.export.transformer_graphs import TransformerGraphs
+from engine.export.graphs.transformer import TransformerGraphs
+from engine.export.precision.calibration import Observer, open_model, quantizable
+from engine.export.precision.quantization import quantize
+from engine.export.precision.sensitivity import measure_products
 from engine.model.config import ModelConfig
 from engine.model.families import bart, m2m100, marian, mbart, pegasus, t5
 from engine.model.transformer import Transformer
-from engine.runtime.slots import MASKED
+from engine.runtime.sessions.slots import MASKED
 from tests.engine.model.seq2seq_checkpoints import FAMILIES
 
 MODULES = {

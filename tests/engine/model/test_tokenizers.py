@@ -16,18 +16,18 @@ import sentencepiece
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer
 
-from engine.export.source import Wish, plan_source
+from engine.export.source_plan import Wish, plan_source
 from engine.model.generation import GenerationDefaults
-from engine.model.tokenizer import load_tokenizer, save_tokenizer
-from engine.model.tokenizer_samples import TEXTS as SAMPLES
-from engine.runtime.detokenizer import Detokenizer
+from engine.model.tokenizers.samples import TEXTS as SAMPLES
+from engine.model.tokenizers.tokenizer import load_tokenizer, save_tokenizer
 from engine.runtime.manifest import Manifest
-from engine.runtime.vocabulary import (
+from engine.runtime.text.detokenizer import Detokenizer
+from engine.runtime.text.vocabulary import (
     UnknownLanguageError,
     Vocabulary,
     load_vocabulary,
 )
-from engine.runtime.vocabulary import load_tokenizer as load_runtime_tokenizer
+from engine.runtime.text.vocabulary import load_tokenizer as load_runtime_tokenizer
 from tests.engine.conftest import read_sources
 from tests.engine.model.tokenizer_files import (
     ENCODERS,

@@ -1,7 +1,7 @@
 import pytest
 
-from engine.runtime.detokenizer import Detokenizer
-from engine.runtime.vocabularies.pieces import piece_bytes
+from engine.runtime.text.detokenizer import Detokenizer
+from engine.runtime.text.pieces import piece_bytes
 
 
 def _ids(pieces: list[str]) -> tuple[list[bytes], list[int]]:

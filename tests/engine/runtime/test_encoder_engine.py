@@ -11,8 +11,8 @@ import transformers
 
 from engine.export.exporter import ExportJob, export
 from engine.model.checkpoint import load_checkpoint
-from engine.runtime.encoder_engine import EncoderEngine
-from engine.runtime.encoder_request import (
+from engine.runtime.encoders.engine import EncoderEngine
+from engine.runtime.encoders.request import (
     Alive,
     EncoderOptions,
     Failure,

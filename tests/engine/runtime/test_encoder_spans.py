@@ -5,9 +5,9 @@ import pytest
 from numpy.typing import NDArray
 from transformers.pipelines.document_question_answering import select_starts_ends
 
-from engine.runtime.encoder_request import Answer
-from engine.runtime.encoder_spans import best_spans, decode_spans
-from engine.runtime.encoder_windows import Window, window_ranges
+from engine.runtime.encoders.request import Answer
+from engine.runtime.encoders.spans import best_spans, decode_spans
+from engine.runtime.encoders.windows import Window, window_ranges
 
 QUESTION = 4
 """Tokens before the context: one special, two of a question, one special."""

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from tokenizers import Tokenizer
 
-from engine.runtime.encoder_windows import (
+from engine.runtime.encoders.windows import (
     QuestionTooLongError,
     StrideError,
     WindowCutter,

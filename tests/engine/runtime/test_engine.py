@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.runtime.batch import run_texts
+from engine.runtime.batching.scheduler import Limits
 from engine.runtime.engine import Engine, Settings
 from engine.runtime.request import (
     Delta,
@@ -23,7 +24,6 @@ from engine.runtime.request import (
     TooLong,
     parse_options,
 )
-from engine.runtime.scheduler import Limits
 from tests.engine.conftest import read_sources
 
 SECONDS = 60.0

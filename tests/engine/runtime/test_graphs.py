@@ -7,9 +7,9 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from engine.runtime import graphs
-from engine.runtime.graphs import open_graph
-from engine.runtime.processor import processor_flags, sums_int8_exactly
+from engine.runtime.sessions import onnx_graphs
+from engine.runtime.sessions.onnx_graphs import open_graph
+from engine.runtime.sessions.processor import processor_flags, sums_int8_exactly
 
 SCALE = np.float32(1 / 127)
 
@@ -46,7 +46,7 @@ def test_int8_products_are_exact_on_every_processor(
     Both with what is chosen for this processor and with what is chosen for one without VNNI.
     """
     if has_exact is not None:
-        monkeypatch.setattr(graphs, "has_exact_int8", lambda: has_exact)
+        monkeypatch.setattr(onnx_graphs, "has_exact_int8", lambda: has_exact)
     random = np.random.default_rng(0)
     weight = random.integers(90, 128, (256, 128)).astype(np.int8)
     weight *= random.choice(np.array([-1, 1], np.int8), (1, 128))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from engine.runtime.batch import run_texts
+from engine.runtime.batching.scheduler import Limits
 from engine.runtime.engine import Engine, Settings
 from engine.runtime.request import (
     Delta,
@@ -21,7 +22,6 @@ from engine.runtime.request import (
     Refused,
     Request,
 )
-from engine.runtime.scheduler import Limits
 from tests.engine.conftest import read_sources
 from tests.engine.runtime.conftest import Served
 

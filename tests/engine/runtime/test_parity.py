@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from engine.runtime.batch import run_texts
+from engine.runtime.batching.scheduler import Limits
 from engine.runtime.engine import Engine, Settings
 from engine.runtime.request import End, FinishReason, Options
-from engine.runtime.scheduler import Limits
-from engine.runtime.vocabulary import load_vocabulary
+from engine.runtime.text.vocabulary import load_vocabulary
 from tests.engine.conftest import read_sources
 from tests.engine.runtime.conftest import Served
 from tests.engine.runtime.oracle import Oracle

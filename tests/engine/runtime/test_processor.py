@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.runtime.processor import processor_flags, sums_int8_exactly
+from engine.runtime.sessions.processor import processor_flags, sums_int8_exactly
 
 AVX2 = "fpu sse4_2 fma avx2"
 SKYLAKE = f"{AVX2} avx512f avx512dq avx512bw avx512vl"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from engine.runtime.batch import run_texts
+from engine.runtime.batching.scheduler import Limits
 from engine.runtime.decoding.repetition import (
     LOOP_TOKENS,
     MAX_CYCLE,
@@ -18,8 +19,7 @@ from engine.runtime.decoding.repetition import (
 )
 from engine.runtime.engine import Engine, Settings
 from engine.runtime.request import FinishReason, Options
-from engine.runtime.scheduler import Limits
-from engine.runtime.vocabulary import load_vocabulary
+from engine.runtime.text.vocabulary import load_vocabulary
 from tests.engine.conftest import read_sources
 from tests.engine.runtime.conftest import Served
 

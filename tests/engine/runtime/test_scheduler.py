@@ -1,9 +1,9 @@
 import numpy as np
 
-from engine.runtime.detokenizer import Detokenizer
+from engine.runtime.batching.row import Row
+from engine.runtime.batching.scheduler import Limits, Scheduler
 from engine.runtime.request import Options, Priority, Request
-from engine.runtime.row import Row
-from engine.runtime.scheduler import Limits, Scheduler
+from engine.runtime.text.detokenizer import Detokenizer
 
 NOW = 100.0
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.runtime.caches import Caches, Floats, KeyValueMemory
 from engine.runtime.decoding.beam_search import place_beams
 from engine.runtime.manifest import read_manifest
-from engine.runtime.slots import MASKED, Slots, padded
+from engine.runtime.sessions.caches import Caches, Floats, KeyValueMemory
+from engine.runtime.sessions.slots import MASKED, Slots, padded
 
 
 def test_rows_keep_their_own_state_through_admissions_and_retirements(repository: Path) -> None:

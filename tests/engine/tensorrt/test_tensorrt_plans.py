@@ -12,8 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import load_file, save_file
 
 from engine.export.exporter import ExportJob, announce, export
-from engine.export.half import restored
-from engine.export.recipes import RECIPE_FILE, read_recipes
+from engine.export.precision.half import restored
+from engine.export.precision.recipes import RECIPE_FILE, read_recipes
 from engine.export.tensorrt import builder as builder_module
 from engine.export.tensorrt import plans
 from engine.export.tensorrt.builder import build
@@ -22,9 +22,9 @@ from engine.export.tensorrt.listing import Layer, read_layers
 from engine.export.tensorrt.plans import PlanWish, TypedGraphs, build_plans, shapes_of
 from engine.model.checkpoint import load_checkpoint
 from engine.runtime.manifest import read_manifest
-from engine.runtime.tensorrt import library as library_module
-from engine.runtime.tensorrt.library import TensorRT, TensorRTMissingError, load_tensorrt
-from engine.runtime.tensorrt.plan import PlanError, read_plan, require_plan
+from engine.runtime.sessions.tensorrt import library as library_module
+from engine.runtime.sessions.tensorrt.library import TensorRT, TensorRTMissingError, load_tensorrt
+from engine.runtime.sessions.tensorrt.plan import PlanError, read_plan, require_plan
 from tests.engine.conftest import read_sources
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "checkpoints"

@@ -14,20 +14,20 @@ import pytest
 from engine.export.exporter import ExportJob, export
 from engine.export.tensorrt.plans import TypedGraphs
 from engine.model.checkpoint import load_checkpoint
-from engine.runtime import placement
 from engine.runtime.batch import run_texts
-from engine.runtime.encoder_engine import EncoderEngine
-from engine.runtime.encoder_request import EncoderOptions, Item, Logits
+from engine.runtime.batching.scheduler import Limits
+from engine.runtime.encoders.engine import EncoderEngine
+from engine.runtime.encoders.request import EncoderOptions, Item, Logits
 from engine.runtime.engine import Engine, Settings
 from engine.runtime.manifest import read_manifest
 from engine.runtime.request import Options
-from engine.runtime.scheduler import Limits
-from engine.runtime.tensorrt import cuda as cuda_module
-from engine.runtime.tensorrt import engine as engine_module
-from engine.runtime.tensorrt.caches import DeviceCaches, runs
-from engine.runtime.tensorrt.cuda import Cuda, CudaError
-from engine.runtime.tensorrt.library import TensorRT
-from engine.runtime.tensorrt.plan import (
+from engine.runtime.sessions import placement
+from engine.runtime.sessions.tensorrt import cuda as cuda_module
+from engine.runtime.sessions.tensorrt import engine as engine_module
+from engine.runtime.sessions.tensorrt.caches import DeviceCaches, runs
+from engine.runtime.sessions.tensorrt.cuda import Cuda, CudaError
+from engine.runtime.sessions.tensorrt.library import TensorRT
+from engine.runtime.sessions.tensorrt.plan import (
     FOLDER,
     PLAN_FILE,
     PlanError,
@@ -36,7 +36,7 @@ from engine.runtime.tensorrt.plan import (
     sha256,
     write_plan,
 )
-from engine.runtime.tensorrt.session import TensorRTSession, buckets
+from engine.runtime.sessions.tensorrt.session import TensorRTSession, buckets
 from tests.engine.conftest import read_sources
 from tests.engine.tensorrt import twin
 

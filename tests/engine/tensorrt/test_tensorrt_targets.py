@@ -6,10 +6,10 @@ import pytest
 
 from engine.export.tensorrt import targets
 from engine.export.tensorrt.targets import choose, gpu_here, offered
-from engine.runtime.tensorrt import cuda as cuda_module
-from engine.runtime.tensorrt.cuda import CudaError
-from engine.runtime.tensorrt.library import TensorRT, TensorRTMissingError, load_tensorrt
-from engine.runtime.tensorrt.plan import PlanError
+from engine.runtime.sessions.tensorrt import cuda as cuda_module
+from engine.runtime.sessions.tensorrt.cuda import CudaError
+from engine.runtime.sessions.tensorrt.library import TensorRT, TensorRTMissingError, load_tensorrt
+from engine.runtime.sessions.tensorrt.plan import PlanError
 from tests.engine.tensorrt import twin
 
 AHEAD = TensorRT(

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from services.gateway import admission, load
-from services.gateway.admission import PLACE, Admission, Place
-from services.inference.account import Account
+from services.gateway.admission import limits, load
+from services.gateway.admission.limits import PLACE, Admission, Place
 from services.inference.errors import DeadlineError, OverloadedError
+from services.inference.rows.account import Account
 
 _LANES, _SLOTS, _WINDOW, _STARTS = 2, 64, 64, 16
 _STEP, _STEP_OF_ROW, _ENCODING = 0.0015, 0.00012, 0.0015
@@ -80,7 +80,7 @@ class Simulation:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._lanes = [Lane() for _ in range(_LANES)]
-        monkeypatch.setattr(admission.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(limits.time, "monotonic", lambda: self.now)
         self._admission = Admission(calls=10_000, tokens=100_000, retry_delay=0.5)
         monkeypatch.setattr(self._admission, "_load", load.Load(lambda: self.now))
 

@@ -9,10 +9,10 @@ from gateway_stack import MakeStack, Stack, failure, wait_until
 from seqway.v1 import model_pb2
 from seqway.v1 import translation_pb2 as pb
 
-from services.gateway.admission import PLACE, Admission
-from services.gateway.load import Load, Work
-from services.inference.account import Account
+from services.gateway.admission.limits import PLACE, Admission
+from services.gateway.admission.load import Load, Work
 from services.inference.errors import OverloadedError
+from services.inference.rows.account import Account
 
 FULL = ("RESOURCE_EXHAUSTED", "OVERLOADED", "")
 

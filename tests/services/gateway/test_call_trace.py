@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from seqway.v1 import classification_pb2, job_pb2
 from seqway.v1 import translation_pb2 as pb
 
-from services.inference.twin import classifier
+from tests.services.twin import classifier
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED = (("traceparent", f"00-{TRACE}-{PARENT}-01"),)

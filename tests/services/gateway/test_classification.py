@@ -6,7 +6,7 @@ import pytest
 from gateway_stack import MakeStack, Stack, failure, wait_until
 from seqway.v1 import classification_pb2 as pb
 
-from services.inference.twin import classifier
+from tests.services.twin import classifier
 
 
 @pytest.fixture

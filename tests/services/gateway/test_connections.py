@@ -16,8 +16,8 @@ from gateway_stack import MakeStack, Stack, failure, open_channel, wait_until
 from seqway.v1 import model_pb2, model_pb2_grpc
 from seqway.v1.translation_pb2 import TranslateRequest
 
-from services.gateway import connections
-from services.gateway.connections import _peer_at, _peer_of
+from services.gateway.calls import connections
+from services.gateway.calls.connections import _peer_at, _peer_of
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04\x00" + bytes(4)
 _SETTINGS_ACK = bytes(3) + b"\x04\x01" + bytes(4)

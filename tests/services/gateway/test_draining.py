@@ -19,7 +19,7 @@ from seqway import AsyncClient
 from seqway.v1 import job_pb2 as pb
 from seqway.v1.translation_pb2 import StreamTranslateRequest, TranslateRequest
 
-from services.gateway.draining import Draining, DrainingError
+from services.gateway.calls.drain import Draining, DrainingError
 from services.gateway.server import Gateway
 from services.gateway.settings import GatewaySettings
 

@@ -8,14 +8,14 @@ from gateway_stack import MakeStack, Stack, failure, wait_until
 from seqway.v1 import classification_pb2, question_answering_pb2, summarization_pb2
 from seqway.v1 import translation_pb2 as pb
 
-from services.inference.manifest import Manifest
-from services.inference.twin import (
+from services.inference.models.manifest import Manifest
+from tests.services.twin import (
     classifier,
     extractor,
     generative_answerer,
     summarizer,
 )
-from services.inference.twin import stream as stream_of_twin
+from tests.services.twin import stream as stream_of_twin
 
 INT8, FP32 = "en-fr_int8", "en-fr_fp32"
 MOVED = f"{INT8} stopped on the way: {FP32} did the rest"

@@ -126,7 +126,7 @@ async def test_a_job_that_is_resumed_meanwhile_runs_later(
 async def test_it_is_told_again_when_it_answers(
     stack: Stack, server: RedisServer, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.gateway.wake_ups._AWAY_SECONDS", 0.2)
+    monkeypatch.setattr("services.gateway.api.jobs.wake_ups._AWAY_SECONDS", 0.2)
     async with hanging(server):
         await within(created(stack))
 

@@ -13,7 +13,7 @@ from seqway.v1 import translation_pb2 as pb
 
 from services.gateway.server import Gateway, PortInUseError
 from services.gateway.settings import GatewaySettings
-from services.inference.twin import classifier, extractor, summarizer
+from tests.services.twin import classifier, extractor, summarizer
 
 TRANSLATION = "seqway.v1.TranslationService"
 SERVING = health_pb2.HealthCheckResponse.SERVING

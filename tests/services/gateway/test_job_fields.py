@@ -11,9 +11,9 @@ from gateway_stack import MakeStack, Stack, failure
 from seqway.v1 import job_pb2 as pb
 from seqway.v1.translation_pb2 import TranslateRequest
 
-from services.jobs import layout
-from services.jobs.creation import Order
-from services.jobs.items import Item
+from services.jobs.lifecycle.creation import Order
+from services.jobs.store import layout
+from services.jobs.store.items import Item
 from services.jobs.tasks import TranslationTask
 
 TASK = TranslateRequest(source_language_code="en", target_language_code="fr")

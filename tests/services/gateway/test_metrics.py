@@ -7,7 +7,7 @@ from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from seqway.v1 import classification_pb2, translation_pb2
 
-from services.inference.twin import classifier
+from tests.services.twin import classifier
 
 INVENTED = "a-model-that-nobody-has"
 

@@ -3,7 +3,7 @@
 import pytest
 from simulation import Kind, Simulation
 
-from services.gateway.forecast import Forecast
+from services.gateway.admission.forecast import Forecast
 
 SHORT = range(1, 4)
 SECONDS = 40.0

@@ -4,7 +4,7 @@ from gateway_stack import MakeStack, Stack
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from seqway.v1 import model_pb2 as pb
 
-from services.inference.twin import classifier, many_to_many
+from tests.services.twin import classifier, many_to_many
 
 
 async def test_lists_in_pages(stack: Stack) -> None:

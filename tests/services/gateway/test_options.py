@@ -5,10 +5,10 @@ from gateway_stack import MakeStack, Stack, failure
 from seqway.v1 import generation_pb2 as generation
 from seqway.v1 import translation_pb2 as pb
 
-from services.gateway.messages.options import generation_of
+from services.gateway.api.messages.options import generation_of
 from services.inference.errors import InvalidOptionError
-from services.inference.generation import Generation
-from services.inference.twin import many_to_many
+from services.inference.rows.generation import Generation
+from tests.services.twin import many_to_many
 
 Options = generation.GenerationOptions
 

@@ -6,7 +6,7 @@ from gateway_stack import MakeStack, Stack, failure, wait_until
 from seqway.v1 import generation_pb2 as generation
 from seqway.v1 import question_answering_pb2 as pb
 
-from services.inference.twin import extractor, generative_answerer
+from tests.services.twin import extractor, generative_answerer
 
 CONTEXT = "😀 The editor vim is small. The editor emacs is large. The shell bash is old."
 

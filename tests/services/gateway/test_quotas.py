@@ -13,9 +13,9 @@ from redis_server import RedisServer
 from seqway.v1 import job_pb2, model_pb2
 from seqway.v1 import translation_pb2 as pb
 
+from services.foundation.environment import InvalidSettingsError
 from services.gateway.server import Gateway
 from services.gateway.settings import GatewaySettings
-from services.process.environment import InvalidSettingsError
 
 OVER = ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", "")
 

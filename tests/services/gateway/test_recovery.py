@@ -9,9 +9,9 @@ from seqway.v1 import classification_pb2
 from seqway.v1 import translation_pb2 as pb
 
 from services.inference.errors import ModelNotReadyError
-from services.inference.recovery import Transcript
-from services.inference.twin import Twin, classifier, manifest_of
-from services.inference.twin import stream as stream_of_twin
+from services.inference.rows.recovery import Transcript
+from tests.services.twin import Twin, classifier, manifest_of
+from tests.services.twin import stream as stream_of_twin
 
 TEXT = "One small step. Another small step. " * 5
 

@@ -7,7 +7,7 @@ from gateway_stack import MakeStack, Stack, failure, wait_until
 from seqway.v1 import generation_pb2 as generation
 from seqway.v1 import summarization_pb2 as pb
 
-from services.inference.twin import manifest_of, summarizer
+from tests.services.twin import manifest_of, summarizer
 
 LONG = "\n\n".join(f"Paragraph {n} has a few words. There is a bit more of it." for n in range(60))
 

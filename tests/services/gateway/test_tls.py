@@ -15,9 +15,9 @@ from redis_server import free_port
 from seqway.v1 import translation_pb2 as pb
 from seqway.v1 import translation_pb2_grpc
 
+from services.foundation.environment import InvalidSettingsError
+from services.foundation.serving import serve_metrics
 from services.gateway.settings import GatewaySettings
-from services.process.environment import InvalidSettingsError
-from services.process.serving import serve_metrics
 
 REQUEST = pb.TranslateRequest(
     contents=["Hello."], source_language_code="en", target_language_code="fr"

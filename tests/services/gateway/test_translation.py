@@ -7,7 +7,7 @@ from gateway_stack import MakeStack, Stack, failure, wait_until
 from seqway.v1 import generation_pb2 as generation
 from seqway.v1 import translation_pb2 as pb
 
-from services.inference.twin import many_to_many
+from tests.services.twin import many_to_many
 
 Request = pb.TranslateRequest
 DOCUMENT = "\r\n\r\n".join(f"Paragraph {n} begins. It\tends here." for n in range(200)) + "\n"

@@ -16,9 +16,9 @@ from seqway.v1 import job_pb2, model_pb2
 from seqway.v1 import translation_pb2 as pb
 
 from services.gateway.authentication.authenticator import Authenticator
-from services.inference.catalogue import Catalogue
-from services.inference.translator import Translator
-from services.jobs import store as job_store
+from services.inference.models.catalogue import Catalogue
+from services.inference.tasks.translation.translator import Translator
+from services.jobs.store import store as job_store
 
 REQUEST = pb.TranslateRequest(
     contents=["Hello there."], source_language_code="en", target_language_code="fr"
@@ -99,7 +99,7 @@ async def test_a_caller_who_cannot_be_identified_is_answered(
 async def test_what_fails_in_a_thread_is_answered(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.inference.translator.parse", panic)
+    monkeypatch.setattr("services.inference.tasks.translation.translator.parse", panic)
     for text in ("Hello.", "Hello there. " * 1000):
         request = pb.TranslateRequest(
             contents=[text], source_language_code="en", target_language_code="fr"

@@ -182,7 +182,7 @@ async def test_a_bomb_leaves_its_thread_to_others(
     make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An upload that takes long to read has others read theirs in between."""
-    monkeypatch.setattr("services.gateway.job_creation._THREADS", 1)
+    monkeypatch.setattr("services.gateway.api.jobs.creation._THREADS", 1)
     stack = await make()
     ended = []
 

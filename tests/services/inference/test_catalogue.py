@@ -1,7 +1,5 @@
 import pytest
 
-from services.inference.catalogue import Catalogue, Variant
-from services.inference.choice import Choice
 from services.inference.errors import (
     MissingFieldError,
     ModelNotReadyError,
@@ -9,7 +7,9 @@ from services.inference.errors import (
     UnknownLanguagePairError,
     UnknownModelError,
 )
-from services.inference.twin import classifier, manifest_of, many_to_many, summarizer
+from services.inference.models.catalogue import Catalogue, Variant
+from services.inference.models.choice import Choice
+from tests.services.twin import classifier, manifest_of, many_to_many, summarizer
 
 
 def catalogue(*, int8: bool = True, fp32: bool = True) -> Catalogue:

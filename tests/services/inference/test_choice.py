@@ -1,8 +1,8 @@
 import pytest
 
-from services.inference.choice import Choice
-from services.inference.manifest import Manifest
-from services.inference.twin.manifests import manifest_of
+from services.inference.models.choice import Choice
+from services.inference.models.manifest import Manifest
+from tests.services.twin.manifests import manifest_of
 
 
 def _variant(precision: str, bleu: float | None = None, **speed: float) -> Manifest:

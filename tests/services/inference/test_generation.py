@@ -1,9 +1,9 @@
 import pytest
 
 from services.inference.errors import ModelFailedError
-from services.inference.events import End, FinishReason, Hypothesis, Token, parse_events
-from services.inference.generation import Generation, row_seed
-from services.inference.refusals import invalid_options
+from services.inference.rows.events import End, FinishReason, Hypothesis, Token, parse_events
+from services.inference.rows.generation import Generation, row_seed
+from services.inference.rows.refusals import invalid_options
 
 
 def test_only_what_is_set_is_sent() -> None:

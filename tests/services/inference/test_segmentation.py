@@ -2,8 +2,8 @@ import random
 
 import pytest
 
-from services.inference.segmentation import Segment, Segmentation, segment
-from services.inference.splitting import split
+from services.inference.text.long_sentences import split
+from services.inference.text.segmentation import Segment, Segmentation, segment
 
 NASTY = [
     "",

@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.inference.abbreviations import ABBREVIATIONS, base_language
-from services.inference.segmentation import segment
+from services.inference.text.abbreviations import ABBREVIATIONS, base_language
+from services.inference.text.segmentation import segment
 
 
 def sentences(text: str, language: str = "en") -> list[str]:

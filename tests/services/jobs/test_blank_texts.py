@@ -9,11 +9,9 @@ import pytest
 from gateway_stack import wait_until
 from jobs_bench import Bench
 
-from services.inference.twin import Twin, manifest_of
-from services.inference.twin.manifests import classifier, extractor, summarizer
-from services.jobs.creation import Order
 from services.jobs.intake import Format, InputForm, IntakeLimits, read_items
-from services.jobs.records import State
+from services.jobs.lifecycle.creation import Order
+from services.jobs.store.records import State
 from services.jobs.tasks import (
     AnsweringTask,
     ClassificationTask,
@@ -21,6 +19,8 @@ from services.jobs.tasks import (
     Task,
     TranslationTask,
 )
+from tests.services.twin import Twin, manifest_of
+from tests.services.twin.manifests import classifier, extractor, summarizer
 from workers.inference import TritonInference
 from workers.settings import WorkerSettings
 

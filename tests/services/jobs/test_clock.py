@@ -10,12 +10,12 @@ from jobs_bench import Bench, make_bench
 from redis_server import RedisServer
 
 from services.inference.errors import InvalidOptionError
-from services.jobs.board import Board
-from services.jobs.clock import Clock
-from services.jobs.creation import Order
 from services.jobs.errors import QueueUnavailableError, StoreUnavailableError
-from services.jobs.records import State
-from services.jobs.store import open_store
+from services.jobs.lifecycle.creation import Order
+from services.jobs.queue.board import Board
+from services.jobs.queue.clock import Clock
+from services.jobs.store.records import State
+from services.jobs.store.store import open_store
 from services.jobs.tasks import TranslationTask
 
 _ROOT = Path(__file__).resolve().parents[3]

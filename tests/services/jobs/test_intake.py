@@ -23,7 +23,7 @@ from services.jobs.intake import (
     open_uri,
     read_items,
 )
-from services.jobs.items import Item
+from services.jobs.store.items import Item
 
 LIMITS = IntakeLimits(
     max_items=50, max_text_characters=20, max_line_bytes=4096, max_custom_id_characters=10

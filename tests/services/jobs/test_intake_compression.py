@@ -17,7 +17,7 @@ from services.jobs.intake import (
     decompression,
     read_items,
 )
-from services.jobs.intake.room import Room
+from services.jobs.intake.memory_room import Room
 
 TEXT = InputForm(Format.TEXT)
 MIB = 2**20

@@ -17,9 +17,10 @@ from pyarrow.parquet import encryption
 
 from services.inference.errors import OverloadedError
 from services.jobs.errors import InvalidInputError, StoreUnavailableError
-from services.jobs.intake import Format, InputForm, IntakeLimits, parquet, read_items
-from services.jobs.intake.room import Room
-from services.jobs.items import Item
+from services.jobs.intake import Format, InputForm, IntakeLimits, read_items
+from services.jobs.intake.formats import parquet
+from services.jobs.intake.memory_room import Room
+from services.jobs.store.items import Item
 
 FORM = InputForm(Format.PARQUET)
 MIB = 2**20

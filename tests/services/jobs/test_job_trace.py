@@ -8,8 +8,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from services.inference.tracing import tracer
-from services.jobs import layout
-from services.jobs.records import JOBS, JobRecord
+from services.jobs.store import layout
+from services.jobs.store.records import JOBS, JobRecord
 
 
 def submit(bench: Bench, texts: list[str]) -> JobRecord:

@@ -8,16 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from jobs_bench import Bench, KilledError
 
-from services.jobs import layout
 from services.jobs.errors import (
     InvalidInputError,
     JobStateError,
     RequestIdConflictError,
     UnknownJobError,
 )
-from services.jobs.items import Item
-from services.jobs.observing import ChunkOutcome
-from services.jobs.records import Priority, State
+from services.jobs.lifecycle.observer import ChunkOutcome
+from services.jobs.store import layout
+from services.jobs.store.items import Item
+from services.jobs.store.records import Priority, State
 
 
 def texts(count: int, prefix: str = "text") -> list[str]:

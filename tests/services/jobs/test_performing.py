@@ -5,22 +5,22 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.inference.answerer import Answerer
-from services.inference.catalogue import Catalogue
-from services.inference.choice import Choice
-from services.inference.classifier import Classifier
 from services.inference.errors import UnavailableError
-from services.inference.manifest import Manifest
+from services.inference.models.catalogue import Catalogue
+from services.inference.models.choice import Choice
+from services.inference.models.manifest import Manifest
+from services.inference.models.watch import Watch
 from services.inference.settings import InferenceSettings
-from services.inference.summarizer import Summarizer
-from services.inference.translator import Translator
+from services.inference.tasks.classifier import Classifier
+from services.inference.tasks.question_answering.answerer import Answerer
+from services.inference.tasks.summarization.summarizer import Summarizer
+from services.inference.tasks.translation.translator import Translator
 from services.inference.triton.engine import TritonEngine
-from services.inference.twin import Twin, classifier, manifest_of, summarizer
-from services.inference.watch import Watch
-from services.jobs.items import Item
-from services.jobs.performing import Performer
-from services.jobs.results import Outcome
+from services.jobs.chunks.performer import Performer
+from services.jobs.store.items import Item
+from services.jobs.store.results import Outcome
 from services.jobs.tasks import ClassificationTask, SummarizationTask, Task, TranslationTask
+from tests.services.twin import Twin, classifier, manifest_of, summarizer
 
 INT8, FP32 = "int8", "fp32"
 

@@ -10,12 +10,12 @@ import pytest
 from jobs_bench import Bench, make_bench
 from redis_server import RedisServer, binaries, free_port
 
-from services.jobs.board import Board, Ticket
+from services.jobs.chunks.heartbeat import Heartbeat
 from services.jobs.errors import QueueUnavailableError
-from services.jobs.heartbeat import Heartbeat
-from services.jobs.queue import Queue, celery_app
-from services.jobs.records import State
+from services.jobs.queue.board import Board, Ticket
+from services.jobs.queue.messages import Queue, celery_app
 from services.jobs.settings import JobSettings
+from services.jobs.store.records import State
 
 _LONG = 30.0  # no test waits for a lease
 _REFUSALS = 500

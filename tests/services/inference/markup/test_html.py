@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services.inference.markup import parse
-from services.inference.markup.elements import VOID
+from services.inference.markup.source.elements import VOID
 from tests.services.inference.markup.fragments import BROKEN, WELL_FORMED, broken, well_formed
 from tests.services.inference.markup.models import MODELS, Model, translate
 

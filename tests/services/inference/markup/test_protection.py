@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from services.inference.markup import GlossaryEntry, parse
-from services.inference.markup.placeholders import placeholders
+from services.inference.markup.protection.placeholders import placeholders
 from tests.services.inference.markup.models import MODELS, Model, translate
 
 ONE_WORD_FORMS = r"""

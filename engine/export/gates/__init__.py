@@ -1,0 +1,1 @@
+"""What a variant has to pass before it is written."""

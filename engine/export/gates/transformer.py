@@ -1,0 +1,127 @@
+"""What the graphs of an encoder-decoder have to pass: finite, and as the checkpoint says.
+
+Texts are decoded as served requests are. The oracle is the PyTorch model, teacher-forced with the
+tokens that the variant chose: at each position that is not forced the variant's log-probability is
+compared with the oracle's.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from engine.export.budget import Budget
+from engine.export.graphs.builder import Array
+from engine.model.checkpoint import Checkpoint
+from engine.runtime.batching.row import Row
+from engine.runtime.batching.running_batch import RunningRows
+from engine.runtime.decoding.trail import Trail
+from engine.runtime.manifest import read_manifest
+from engine.runtime.planner import Planner
+from engine.runtime.prompt import example_options
+from engine.runtime.request import Request
+from engine.runtime.sessions.session import OnnxSession
+from engine.runtime.text.vocabulary import load_vocabulary
+
+TEXTS = 8
+STEPS = 24
+TOLERANCE = {"fp32": 1e-3, "fp16": 2e-2, "bf16": 0.15, "int8": 0.25}
+"""Largest mean difference of log-probabilities, in nats."""
+
+
+class GateError(RuntimeError):
+    """A variant failed its gate and was not written."""
+
+
+class NotFiniteError(GateError):
+    """A graph makes values that are infinite or not a number."""
+
+
+class DifferenceError(GateError):
+    """A graph differs from the checkpoint by more than its precision may."""
+
+
+def check_variant(folder: Path, checkpoint: Checkpoint, texts: Sequence[str]) -> None:
+    """Decodes a few texts and compares with the oracle.
+
+    Raises:
+        NotFiniteError: a log-probability is not finite.
+        DifferenceError: the mean difference is over `TOLERANCE`.
+        GateError: no text is short enough.
+
+    """
+    manifest = read_manifest(folder)
+    session = OnnxSession(folder, manifest, threads=0)
+    rows = _rows(folder, session, texts)
+    if not rows:
+        raise GateError(f"{manifest.name}: no calibration text is short enough for the model.")
+    groups = Budget.of(checkpoint).groups([len(row.source) for row in rows], STEPS, STEPS)
+    compared = np.concatenate(
+        [_differences(session, checkpoint, [rows[index] for index in group]) for group in groups]
+    )
+    if not compared.size:
+        raise GateError(f"{manifest.name}: every token of the answers is forced.")
+    difference = float(compared.mean())
+    if not difference <= TOLERANCE[manifest.precision]:
+        raise DifferenceError(
+            f"{manifest.name}: log-probabilities differ from the checkpoint's by {difference:.4f} "
+            f"on average; at most {TOLERANCE[manifest.precision]} is allowed."
+        )
+
+
+def _differences(session: OnnxSession, checkpoint: Checkpoint, rows: list[Row]) -> Array:
+    """How far the variant's log-probabilities are from the oracle's, of tokens not forced.
+
+    Raises:
+        NotFiniteError: one is not finite.
+
+    """
+    found = []
+    for row, trail in zip(rows, _decode(session, rows), strict=True):
+        free = [place for place in range(trail.tokens.size) if place not in row.forced]
+        made = trail.log_probs[free]
+        if not np.isfinite(made).all():
+            raise NotFiniteError(
+                f"{session.manifest.name}: the graph makes values that are not finite."
+            )
+        found.append(np.abs(made - _oracle(checkpoint, row, trail.tokens)[free]))
+    return np.concatenate(found)
+
+
+def _rows(folder: Path, session: OnnxSession, texts: Sequence[str]) -> list[Row]:
+    """The first texts that the model takes, planned as requests are that leave beams out."""
+    manifest = session.manifest
+    options = example_options(
+        manifest, num_beams=1, sample=False, max_new_tokens=STEPS, stop_repetition=False
+    )
+    vocabulary = load_vocabulary(folder, manifest)
+    planner = Planner(manifest, vocabulary, session.outputs, max_slots=TEXTS)
+    request = Request("gate", texts, options, lambda _events, _last: None)
+    fitting = [
+        row for row in planner.plan(request, 0.0) if len(row.source) <= manifest.max_source_tokens
+    ]
+    return fitting[:TEXTS]
+
+
+def _decode(session: OnnxSession, rows: list[Row]) -> list[Trail]:
+    """What is made for each row, and the log-probabilities of its tokens."""
+    running = RunningRows(session, len(rows))
+    running.start(rows)
+    trails: dict[int, Trail] = {}
+    while running.rows:
+        for row, reason in running.step():
+            trails[row.index] = running.answers(row, reason)[0].trail
+            running.free(row)
+    return [trails[row.index] for row in rows]
+
+
+@torch.no_grad()
+def _oracle(checkpoint: Checkpoint, row: Row, tokens: Array) -> Array:
+    """Log-probabilities `[T]` that the checkpoint gives to `tokens`."""
+    ids = torch.tensor([row.source])
+    targets = torch.tensor([[row.start_id, *tokens[:-1].tolist()]])
+    logits = checkpoint.transformer(ids, torch.ones_like(ids, dtype=torch.bool), targets)[0]
+    logits[..., list(checkpoint.suppressed_ids)] = -torch.inf
+    picked = torch.log_softmax(logits, dim=-1).gather(1, torch.from_numpy(tokens)[:, None])
+    return picked.squeeze(1).numpy()

@@ -1,0 +1,207 @@
+"""From a precision to graphs that pass its gate: what fails is kept high, or all is refused."""
+
+import logging
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.export.gates.encoder import check_encoder
+from engine.export.gates.transformer import (
+    DifferenceError,
+    GateError,
+    NotFiniteError,
+    check_variant,
+)
+from engine.export.graphs.constants import temporary_folder
+from engine.export.precision.calibration import Observation
+from engine.export.precision.emulation import emulated
+from engine.export.precision.floats import FloatGraphs, Graphs
+from engine.export.precision.recipes import Precision, Recipe, around, make_recipe
+from engine.export.precision.sensitivity import Rounding
+from engine.export.variant import write_graphs
+from engine.runtime.manifest import Manifest
+
+logger = logging.getLogger(__name__)
+
+ROUNDS = 8
+"""Times that a candidate is changed before its precision is given up."""
+
+SHARE = 8
+"""One in so many INT8 products is given up in a round: those that suffer most."""
+
+TEXTS = 16
+"""Calibration texts that a graph which makes values that are not finite is looked at with."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The recipes of one precision, by graph, and the texts that its gates use."""
+
+    floats: FloatGraphs
+    manifest: Manifest
+    recipes: Mapping[str, Recipe]
+    texts: list[str]
+
+    def serving(self) -> Graphs:
+        """What ONNX Runtime opens on a processor."""
+        graphs = self.floats.graphs
+        return {name: recipe.serving(graphs[name]) for name, recipe in self.recipes.items()}
+
+    def on_gpu(self) -> Graphs:
+        """What a GPU computes, in a form that runs here."""
+        graphs = self.floats.graphs
+        return {name: emulated(one.on_gpu(graphs[name])) for name, one in self.recipes.items()}
+
+    def check(self, folder: Path) -> None:
+        """Passes the gate or raises GateError; `folder` holds the serving graphs and all else."""
+        if self.manifest.precision in ("fp32", "int8"):
+            self._check(folder)
+        if self.manifest.precision != "fp32":
+            with arithmetic_of_gpu(folder, self) as emulation:
+                self._check(emulation)
+
+    def _check(self, folder: Path) -> None:
+        check = check_encoder if self.manifest.kind == "encoder" else check_variant
+        check(folder, self.floats.checkpoint, self.texts)
+
+
+@contextmanager
+def arithmetic_of_gpu(folder: Path, candidate: Candidate) -> Iterator[Path]:
+    """A variant's folder whose graphs compute what a GPU would: 16-bit arithmetic, emulated."""
+    with temporary_folder() as place:
+        graphs = candidate.on_gpu()
+        for file in folder.iterdir():
+            if file.is_file() and file.name.split(".onnx")[0] + ".onnx" not in graphs:
+                shutil.copy(file, place)
+        write_graphs(graphs, place)
+        del graphs
+        yield place
+
+
+def first_candidate(
+    floats: FloatGraphs,
+    manifest: Manifest,
+    seen: Mapping[str, Observation],
+    texts: list[str],
+) -> Candidate:
+    """The candidate that calibration suggests.
+
+    Raises:
+        NotFiniteError: the checkpoint itself makes values that are not finite.
+
+    """
+    precision: Precision = manifest.precision  # type: ignore[assignment]
+    recipes = {}
+    for name, model in floats.graphs.items():
+        if name in seen:
+            _require_finite(manifest.name, seen[name])
+            recipes[name] = make_recipe(model, precision, seen[name], floats.never_int8)
+        else:
+            recipes[name] = Recipe(precision)
+    return Candidate(floats, manifest, recipes, texts)
+
+
+def settle(candidate: Candidate, folder: Path) -> Candidate:
+    """Writes the graphs of a candidate that passes its gate, made from this one, and returns it.
+
+    `folder` holds manifest and tokenizer already.
+
+    Raises:
+        GateError: none passes; the message names what fails.
+
+    """
+    for _ in range(ROUNDS):
+        _require_gain(candidate)
+        write_graphs(candidate.serving(), folder)
+        try:
+            candidate.check(folder)
+        except NotFiniteError as error:
+            candidate = _finite(candidate, error)
+        except DifferenceError as error:
+            candidate = _closer(candidate, error)
+        else:
+            _tell(candidate)
+            return candidate
+    raise GateError(
+        f"{candidate.manifest.name}: still not as the checkpoint with {_kept(candidate)} kept in "
+        f"higher precision: leave {candidate.manifest.precision} out."
+    )
+
+
+def _finite(candidate: Candidate, error: NotFiniteError) -> Candidate:
+    """Keeps in FP32 what first makes a value that is not finite."""
+    emulate = candidate.manifest.precision in ("fp16", "int8")
+    graphs = candidate.on_gpu() if emulate else None
+    seen = candidate.floats.observe(graphs, TEXTS)
+    for name, observation in seen.items():
+        value = re.sub(r"(\.as_\w+)?(\.exact)?$", "", observation.first_not_finite())
+        if not value:
+            continue
+        reason = f"{value} is not finite in 16 bits"
+        nodes = around(candidate.floats.graphs[name], {value: reason})
+        recipe = candidate.recipes[name]
+        if not emulate or not nodes.keys() - recipe.float32.keys():
+            raise NotFiniteError(f"{candidate.manifest.name}: {value} ({name}) is not finite.")
+        changed = {**candidate.recipes, name: recipe.with_float32(nodes)}
+        return Candidate(candidate.floats, candidate.manifest, changed, candidate.texts)
+    raise error
+
+
+def _closer(candidate: Candidate, error: DifferenceError) -> Candidate:
+    """Takes the INT8 products that suffer most back to float; other precisions have no choice."""
+    every = [(one.error, graph, name) for graph, name, one in _roundings(candidate)]
+    if not every:
+        raise error
+    total = len(every) + sum(len(one.not_int8) for one in candidate.recipes.values())
+    worst = sorted(every, reverse=True)[: max(1, total // SHARE)]
+    changed = dict(candidate.recipes)
+    for loss, graph, name in worst:
+        reason = f"the variant differed too much, and INT8 changes its result by {loss:.1%}"
+        changed[graph] = changed[graph].without({name: reason})
+    names = ", ".join(f"{name} ({loss:.1%})" for loss, _, name in worst)
+    logger.warning("%s Kept in higher precision: %s", error, names)
+    return Candidate(candidate.floats, candidate.manifest, changed, candidate.texts)
+
+
+def _require_gain(candidate: Candidate) -> None:
+    """Refuses INT8 that is none any more."""
+    if candidate.manifest.precision != "int8":
+        return
+    kept = sum(len(recipe.not_int8) for recipe in candidate.recipes.values())
+    rounded = len(list(_roundings(candidate)))
+    if kept > rounded:
+        reasons = [
+            f"{name}: {reason}"
+            for recipe in candidate.recipes.values()
+            for name, reason in recipe.not_int8.items()
+        ]
+        raise GateError(
+            f"{candidate.manifest.name}: {kept} of {kept + rounded} products can't be INT8, so "
+            f"nothing would be gained: leave int8 out. The first is {reasons[0]}."
+        )
+
+
+def _roundings(candidate: Candidate) -> Iterator[tuple[str, str, Rounding]]:
+    for graph, recipe in candidate.recipes.items():
+        for name, rounding in recipe.roundings.items():
+            yield graph, name, rounding
+
+
+def _require_finite(name: str, seen: Observation) -> None:
+    value = seen.first_not_finite()
+    if value:
+        raise NotFiniteError(f"{name}: {value} of the checkpoint is not finite.")
+
+
+def _kept(candidate: Candidate) -> str:
+    names = [name for one in candidate.recipes.values() for name in (*one.not_int8, *one.float32)]
+    return ", ".join(names) or "nothing"
+
+
+def _tell(candidate: Candidate) -> None:
+    for graph, recipe in candidate.recipes.items():
+        for name, reason in {**recipe.not_int8, **recipe.float32}.items():
+            logger.info("%s: %s of %s stays high: %s", candidate.manifest.name, name, graph, reason)

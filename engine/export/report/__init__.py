@@ -1,0 +1,1 @@
+"""What a variant gains and loses, measured and shown."""

@@ -1,0 +1,1 @@
+"""Checkpoint tokenizers: read, checked, and written as the runtime reads them."""

@@ -1,0 +1,94 @@
+"""Tokenizers that SentencePiece runs, and whose pieces `vocab.json` numbers: Marian's and M2M100's.
+
+`transformers` runs them so itself; the runtime does, too.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from engine.model.errors import CheckpointError
+from engine.model.tokenizers.classes import of_transformers
+from engine.model.tokenizers.samples import TEXTS
+from engine.model.tokenizers.sentence_piece import SentencePieceFile
+from engine.model.tokenizers.stated_tokens import LANGUAGE_CODE, StatedTokens
+
+SOURCE_MODELS = {"MarianTokenizer": "source.spm", "M2M100Tokenizer": "sentencepiece.bpe.model"}
+"""By the class's name, the file that source texts are cut by."""
+
+
+@dataclass(frozen=True)
+class NumberedPieces:
+    """`numbers` are the ids of pieces, `added` those of tokens that stand in texts as they are.
+
+    `silent` are those of `added` that an answer leaves out, `codes` the languages' own codes.
+    """
+
+    numbers: dict[str, int]
+    added: dict[str, int]
+    silent: tuple[int, ...]
+    codes: dict[str, int]
+
+
+def read_pieces(folder: Path, name: str, stated: StatedTokens) -> NumberedPieces:
+    """Those of the checkpoint in `folder`, whose tokenizer has the class `name`.
+
+    Raises:
+        CheckpointError: files are missing or damaged.
+
+    """
+    theirs = of_transformers(folder)
+    numbers: dict[str, int] = theirs.encoder
+    taken = set(numbers.values())
+    spelled = {
+        index: token
+        for index, token in {**theirs.added_tokens_decoder, **stated.added}.items()
+        if (index not in taken or numbers.get(token.content) == index)
+        and token.content not in stated.roles
+        and not LANGUAGE_CODE.fullmatch(token.content)
+        and (not token.special or stated.may_be_spelled(token.content))
+    }
+    if name == "M2M100Tokenizer":
+        given = {token.content: index for index, token in stated.added.items()}
+        codes = {
+            code: given.get(theirs.get_lang_token(code), index)
+            for code, index in theirs.lang_code_to_id.items()
+        }
+    else:
+        codes = {code: numbers[code] for code in theirs.supported_language_codes}
+    return NumberedPieces(
+        numbers=numbers,
+        added={token.content: index for index, token in spelled.items()},
+        silent=tuple(index for index, token in spelled.items() if token.special),
+        codes=codes,
+    )
+
+
+def require_alike(folder: Path, name: str, backend: Tokenizer, numbers: Mapping[str, int]) -> None:
+    """Refuses a `tokenizer.json` that says otherwise than the SentencePiece files beside it.
+
+    Raises:
+        CheckpointError: they make different ids of a text.
+
+    """
+    model = SentencePieceFile(folder / SOURCE_MODELS[name])
+    unknown = numbers["<unk>"]
+    for text in TEXTS:
+        pieces = model.processor.encode(text, out_type=str)
+        expected = [numbers.get(piece, unknown) for piece in pieces]
+        if backend.encode(text, add_special_tokens=False).ids != expected:
+            raise CheckpointError(
+                f"{folder}: tokenizer.json makes other ids than {model.path.name} of "
+                f"{text[:60]!r}: leave the wrong one of the two out."
+            )
+
+
+def piece_files(name: str, stated: StatedTokens) -> list[str]:
+    """The files that the runtime needs."""
+    if name == "M2M100Tokenizer":
+        return ["vocab.json", SOURCE_MODELS[name]]
+    separate = stated.config.get("separate_vocabs") is True
+    files = ["vocab.json", "source.spm", "target.spm"]
+    return [*files, "target_vocab.json"] if separate else files

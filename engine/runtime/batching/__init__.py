@@ -1,0 +1,1 @@
+"""Continuous batching: which rows run, and the loop that runs them."""

@@ -1,0 +1,1 @@
+"""Encoder variants: windows, batches, label and span results."""

@@ -1,0 +1,55 @@
+"""Runs the graph of an encoder variant with ONNX Runtime."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.runtime.encoders.windows import Window
+from engine.runtime.manifest import Manifest
+from engine.runtime.sessions.onnx_graphs import open_graph
+
+GRAPH_FILE = "model.onnx"
+
+Floats = NDArray[np.float32]
+
+
+class EncoderRunner(Protocol):
+    """The graph of an encoder variant on some hardware, for any thread."""
+
+    def run(self, windows: Sequence[Window]) -> list[Floats]:
+        """Of each window the logits: `[labels]`, or `[len(ids),2]` of a span head."""
+        ...
+
+
+class EncoderSession:
+    """The encoder of the variant in `folder`; `run` may be called from several threads at once."""
+
+    def __init__(self, folder: Path, manifest: Manifest, threads: int) -> None:
+        self.manifest = manifest
+        self._session = open_graph(
+            folder / GRAPH_FILE,
+            threads,
+            quantized=manifest.precision == "int8",
+            fixed_shapes=False,
+        )
+
+    def run(self, windows: Sequence[Window]) -> list[Floats]:
+        """Of each window the logits: `[labels]`, or `[len(ids),2]` of a span head."""
+        lengths = [len(window.ids) for window in windows]
+        shape = (len(windows), max(lengths))
+        inputs = {"input_ids": np.full(shape, self.manifest.pad_id, np.int64)}
+        inputs["mask"] = np.zeros(shape, np.int64)
+        if self.manifest.token_type_ids:
+            inputs["token_types"] = np.zeros(shape, np.int64)
+        for row, (window, length) in enumerate(zip(windows, lengths, strict=True)):
+            inputs["input_ids"][row, :length] = window.ids
+            inputs["mask"][row, :length] = 1
+            if self.manifest.token_type_ids:
+                inputs["token_types"][row, :length] = window.token_types
+        (logits,) = self._session.run(["logits"], inputs)
+        if self.manifest.head == "spans":
+            return [row[:length] for row, length in zip(logits, lengths, strict=True)]
+        return list(logits)

@@ -1,0 +1,1 @@
+"""Where a model runs: the sessions behind one seam."""

@@ -1,0 +1,1 @@
+"""TensorRT's sessions, for NVIDIA GPUs."""

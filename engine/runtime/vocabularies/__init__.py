@@ -1,1 +1,0 @@
-"""One file per kind of tokenizer that a checkpoint may bring."""

@@ -1,0 +1,1 @@
+"""Which calls are admitted: quotas, tenants, load."""

@@ -1,0 +1,1 @@
+"""`seqway.v1.JobService`."""

@@ -1,0 +1,74 @@
+"""Tells Redis of work for as long as it takes to hear, which is not long."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from services.foundation.pools import Pool
+from services.inference.errors import UnavailableError
+from services.jobs.errors import QueueUnavailableError
+from services.jobs.queue.messages import BROKER_CONNECTIONS
+from services.jobs.service import Jobs
+from services.jobs.store.archive import Run
+
+logger = structlog.get_logger(__name__)
+
+# A Redis that hangs holds up a caller for so long, and after that nobody for a while.
+_MOST_SECONDS = 1.5
+_AWAY_SECONDS = 5.0
+
+
+class WakeUps:
+    """What Redis does not hear, the reconciler finds in the store: so nothing here fails a call."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
+        # One more would wait for a connection.
+        self._pool = Pool("redis", BROKER_CONNECTIONS)
+        self._away_until = 0.0
+        self._failures = 0
+
+    async def queue(self, run: Run) -> None:
+        """Tells of a run with chunks to do."""
+        job = run.record.id
+        await self._tell(run.record.tenant, job, self._jobs.announce, run)
+
+    async def finish(self, tenant: str, job: str) -> None:
+        """Tells of a job that is to be ended."""
+        await self._tell(tenant, job, self._jobs.finish, job)
+
+    async def _tell(
+        self, tenant: str, job: str, function: Callable[..., None], *arguments: Any
+    ) -> None:
+        now = time.monotonic()
+        if now < self._away_until:
+            logger.info("the reconciler has to see to a job: Redis is away", job_id=job)
+            return
+        if self._away_until:
+            self._away_until = now + _AWAY_SECONDS  # this call tries, and the others do not wait
+        try:
+            async with asyncio.timeout(_MOST_SECONDS):
+                await self._pool.run(tenant, self._try, self._failures, function, *arguments)
+        except (TimeoutError, UnavailableError) as error:
+            self._away_until = time.monotonic() + _AWAY_SECONDS
+            kind = str(error) or "Redis does not answer"
+            logger.warning("the reconciler has to see to a job", job_id=job, error=kind)
+        else:
+            self._away_until = 0.0
+
+    def _try(self, failures: int, function: Callable[..., None], *arguments: Any) -> None:
+        """Calls the function, unless one before it in the line has found that Redis is away."""
+        if self._failures > failures:
+            raise QueueUnavailableError("Redis is away")
+        try:
+            function(*arguments)
+        except UnavailableError:
+            self._failures += 1
+            raise
+
+    def close(self) -> None:
+        """Lets the threads end."""
+        self._pool.close()

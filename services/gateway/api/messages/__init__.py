@@ -1,0 +1,1 @@
+"""Conversion between the public messages and the types of inference and jobs."""

@@ -1,0 +1,1 @@
+"""What surrounds a call: connection, deadline, status, drain."""

@@ -1,0 +1,77 @@
+"""What ends a call from outside: its time, and credentials that are no longer good."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+
+from services.foundation.endings import ENDINGS
+from services.gateway.authentication.errors import AuthenticationError, ScopeError
+from services.inference.errors import DeadlineError, SeqwayError
+
+logger = structlog.get_logger(__name__)
+
+Check = Callable[[], Awaitable[None]]
+
+
+@asynccontextmanager
+async def bounded(seconds: float, check: Check | None, interval: float) -> AsyncIterator[None]:
+    """Ends what runs within: after so many seconds, or when `check` refuses at some interval.
+
+    Raises DeadlineError then, or the AuthenticationError or ScopeError of `check`.
+    """
+    checks: _Checks | None = None
+    scope = asyncio.timeout(seconds)
+    try:
+        async with scope:
+            checks = _Checks(scope, check, interval) if check is not None else None
+            yield
+    except TimeoutError:
+        if not scope.expired():
+            raise
+        if checks is not None and checks.fault is not None:
+            raise checks.fault from None
+        raise DeadlineError("the deadline passed before the call was done") from None
+    finally:
+        if checks is not None:
+            checks.close()
+
+
+class _Checks:
+    """Looks again and again, and costs nothing before the first time."""
+
+    def __init__(self, scope: asyncio.Timeout, check: Check, interval: float) -> None:
+        self.fault: SeqwayError | None = None
+        self._scope = scope
+        self._check = check
+        self._interval = interval
+        self._looking: asyncio.Task[None] | None = None
+        self._wait()
+
+    def _wait(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._interval, self._begin)
+
+    def _begin(self) -> None:
+        self._looking = asyncio.create_task(self._look())
+
+    async def _look(self) -> None:
+        try:
+            await self._check()
+        except (AuthenticationError, ScopeError) as error:
+            self.fault = error
+            with suppress(RuntimeError):  # it ends already
+                self._scope.reschedule(asyncio.get_running_loop().time())
+            return
+        except ENDINGS:
+            raise
+        except BaseException as error:
+            # An issuer that is away for a moment ends no calls.
+            logger.warning("credentials could not be checked again", kind=type(error).__name__)
+        self._wait()
+
+    def close(self) -> None:
+        self._timer.cancel()
+        if self._looking is not None:
+            self._looking.cancel()

@@ -1,1 +1,0 @@
-"""Between the public messages and the types of `services.inference`, a file for each service."""

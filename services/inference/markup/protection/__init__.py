@@ -1,0 +1,1 @@
+"""What stays as it is: placeholders, phrases, terms."""

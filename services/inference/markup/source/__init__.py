@@ -1,0 +1,1 @@
+"""Markup read: from a source to blocks of text and tags."""

@@ -1,0 +1,1 @@
+"""Marks and atoms put back into a translation."""

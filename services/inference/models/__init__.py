@@ -1,0 +1,1 @@
+"""Which models there are, and which variant serves a call."""

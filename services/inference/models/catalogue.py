@@ -1,0 +1,209 @@
+"""Which variants there are, and which of them serves a call."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from services.inference.errors import (
+    MissingFieldError,
+    ModelNotReadyError,
+    TritonUnavailableError,
+    UnknownLanguagePairError,
+    UnknownModelError,
+)
+from services.inference.models.choice import Choice
+from services.inference.models.languages import direction, directions, reads
+from services.inference.models.manifest import Manifest
+
+TRANSLATION = "translation"
+SUMMARIZATION = "summarization"
+CLASSIFICATION = "classification"
+QUESTION_ANSWERING = "question-answering"
+TASKS = (TRANSLATION, SUMMARIZATION, CLASSIFICATION, QUESTION_ANSWERING)
+
+_LONGEST_QUOTE = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A variant, and whether it answers now."""
+
+    manifest: Manifest
+    ready: bool
+
+    @property
+    def name(self) -> str:
+        """The variant's name, which is also its name in Triton."""
+        return self.manifest.name
+
+
+class Catalogue:
+    """The latest word on the variants; whoever watches Triton replaces it."""
+
+    def __init__(self, choice: Choice) -> None:
+        self._choice = choice
+        self._variants: dict[str, Variant] = {}
+        self._reachable = False
+
+    @property
+    def reachable(self) -> bool:
+        """Whether Triton answered when it was last asked."""
+        return self._reachable
+
+    def serves(self, task: str = "") -> bool:
+        """Whether a variant is ready for the task; for any task when that is empty."""
+        variants = self._variants.values()
+        return any(
+            each.ready and each.manifest.task == (task or each.manifest.task) for each in variants
+        )
+
+    def variants(self) -> list[Variant]:
+        """All variants, by name."""
+        return [self._variants[name] for name in sorted(self._variants)]
+
+    def replace(self, variants: Iterable[Variant]) -> None:
+        """Takes what Triton serves now."""
+        self._variants = {variant.name: variant for variant in variants}
+        self._reachable = True
+
+    def lose(self) -> None:
+        """Notes that Triton does not answer: what it served is known still, and not ready."""
+        self._variants = {
+            name: Variant(variant.manifest, ready=False) for name, variant in self._variants.items()
+        }
+        self._reachable = False
+
+    def lose_variant(self, name: str) -> None:
+        """Notes that a variant was found dead; the next look at Triton has the last word."""
+        if name in self._variants:
+            self._variants[name] = Variant(self._variants[name].manifest, ready=False)
+
+    def other(self, name: str, asked: str) -> Manifest | None:
+        """The best ready variant that can go on for `name`, which was lost to a call.
+
+        It is of the same model and made of the same checkpoint.  None where there is none, or where
+        the call `asked` for that very variant.
+        """
+        lost = self._variants.get(name)
+        if lost is None or asked == name:
+            return None
+        able = [
+            each.manifest
+            for each in self._variants.values()
+            if each.ready and each.name != name and _is_equal(each.manifest, lost.manifest)
+        ]
+        known = [each.manifest for each in self._variants.values()]
+        return self._choice.best(able, known) if able else None
+
+    def get(self, name: str) -> Variant:
+        """The variant of that name, else UnknownModelError."""
+        self._require_knowledge()
+        if name not in self._variants:
+            raise UnknownModelError(
+                f"there is no variant {_quoted(name)}; there are: {_names(self._variants)}",
+                field="name",
+            )
+        return self._variants[name]
+
+    def pick(self, task: str, model: str) -> Variant:
+        """The best ready variant for the task, of `model` when that is not empty.
+
+        Raises UnknownModelError, ModelNotReadyError or TritonUnavailableError.
+        """
+        return self._best(self._able(task, model))
+
+    def pick_only(self, task: str, model: str) -> Variant:
+        """As `pick`, but MissingFieldError when no model is named and there are several."""
+        able = self._able(task, model)
+        models = {each.manifest.base_model for each in able}
+        if not model and len(models) > 1:
+            raise MissingFieldError(
+                f"model is required; there are: {_names(models)}", field="model"
+            )
+        return self._best(able)
+
+    def pick_translator(self, source: str, target: str, model: str) -> tuple[Variant, str, str]:
+        """The best ready variant for the pair, and its own codes of the two languages.
+
+        Raises UnknownModelError, UnknownLanguagePairError, ModelNotReadyError or
+        TritonUnavailableError.
+        """
+        self._require_knowledge()
+        named = self._named(TRANSLATION, model) if model else self._of(TRANSLATION)
+        able = [each for each in named if direction(each.manifest, source, target)]
+        if not able:
+            raise _unknown_pair([each.manifest for each in named], source, target, model)
+        best = self._best(able)
+        codes = direction(best.manifest, source, target)
+        assert codes is not None
+        return best, *codes
+
+    def _able(self, task: str, model: str) -> list[Variant]:
+        self._require_knowledge()
+        able = self._named(task, model) if model else self._of(task)
+        if not able:
+            raise UnknownModelError(f"no model for {task} is served", field="model")
+        return able
+
+    def _best(self, able: Sequence[Variant]) -> Variant:
+        ready = [each for each in able if each.ready]
+        if not ready:
+            self._require_triton()
+            raise ModelNotReadyError(f"{_names(each.name for each in able)}: not ready")
+        known = [each.manifest for each in self._variants.values()]
+        return self._variants[self._choice.best([each.manifest for each in ready], known).name]
+
+    def _of(self, task: str) -> list[Variant]:
+        return [each for each in self._variants.values() if each.manifest.task == task]
+
+    def _named(self, task: str, model: str) -> list[Variant]:
+        """The variants that a name stands for; it may stand for other tasks' too."""
+        named = [each for each in self._variants.values() if _is_named(each, model)]
+        able = [each for each in named if each.manifest.task == task]
+        if able:
+            return able
+        tasks = _names({each.manifest.task for each in named})
+        subject = f"the model {_quoted(model)} is for {tasks}"
+        if not named:
+            subject = f"there is no model {_quoted(model)}"
+        known = self._of(task)
+        names = _names({each.manifest.base_model for each in known} | {each.name for each in known})
+        raise UnknownModelError(f"{subject}; for {task} there are: {names}", field="model")
+
+    def _require_knowledge(self) -> None:
+        if not self._variants:
+            self._require_triton()
+
+    def _require_triton(self) -> None:
+        if not self._reachable:
+            raise TritonUnavailableError("Triton does not answer")
+
+
+def _is_named(variant: Variant, model: str) -> bool:
+    return model in (variant.name, variant.manifest.base_model)
+
+
+def _is_equal(one: Manifest, other: Manifest) -> bool:
+    """Whether two manifests describe the same model, whatever computes it."""
+    own = {"name", "precision", "quality", "speed"}
+    return one.model_dump(exclude=own) == other.model_dump(exclude=own)
+
+
+def _unknown_pair(
+    manifests: Sequence[Manifest], source: str, target: str, model: str
+) -> UnknownLanguagePairError:
+    subject = f"the model {_quoted(model)} does not translate" if model else "no model translates"
+    known = "; ".join(directions(manifests)) or "none"
+    knows_source = any(reads(each, source) for each in manifests)
+    return UnknownLanguagePairError(
+        f"{subject} from {_quoted(source)} to {_quoted(target)}; the pairs are: {known}",
+        field="target_language_code" if knows_source else "source_language_code",
+    )
+
+
+def _quoted(name: str) -> str:
+    """A name that the caller sent, which may be anything, in so far as it helps to see it."""
+    return f'"{name}"' if len(name) <= _LONGEST_QUOTE else f'"{name[:_LONGEST_QUOTE]}..."'
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"

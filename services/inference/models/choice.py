@@ -1,0 +1,68 @@
+"""Which of several variants serves a call that leaves the choice."""
+
+from collections.abc import Iterable, Sequence
+
+from services.inference.models.manifest import Manifest
+
+AUTO = "auto"
+
+PRIMARY = {"translation": "bleu", "summarization": "rougeL", "classification": "accuracy"}
+"""The figure of a manifest's `quality` that says what a variant loses, in points."""
+
+ORDER = ("int8", "bf16", "fp16", "fp32")
+"""What is usually fastest comes first; it decides where speeds are not known."""
+
+REFERENCE = "fp32"
+
+
+class Choice:
+    """Ranks variants: by a fixed order of precisions, or `auto`.
+
+    `auto` is the fastest variant that loses at most `max_loss` points against its model's FP32.
+    Speed does not decide between models: nobody knows which of them is better.
+    """
+
+    def __init__(self, preferred: Sequence[str], max_loss: float) -> None:
+        self._preferred = tuple(preferred)
+        self._max_loss = max_loss
+
+    def best(self, able: Sequence[Manifest], known: Iterable[Manifest]) -> Manifest:
+        """The best of `able`; `known` are all variants, whose qualities are compared."""
+        if AUTO not in self._preferred:
+            return min(able, key=lambda each: (_rank(self._preferred, each), each.name))
+        known, models = list(known), {each.base_model for each in able}
+        if len(models) > 1:
+            own = [[each for each in able if each.base_model == model] for model in models]
+            bests = [self.best(each, known) for each in own]
+            return min(bests, key=lambda each: (_rank(ORDER, each), each.name))
+        good = [each for each in able if self._is_good(each, known)] or _best_measured(able)
+        machines = set.intersection(*(set(each.speed) for each in good))
+        if machines:
+            machine = min(machines)
+            return min(good, key=lambda each: (-each.speed[machine], each.name))
+        return min(good, key=lambda each: (_rank(ORDER, each), each.name))
+
+    def _is_good(self, manifest: Manifest, known: Iterable[Manifest]) -> bool:
+        """Whether a variant is measured and loses little, or there is nothing to compare with."""
+        figure = PRIMARY.get(manifest.task, "")
+        siblings = [each for each in known if each.base_model == manifest.base_model]
+        measured = {
+            each.precision: each.quality[figure] for each in siblings if figure in each.quality
+        }
+        if manifest.precision == REFERENCE or not measured:
+            return True
+        unmeasured = {each.precision for each in siblings} - measured.keys()
+        if manifest.precision in unmeasured or REFERENCE in unmeasured:
+            return False
+        reference = measured.get(REFERENCE, max(measured.values()))
+        return reference - measured[manifest.precision] <= self._max_loss + 1e-9
+
+
+def _best_measured(able: Sequence[Manifest]) -> list[Manifest]:
+    """Where none is good: those with the best quality, or all if none was measured."""
+    figures = [each.quality.get(PRIMARY.get(each.task, ""), float("-inf")) for each in able]
+    return [each for each, figure in zip(able, figures, strict=True) if figure == max(figures)]
+
+
+def _rank(order: Sequence[str], manifest: Manifest) -> int:
+    return order.index(manifest.precision) if manifest.precision in order else len(order)

@@ -1,0 +1,1 @@
+"""The rows of one call through the engine."""

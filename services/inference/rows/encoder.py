@@ -1,0 +1,125 @@
+"""The port to the models that read and do not write: classifiers and span heads."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from services.inference.errors import (
+    InvalidOptionError,
+    ModelFailedError,
+    SeqwayError,
+    TextTooLongError,
+    UnavailableError,
+)
+from services.inference.models.route import Route
+
+# A text may be what ends a model: it is not to end them all.
+_MOST_MOVES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """What is read at once: a text, or a question and its context."""
+
+    text: str
+    question: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Logits:
+    """One for each label, the mean over the windows."""
+
+    logits: Sequence[float]
+    windows: int
+    input_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """`text[start:end]`, in code points, and its probability."""
+
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """The answers to a question, best first, and how well "there is none" fits."""
+
+    answers: Sequence[Span]
+    no_answer_score: float
+    windows: int
+    input_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One element could not be read; the others were."""
+
+    reason: str
+    message: str
+
+    def error(self, field: str) -> SeqwayError:
+        """The error that fails the call; `field` of the request held the element."""
+        if self.reason == "INVALID_OPTIONS":
+            return InvalidOptionError(self.message, field="options")
+        if self.reason == "TOO_LONG":
+            return TextTooLongError(f"{field}: {self.message}", field=field)
+        return ModelFailedError(f"the model failed on {field}", field=field)
+
+
+Reading = Logits | Spans | Failure
+
+
+class Encoder(Protocol):
+    """Reads elements with models by name."""
+
+    async def read(
+        self,
+        model: str,
+        elements: Sequence[Element],
+        options: Mapping[str, Any],
+        deadline: float,
+        *,
+        leaves: Callable[[SeqwayError], bool],
+    ) -> list[Reading]:
+        """What the model says about each element; `deadline` is on the event loop's clock.
+
+        A model that is lost is waited for, unless `leaves` says of the error that the caller goes.
+        Raises DeadlineError, TritonUnavailableError, ModelNotReadyError or ModelFailedError.
+        """
+        ...
+
+    async def probe(self, model: str, within: float, *, spans: bool) -> None:
+        """Returns when the model, with or without `spans`, answers `within` seconds.
+
+        Else raises a SeqwayError.
+        """
+        ...
+
+
+async def read_by(
+    encoder: Encoder,
+    route: Route,
+    elements: Sequence[Element],
+    options: Mapping[str, Any],
+    deadline: float,
+) -> list[Reading]:
+    """As `Encoder.read`, with another variant when the first is lost: `route.variant` then.
+
+    All of the answer comes from one variant.
+    """
+    moves = 0
+
+    def leaves(error: SeqwayError) -> bool:
+        return moves < _MOST_MOVES and bool(route.other(error))
+
+    while True:
+        try:
+            return await encoder.read(route.variant, elements, options, deadline, leaves=leaves)
+        except UnavailableError as error:
+            if not leaves(error):
+                raise
+            route.take(route.other(error))
+            moves += 1

@@ -1,0 +1,150 @@
+"""The rows of one call that wait for the engine, and those that are with it."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from services.inference.errors import ModelFailedError, OverloadedError
+from services.inference.rows.engine import Session
+from services.inference.rows.events import End, TooLong
+from services.inference.rows.generation import Generation
+from services.inference.tracing import ModelSpan
+
+
+class Row(Protocol):
+    """A text that the engine is to work on; it is told what comes of it."""
+
+    @property
+    def text(self) -> str:
+        """What the engine reads."""
+        ...
+
+    @property
+    def generation(self) -> Generation:
+        """How it generates."""
+        ...
+
+    @property
+    def content(self) -> int:
+        """Which of the call's contents it is for."""
+        ...
+
+    def append(self, text: str) -> None:
+        """Takes more of the answer."""
+        ...
+
+    def finish(self, end: End) -> None:
+        """Takes the end, which is neither ERROR nor CANCELLED."""
+        ...
+
+    def divide(self, refusal: TooLong) -> Sequence["Row"]:
+        """The rows to run in its place, since it is too long."""
+        ...
+
+
+@dataclass(slots=True)
+class _Request:
+    """The rows by index, None where one is settled, and how many are not."""
+
+    rows: list[Row | None]
+    open: int
+
+
+class Window:
+    """Bounds how many rows of one call are with the engine, so no document floods its queue."""
+
+    def __init__(self, session: Session, size: int, span: ModelSpan) -> None:
+        self._session = session
+        self._span = span
+        self._waiting: deque[Row] = deque()
+        self._requests: dict[str, _Request] = {}
+        self._prefixes: dict[Row, str] = {}
+        self._in_flight = 0
+        self._size = size
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Adds rows behind those that wait."""
+        self._waiting.extend(rows)
+
+    def add_first(self, rows: Sequence[Row]) -> None:
+        """Adds rows that go before those that wait."""
+        self._waiting.extendleft(reversed(rows))
+
+    def fill(self) -> None:
+        """Sends waiting rows, in requests of a quarter of the window or more where they can be.
+
+        Rows of one request have the same options.
+        """
+        while self._waiting:
+            room = self._size - self._in_flight
+            if room < min(len(self._waiting), max(1, self._size // 4)):
+                return
+            groups: dict[Generation, list[Row]] = {}
+            for _ in range(min(room, len(self._waiting))):
+                row = self._waiting.popleft()
+                groups.setdefault(self._generation(row), []).append(row)
+            for generation, rows in groups.items():
+                self._send(rows, generation)
+
+    def row(self, request_id: str, index: int) -> Row:
+        """The row that the engine speaks of; ModelFailedError when there is none."""
+        request = self._requests.get(request_id)
+        row = request.rows[index] if request and 0 <= index < len(request.rows) else None
+        if row is None:
+            raise ModelFailedError("the engine spoke of a text that it does not have")
+        return row
+
+    def settle(self, request_id: str, index: int) -> None:
+        """Notes that a row is done with."""
+        request = self._requests[request_id]
+        request.rows[index] = None
+        request.open -= 1
+        self._in_flight -= 1
+        if not request.open:
+            del self._requests[request_id]
+            self._session.release(request_id)
+
+    def refuse(self, request_id: str, message: str, retry_delay: float) -> None:
+        """Takes back the rows of a refused request, and sends no more than the engine has now.
+
+        OverloadedError when it has none.
+        """
+        rows = self.take_back(request_id)
+        if not self._in_flight:
+            raise OverloadedError(message, retry_delay=retry_delay)
+        self._size = self._in_flight
+        self.add_first(rows)
+
+    def take_back(self, request_id: str) -> list[Row]:
+        """The rows of a request that are not settled, which is done with."""
+        request = self._requests.pop(request_id, None)
+        self._session.release(request_id)
+        rows = [row for row in request.rows if row is not None] if request else []
+        self._in_flight -= len(rows)
+        return rows
+
+    def move(self, session: Session) -> list[Row]:
+        """Goes on with another session; returns the rows that were with the one before."""
+        rows = [row for request_id in list(self._requests) for row in self.take_back(request_id)]
+        self._session = session
+        return rows
+
+    def begin_with(self, row: Row, prefix: str) -> None:
+        """Has the answer of a row that is run again begin with these words."""
+        self._prefixes[row] = prefix
+
+    def close(self, request_id: str) -> None:
+        """Notes the final response; ModelFailedError when a row of the request has no end."""
+        if self._requests.pop(request_id, None) is not None:
+            raise ModelFailedError("the engine closed a request before its texts were done")
+
+    def _generation(self, row: Row) -> Generation:
+        prefix = self._prefixes.get(row)
+        return replace(row.generation, target_prefix=prefix) if prefix else row.generation
+
+    def _send(self, rows: list[Row], generation: Generation) -> None:
+        traceparents = self._span.traceparents([row.content for row in rows])
+        request_id = self._session.submit([row.text for row in rows], generation, traceparents)
+        self._requests[request_id] = _Request(list(rows), len(rows))
+        self._in_flight += len(rows)

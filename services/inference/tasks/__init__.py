@@ -1,0 +1,1 @@
+"""The tasks, built of rows."""

@@ -1,0 +1,166 @@
+"""Answers that an encoder-decoder writes, from the filled template of its checkpoint."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from services.inference.errors import InvalidOptionError, TextTooLongError
+from services.inference.models.manifest import Manifest
+from services.inference.models.route import Route
+from services.inference.rows.account import Account
+from services.inference.rows.engine import Engine
+from services.inference.rows.events import End, TooLong
+from services.inference.rows.generation import Generation, row_seed
+from services.inference.rows.run import running
+from services.inference.rows.tenancy import TENANT
+from services.inference.rows.window import Row
+from services.inference.settings import InferenceSettings
+from services.inference.tasks.classifier import windows_warning
+from services.inference.tasks.question_answering.question import Answers, FoundAnswer, Question
+from services.inference.text.packing import pack
+from services.inference.text.threads import CUTTING
+
+# Of a checkpoint that names none; T5 was trained on this one.
+_DEFAULT_TEMPLATE = "question: {question}  context: {context}"
+_PLACES = re.compile(r"\{(question|context)\}")
+
+# Token counts of windows are estimated from the whole: leave some room.
+_FILL = 0.9
+# The part of a window that it shares with the one before, so that no answer is cut in two.
+_OVERLAP = 1 / 8
+# The API does not tell the language of a context; this one's rules on where sentences end are used.
+_LANGUAGE = "en"
+
+
+class WindowRow(Row):
+    """A window of the context, with the question, and the answer that the model writes."""
+
+    def __init__(self, reading: "Reading", start: int, context: str) -> None:
+        self._reading = reading
+        self._start = start
+        self._context = context
+        self._said = ""
+        self.answer: FoundAnswer | None = None
+        self.refusal: TooLong | None = None
+
+    @property
+    def text(self) -> str:
+        """The filled template."""
+        return self._reading.fill(self._context)
+
+    @property
+    def generation(self) -> Generation:
+        """As the call asks for."""
+        general = self._reading.question.generation
+        return replace(general, seed=row_seed(general.seed, self._start))
+
+    @property
+    def content(self) -> int:
+        """The only one: a call asks one question."""
+        return 0
+
+    def append(self, text: str) -> None:
+        """Takes more of the answer."""
+        self._said += text
+
+    def finish(self, end: End) -> None:
+        """Takes the end of the answer."""
+        self.answer = FoundAnswer(
+            text=(self._said + end.text).strip(),
+            score=math.exp(min(0.0, end.log_prob / max(end.output_tokens, 1))),
+            finish_reason=end.finish_reason,
+        )
+
+    def divide(self, refusal: TooLong) -> Sequence[Row]:
+        """Leaves it to `smaller`, which needs time."""
+        self.refusal = refusal
+        return ()
+
+    def smaller(self, refusal: TooLong) -> "list[WindowRow]":
+        """Windows of this one; TextTooLongError when the question leaves no room for any."""
+        characters = len(self.text)
+        most = int(characters * _FILL * refusal.limit / max(refusal.input_tokens, 1))
+        room = most - (characters - len(self._context))
+        room = min(room, (len(self._context) + 1) // 2)
+        if room < 1 or len(self._context) < 2:
+            raise TextTooLongError(
+                f"the question leaves no room for the context: the model takes {refusal.limit}"
+                " tokens",
+                field="question",
+            )
+        parts = pack(self._context, _LANGUAGE, room, overlap=int(room * _OVERLAP))
+        return [
+            WindowRow(self._reading, self._start + part.start, self._context[part.start : part.end])
+            for part in parts
+        ]
+
+
+class Reading:
+    """A question on its way: the windows of its context."""
+
+    def __init__(self, question: Question, template: str) -> None:
+        self.question = question
+        self._template = template or _DEFAULT_TEMPLATE
+        self.windows = [WindowRow(self, 0, question.context)]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every window is answered."""
+        return all(window.answer is not None for window in self.windows)
+
+    def fill(self, context: str) -> str:
+        """What the model reads for a window of the context."""
+        values = {"question": self.question.question, "context": context}
+        return _PLACES.sub(lambda place: values[place[1]], self._template)
+
+    def divide(self) -> list[WindowRow]:
+        """Puts smaller windows in the place of those that were too long, and returns them."""
+        made: list[WindowRow] = []
+        for at, window in reversed(list(enumerate(self.windows))):
+            if window.refusal is not None:
+                smaller = window.smaller(window.refusal)
+                self.windows[at : at + 1] = smaller
+                made[:0] = smaller
+        return made
+
+    def answers(self) -> list[FoundAnswer]:
+        """The answers of the windows, best first, each text once."""
+        found = [window.answer for window in self.windows if window.answer is not None]
+        best: dict[str, FoundAnswer] = {}
+        for answer in sorted(found, key=lambda answer: -answer.score):
+            if answer.text:
+                best.setdefault(answer.text, answer)
+        return list(best.values())[: self.question.top_k]
+
+
+class GenerativeAnswerer:
+    """Has the engine write an answer for each window of the context."""
+
+    def __init__(self, engine: Engine, settings: InferenceSettings) -> None:
+        self._engine = engine
+        self._settings = settings
+
+    async def answer(self, question: Question, manifest: Manifest, route: Route) -> Answers:
+        """The answers of an encoder-decoder; raises a SeqwayError."""
+        if question.max_answer_tokens:
+            raise InvalidOptionError(
+                f"max_answer_tokens has no use here: {manifest.name} generates its answers; set "
+                "options.max_new_tokens",
+                field="max_answer_tokens",
+            )
+        reading = Reading(question, manifest.template)
+        account = await self._run(reading, route)
+        windows = len(reading.windows)
+        warnings = windows_warning("context", windows) + account.warnings
+        return Answers(reading.answers(), 0.0, windows, account, warnings)
+
+    async def _run(self, reading: Reading, route: Route) -> Account:
+        deadline = reading.question.deadline
+        with running(self._engine, route, deadline, self._settings) as run:
+            run.add(reading.windows)
+            while not reading.is_done:
+                await run.step()
+                if any(window.refusal is not None for window in reading.windows):
+                    run.add(await CUTTING.run(TENANT.get(), reading.divide))
+        return run.account.close()

@@ -1,0 +1,47 @@
+"""A question and its context in, answers out: what both ways of answering share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from services.inference.rows.account import Account
+from services.inference.rows.events import FinishReason
+from services.inference.rows.generation import Generation
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of which context; `deadline` is a time of the running event loop's clock.
+
+    `max_answer_tokens` is for an extractive model (0: 30), `generation` for a generative one.
+    """
+
+    question: str
+    context: str
+    deadline: float
+    model: str = ""
+    top_k: int = 1
+    max_answer_tokens: int = 0
+    generation: Generation = field(default_factory=Generation)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundAnswer:
+    """An answer; an extracted one is `context[start:end]`, in code points.  `score` is 0 to 1."""
+
+    text: str
+    score: float
+    extracted: bool = False
+    start: int = 0
+    end: int = 0
+    finish_reason: FinishReason = FinishReason.EOS
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The answers, best first, and how well "there is none" fits (0 of a generative model)."""
+
+    answers: Sequence[FoundAnswer]
+    no_answer_score: float
+    windows: int
+    account: Account
+    warnings: Sequence[str]

@@ -1,0 +1,1 @@
+"""Summarization, level by level where a text is long."""

@@ -1,0 +1,63 @@
+"""What comes out of the summary of a text."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from services.inference.rows.events import FinishReason, Hypothesis, Token
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryDelta:
+    """Text to append to the summary of one of the contents."""
+
+    content: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryProgress:
+    """How many parts of a level are summarized."""
+
+    content: int
+    level: int
+    parts_done: int
+    parts_total: int
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryPart:
+    """A part of the source and its own summary; spans are in code points of the source."""
+
+    source_start: int
+    source_end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedSpan:
+    """A part of the source that no summary has seen."""
+
+    source_start: int
+    source_end: int
+    reason: str
+
+
+@dataclass(slots=True)
+class SummaryEnd:
+    """The summary of one of the contents is complete; the deltas were its text."""
+
+    content: int
+    parts: list[SummaryPart] = field(default_factory=list)
+    levels: int = 0
+    dropped: list[DroppedSpan] = field(default_factory=list)
+    finish_reason: FinishReason = FinishReason.EOS
+    input_tokens: int = 0
+    output_tokens: int = 0
+    score: float = 0.0
+    log_prob: float = 0.0
+    tokens: Sequence[Token] = ()
+    alternatives: Sequence[Hypothesis] = ()
+    warnings: list[str] = field(default_factory=list)
+
+
+DigestOutput = SummaryDelta | SummaryProgress | SummaryEnd

@@ -1,0 +1,158 @@
+"""One text on its way through translation: what is asked, what has come, what may go out.
+
+Segments are translated in any order and leave in order.  No I/O here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from services.inference.errors import TextTooLongError
+from services.inference.markup import GlossaryMatch, MarkedText, split
+from services.inference.rows.events import End, FinishReason, Hypothesis, Token, TooLong
+from services.inference.rows.generation import Generation
+from services.inference.tasks.translation.sentence import Sentence
+
+
+@dataclass(frozen=True, slots=True)
+class TranslatedSegment:
+    """Spans are in code points of the source and of the translation."""
+
+    source_start: int
+    source_end: int
+    target_start: int
+    target_end: int
+    finish_reason: FinishReason
+    score: float
+    log_prob: float
+    tokens: Sequence[Token]
+    alternatives: Sequence[Hypothesis]
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """Text to append to the translation of one of the contents."""
+
+    content: int
+    segment: int
+    text: str
+
+
+@dataclass(slots=True)
+class TextEnd:
+    """The translation of one of the contents is complete; the deltas were its text."""
+
+    content: int
+    segments: list[TranslatedSegment] = field(default_factory=list)
+    finish_reason: FinishReason = FinishReason.EOS
+    input_tokens: int = 0
+    output_tokens: int = 0
+    warnings: list[str] = field(default_factory=list)
+    glossary_matches: list[GlossaryMatch] = field(default_factory=list)
+
+
+class Document:
+    """The rows of one text, in order, and how far its translation has gone out."""
+
+    def __init__(self, content: int, marked: MarkedText, generation: Generation) -> None:
+        self.content = content
+        self.done = False
+        self._later = replace(generation, target_prefix="")
+        self.rows = [
+            Sentence(self, segment, self._later if index else generation)
+            for index, segment in enumerate(marked.segments)
+        ]
+        self._tail = marked.tail
+        self._head = 0
+        self._head_started = False
+        self._length = 0
+        self._target_start = 0
+        self._result = TextEnd(content)
+
+    def divide(self, row: Sentence, refusal: TooLong, *, is_part: bool) -> list[Sentence]:
+        """Puts rows in the place of one that was too long, and returns them.
+
+        A warning tells of it.  TextTooLongError when there is nothing left to split.
+        """
+        segment = row.segment
+        if not segment.can_split:
+            raise TextTooLongError(
+                f"[{segment.start}, {segment.end}) is one piece and longer than the model takes",
+                field=f"contents[{self.content}]",
+            )
+        if not is_part:
+            self._result.warnings.append(
+                f"sentence was split: [{segment.start}, {segment.end}) has {refusal.input_tokens}"
+                f" tokens and the model takes {refusal.limit}"
+            )
+        at = self.rows.index(row, self._head)
+        first = replace(self._later, target_prefix=row.generation.target_prefix)
+        left, right = split(segment)
+        parts = [
+            Sentence(self, left, first, is_part=True),
+            Sentence(self, right, self._later, is_part=True),
+        ]
+        self.rows[at : at + 1] = parts
+        return parts
+
+    def drain(self) -> list[TextDelta | TextEnd]:
+        """What may go out now: at most one delta for each segment, then the end."""
+        out: list[TextDelta | TextEnd] = []
+        while self._head < len(self.rows):
+            row = self.rows[self._head]
+            if not row.ready and row.end is None:
+                return out
+            self._emit(row, out)
+            if row.end is None:
+                return out
+            self._head += 1
+            self._head_started = False
+        if not self.done:
+            self._close(out)
+        return out
+
+    def _emit(self, row: Sentence, out: list[TextDelta | TextEnd]) -> None:
+        text, row.ready = row.ready, ""
+        if not self._head_started:
+            self._head_started = True
+            self._target_start = self._length + len(row.segment.gap)
+            text = row.segment.gap + text
+        self._length += len(text)
+        if row.end is not None:
+            self._add(row, row.end)
+            if self._head == len(self.rows) - 1:
+                text += self._tail
+        if text:
+            out.append(TextDelta(self.content, self._head, text))
+
+    def _add(self, row: Sentence, end: End) -> None:
+        result = self._result
+        result.segments.append(
+            TranslatedSegment(
+                source_start=row.segment.start,
+                source_end=row.segment.end,
+                target_start=self._target_start,
+                target_end=self._length,
+                finish_reason=end.finish_reason,
+                score=end.score,
+                log_prob=end.log_prob,
+                tokens=end.tokens,
+                alternatives=end.alternatives,
+            )
+        )
+        result.glossary_matches.extend(
+            replace(
+                match,
+                target_start=match.target_start + self._target_start,
+                target_end=match.target_end + self._target_start,
+            )
+            for match in row.glossary_matches
+        )
+        result.finish_reason = max(result.finish_reason, end.finish_reason)
+        result.input_tokens += end.input_tokens
+        result.output_tokens += end.output_tokens
+
+    def _close(self, out: list[TextDelta | TextEnd]) -> None:
+        if not self.rows and self._tail:
+            out.append(TextDelta(self.content, 0, self._tail))
+        out.append(self._result)
+        self.done = True

@@ -1,0 +1,1 @@
+"""Plain text: sentences, characters, parts of a size."""

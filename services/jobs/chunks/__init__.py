@@ -1,0 +1,1 @@
+"""One chunk of a job, run by a worker."""

@@ -1,0 +1,1 @@
+"""Jobs from creation to their end."""

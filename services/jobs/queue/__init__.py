@@ -1,0 +1,1 @@
+"""Redis: the board of chunks, and the messages that wake workers."""

@@ -1,0 +1,1 @@
+"""The object store, which is the truth of jobs, and what lies in it."""

@@ -1,1 +1,0 @@
-"""What a process tells of itself: logs and traces, set up once at each entry."""

@@ -1,1 +1,0 @@
-"""What every process of the services has: settings and certificates."""

@@ -1,0 +1,25 @@
+"""A twin of Triton for tests: a real gRPC server with pretended models behind it.
+
+Tokens are counted as one for every four characters.  What the models do is in `models` and
+`encoders`; faults are set on the twin.
+"""
+
+from tests.services.twin.manifests import (
+    classifier,
+    extractor,
+    generative_answerer,
+    manifest_of,
+    many_to_many,
+    summarizer,
+)
+from tests.services.twin.server import Twin
+
+__all__ = [
+    "Twin",
+    "classifier",
+    "extractor",
+    "generative_answerer",
+    "manifest_of",
+    "many_to_many",
+    "summarizer",
+]

@@ -1,0 +1,77 @@
+"""What a worker's parent process tells of itself: metrics over HTTP, and a file of its liveness."""
+
+import secrets
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from services.inference.errors import UnavailableError
+from services.jobs.lifecycle.observer import Observer
+from services.jobs.queue.board import Board
+from services.jobs.queue.messages import CONTROL_QUEUE
+from workers.monitoring.collector import JobsCollector
+from workers.monitoring.exposition import Exposition, share_counts
+from workers.monitoring.liveness import Liveness
+from workers.monitoring.metrics import JobMetrics
+from workers.settings import WorkerSettings
+
+# A controller whose looks have stopped is not the one to ask how many jobs there are.
+_LOOKS = 4
+
+
+class Monitoring:
+    """Does nothing before `start`, which comes before the pool is forked."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        self._exposition: Exposition | None = None
+        self._board = Board(settings.redis_address, settings.redis_timeout, {})
+        file = settings.heartbeat_file
+        self._liveness = Liveness(Path(file), self._refuses) if file else None
+
+    def start(self, queues: Iterable[str]) -> Observer:
+        """Begins for a process that consumes these queues; returns who counts."""
+        if self._liveness is not None:
+            self._liveness.start()
+        settings = self._settings
+        if not settings.metrics_port:
+            return Observer()
+        share_counts()
+        if CONTROL_QUEUE not in queues:
+            self._exposition = Exposition(settings)
+            return JobMetrics()
+        collector = JobsCollector(self._board, settings.reconcile_interval * _LOOKS)
+        self._exposition = Exposition(settings, collector)
+        return JobMetrics(collector.looked)
+
+    def leave(self) -> None:
+        """In a forked process, which serves nothing."""
+        if self._exposition is not None:
+            self._exposition.leave()
+
+    def needs(self, lives: Callable[[], bool]) -> None:
+        """Something without which the process does not do its work."""
+        if self._liveness is not None:
+            self._liveness.needs(lives)
+
+    def consumes(self) -> None:
+        """The consumer's loop has come round."""
+        if self._liveness is not None:
+            self._liveness.consumes()
+
+    def comes_round(self) -> None:
+        """The consumer has no connection, and still tries."""
+        if self._liveness is not None:
+            self._liveness.comes_round()
+
+    def stops(self) -> None:
+        """The process is being stopped."""
+        if self._liveness is not None:
+            self._liveness.leaves()
+
+    def _refuses(self) -> bool:
+        """Whether Redis takes no commands that write."""
+        try:
+            self._board.claim("liveness", secrets.token_hex(8), 0.001)
+        except UnavailableError:
+            return True
+        return False

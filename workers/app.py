@@ -11,7 +11,7 @@ from celery import bootsteps, signals
 
 from services.foundation.environment import InvalidSettingsError, read_settings
 from services.foundation.proxies import bypass_proxies_on_loopback
-from services.inference.errors import UnavailableError
+from services.inference.errors import ServiceUnavailableError
 from services.jobs.errors import QueueUnavailableError
 from services.jobs.queue.board import Board, Ticket
 from services.jobs.queue.messages import (
@@ -88,7 +88,7 @@ def finish_job(job: str) -> None:
             run = parts.archive.current(job)
             if run is not None:
                 parts.finisher.finish(run)
-        except UnavailableError as error:
+        except ServiceUnavailableError as error:
             logger.warning("a job could not be ended now", error=str(error))
 
 
@@ -100,7 +100,7 @@ def reconcile() -> None:
         return
     try:
         parts.reconciler.reconcile()
-    except UnavailableError as error:
+    except ServiceUnavailableError as error:
         logger.warning("a look was cut short", error=str(error))
     finally:
         parts.lock.release()
@@ -140,7 +140,7 @@ def leave(**_: Any) -> None:
     monitoring.leave()
 
 
-class Alive(bootsteps.StartStopStep):  # type: ignore[misc]
+class ConsumerHeartbeat(bootsteps.StartStopStep):  # type: ignore[misc]
     """Tells Redis from within the consumer's loop that the process consumes.
 
     `inspect ping` answers in workers that have stopped to consume (airflow#63580).
@@ -173,4 +173,4 @@ class Alive(bootsteps.StartStopStep):  # type: ignore[misc]
             logger.warning("nobody hears that this process lives", error=str(error))
 
 
-app.steps["consumer"].add(Alive)
+app.steps["consumer"].add(ConsumerHeartbeat)

@@ -9,9 +9,9 @@ from concurrent.futures import CancelledError, Future, wait
 
 import structlog
 
-from services.inference.errors import SeqwayError, TritonUnavailableError
+from services.inference.errors import ServiceError, TritonUnavailableError
 from services.inference.models.catalogue import Catalogue
-from services.inference.models.choice import Choice
+from services.inference.models.choice import VariantChoice
 from services.inference.models.watch import Watch
 from services.inference.tasks.classifier import Classifier
 from services.inference.tasks.question_answering.answerer import Answerer
@@ -48,7 +48,7 @@ class TritonInference:
             }
         )
         self._catalogue = Catalogue(
-            Choice(settings.preferred_precisions, settings.max_quality_loss)
+            VariantChoice(settings.preferred_precisions, settings.max_quality_loss)
         )
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._run, name="inference", daemon=True).start()
@@ -85,7 +85,7 @@ class TritonInference:
                 self._catalogue.pick_translator(task.source, task.target, task.model)
             else:
                 self._catalogue.pick(CATALOGUE_TASKS[task.kind], task.model)
-        except SeqwayError:
+        except ServiceError:
             return False
         return True
 

@@ -8,7 +8,7 @@ from celery import Celery
 from services.jobs.chunks.memo import Memo
 from services.jobs.chunks.runner import ChunkRunner
 from services.jobs.lifecycle.finisher import Finisher
-from services.jobs.lifecycle.observer import Observer
+from services.jobs.lifecycle.observer import JobObserver
 from services.jobs.lifecycle.progress import Counter
 from services.jobs.lifecycle.reconciler import Reconciler
 from services.jobs.queue.board import Board
@@ -28,7 +28,7 @@ class Parts:
         self.settings = settings
         self.lock = threading.Lock()
         self.queue = Queue(app)
-        self.observer = Observer()
+        self.observer = JobObserver()
 
     @cached_property
     def board(self) -> Board:

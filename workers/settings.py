@@ -2,8 +2,8 @@
 
 from pydantic import Field
 
+from services.foundation.endpoints import ServingSettings
 from services.foundation.log_settings import LogSettings
-from services.foundation.serving import ServingSettings
 from services.inference.settings import InferenceSettings
 from services.jobs.settings import JobSettings
 

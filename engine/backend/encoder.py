@@ -16,7 +16,7 @@ from engine.backend.device import device_of
 from engine.backend.encoder_metrics import EncoderMetrics
 from engine.backend.tracing import open_spans, take_traceparents
 from engine.runtime.encoders.engine import EncoderEngine
-from engine.runtime.encoders.request import Failure, Item, Result, parse_encoder_options
+from engine.runtime.encoders.request import EncoderItem, Failure, Result, parse_encoder_options
 from engine.runtime.request import InvalidOptionsError
 from engine.runtime.sessions.cores import usable_cores
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class _Asked:
     """The elements of a request; `traced` when some are part of sampled traces."""
 
-    items: list[Item | Failure]
+    items: list[EncoderItem | Failure]
     traced: "TracedRequest | None"
 
 
@@ -51,11 +51,13 @@ class EncoderVariant:
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answers the texts of all requests together, in one response for each request."""
         read = [self._read(request) for request in requests]
-        items = [one for asked in read for one in asked.items if isinstance(one, Item)]
+        items = [one for asked in read for one in asked.items if isinstance(one, EncoderItem)]
         answered = iter(self._engine.run(items))
         responses = []
         for asked in read:
-            results = [next(answered) if isinstance(one, Item) else one for one in asked.items]
+            results = [
+                next(answered) if isinstance(one, EncoderItem) else one for one in asked.items
+            ]
             responses.append(_response(results))
             if self._tracing is not None and asked.traced is not None:
                 self._tracing.read(asked.traced, results, len(items))
@@ -81,7 +83,7 @@ class EncoderVariant:
 
     def _item(
         self, traceparents: list[str], text: bytes, options: bytes, question: bytes = b""
-    ) -> Item | Failure:
+    ) -> EncoderItem | Failure:
         """Reads an element, and appends the span that it is part of."""
         traceparents.append("")
         try:
@@ -90,7 +92,7 @@ class EncoderVariant:
                 raise InvalidOptionsError("OPTIONS must be a JSON object")
             traceparents[-1:] = take_traceparents(raw, 1) or [""]
             parsed = parse_encoder_options(raw, spans=self._spans)
-            return Item(text.decode(), question.decode(), parsed)
+            return EncoderItem(text.decode(), question.decode(), parsed)
         except InvalidOptionsError as error:
             return Failure("INVALID_OPTIONS", str(error))
         except UnicodeDecodeError as error:

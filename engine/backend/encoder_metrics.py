@@ -5,7 +5,7 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
-from engine.runtime.encoders.engine import Counts
+from engine.runtime.encoders.engine import EncoderCounts
 
 DESCRIPTIONS = {
     "texts": "Texts answered",
@@ -31,9 +31,9 @@ class EncoderMetrics:
             "seqway_encoder_last_batch_texts", "Texts that Triton gave at once, last", counter=False
         )
         self._last = last.Metric(labels=labels)
-        self._told = asdict(Counts())
+        self._told = asdict(EncoderCounts())
 
-    def update(self, counts: Counts, texts: int) -> None:
+    def update(self, counts: EncoderCounts, texts: int) -> None:
         """Tells Triton what has changed; `texts` were given at once."""
         for name, value in asdict(counts).items():
             if value != self._told[name]:

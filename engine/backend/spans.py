@@ -49,7 +49,7 @@ class TracedRequest:
         return self.arrived + int(milliseconds * 1_000_000)
 
 
-class Spans:
+class SpanRecorder:
     """Tells of the work of one instance of a model, over OTLP/HTTP by OpenTelemetry's variables."""
 
     def __init__(self, model: str, provider: TracerProvider | None = None) -> None:

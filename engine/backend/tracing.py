@@ -4,12 +4,12 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.backend.spans import Spans
+    from engine.backend.spans import SpanRecorder
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
-def open_spans(model: str) -> "Spans | None":
+def open_spans(model: str) -> "SpanRecorder | None":
     """What tells of the work of a model; None unless the environment says where to export to.
 
     OpenTelemetry is imported only then: a process without traces pays nothing for them.
@@ -17,9 +17,9 @@ def open_spans(model: str) -> "Spans | None":
     if not any(os.environ.get(name) for name in _ENDPOINTS):
         return None
     _bypass_proxies_on_loopback()
-    from engine.backend.spans import Spans
+    from engine.backend.spans import SpanRecorder
 
-    return Spans(model)
+    return SpanRecorder(model)
 
 
 def _bypass_proxies_on_loopback() -> None:

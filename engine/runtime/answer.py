@@ -1,14 +1,14 @@
 """What an answer says at its end: its text, its tokens, its alternatives, its alignment."""
 
 from engine.runtime.batching.row import Row
-from engine.runtime.decoding.beam_search import Hypothesis
+from engine.runtime.decoding.beam_search import BeamHypothesis
 from engine.runtime.decoding.trail import Trail
 from engine.runtime.request import Alternative, End, FinishReason, Link, Token
 from engine.runtime.text.detokenizer import Detokenizer
 
 
 def closing_event(
-    row: Row, reason: FinishReason, hypotheses: list[Hypothesis], token_bytes: list[bytes]
+    row: Row, reason: FinishReason, hypotheses: list[BeamHypothesis], token_bytes: list[bytes]
 ) -> End:
     """The `End` of a row that ran, without times.
 
@@ -46,7 +46,7 @@ def added_texts(trail: Trail, token_bytes: list[bytes]) -> list[str]:
     return texts
 
 
-def _alternative(row: Row, hypothesis: Hypothesis, token_bytes: list[bytes]) -> Alternative:
+def _alternative(row: Row, hypothesis: BeamHypothesis, token_bytes: list[bytes]) -> Alternative:
     trail, options = hypothesis.trail, row.options
     texts = added_texts(trail, token_bytes)
     return Alternative(

@@ -13,7 +13,7 @@ class EngineError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class TextAnswer:
     """The whole text of an answer, and its closing event."""
 
     text: str
@@ -22,14 +22,14 @@ class Answer:
 
 def run_texts(
     engine: Engine, texts: Sequence[str], options: Options, in_flight: int = 64
-) -> list[Answer]:
+) -> list[TextAnswer]:
     """Answers all `texts`, each as a request of its own, with at most `in_flight` running at once.
 
     Raises:
         EngineError: a text was refused or failed.
 
     """
-    answers: dict[int, Answer] = {}
+    answers: dict[int, TextAnswer] = {}
     inbox: queue.SimpleQueue[tuple[int, list[Event]]] = queue.SimpleQueue()
     sent = 0
     while len(answers) < len(texts):
@@ -58,8 +58,8 @@ def _submit(
     engine.submit(Request(f"batch-{index}", [text], options, sink))
 
 
-def _answer(text: str, events: list[Event]) -> Answer:
+def _answer(text: str, events: list[Event]) -> TextAnswer:
     end = events[-1]
     if not isinstance(end, End) or end.message:
         raise EngineError(f"{text[:60]!r} could not be run: {end}")
-    return Answer("".join(getattr(event, "text", "") for event in events), end)
+    return TextAnswer("".join(getattr(event, "text", "") for event in events), end)

@@ -9,9 +9,9 @@ import sys
 import uvloop
 
 from services.foundation import logs, tracing
+from services.foundation.endpoints import PortInUseError, serve_metrics
 from services.foundation.environment import InvalidSettingsError, read_settings
 from services.foundation.proxies import bypass_proxies_on_loopback
-from services.foundation.serving import PortInUseError, serve_metrics
 from services.gateway.authentication.keys import KeyFileError
 from services.gateway.server import Gateway
 from services.gateway.settings import GatewaySettings, describe

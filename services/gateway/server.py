@@ -17,7 +17,7 @@ from seqway.v1 import (
 )
 
 from services.foundation.certificates import Certificates
-from services.foundation.serving import PortInUseError, host_and_port
+from services.foundation.endpoints import PortInUseError, host_and_port
 from services.gateway.admission.gate import Gate
 from services.gateway.admission.limits import Admission
 from services.gateway.admission.quotas import Quotas
@@ -34,14 +34,14 @@ from services.gateway.calls.interceptor import CallInterceptor
 from services.gateway.health import MODELS, SERVICES, Health
 from services.gateway.settings import GatewaySettings
 from services.inference.models.catalogue import Catalogue
-from services.inference.models.choice import Choice
+from services.inference.models.choice import VariantChoice
 from services.inference.models.watch import Watch
 from services.inference.tasks.classifier import Classifier
 from services.inference.tasks.question_answering.answerer import Answerer
 from services.inference.tasks.summarization.summarizer import Summarizer
 from services.inference.tasks.translation.translator import Translator
 from services.inference.triton.engine import TritonEngine
-from services.jobs.service import Jobs
+from services.jobs.service import JobBackend
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Gateway:
         self._quotas = _quotas(settings)
         self._engine = TritonEngine(settings)
         self._catalogue = Catalogue(
-            Choice(settings.preferred_precisions, settings.max_quality_loss)
+            VariantChoice(settings.preferred_precisions, settings.max_quality_loss)
         )
         self._connections = Connections(settings.max_idle_connections)
         self._draining = Draining()
@@ -157,7 +157,7 @@ class Gateway:
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
         if settings.job_store:
             self._jobs = JobServicer(
-                Jobs(settings), self._catalogue, self._quotas, settings, self._draining
+                JobBackend(settings), self._catalogue, self._quotas, settings, self._draining
             )
             job_pb2_grpc.add_JobServiceServicer_to_server(self._jobs, server)
         if settings.reflection:

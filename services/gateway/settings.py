@@ -4,8 +4,8 @@ from typing import Literal, Self
 
 from pydantic import Field, FilePath, SecretStr, model_validator
 
+from services.foundation.endpoints import ServingSettings
 from services.foundation.log_settings import LogSettings
-from services.foundation.serving import ServingSettings
 from services.gateway.admission.tenants import TenantLimits
 from services.gateway.authentication.keys import LEAST_PEPPER
 from services.inference.settings import InferenceSettings

@@ -26,7 +26,7 @@ The text of an error is shown to the caller: it never quotes the texts that the 
 from typing import ClassVar
 
 
-class SeqwayError(Exception):
+class ServiceError(Exception):
     """A call failed; `reason` tells programs why, the text tells people."""
 
     reason: ClassVar[str] = "INTERNAL"
@@ -39,97 +39,97 @@ class SeqwayError(Exception):
         self.retry_delay = retry_delay
 
 
-class InvalidRequestError(SeqwayError):
+class BadRequestError(ServiceError):
     """The request breaks a rule."""
 
     reason = "INVALID_REQUEST"
 
 
-class MalformedMessageError(InvalidRequestError):
+class MalformedMessageError(BadRequestError):
     """The bytes of the request are not the message that the method takes."""
 
     reason = "MALFORMED_MESSAGE"
 
 
-class MissingFieldError(InvalidRequestError):
+class MissingFieldError(BadRequestError):
     """A required field is empty."""
 
     reason = "FIELD_REQUIRED"
 
 
-class TooManyContentsError(InvalidRequestError):
+class TooManyContentsError(BadRequestError):
     """The call carries more texts than the server takes."""
 
     reason = "TOO_MANY_CONTENTS"
 
 
-class TextTooLongError(InvalidRequestError):
+class TextTooLongError(BadRequestError):
     """One text has more characters than the server takes, or a part no model can take."""
 
     reason = "TEXT_TOO_LONG"
 
 
-class CallTooLongError(InvalidRequestError):
+class CallTooLongError(BadRequestError):
     """All texts of the call have more characters than the server takes."""
 
     reason = "CALL_TOO_LONG"
 
 
-class InvalidOptionError(InvalidRequestError):
+class InvalidOptionError(BadRequestError):
     """An option is out of its range."""
 
     reason = "INVALID_OPTION"
 
 
-class InvalidPageTokenError(InvalidRequestError):
+class InvalidPageTokenError(BadRequestError):
     """The page token is not one that this server gave."""
 
     reason = "INVALID_PAGE_TOKEN"
 
 
-class UnsupportedMimeTypeError(InvalidRequestError):
+class UnsupportedMimeTypeError(BadRequestError):
     """The texts are of a kind that cannot be translated here."""
 
     reason = "UNSUPPORTED_MIME_TYPE"
 
 
-class UnknownLanguagePairError(InvalidRequestError):
+class UnknownLanguagePairError(BadRequestError):
     """No model translates from the one language to the other."""
 
     reason = "UNKNOWN_LANGUAGE_PAIR"
 
 
-class UnknownModelError(SeqwayError):
+class UnknownModelError(ServiceError):
     """There is no model or variant of that name."""
 
     reason = "UNKNOWN_MODEL"
 
 
-class DeadlineError(SeqwayError):
+class DeadlineExceededError(ServiceError):
     """The deadline passed, or leaves no time to begin."""
 
     reason = "DEADLINE_PASSED"
 
 
-class OverloadedError(SeqwayError):
+class OverloadError(ServiceError):
     """There is no room for the call now."""
 
     reason = "OVERLOADED"
 
 
-class UnavailableError(SeqwayError):
+class ServiceUnavailableError(ServiceError):
     """What the call needs is not there now."""
 
     reason = "UNAVAILABLE"
 
 
-class TritonUnavailableError(UnavailableError):
+class TritonUnavailableError(ServiceUnavailableError):
     """Triton does not answer."""
 
     reason = "TRITON_UNAVAILABLE"
 
 
-class ModelNotReadyError(UnavailableError):
+class ModelNotReadyError(ServiceUnavailableError):
     """The model exists and does not answer now."""
 
     reason = "MODEL_NOT_READY"
@@ -139,7 +139,7 @@ class ModelDeadError(ModelNotReadyError):
     """The process that ran the model has ended: nothing more comes on what it was asked."""
 
 
-class ModelFailedError(SeqwayError):
+class ModelFailedError(ServiceError):
     """The model failed on the call."""
 
     reason = "MODEL_FAILED"

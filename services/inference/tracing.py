@@ -14,7 +14,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from services.inference.errors import SeqwayError
+from services.inference.errors import ServiceError
 from services.inference.rows.account import Account
 
 tracer = trace.get_tracer("seqway")
@@ -95,7 +95,7 @@ class ModelSpan:
 
 def fail(span: Span, error: BaseException) -> None:
     """Notes why what a span stands for failed, without the error's words."""
-    reason = error.reason if isinstance(error, SeqwayError) else type(error).__name__
+    reason = error.reason if isinstance(error, ServiceError) else type(error).__name__
     span.set_attribute("seqway.reason", reason)
     span.set_status(Status(StatusCode.ERROR, reason))
 

@@ -8,15 +8,15 @@ from services.jobs.queue.clock import Clock
 from services.jobs.queue.feeder import Feeder
 from services.jobs.queue.messages import Queue, celery_app
 from services.jobs.settings import JobSettings
-from services.jobs.store.archive import Archive, Run
-from services.jobs.store.records import Counts, JobRecord, RunRecord
+from services.jobs.store.archive import Archive, JobRun
+from services.jobs.store.records import JobRecord, LineCounts, RunRecord
 from services.jobs.store.store import open_store
 
 # Seconds for one answer: no caller is to wait longer for what the reconciler does as well.
 _REDIS_PATIENCE = 0.8
 
 
-class Jobs:
+class JobBackend:
     """The store does not wait for Redis: what is not queued now, the reconciler queues.
 
     All methods block.
@@ -33,7 +33,7 @@ class Jobs:
         self._queue = Queue(celery_app(settings, patience))
         self._feeder = Feeder(self._board, self._queue, settings)
 
-    def started(self, record: JobRecord) -> tuple[Run, bool]:
+    def started(self, record: JobRecord) -> tuple[JobRun, bool]:
         """The run of a job that was just created, and whether it is to be queued.
 
         One that is under way or has ended stays as it is.
@@ -41,10 +41,10 @@ class Jobs:
         run = self.archive.current(record.id)
         if run is None:  # deleted by somebody in this very moment
             chunks = range(len(record.sizes))
-            return Run(record, RunRecord(1, chunks, Counts(), record.deadline)), False
+            return JobRun(record, RunRecord(1, chunks, LineCounts(), record.deadline)), False
         return run, self.archive.final(run) is None and not self.archive.done(run)
 
-    def announce(self, run: Run) -> None:
+    def announce(self, run: JobRun) -> None:
         """Queues the chunks of a run; QueueUnavailableError."""
         self._feeder.announce(run, list(run.run.chunks))
         self._feeder.feed()

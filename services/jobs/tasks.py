@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from services.inference.markup import GlossaryEntry
+from services.inference.markup import TermEntry
 from services.inference.models.catalogue import (
     CLASSIFICATION,
     QUESTION_ANSWERING,
@@ -27,7 +27,7 @@ class TranslationTask:
     generation: Generation = field(default_factory=Generation)
     mime_type: str = "text/plain"
     do_not_translate: Sequence[str] = ()
-    glossary: Sequence[GlossaryEntry] = ()
+    glossary: Sequence[TermEntry] = ()
     kind: Literal["translation"] = "translation"
 
 

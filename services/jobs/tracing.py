@@ -9,7 +9,7 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 
 from services.foundation.endings import ENDINGS
 from services.inference.tracing import contents_within, context_of, fail, tracer
-from services.jobs.store.archive import Run
+from services.jobs.store.archive import JobRun
 from services.jobs.store.items import Item
 from services.jobs.store.records import Status as LineStatus
 from services.jobs.store.results import Outcome
@@ -20,7 +20,7 @@ Done = MutableMapping[int, Outcome]
 
 
 @contextmanager
-def work_span(name: str, run: Run, **attributes: int) -> Iterator[Span]:
+def work_span(name: str, run: JobRun, **attributes: int) -> Iterator[Span]:
     """Work on a job, as part of the trace of the call that made it.
 
     The current span is that of whoever sent the message which led to the work: a link tells of it.

@@ -27,8 +27,8 @@ import torch
 from transformers import AutoTokenizer, PegasusForConditionalGeneration
 
 from services.inference.markup import Link, MarkedSegment, render
-from services.inference.markup.passage import Atom, AtomKind, Mark, MarkKind, Passage, Piece
-from services.inference.markup.source.scanner import Language
+from services.inference.markup.passage import Atom, AtomKind, Mark, MarkKind, Passage, PassagePart
+from services.inference.markup.source.scanner import MarkupKind
 from services.inference.markup.translation.placement import place, tree
 from services.inference.markup.translation.words import Word, words
 
@@ -256,8 +256,8 @@ def placeholder_scores(
             0,
             is_masked=each.kind is AtomKind.PLACEHOLDER,
         )
-        passage = Passage(text, (Piece(0, 0, len(text)),), (), (atom,), {})
-        segments.append(MarkedSegment(0, len(text), "", passage, text, Language.PLAIN))
+        passage = Passage(text, (PassagePart(0, 0, len(text)),), (), (atom,), {})
+        segments.append(MarkedSegment(0, len(text), "", passage, text, MarkupKind.PLAIN))
     answers = model.translate([segment.text for segment in segments])
     survived = sum(
         answer.text.count(surface(each)) == 1

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from engine.cli import app
 from engine.runtime.encoders.engine import EncoderEngine
-from engine.runtime.encoders.request import EncoderOptions, Item, Logits
+from engine.runtime.encoders.request import EncoderItem, EncoderOptions, Logits
 from engine.runtime.encoders.session import EncoderSession
 from engine.runtime.encoders.windows import WindowCutter
 from engine.runtime.manifest import read_manifest
@@ -43,7 +43,7 @@ def test_classifies_as_transformers(family: str, tmp_path: Path) -> None:
     assert read_manifest(files).labels == list(LABELS)
     texts = PROTEINS if family.startswith("esm") else TEXTS
     engine = EncoderEngine(files, lanes=1)
-    results = engine.run([Item(text, EncoderOptions()) for text in texts])
+    results = engine.run([EncoderItem(text, EncoderOptions()) for text in texts])
     engine.close()
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / family)
     oracle = AutoModelForSequenceClassification.from_pretrained(

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from redis_server import RedisServer, binaries
 from s3_server import S3Server
 
-from services.foundation.serving import host_and_port
+from services.foundation.endpoints import host_and_port
 from services.gateway.server import Gateway
 from services.gateway.settings import GatewaySettings
 from services.inference import tracing

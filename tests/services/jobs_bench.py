@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from services.inference.errors import TritonUnavailableError
 from services.jobs.chunks.memo import Memo
 from services.jobs.chunks.runner import Cancelled, ChunkRunner
-from services.jobs.lifecycle.creation import Creator, Order
+from services.jobs.lifecycle.creation import Creator, JobSubmission
 from services.jobs.lifecycle.finisher import Finisher
-from services.jobs.lifecycle.observer import ChunkOutcome, Observer
+from services.jobs.lifecycle.observer import ChunkOutcome, JobObserver
 from services.jobs.lifecycle.operations import Operations
 from services.jobs.lifecycle.progress import Counter, Progress
 from services.jobs.lifecycle.reader import Reader
@@ -24,7 +24,7 @@ from services.jobs.queue.board import Board, Ticket
 from services.jobs.queue.clock import Clock
 from services.jobs.queue.feeder import Feeder
 from services.jobs.settings import JobSettings
-from services.jobs.store.archive import Archive, Run
+from services.jobs.store.archive import Archive, JobRun
 from services.jobs.store.items import Item
 from services.jobs.store.records import JobRecord, Status
 from services.jobs.store.results import Line, Outcome
@@ -100,7 +100,7 @@ class FakeQueue:
         self.jobs.append(job)
 
 
-class Record(Observer):
+class Record(JobObserver):
     """Keeps what it is told."""
 
     def __init__(self) -> None:
@@ -156,7 +156,7 @@ class Bench:
     def submit(self, texts: Iterable[str], tenant: str = "default", **order: object) -> JobRecord:
         items = (Item(index, text, f"id-{index}") for index, text in enumerate(texts))
         order = {"retention": 3600.0, **order}
-        record = self.creator.create(Order(tenant, TASK, **order), items)  # type: ignore[arg-type]
+        record = self.creator.create(JobSubmission(tenant, TASK, **order), items)  # type: ignore[arg-type]
         run = self.archive.current(record.id)
         assert run is not None
         self.feeder.announce(run, list(run.run.chunks))
@@ -187,7 +187,7 @@ class Bench:
             time.sleep(0.02)
         return progress
 
-    def run(self, job: str) -> Run:
+    def run(self, job: str) -> JobRun:
         run = self.archive.current(job)
         assert run is not None
         return run

@@ -13,8 +13,8 @@ from services.jobs.store.records import (
     RUNS,
     ActiveRecord,
     Codec,
-    Counts,
     FinalRecord,
+    LineCounts,
     RunRecord,
     State,
 )
@@ -23,8 +23,8 @@ from tests.services.twin.manifests import manifest_of
 _LATER = {"of_a_later_version": {"deep": [1]}}
 _RECORDS: list[tuple[Codec[Any], Any]] = [
     (ACTIVES, ActiveRecord("tenant", 1.0)),
-    (RUNS, RunRecord(2, [0, 3], Counts(), None)),
-    (FINALS, FinalRecord(State.SUCCEEDED, Counts(), 1.0, 2.0, "output", "errors")),
+    (RUNS, RunRecord(2, [0, 3], LineCounts(), None)),
+    (FINALS, FinalRecord(State.SUCCEEDED, LineCounts(), 1.0, 2.0, "output", "errors")),
 ]
 
 

@@ -10,8 +10,8 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from services.inference.errors import UnavailableError
-from services.jobs.queue.board import Board, Load
+from services.inference.errors import ServiceUnavailableError
+from services.jobs.queue.board import Board, QueueLoad
 from services.jobs.store.records import State
 
 _ACTIVE = (State.QUEUED, State.RUNNING)
@@ -39,7 +39,7 @@ class JobsCollector(Collector):
             yield self._of_jobs()
         try:
             load = self._board.load()
-        except UnavailableError:
+        except ServiceUnavailableError:
             yield GaugeMetricFamily("seqway_redis_up", _UP, value=0)
         else:
             yield GaugeMetricFamily("seqway_redis_up", _UP, value=1)
@@ -61,7 +61,7 @@ class JobsCollector(Collector):
 _UP = "Whether Redis answers the controller, 1 or 0."
 
 
-def _of_load(load: Load) -> Iterable[Metric]:
+def _of_load(load: QueueLoad) -> Iterable[Metric]:
     chunks = GaugeMetricFamily(
         "seqway_chunks", "Chunks that wait, and that workers have.", labels=["state"]
     )

@@ -18,8 +18,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector, values
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from services.foundation.endpoints import PortInUseError, ServingSettings, serve_metrics
 from services.foundation.environment import InvalidSettingsError
-from services.foundation.serving import PortInUseError, ServingSettings, serve_metrics
 
 _FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 

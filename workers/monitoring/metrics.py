@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from prometheus_client import Counter, Histogram
 
-from services.jobs.lifecycle.observer import ChunkOutcome, Observer
+from services.jobs.lifecycle.observer import ChunkOutcome, JobObserver
 from services.jobs.store.records import State, Status
 
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -22,7 +22,7 @@ def _nobody(_: Mapping[str, int]) -> None:
     """A worker looks at no jobs."""
 
 
-class JobMetrics(Observer):
+class JobMetrics(JobObserver):
     """To be built once in a process, before it forks; `on_look` is given the jobs of each look."""
 
     def __init__(self, on_look: Callable[[Mapping[str, int]], None] = _nobody) -> None:
@@ -61,38 +61,38 @@ class JobMetrics(Observer):
             self._ended.labels(state.lower())
 
     def chunk(self, outcome: ChunkOutcome, seconds: float) -> None:
-        """See `Observer`; the time of chunks with nothing to do would tell nothing."""
+        """See `JobObserver`; the time of chunks with nothing to do would tell nothing."""
         self._chunks.labels(outcome.value).inc()
         if outcome is not ChunkOutcome.SKIPPED:
             self._seconds.observe(seconds)
 
     def lines(self, counts: Mapping[str, int]) -> None:
-        """See `Observer`."""
+        """See `JobObserver`."""
         for status, count in counts.items():
             self._lines.labels(status).inc(count)
 
     def recalled(self, hits: int, misses: int) -> None:
-        """See `Observer`."""
+        """See `JobObserver`."""
         self._hits.inc(hits)
         self._misses.inc(misses)
 
     def attempt_failed(self) -> None:
-        """See `Observer`."""
+        """See `JobObserver`."""
         self._failures.inc()
 
     def halved(self) -> None:
-        """See `Observer`."""
+        """See `JobObserver`."""
         self._halved.inc()
 
     def leases_lost(self, count: int) -> None:
-        """See `Observer`."""
+        """See `JobObserver`."""
         self._lost.inc(count)
 
     def looked(self, jobs: Mapping[str, int], seconds: float) -> None:
-        """See `Observer`."""
+        """See `JobObserver`."""
         self._looks.observe(seconds)
         self._on_look(jobs)
 
     def job_ended(self, state: str) -> None:
-        """See `Observer`."""
+        """See `JobObserver`."""
         self._ended.labels(state.lower()).inc()

@@ -4,8 +4,8 @@ import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from services.inference.errors import UnavailableError
-from services.jobs.lifecycle.observer import Observer
+from services.inference.errors import ServiceUnavailableError
+from services.jobs.lifecycle.observer import JobObserver
 from services.jobs.queue.board import Board
 from services.jobs.queue.messages import CONTROL_QUEUE
 from workers.monitoring.collector import JobsCollector
@@ -28,13 +28,13 @@ class Monitoring:
         file = settings.heartbeat_file
         self._liveness = Liveness(Path(file), self._refuses) if file else None
 
-    def start(self, queues: Iterable[str]) -> Observer:
+    def start(self, queues: Iterable[str]) -> JobObserver:
         """Begins for a process that consumes these queues; returns who counts."""
         if self._liveness is not None:
             self._liveness.start()
         settings = self._settings
         if not settings.metrics_port:
-            return Observer()
+            return JobObserver()
         share_counts()
         if CONTROL_QUEUE not in queues:
             self._exposition = Exposition(settings)
@@ -72,6 +72,6 @@ class Monitoring:
         """Whether Redis takes no commands that write."""
         try:
             self._board.claim("liveness", secrets.token_hex(8), 0.001)
-        except UnavailableError:
+        except ServiceUnavailableError:
             return True
         return False

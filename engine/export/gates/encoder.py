@@ -10,7 +10,7 @@ from engine.export.budget import Budget
 from engine.export.gates.transformer import DifferenceError, GateError, NotFiniteError
 from engine.model.checkpoint import Checkpoint
 from engine.runtime.encoders.session import EncoderSession, Floats
-from engine.runtime.encoders.windows import Window, WindowCutter
+from engine.runtime.encoders.windows import TokenWindow, WindowCutter
 from engine.runtime.manifest import Manifest, read_manifest
 from engine.runtime.text.vocabulary import load_tokenizer
 
@@ -53,7 +53,9 @@ def check_encoder(folder: Path, checkpoint: Checkpoint, texts: Sequence[str]) ->
         )
 
 
-def _windows(folder: Path, manifest: Manifest, texts: Sequence[str], longest: int) -> list[Window]:
+def _windows(
+    folder: Path, manifest: Manifest, texts: Sequence[str], longest: int
+) -> list[TokenWindow]:
     cutter = WindowCutter(load_tokenizer(folder), min(longest, manifest.max_source_tokens))
     if manifest.head == "spans":
         return [cutter.cut_context(QUESTION, text, None, 0).windows[0] for text in texts]
@@ -61,7 +63,9 @@ def _windows(folder: Path, manifest: Manifest, texts: Sequence[str], longest: in
 
 
 @torch.no_grad()
-def _oracle(checkpoint: Checkpoint, window: Window) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+def _oracle(
+    checkpoint: Checkpoint, window: TokenWindow
+) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     ids, types = torch.tensor([window.ids]), torch.tensor([window.token_types])
     logits = checkpoint.encoder(ids, torch.ones_like(ids).bool(), types)
     return np.asarray(logits.numpy()[0].ravel(), np.float32)

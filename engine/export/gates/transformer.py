@@ -15,7 +15,7 @@ from engine.export.budget import Budget
 from engine.export.graphs.builder import Array
 from engine.model.checkpoint import Checkpoint
 from engine.runtime.batching.row import Row
-from engine.runtime.batching.running_batch import RunningRows
+from engine.runtime.batching.running_batch import RunningBatch
 from engine.runtime.decoding.trail import Trail
 from engine.runtime.manifest import read_manifest
 from engine.runtime.planner import Planner
@@ -106,7 +106,7 @@ def _rows(folder: Path, session: OnnxSession, texts: Sequence[str]) -> list[Row]
 
 def _decode(session: OnnxSession, rows: list[Row]) -> list[Trail]:
     """What is made for each row, and the log-probabilities of its tokens."""
-    running = RunningRows(session, len(rows))
+    running = RunningBatch(session, len(rows))
     running.start(rows)
     trails: dict[int, Trail] = {}
     while running.rows:

@@ -16,7 +16,7 @@ from engine.export.graphs.blocks import BlockBuilder
 from engine.export.graphs.builder import FLOAT, INT64, Array
 from engine.model.encoders.attention import EncoderAttention
 from engine.model.encoders.config import Disentangled, TokenDropout
-from engine.model.encoders.model import EncoderLayer, EncoderModel
+from engine.model.encoders.model import EncoderModel, EncoderModelLayer
 from engine.model.encoders.positions import distance_rows
 
 MASKED = -1e9
@@ -38,7 +38,7 @@ class EncoderGraphs:
     def graph(self) -> onnx.ModelProto:
         """The graph."""
         config = self.model.config
-        builder = _EncoderBuilder(self.model)
+        builder = _EncoderModelBuilder(self.model)
         ids = builder.input("input_ids", INT64, ["B", "S"])
         padding = builder.is_equal(builder.input("mask", INT64, ["B", "S"]), 0)
         with builder.part("embedding"):
@@ -53,7 +53,7 @@ class EncoderGraphs:
         return builder.build()
 
 
-class _EncoderBuilder(BlockBuilder):
+class _EncoderModelBuilder(BlockBuilder):
     """`BlockBuilder` with embeddings, positions in attention, and heads."""
 
     def __init__(self, model: EncoderModel) -> None:
@@ -173,7 +173,7 @@ class _EncoderBuilder(BlockBuilder):
     ) -> str:
         """What the distances add to the scores, on top of the mask, `[B,H,S,S]`."""
         layer = self.model.layers[self.config.order[int(prefix.split(".")[1])]]
-        assert isinstance(layer, EncoderLayer)
+        assert isinstance(layer, EncoderModelLayer)
         attention, table = layer.attention.sublayer, self.model.shared_positions(0)[0]
         assert isinstance(attention, EncoderAttention)
         shape = self.call("Shape", query, end=2)

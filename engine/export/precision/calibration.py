@@ -107,7 +107,7 @@ class _Rows:
         return Seen(self._rows, self._maxima)
 
 
-class Observer:
+class ValueObserver:
     """Runs a float graph and looks at its values."""
 
     def __init__(self, model: onnx.ModelProto, seed: int = 0) -> None:
@@ -206,7 +206,7 @@ def observe(
     sources: Iterable[list[list[int]]],
 ) -> tuple[Observation, Observation]:
     """Decodes batches of ids greedily; returns what was seen in the encoder and in the step."""
-    watchers = Observer(encoder), Observer(step)
+    watchers = ValueObserver(encoder), ValueObserver(step)
     for batch in sources:
         decode_greedily(*watchers, manifest, batch)
     return watchers[0].observation(), watchers[1].observation()

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 
 from engine.export.graphs.encoder import DISTANCES, HEAD
-from engine.export.precision.calibration import Observation, Observer, quantizable
+from engine.export.precision.calibration import Observation, ValueObserver, quantizable
 from engine.model.encoders.config import EncoderConfig
 
 
@@ -21,7 +21,7 @@ def observe_encoder(
     model: onnx.ModelProto, config: EncoderConfig, batches: Iterable[Sequence[list[int]]]
 ) -> Observation:
     """What is seen in the graph of an encoder, on batches of texts as it takes them, as ids."""
-    observer = Observer(model)
+    observer = ValueObserver(model)
     for batch in batches:
         width = max(map(len, batch))
         real = np.arange(width)[None] < np.array([[len(ids)] for ids in batch])

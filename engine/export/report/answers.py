@@ -8,7 +8,7 @@ from pathlib import Path
 from engine.model.errors import counted
 from engine.runtime.batch import EngineError, run_texts
 from engine.runtime.encoders.engine import EncoderEngine
-from engine.runtime.encoders.request import EncoderOptions, Item, Logits
+from engine.runtime.encoders.request import EncoderItem, EncoderOptions, Logits
 from engine.runtime.engine import Engine, Settings
 from engine.runtime.manifest import Manifest, Task, read_manifest
 from engine.runtime.prompt import example_options
@@ -62,7 +62,7 @@ def _read_all(files: Path, texts: Sequence[str], settings: Settings | None) -> N
     engine = EncoderEngine(files, lanes=settings.lanes if settings else 0)
     question = "What is it?" if engine.manifest.head == "spans" else ""
     try:
-        engine.run([Item(text, question, EncoderOptions()) for text in texts])
+        engine.run([EncoderItem(text, question, EncoderOptions()) for text in texts])
     finally:
         engine.close()
 
@@ -120,7 +120,9 @@ def likeliest_labels(
     found = []
     try:
         for start in range(0, len(texts), in_flight):
-            items = [Item(text, "", EncoderOptions()) for text in texts[start : start + in_flight]]
+            items = [
+                EncoderItem(text, "", EncoderOptions()) for text in texts[start : start + in_flight]
+            ]
             for item, result in zip(items, engine.run(items), strict=True):
                 if not isinstance(result, Logits):
                     raise EngineError(f"{item.text[:60]!r} could not be run: {result}")

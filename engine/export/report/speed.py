@@ -13,7 +13,7 @@ import psutil
 from engine.export.report.answers import options_for
 from engine.runtime.batch import run_texts
 from engine.runtime.encoders.engine import EncoderEngine
-from engine.runtime.encoders.request import EncoderOptions, Item
+from engine.runtime.encoders.request import EncoderItem, EncoderOptions
 from engine.runtime.engine import Engine
 from engine.runtime.manifest import read_manifest
 
@@ -53,7 +53,7 @@ def _measure(files: Path, texts: list[str]) -> Speed:
         def run(some: Sequence[str]) -> None:
             for start in range(0, len(some), TOGETHER):
                 chunk = some[start : start + TOGETHER]
-                reader.run([Item(text, "", EncoderOptions()) for text in chunk])
+                reader.run([EncoderItem(text, "", EncoderOptions()) for text in chunk])
 
         speed = _timed(run, texts)
         after = _resident()

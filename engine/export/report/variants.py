@@ -14,7 +14,7 @@ from engine.export.report.answers import likeliest_labels, options_for
 from engine.export.report.quality import FIGURES, Quality, measure
 from engine.export.report.speed import Speed, measure_speed
 from engine.model.errors import counted
-from engine.runtime.batch import Answer, run_texts
+from engine.runtime.batch import TextAnswer, run_texts
 from engine.runtime.engine import Engine
 from engine.runtime.manifest import Manifest, read_manifest
 from engine.runtime.prompt import greedy_start
@@ -101,7 +101,7 @@ def _run(
     engine.start()
     try:
         options = options_for(manifest, token_ids=True, num_beams=1, stop_repetition=False)
-        answers: list[Answer] = run_texts(engine, texts, options, in_flight)
+        answers: list[TextAnswer] = run_texts(engine, texts, options, in_flight)
     finally:
         engine.stop()
     return [tuple(answer.end.token_ids) for answer in answers], [answer.text for answer in answers]

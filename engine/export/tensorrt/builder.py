@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.export.tensorrt.listing import Layer, read_layers
+from engine.export.tensorrt.layers import Layer, read_layers
 from engine.runtime.sessions.tensorrt.library import TensorRT
 from engine.runtime.sessions.tensorrt.plan import PlanError
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from engine.export.tensorrt.listing import Layer, Tensor
+from engine.export.tensorrt.layers import Layer, Tensor
 from engine.runtime.sessions.tensorrt.plan import PlanError
 
 

@@ -12,7 +12,7 @@ from engine.model.encoders.positions import rotary_frequencies
 from engine.model.layers import ACTIVATIONS, FeedForward, Residual, additive_mask
 
 
-class EncoderLayer(nn.Module):
+class EncoderModelLayer(nn.Module):
     """Self-attention and feed-forward."""
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -52,7 +52,7 @@ class EncoderModel(nn.Module):
             self.distances = nn.Embedding(2 * relative.span, width)
             if relative.norm:
                 self.distances_norm = nn.LayerNorm(width, epsilon)
-        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.blocks))
+        self.layers = nn.ModuleList(EncoderModelLayer(config) for _ in range(config.blocks))
         if config.block.norm == "pre":
             self.final_norm = nn.LayerNorm(width, epsilon)
         if head == "classification":

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from engine.runtime.answer import closing_event
 from engine.runtime.batching.row import Row
-from engine.runtime.batching.running_batch import RunningRows
+from engine.runtime.batching.running_batch import RunningBatch
 from engine.runtime.batching.scheduler import Limits, Scheduler
 from engine.runtime.request import Delta, End, Event, FinishReason, Request
 from engine.runtime.sessions.session import Session
@@ -73,7 +73,7 @@ class Lane:
         self._stream_rate = stream_rate
         self._session = session
         self._token_bytes = token_bytes
-        self._running = RunningRows(session, limits.max_rows)
+        self._running = RunningBatch(session, limits.max_rows)
         self._scheduler = Scheduler(limits)
         self._fresh: list[Row] = []
         self._next_sweep = 0.0
@@ -263,7 +263,7 @@ class Lane:
     def _fail(self, error: Exception) -> None:
         """Ends every running row; the state of the slots can't be trusted, so it is made anew."""
         rows = self._running.rows
-        self._running = RunningRows(self._session, self._limits.max_rows)
+        self._running = RunningBatch(self._session, self._limits.max_rows)
         self._fresh.clear()
         for row in rows:
             self._scheduler.retire(row)

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.runtime.batching.row import Row
 from engine.runtime.decoding.alignment import alignment_outputs, mean_attention
-from engine.runtime.decoding.beam_search import BeamSearch, Hypothesis, place_beams
+from engine.runtime.decoding.beam_search import BeamHypothesis, BeamSearch, place_beams
 from engine.runtime.decoding.choice import Choice
 from engine.runtime.decoding.repetition import looping, settled
 from engine.runtime.decoding.selection import Floats, Ints
@@ -19,7 +19,7 @@ from engine.runtime.sessions.caches import padded
 from engine.runtime.sessions.session import Session
 
 
-class RunningRows:
+class RunningBatch:
     """Runs rows in at most `capacity` slots of a session."""
 
     def __init__(self, session: Session, capacity: int) -> None:
@@ -70,7 +70,7 @@ class RunningRows:
             count = min(count, common_prefix(sequences))
         return sequences[0][:count]
 
-    def answers(self, row: Row, reason: FinishReason) -> list[Hypothesis]:
+    def answers(self, row: Row, reason: FinishReason) -> list[BeamHypothesis]:
         """What a row has to say if it ends now for `reason`, best first; at least one."""
         slot = row.slots[0]
         trail = self._slots.trail(slot)
@@ -78,10 +78,10 @@ class RunningRows:
             kept = settled(self._slots.runs[slot : slot + 1], np.array([trail.tokens.size]))
             trail = trail.cut(int(kept[0]))
         if not isinstance(row.decoder, BeamSearch):
-            return [Hypothesis(trail.log_prob, trail)]
+            return [BeamHypothesis(trail.log_prob, trail)]
         search = row.decoder
         if reason is FinishReason.REPETITION or not search.hypotheses:
-            return [Hypothesis(search.ranked(), trail), *search.hypotheses]
+            return [BeamHypothesis(search.ranked(), trail), *search.hypotheses]
         return search.hypotheses
 
     def free(self, row: Row) -> None:

@@ -24,7 +24,7 @@ _NEVER = np.float32(-1e9)
 
 
 @dataclass(frozen=True)
-class Hypothesis:
+class BeamHypothesis:
     """A complete answer; `score` is what ranks."""
 
     score: float
@@ -56,7 +56,7 @@ class BeamSearch:
         self._scores = np.full(decoding.num_beams, _NEVER, np.float32)
         self._scores[0] = 0
         self._length = 0
-        self.hypotheses: list[Hypothesis] = []
+        self.hypotheses: list[BeamHypothesis] = []
         self.done = False
 
     def force(self, token: int, record: Record) -> Continuation:
@@ -113,7 +113,7 @@ class BeamSearch:
             if rank == -np.inf or (full and rank <= self.hypotheses[-1].score):
                 continue
             trail = record(int(parents[place]), int(tokens[place]))
-            self.hypotheses.append(Hypothesis(rank, trail))
+            self.hypotheses.append(BeamHypothesis(rank, trail))
             self.hypotheses.sort(key=lambda hypothesis: -hypothesis.score)
             del self.hypotheses[beams:]
 

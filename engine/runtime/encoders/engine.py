@@ -12,13 +12,20 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.runtime.encoders.request import Alive, Failure, Item, Logits, Result, Spans
+from engine.runtime.encoders.request import (
+    EncoderItem,
+    EncoderReady,
+    Failure,
+    Logits,
+    Result,
+    Spans,
+)
 from engine.runtime.encoders.session import Floats
 from engine.runtime.encoders.spans import best_spans, decode_spans
 from engine.runtime.encoders.windows import (
     QuestionTooLongError,
     StrideError,
-    Window,
+    TokenWindow,
     WindowCutter,
     WindowedText,
     batches,
@@ -37,7 +44,7 @@ SPREAD_TOKENS = 32
 
 
 @dataclass
-class Counts:
+class EncoderCounts:
     """What an engine counts; all only grow. `computed_tokens` include padding."""
 
     texts: int = 0
@@ -59,7 +66,7 @@ class EncoderEngine:
         self, folder: Path, lanes: int = 0, threads: int = 1, device: int | None = None
     ) -> None:
         self.manifest = read_manifest(folder)
-        self.counts = Counts()
+        self.counts = EncoderCounts()
         self._cutter = WindowCutter(load_tokenizer(folder), self.manifest.max_source_tokens)
         self._session = open_encoder_session(folder, self.manifest, threads, device)
         self._lanes = lanes or default_lanes(device)
@@ -69,7 +76,7 @@ class EncoderEngine:
         """Waits for what runs and ends the lanes."""
         self._pool.shutdown()
 
-    def run(self, items: Sequence[Item]) -> list[Result]:
+    def run(self, items: Sequence[EncoderItem]) -> list[Result]:
         """The result of each item, in order; one that fails does not touch the others."""
         texts = [self._cut(item) for item in items]
         windows = [w for text in texts if isinstance(text, WindowedText) for w in text.windows]
@@ -84,10 +91,10 @@ class EncoderEngine:
         self.counts.texts += len(items)
         return results
 
-    def _cut(self, item: Item) -> WindowedText | Result:
+    def _cut(self, item: EncoderItem) -> WindowedText | Result:
         options = item.options
         if options.probe:
-            return Alive()
+            return EncoderReady()
         try:
             if self.manifest.head == "spans":
                 return self._cutter.cut_context(
@@ -101,7 +108,7 @@ class EncoderEngine:
         except Exception as error:
             return _failure(error)
 
-    def _run(self, windows: list[Window]) -> list[Floats | Failure]:
+    def _run(self, windows: list[TokenWindow]) -> list[Floats | Failure]:
         """The logits of each window; one that fails takes none of the others with it."""
         lengths = [len(window.ids) for window in windows]
         # A lane without work would wait for the others.
@@ -118,7 +125,7 @@ class EncoderEngine:
         self.counts.tokens += sum(lengths)
         return logits
 
-    def _run_group(self, windows: list[Window]) -> list[Floats | Failure]:
+    def _run_group(self, windows: list[TokenWindow]) -> list[Floats | Failure]:
         try:
             return list(self._session.run(windows))
         except Exception as error:
@@ -127,7 +134,9 @@ class EncoderEngine:
             # The window that it fails on is not known yet.
             return [answer for window in windows for answer in self._run_group([window])]
 
-    def _join(self, item: Item, text: WindowedText, logits: list[Floats | Failure]) -> Result:
+    def _join(
+        self, item: EncoderItem, text: WindowedText, logits: list[Floats | Failure]
+    ) -> Result:
         arrays = [one for one in logits if not isinstance(one, Failure)]
         if len(arrays) < len(logits):
             return next(one for one in logits if isinstance(one, Failure))
@@ -143,7 +152,7 @@ class EncoderEngine:
         return Logits(tuple(mean.tolist()), len(text.windows), text.input_tokens)
 
 
-def _spans(item: Item, text: WindowedText, logits: list[Floats]) -> Spans:
+def _spans(item: EncoderItem, text: WindowedText, logits: list[Floats]) -> Spans:
     options = item.options
     log_probs, none = decode_spans(text.windows, logits, len(text.offsets))
     answers = best_spans(

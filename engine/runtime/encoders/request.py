@@ -51,7 +51,7 @@ def parse_encoder_options(raw: Mapping[str, Any], *, spans: bool) -> EncoderOpti
 
 
 @dataclass(frozen=True)
-class Item:
+class EncoderItem:
     """One text; a span head also takes a `question` about it."""
 
     text: str
@@ -83,7 +83,7 @@ class Logits(Result):
 
 
 @dataclass(frozen=True)
-class Answer:
+class SpanAnswer:
     """Code points `start` to `end` of the context, and the probability of that span."""
 
     start: int
@@ -95,7 +95,7 @@ class Answer:
 class Spans(Result):
     """The most probable answers, best first, and the probability that there is none."""
 
-    answers: tuple[Answer, ...]
+    answers: tuple[SpanAnswer, ...]
     no_answer_score: float
     windows: int
     input_tokens: int
@@ -112,7 +112,7 @@ class Failure(Result):
 
 
 @dataclass(frozen=True)
-class Alive(Result):
+class EncoderReady(Result):
     """The answer to a probe."""
 
     type = "ready"

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.runtime.encoders.windows import Window
+from engine.runtime.encoders.windows import TokenWindow
 from engine.runtime.manifest import Manifest
 from engine.runtime.sessions.onnx_graphs import open_graph
 
@@ -19,7 +19,7 @@ Floats = NDArray[np.float32]
 class EncoderRunner(Protocol):
     """The graph of an encoder variant on some hardware, for any thread."""
 
-    def run(self, windows: Sequence[Window]) -> list[Floats]:
+    def run(self, windows: Sequence[TokenWindow]) -> list[Floats]:
         """Of each window the logits: `[labels]`, or `[len(ids),2]` of a span head."""
         ...
 
@@ -36,7 +36,7 @@ class EncoderSession:
             fixed_shapes=False,
         )
 
-    def run(self, windows: Sequence[Window]) -> list[Floats]:
+    def run(self, windows: Sequence[TokenWindow]) -> list[Floats]:
         """Of each window the logits: `[labels]`, or `[len(ids),2]` of a span head."""
         lengths = [len(window.ids) for window in windows]
         shape = (len(windows), max(lengths))

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.runtime.encoders.request import Answer
-from engine.runtime.encoders.windows import Window
+from engine.runtime.encoders.request import SpanAnswer
+from engine.runtime.encoders.windows import TokenWindow
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -21,7 +21,7 @@ Ints = NDArray[np.int64]
 
 
 def decode_spans(
-    windows: Sequence[Window], logits: Sequence[Floats], tokens: int
+    windows: Sequence[TokenWindow], logits: Sequence[Floats], tokens: int
 ) -> tuple[Doubles, float]:
     """Log-probabilities of starts and ends `[2,tokens]`, and that of "no answer".
 
@@ -43,7 +43,7 @@ def decode_spans(
     return everything[:, :-1], float(everything[:, -1].sum())
 
 
-def _distances(window: Window, tokens: int) -> Doubles:
+def _distances(window: TokenWindow, tokens: int) -> Doubles:
     """How far each token of a window is from a cut; an end of the text is none."""
     places = np.arange(window.tokens, dtype=np.float64)
     left = places + 1 if window.start else np.full(window.tokens, np.inf)
@@ -58,7 +58,7 @@ def best_spans(
     offsets: Sequence[tuple[int, int]],
     top_k: int,
     max_answer_tokens: int,
-) -> tuple[Answer, ...]:
+) -> tuple[SpanAnswer, ...]:
     """The `top_k` most probable spans of `text` of at most `max_answer_tokens`, best first.
 
     `log_probs` is what `decode_spans` gave; of spans that are the same text in the same place, such
@@ -69,12 +69,12 @@ def best_spans(
     band = np.full((min(max_answer_tokens, tokens), tokens), -np.inf)
     for extra in range(len(band)):
         band[extra, : tokens - extra] = starts[: tokens - extra] + ends[extra:]
-    answers: dict[tuple[int, int], Answer] = {}
+    answers: dict[tuple[int, int], SpanAnswer] = {}
     for flat in _best_first(band.ravel(), top_k):
         extra, first = divmod(int(flat), tokens)
         span = _without_spaces(text, offsets[first][0], offsets[first + extra][1])
         if span not in answers and span[0] < span[1]:
-            answers[span] = Answer(*span, score=float(np.exp(band[extra, first])))
+            answers[span] = SpanAnswer(*span, score=float(np.exp(band[extra, first])))
         if len(answers) == top_k:
             break
     return tuple(answers.values())

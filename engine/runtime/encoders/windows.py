@@ -30,7 +30,7 @@ class StrideError(WindowError):
 
 
 @dataclass(frozen=True)
-class Window:
+class TokenWindow:
     """The model's input for tokens `start` to `stop` of a text, which stand from `first` on."""
 
     ids: list[int]
@@ -52,7 +52,7 @@ class WindowedText:
     `input_tokens` counts all tokens once, the special ones and a question's too.
     """
 
-    windows: list[Window]
+    windows: list[TokenWindow]
     offsets: list[tuple[int, int]]
     input_tokens: int
 
@@ -106,7 +106,7 @@ class WindowCutter:
         if stride >= room:
             raise StrideError(f"stride must be below {room}, the room for text in one window")
         windows = [
-            Window(
+            TokenWindow(
                 ids[:first] + ids[first + start : first + stop] + ids[last:],
                 types[:first] + types[first + start : first + stop] + types[last:],
                 first,

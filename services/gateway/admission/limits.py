@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from services.gateway import metrics
-from services.gateway.admission.load import Load, Work
-from services.inference.errors import DeadlineError, OverloadedError
+from services.gateway.admission.load import InFlightWork, Work
+from services.inference.errors import DeadlineExceededError, OverloadError
 from services.inference.rows.account import Account
 
 _LONGEST_RETRY = 60.0
@@ -22,7 +22,7 @@ _DOMINATES = 2.0
 class Place:
     """What a call holds while it runs."""
 
-    def __init__(self, load: Load, characters: int, ahead: int, *, is_usual: bool) -> None:
+    def __init__(self, load: InFlightWork, characters: int, ahead: int, *, is_usual: bool) -> None:
         """What is not usual teaches nothing of how long others wait."""
         self._load = load
         self._is_usual = is_usual
@@ -73,7 +73,7 @@ class Admission:
         self._most_calls = calls
         self._most_tokens = tokens
         self._retry_delay = retry_delay
-        self._load = Load()
+        self._load = InFlightWork()
         self._calls = 0
         self._tokens = 0
         self._of_tenants: Counter[str] = Counter()
@@ -99,7 +99,7 @@ class Admission:
         token = PLACE.set(place)
         try:
             yield
-        except (DeadlineError, asyncio.CancelledError):
+        except (DeadlineExceededError, asyncio.CancelledError):
             place.give_up()
             raise
         finally:
@@ -124,11 +124,11 @@ class Admission:
                 f" {remaining:.1f} s"
             )
 
-    def _refusal(self, message: str) -> OverloadedError:
+    def _refusal(self, message: str) -> OverloadError:
         """Asks to come again when half of what is in flight has had time to end."""
         wait = self._load.wait(self._tokens) / 2
         delay = min(max(self._retry_delay, wait), _LONGEST_RETRY)
-        return OverloadedError(message, retry_delay=delay)
+        return OverloadError(message, retry_delay=delay)
 
     def _passes(self, tenant: str) -> bool:
         """Whether another tenant has more than twice what all the others have."""

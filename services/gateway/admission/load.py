@@ -31,7 +31,7 @@ class Work:
     ahead: int
 
 
-class Load:
+class InFlightWork:
     """Estimates tokens from characters, and the time of an answer from the tokens in flight.
 
     The engine tells how long the rows of a call waited for a slot.  A call that has as many tokens

@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 
 from services.foundation.environment import InvalidSettingsError
 from services.gateway.admission.tenants import EVERYBODY, TenantLimits, completed
-from services.inference.errors import OverloadedError
+from services.inference.errors import OverloadError
 from services.jobs.store.items import Item
 
 logger = structlog.get_logger(__name__)
@@ -32,7 +32,7 @@ _AWAY_SECONDS = 10.0
 _MOST_PATIENCE = 0.5
 
 
-class QuotaError(OverloadedError):
+class QuotaError(OverloadError):
     """A tenant is at one of its limits; `quota` names it."""
 
     reason: ClassVar[str] = "QUOTA_EXCEEDED"

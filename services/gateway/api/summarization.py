@@ -17,7 +17,7 @@ from services.gateway.calls.answers import FirstDelta, note_account
 from services.gateway.calls.deadlines import deadline_of
 from services.inference.rows.account import Account
 from services.inference.settings import InferenceSettings
-from services.inference.tasks.summarization.summarizer import Summarizer, SummaryJob
+from services.inference.tasks.summarization.summarizer import Summarizer, SummaryRequest
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -53,6 +53,6 @@ class SummarizationServicer(summarization_pb2_grpc.SummarizationServiceServicer)
                 if isinstance(output, Account):
                     note_account(output)
 
-    def _job(self, request: Request, context: Context) -> SummaryJob:
+    def _job(self, request: Request, context: Context) -> SummaryRequest:
         check_summarization(request, self._settings)
         return job_of(request, deadline_of(context, self._settings))

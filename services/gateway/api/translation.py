@@ -17,7 +17,7 @@ from services.gateway.calls.answers import FirstDelta, note_account
 from services.gateway.calls.deadlines import deadline_of
 from services.inference.rows.account import Account
 from services.inference.settings import InferenceSettings
-from services.inference.tasks.translation.translator import Job, Translator
+from services.inference.tasks.translation.translator import TranslationRequest, Translator
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
@@ -53,6 +53,6 @@ class TranslationServicer(translation_pb2_grpc.TranslationServiceServicer):
                 if isinstance(output, Account):
                     note_account(output)
 
-    def _job(self, request: Request, context: Context) -> Job:
+    def _job(self, request: Request, context: Context) -> TranslationRequest:
         check_translation(request, self._settings)
         return job_of(request, deadline_of(context, self._settings))

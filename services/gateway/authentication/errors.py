@@ -8,34 +8,34 @@ SeqwayError
 └── ScopeError
 """
 
-from services.inference.errors import SeqwayError
+from services.inference.errors import ServiceError
 
 
-class AuthenticationError(SeqwayError):
+class CredentialsError(ServiceError):
     """The caller is not known."""
 
     reason = "UNAUTHENTICATED"
 
 
-class MissingCredentialsError(AuthenticationError):
+class MissingCredentialsError(CredentialsError):
     """The call carries no key and no token."""
 
     reason = "CREDENTIALS_MISSING"
 
 
-class InvalidCredentialsError(AuthenticationError):
+class InvalidCredentialsError(CredentialsError):
     """The key or token is not one that this server takes; why is told in the log alone."""
 
     reason = "CREDENTIALS_INVALID"
 
 
-class ExpiredCredentialsError(AuthenticationError):
+class ExpiredCredentialsError(CredentialsError):
     """The key or token was good, until it expired."""
 
     reason = "CREDENTIALS_EXPIRED"
 
 
-class ScopeError(SeqwayError):
+class ScopeError(ServiceError):
     """The key or token is good, but not for this method."""
 
     reason = "SCOPE_MISSING"

@@ -13,7 +13,7 @@ import structlog
 from services.foundation.endings import ENDINGS
 from services.foundation.pools import Pool
 from services.gateway.authentication.errors import InvalidCredentialsError
-from services.inference.errors import UnavailableError
+from services.inference.errors import ServiceUnavailableError
 
 logger = structlog.get_logger(__name__)
 
@@ -26,7 +26,7 @@ _READING = Pool("jwks", 2)
 _DISCOVERY = "/.well-known/openid-configuration"
 
 
-class IssuerUnavailableError(UnavailableError):
+class IssuerUnavailableError(ServiceUnavailableError):
     """The provider of tokens has not given its keys."""
 
     reason = "ISSUER_UNAVAILABLE"

@@ -47,7 +47,7 @@ _IDLE_SECONDS = 10.0
 
 
 @dataclass
-class _Connection:
+class _ClientConnection:
     """What is known of a connection from look to look; times by the monotonic clock."""
 
     idle_since: float
@@ -62,7 +62,7 @@ class Connections:
         self._most_idle = most_idle
         self._calls: Counter[Peer] = Counter()
         self._busy: set[Peer] = set()
-        self._known: dict[Peer, _Connection] = {}
+        self._known: dict[Peer, _ClientConnection] = {}
 
     def note(self, context: Context) -> None:
         """Counts a call of a connection until it ends."""
@@ -93,7 +93,7 @@ class Connections:
         floods: list[Peer] = []
         for peer, descriptor, sent, received in _connections(ports):
             found[peer] = descriptor
-            known = self._known.setdefault(peer, _Connection(now))
+            known = self._known.setdefault(peer, _ClientConnection(now))
             answered, asked = sent - known.sent, received - known.received
             known.sent, known.received = sent, received
             if peer in self._busy or peer in self._calls:

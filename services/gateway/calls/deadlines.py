@@ -5,7 +5,7 @@ from typing import Any
 
 import grpc
 
-from services.inference.errors import DeadlineError
+from services.inference.errors import DeadlineExceededError
 from services.inference.settings import InferenceSettings
 
 
@@ -28,5 +28,5 @@ def deadline_of(
     if context.time_remaining() is not None:
         allowed -= settings.deadline_margin
     if allowed <= 0:
-        raise DeadlineError("the deadline leaves no time to begin")
+        raise DeadlineExceededError("the deadline leaves no time to begin")
     return asyncio.get_running_loop().time() + allowed

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 
 import grpc
 
-from services.inference.errors import UnavailableError
+from services.inference.errors import ServiceUnavailableError
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Message = TypeVar("Message")
@@ -16,7 +16,7 @@ Message = TypeVar("Message")
 _UPLOAD_SECONDS = 1.0
 
 
-class DrainingError(UnavailableError):
+class DrainingError(ServiceUnavailableError):
     """The gateway is about to stop: the call goes on at another, from where it was."""
 
     reason: ClassVar[str] = "DRAINING"

@@ -25,7 +25,7 @@ from services.gateway.calls.lifetime import Check, bounded
 from services.gateway.calls.status import abort, code_of
 from services.gateway.calls.trace import call_span, note_end
 from services.gateway.settings import GatewaySettings
-from services.inference.errors import DeadlineError, MalformedMessageError, SeqwayError
+from services.inference.errors import DeadlineExceededError, MalformedMessageError, ServiceError
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -70,13 +70,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         request_id = _request_id(metadata)
         try:
             identity = await self._gate.identify(method, metadata)
-        except SeqwayError as error:
+        except ServiceError as error:
             return self._refusal(method, error, request_id)
         except ENDINGS:
             raise
         except BaseException:
             logger.exception("a caller could not be identified", method=method)
-            return self._refusal(method, SeqwayError("internal error"), request_id)
+            return self._refusal(method, ServiceError("internal error"), request_id)
         make, behaviour = _parts(handler)
         around = self._around(
             method,
@@ -98,7 +98,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             response_serializer=handler.response_serializer,
         )
 
-    def _refusal(self, method: str, error: SeqwayError, request_id: str) -> Handler:
+    def _refusal(self, method: str, error: ServiceError, request_id: str) -> Handler:
         """A handler that refuses the call without reading its request, however large that is."""
 
         async def refuse(_requests: Any, _context: Context) -> None:
@@ -137,7 +137,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 raise MalformedMessageError("the request is not the message that it should be")
             if request is LATE:
                 seconds = settings.request_timeout
-                raise DeadlineError(
+                raise DeadlineExceededError(
                     f"the request was not whole within {seconds:g} s of its headers"
                 )
             characters = characters_of(request)
@@ -178,15 +178,15 @@ async def _observed(
         # Nothing failed: the caller goes on with another stream, and no alert must count it.
         code, reason = grpc.StatusCode.OK, error.reason
         await abort(context, error, request_id)
-    except SeqwayError as error:
+    except ServiceError as error:
         code, reason = code_of(error), error.reason
         await abort(context, error, request_id)
     except ENDINGS:  # the process ends
         raise
     except BaseException as error:
-        code, reason = grpc.StatusCode.INTERNAL, SeqwayError.reason
+        code, reason = grpc.StatusCode.INTERNAL, ServiceError.reason
         logger.exception("a call failed unexpectedly", method=method)
-        await abort(context, SeqwayError("internal error"), request_id)
+        await abort(context, ServiceError("internal error"), request_id)
         raise AssertionError("abort returned") from error
     finally:
         _record(method, code, reason, time.perf_counter() - started)

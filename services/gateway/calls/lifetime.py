@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager, suppress
 import structlog
 
 from services.foundation.endings import ENDINGS
-from services.gateway.authentication.errors import AuthenticationError, ScopeError
-from services.inference.errors import DeadlineError, SeqwayError
+from services.gateway.authentication.errors import CredentialsError, ScopeError
+from services.inference.errors import DeadlineExceededError, ServiceError
 
 logger = structlog.get_logger(__name__)
 
@@ -32,7 +32,7 @@ async def bounded(seconds: float, check: Check | None, interval: float) -> Async
             raise
         if checks is not None and checks.fault is not None:
             raise checks.fault from None
-        raise DeadlineError("the deadline passed before the call was done") from None
+        raise DeadlineExceededError("the deadline passed before the call was done") from None
     finally:
         if checks is not None:
             checks.close()
@@ -42,7 +42,7 @@ class _Checks:
     """Looks again and again, and costs nothing before the first time."""
 
     def __init__(self, scope: asyncio.Timeout, check: Check, interval: float) -> None:
-        self.fault: SeqwayError | None = None
+        self.fault: ServiceError | None = None
         self._scope = scope
         self._check = check
         self._interval = interval
@@ -59,7 +59,7 @@ class _Checks:
     async def _look(self) -> None:
         try:
             await self._check()
-        except (AuthenticationError, ScopeError) as error:
+        except (CredentialsError, ScopeError) as error:
             self.fault = error
             with suppress(RuntimeError):  # it ends already
                 self._scope.reschedule(asyncio.get_running_loop().time())

@@ -9,14 +9,14 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
 from services.gateway.admission.quotas import QuotaError
-from services.gateway.authentication.errors import AuthenticationError, ScopeError
+from services.gateway.authentication.errors import CredentialsError, ScopeError
 from services.inference.errors import (
-    DeadlineError,
-    InvalidRequestError,
+    BadRequestError,
+    DeadlineExceededError,
     ModelFailedError,
-    OverloadedError,
-    SeqwayError,
-    UnavailableError,
+    OverloadError,
+    ServiceError,
+    ServiceUnavailableError,
     UnknownModelError,
 )
 from services.jobs.errors import (
@@ -36,29 +36,29 @@ _MOST_LINE_CHARACTERS = 120
 # The first one may tell as well what the whole input looks like, and what is taken.
 _MOST_FIRST_LINE_CHARACTERS = 600
 
-_CODES: tuple[tuple[type[SeqwayError], grpc.StatusCode], ...] = (
-    (AuthenticationError, grpc.StatusCode.UNAUTHENTICATED),
+_CODES: tuple[tuple[type[ServiceError], grpc.StatusCode], ...] = (
+    (CredentialsError, grpc.StatusCode.UNAUTHENTICATED),
     (ScopeError, grpc.StatusCode.PERMISSION_DENIED),
-    (InvalidRequestError, grpc.StatusCode.INVALID_ARGUMENT),
+    (BadRequestError, grpc.StatusCode.INVALID_ARGUMENT),
     (UnknownModelError, grpc.StatusCode.NOT_FOUND),
     (UnknownJobError, grpc.StatusCode.NOT_FOUND),
     (RequestIdConflictError, grpc.StatusCode.ALREADY_EXISTS),
     (JobStateError, grpc.StatusCode.FAILED_PRECONDITION),
-    (DeadlineError, grpc.StatusCode.DEADLINE_EXCEEDED),
-    (OverloadedError, grpc.StatusCode.RESOURCE_EXHAUSTED),
-    (UnavailableError, grpc.StatusCode.UNAVAILABLE),
+    (DeadlineExceededError, grpc.StatusCode.DEADLINE_EXCEEDED),
+    (OverloadError, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (ServiceUnavailableError, grpc.StatusCode.UNAVAILABLE),
     (ModelFailedError, grpc.StatusCode.INTERNAL),
-    (SeqwayError, grpc.StatusCode.INTERNAL),
+    (ServiceError, grpc.StatusCode.INTERNAL),
 )
 
 
-def code_of(error: SeqwayError) -> grpc.StatusCode:
+def code_of(error: ServiceError) -> grpc.StatusCode:
     """The gRPC status code of an error."""
     return next(code for kind, code in _CODES if isinstance(error, kind))
 
 
 async def abort(
-    context: "grpc.aio.ServicerContext[Any, Any]", error: SeqwayError, request_id: str
+    context: "grpc.aio.ServicerContext[Any, Any]", error: ServiceError, request_id: str
 ) -> NoReturn:
     """Ends the call with the status of `error` and its details."""
     code = code_of(error)
@@ -74,7 +74,7 @@ async def abort(
     await context.abort(code, message, tuple(trailers))
 
 
-def _message(error: SeqwayError) -> str:
+def _message(error: ServiceError) -> str:
     """What people read; a list of a thousand models or languages is cut."""
     message = str(error).encode(errors="replace")
     if len(message) <= _MOST_MESSAGE_BYTES:
@@ -86,7 +86,7 @@ def _number(code: grpc.StatusCode) -> int:
     return int(code_pb2.Code.Value(code.name))
 
 
-def _details(error: SeqwayError, message: str, request_id: str) -> list[any_pb2.Any]:
+def _details(error: ServiceError, message: str, request_id: str) -> list[any_pb2.Any]:
     details: list[Message] = [
         error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN),
         error_details_pb2.RequestInfo(request_id=request_id),

@@ -14,27 +14,27 @@ A segment that is too long for the model is divided by `split`, which keeps all 
 """
 
 from services.inference.markup.passage import (
-    GlossaryEntry,
-    GlossaryMatch,
     Link,
     MarkedSegment,
     MarkedText,
     Rendered,
+    TermEntry,
+    TermMatch,
 )
-from services.inference.markup.protection.terms import Terms
+from services.inference.markup.protection.terms import TermTrie
 from services.inference.markup.segments import split
 from services.inference.markup.source.media_types import mime_type_of
 from services.inference.markup.source.parser import parse
 from services.inference.markup.translation.renderer import render
 
 __all__ = [
-    "GlossaryEntry",
-    "GlossaryMatch",
     "Link",
     "MarkedSegment",
     "MarkedText",
     "Rendered",
-    "Terms",
+    "TermEntry",
+    "TermMatch",
+    "TermTrie",
     "mime_type_of",
     "parse",
     "render",

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from services.inference.markup.passage import Atom, AtomKind, Mark, MarkKind, Passage, Piece
+from services.inference.markup.passage import Atom, AtomKind, Mark, MarkKind, Passage, PassagePart
 from services.inference.markup.protection.masks import Masks
 
 _WHITE_SPACE = re.compile(r"[ \t\n\r\f]+")
@@ -46,7 +46,7 @@ class _Builder:
         self._joins_lines = joins_lines
         self._parts: list[str] = []
         self._length = 0
-        self._pieces: list[Piece] = []
+        self._pieces: list[PassagePart] = []
         self._marks: list[Mark] = []
         self._atoms: list[Atom] = []
         self._masks = masks
@@ -135,5 +135,5 @@ class _Builder:
     def _append(self, text: str, source_start: int, source_end: int) -> None:
         if text:
             self._parts.append(text)
-            self._pieces.append(Piece(self._length, source_start, source_end))
+            self._pieces.append(PassagePart(self._length, source_start, source_end))
             self._length += len(text)

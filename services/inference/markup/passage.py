@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from services.inference.markup.source.cdata import NO_SECTIONS, Sections
-from services.inference.markup.source.scanner import Language
+from services.inference.markup.source.scanner import MarkupKind
 
 
 @dataclass(frozen=True, slots=True)
-class GlossaryEntry:
+class TermEntry:
     """A term and what it becomes; whole words, of any case unless `case_sensitive`."""
 
     source_term: str
@@ -24,7 +24,7 @@ class GlossaryEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class GlossaryMatch:
+class TermMatch:
     """Where an entry was applied; the target span counts from the start of the rendered text."""
 
     entry_index: int
@@ -90,7 +90,7 @@ class Atom:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class PassagePart:
     """Characters from `place` on that come from `source[start:end]`.
 
     One by one when there are as many of them; else all of them from all of it.
@@ -106,7 +106,7 @@ class Passage:
     """Text that belongs together; its pieces, marks and atoms in order, atoms without overlap."""
 
     text: str
-    pieces: tuple[Piece, ...]
+    pieces: tuple[PassagePart, ...]
     marks: tuple[Mark, ...]
     atoms: tuple[Atom, ...]
     spellings: Mapping[str, str]
@@ -140,7 +140,7 @@ class Passage:
             index += 1
 
 
-def _place(piece: Piece) -> int:
+def _place(piece: PassagePart) -> int:
     return piece.place
 
 
@@ -156,7 +156,7 @@ class MarkedSegment:
     gap: str
     passage: Passage
     source: str
-    language: Language
+    language: MarkupKind
     sections: Sections = NO_SECTIONS
 
     @property
@@ -167,7 +167,7 @@ class MarkedSegment:
     @property
     def is_plain(self) -> bool:
         """Whether the translation is the output, so that it may be passed on as it comes."""
-        return not self.needs_alignment and self.language is Language.PLAIN
+        return not self.needs_alignment and self.language is MarkupKind.PLAIN
 
     @property
     def needs_alignment(self) -> bool:
@@ -195,4 +195,4 @@ class Rendered:
     """A segment's translation as it goes out, and where terms of the glossary were applied."""
 
     text: str
-    glossary_matches: list[GlossaryMatch]
+    glossary_matches: list[TermMatch]

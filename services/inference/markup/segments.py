@@ -16,10 +16,10 @@ from services.inference.markup.passage import (
     Passage,
 )
 from services.inference.markup.source.cdata import Sections
-from services.inference.markup.source.scanner import Language
+from services.inference.markup.source.scanner import MarkupKind
 from services.inference.text import long_sentences
 from services.inference.text.characters import has_word
-from services.inference.text.segmentation import Segment, segment
+from services.inference.text.segmentation import TextSegment, segment
 
 _LINE_BREAK = re.compile(r"[\n\r\f]")
 
@@ -27,7 +27,7 @@ _LINE_BREAK = re.compile(r"[\n\r\f]")
 class Segmenter:
     """Collects the segments of a source, passage by passage."""
 
-    def __init__(self, source: str, markup: Language, language: str, sections: Sections) -> None:
+    def __init__(self, source: str, markup: MarkupKind, language: str, sections: Sections) -> None:
         self._source = source
         self._sections = sections
         self._markup = markup
@@ -37,7 +37,7 @@ class Segmenter:
 
     def add(self, passage: Passage, *, is_preformatted: bool) -> None:
         """Adds the sentences of a passage; an atom is never cut."""
-        joins_lines = self._markup is not Language.PLAIN and not is_preformatted
+        joins_lines = self._markup is not MarkupKind.PLAIN and not is_preformatted
         text = _shadow(passage)
         if joins_lines:
             text = _LINE_BREAK.sub(" ", text)
@@ -75,7 +75,7 @@ def split(whole: MarkedSegment) -> tuple[MarkedSegment, MarkedSegment]:
     The cut is where `services.inference.text.long_sentences` makes it, but never in an atom.
     """
     assert whole.can_split
-    left, right = long_sentences.split(Segment(0, "", _shadow(whole.passage)))
+    left, right = long_sentences.split(TextSegment(0, "", _shadow(whole.passage)))
     end, start = left.end, right.start
     for atom in whole.passage.atoms:
         if atom.start < end < atom.end:
@@ -123,7 +123,7 @@ def _part(
     whole: Passage,
     start: int,
     end: int,
-    known: tuple[str, Language, Sections],
+    known: tuple[str, MarkupKind, Sections],
     before: int,
     *,
     joins_lines: bool = False,

@@ -10,7 +10,7 @@ from services.inference.errors import (
     UnknownLanguagePairError,
     UnknownModelError,
 )
-from services.inference.models.choice import Choice
+from services.inference.models.choice import VariantChoice
 from services.inference.models.languages import direction, directions, reads
 from services.inference.models.manifest import Manifest
 
@@ -39,7 +39,7 @@ class Variant:
 class Catalogue:
     """The latest word on the variants; whoever watches Triton replaces it."""
 
-    def __init__(self, choice: Choice) -> None:
+    def __init__(self, choice: VariantChoice) -> None:
         self._choice = choice
         self._variants: dict[str, Variant] = {}
         self._reachable = False

@@ -15,7 +15,7 @@ ORDER = ("int8", "bf16", "fp16", "fp32")
 REFERENCE = "fp32"
 
 
-class Choice:
+class VariantChoice:
     """Ranks variants: by a fixed order of precisions, or `auto`.
 
     `auto` is the fastest variant that loses at most `max_loss` points against its model's FP32.

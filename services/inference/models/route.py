@@ -1,6 +1,6 @@
 """Which variant serves a call, and which one goes on when that is lost."""
 
-from services.inference.errors import ModelNotReadyError, SeqwayError
+from services.inference.errors import ModelNotReadyError, ServiceError
 from services.inference.models.catalogue import Catalogue
 
 
@@ -15,7 +15,7 @@ class Route:
         self._catalogue = catalogue
         self._asked = asked
 
-    def other(self, error: SeqwayError) -> str:
+    def other(self, error: ServiceError) -> str:
         """The variant to go on with behind this error of the present one; "" to stay.
 
         A Triton that is away takes all its variants with it, and a model whose line is full is not

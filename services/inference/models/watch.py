@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from services.foundation.endings import ENDINGS
-from services.inference.errors import SeqwayError, TritonUnavailableError
+from services.inference.errors import ServiceError, TritonUnavailableError
 from services.inference.models.catalogue import Catalogue, Variant
 from services.inference.models.manifest import Manifest
 from services.inference.rows.encoder import Encoder
-from services.inference.rows.engine import Engine
+from services.inference.rows.engine import InferenceEngine
 from services.inference.settings import InferenceSettings
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Watch:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: InferenceEngine,
         encoder: Encoder,
         repository: Repository,
         catalogue: Catalogue,
@@ -115,7 +115,7 @@ class Watch:
                 await self._encoder.probe(name, self._within, spans=manifest.head == "spans")
             else:
                 await self._engine.probe(name, self._within)
-        except SeqwayError as error:
+        except ServiceError as error:
             logger.debug("%s: %s", name, error)
             return False
         return True

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 from services.inference.errors import (
     InvalidOptionError,
     ModelFailedError,
-    SeqwayError,
+    ServiceError,
+    ServiceUnavailableError,
     TextTooLongError,
-    UnavailableError,
 )
 from services.inference.models.route import Route
 
@@ -60,7 +60,7 @@ class Failure:
     reason: str
     message: str
 
-    def error(self, field: str) -> SeqwayError:
+    def error(self, field: str) -> ServiceError:
         """The error that fails the call; `field` of the request held the element."""
         if self.reason == "INVALID_OPTIONS":
             return InvalidOptionError(self.message, field="options")
@@ -82,7 +82,7 @@ class Encoder(Protocol):
         options: Mapping[str, Any],
         deadline: float,
         *,
-        leaves: Callable[[SeqwayError], bool],
+        leaves: Callable[[ServiceError], bool],
     ) -> list[Reading]:
         """What the model says about each element; `deadline` is on the event loop's clock.
 
@@ -112,13 +112,13 @@ async def read_by(
     """
     moves = 0
 
-    def leaves(error: SeqwayError) -> bool:
+    def leaves(error: ServiceError) -> bool:
         return moves < _MOST_MOVES and bool(route.other(error))
 
     while True:
         try:
             return await encoder.read(route.variant, elements, options, deadline, leaves=leaves)
-        except UnavailableError as error:
+        except ServiceUnavailableError as error:
             if not leaves(error):
                 raise
             route.take(route.other(error))

@@ -18,7 +18,7 @@ class Reply:
     final: bool
 
 
-class Session(AbstractContextManager["Session"], Protocol):
+class EngineSession(AbstractContextManager["EngineSession"], Protocol):
     """The requests of one call; leaving it cancels those not released."""
 
     def submit(
@@ -44,10 +44,10 @@ class Session(AbstractContextManager["Session"], Protocol):
         ...
 
 
-class Engine(Protocol):
+class InferenceEngine(Protocol):
     """Runs models by name."""
 
-    def open(self, model: str, deadline: float, tenant: str) -> Session:
+    def open(self, model: str, deadline: float, tenant: str) -> EngineSession:
         """A session for one call; `deadline` is a time of the running event loop's clock."""
         ...
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from services.inference.errors import ModelFailedError, SeqwayError
+from services.inference.errors import ModelFailedError, ServiceError
 
 
 class FinishReason(IntEnum):
@@ -100,7 +100,7 @@ class Lost:
     `begun` tells that the engine may have been at work on it.
     """
 
-    error: SeqwayError
+    error: ServiceError
     begun: bool
 
 

@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable
 
-from services.inference.errors import ModelNotReadyError, UnavailableError
+from services.inference.errors import ModelNotReadyError, ServiceUnavailableError
 from services.inference.rows.events import Lost
 
 _PAUSE = 0.25
@@ -39,7 +39,7 @@ class Recovery:
         self._since = now if self._since is None else self._since
         is_over = now - self._since >= self._patience and not has_other
         is_poison = max(self._begun.values(), default=0) > _MOST_BEGUN
-        if is_over or is_poison or not isinstance(lost.error, UnavailableError):
+        if is_over or is_poison or not isinstance(lost.error, ServiceUnavailableError):
             raise lost.error
         self._paused = not has_other
 

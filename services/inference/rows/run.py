@@ -6,19 +6,19 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from services.inference.errors import (
-    DeadlineError,
+    DeadlineExceededError,
     ModelFailedError,
     ModelNotReadyError,
-    SeqwayError,
+    ServiceError,
 )
 from services.inference.models.route import Route
 from services.inference.rows.account import Account
-from services.inference.rows.engine import Engine, Reply, Session
+from services.inference.rows.engine import EngineSession, InferenceEngine, Reply
 from services.inference.rows.events import Delta, End, Event, FinishReason, Lost, Refused, TooLong
 from services.inference.rows.recovery import Recovery, Transcript
 from services.inference.rows.refusals import invalid_options
 from services.inference.rows.tenancy import TENANT
-from services.inference.rows.window import Row, Window
+from services.inference.rows.window import CallRow, RowWindow
 from services.inference.settings import InferenceSettings
 from services.inference.tracing import ModelSpan
 
@@ -26,12 +26,12 @@ from services.inference.tracing import ModelSpan
 _CLOCK_SLACK = 0.25
 
 
-class Run:
+class RowRunner:
     """Tells rows what the engine says about them, and keeps the account of the call."""
 
     def __init__(
         self,
-        open_session: Callable[[str], Session],
+        open_session: Callable[[str], EngineSession],
         route: Route,
         deadline: float,
         settings: InferenceSettings,
@@ -45,16 +45,16 @@ class Run:
         self._other = ""
         self._deadline = deadline
         self._retry_delay = settings.overload_retry_delay
-        self._window = Window(session, settings.max_segments_in_flight, span)
+        self._window = RowWindow(session, settings.max_segments_in_flight, span)
         self._recovery = Recovery(settings.triton_patience)
-        self._transcripts: dict[Row, Transcript] = {}
+        self._transcripts: dict[CallRow, Transcript] = {}
         self._lost: set[str] = set()
 
-    def add(self, rows: Iterable[Row]) -> None:
+    def add(self, rows: Iterable[CallRow]) -> None:
         """Adds rows, which the next step sends as there is room."""
         self._window.add(rows)
 
-    async def step(self) -> list[Row]:
+    async def step(self) -> list[CallRow]:
         """Sends what there is room for, waits for news, and returns the rows that had some.
 
         Raises a SeqwayError when the call has failed.
@@ -66,7 +66,7 @@ class Run:
         replies = await self._session.receive()
         return list(dict.fromkeys(row for reply in replies for row in self._take(reply)))
 
-    def _take(self, reply: Reply) -> Iterator[Row]:
+    def _take(self, reply: Reply) -> Iterator[CallRow]:
         for event in reply.events:
             if reply.request_id in self._lost:  # its rows are on their way again
                 return
@@ -76,7 +76,7 @@ class Run:
         if reply.final and reply.request_id not in self._lost:
             self._window.close(reply.request_id)
 
-    def _apply(self, request_id: str, event: Event) -> Row | None:
+    def _apply(self, request_id: str, event: Event) -> CallRow | None:
         if isinstance(event, Delta):
             row = self._window.row(request_id, event.index)
             self._recovery.progress()
@@ -104,7 +104,7 @@ class Run:
         self._recovery.lose(lost, rows, has_other=bool(self._other))
         self._add_again(rows)
 
-    def _add_again(self, rows: list[Row]) -> None:
+    def _add_again(self, rows: list[CallRow]) -> None:
         for row in rows:
             if row in self._transcripts:
                 self._transcripts[row].restart()
@@ -126,7 +126,7 @@ class Run:
                 self._window.begin_with(row, transcript.whole_words)
         self.account.note_move(variant)
 
-    def _end(self, request_id: str, end: End) -> Row | None:
+    def _end(self, request_id: str, end: End) -> CallRow | None:
         if end.finish_reason is FinishReason.CANCELLED:
             self._send_again(request_id, Lost(self._cancelled(), begun=False))
             return None
@@ -142,10 +142,10 @@ class Run:
         self.account.note_end(end)
         return row
 
-    def _cancelled(self) -> SeqwayError:
+    def _cancelled(self) -> ServiceError:
         """Nobody here cancelled: either the engine saw the deadline pass, or it is going down."""
         if asyncio.get_running_loop().time() > self._deadline - _CLOCK_SLACK:
-            return DeadlineError("the deadline passed before the answer was done")
+            return DeadlineExceededError("the deadline passed before the answer was done")
         return ModelNotReadyError(f"{self.account.variant} stopped before the answer was done")
 
     def _refuse(self, request_id: str, refusal: Refused) -> None:
@@ -163,16 +163,16 @@ class Run:
 
 @contextmanager
 def running(
-    engine: Engine, route: Route, deadline: float, settings: InferenceSettings
-) -> Iterator[Run]:
+    engine: InferenceEngine, route: Route, deadline: float, settings: InferenceSettings
+) -> Iterator[RowRunner]:
     """A run in a session of its own; leaving it cancels what the engine still does."""
     with ModelSpan(route.variant) as span, ExitStack() as sessions:
 
-        def open_session(variant: str) -> Session:
+        def open_session(variant: str) -> EngineSession:
             sessions.close()
             return sessions.enter_context(engine.open(variant, deadline, TENANT.get()))
 
-        run = Run(open_session, route, deadline, settings, span)
+        run = RowRunner(open_session, route, deadline, settings, span)
         try:
             yield run
         finally:

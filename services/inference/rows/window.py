@@ -5,14 +5,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from services.inference.errors import ModelFailedError, OverloadedError
-from services.inference.rows.engine import Session
+from services.inference.errors import ModelFailedError, OverloadError
+from services.inference.rows.engine import EngineSession
 from services.inference.rows.events import End, TooLong
 from services.inference.rows.generation import Generation
 from services.inference.tracing import ModelSpan
 
 
-class Row(Protocol):
+class CallRow(Protocol):
     """A text that the engine is to work on; it is told what comes of it."""
 
     @property
@@ -38,7 +38,7 @@ class Row(Protocol):
         """Takes the end, which is neither ERROR nor CANCELLED."""
         ...
 
-    def divide(self, refusal: TooLong) -> Sequence["Row"]:
+    def divide(self, refusal: TooLong) -> Sequence["CallRow"]:
         """The rows to run in its place, since it is too long."""
         ...
 
@@ -47,27 +47,27 @@ class Row(Protocol):
 class _Request:
     """The rows by index, None where one is settled, and how many are not."""
 
-    rows: list[Row | None]
+    rows: list[CallRow | None]
     open: int
 
 
-class Window:
+class RowWindow:
     """Bounds how many rows of one call are with the engine, so no document floods its queue."""
 
-    def __init__(self, session: Session, size: int, span: ModelSpan) -> None:
+    def __init__(self, session: EngineSession, size: int, span: ModelSpan) -> None:
         self._session = session
         self._span = span
-        self._waiting: deque[Row] = deque()
+        self._waiting: deque[CallRow] = deque()
         self._requests: dict[str, _Request] = {}
-        self._prefixes: dict[Row, str] = {}
+        self._prefixes: dict[CallRow, str] = {}
         self._in_flight = 0
         self._size = size
 
-    def add(self, rows: Iterable[Row]) -> None:
+    def add(self, rows: Iterable[CallRow]) -> None:
         """Adds rows behind those that wait."""
         self._waiting.extend(rows)
 
-    def add_first(self, rows: Sequence[Row]) -> None:
+    def add_first(self, rows: Sequence[CallRow]) -> None:
         """Adds rows that go before those that wait."""
         self._waiting.extendleft(reversed(rows))
 
@@ -80,14 +80,14 @@ class Window:
             room = self._size - self._in_flight
             if room < min(len(self._waiting), max(1, self._size // 4)):
                 return
-            groups: dict[Generation, list[Row]] = {}
+            groups: dict[Generation, list[CallRow]] = {}
             for _ in range(min(room, len(self._waiting))):
                 row = self._waiting.popleft()
                 groups.setdefault(self._generation(row), []).append(row)
             for generation, rows in groups.items():
                 self._send(rows, generation)
 
-    def row(self, request_id: str, index: int) -> Row:
+    def row(self, request_id: str, index: int) -> CallRow:
         """The row that the engine speaks of; ModelFailedError when there is none."""
         request = self._requests.get(request_id)
         row = request.rows[index] if request and 0 <= index < len(request.rows) else None
@@ -112,11 +112,11 @@ class Window:
         """
         rows = self.take_back(request_id)
         if not self._in_flight:
-            raise OverloadedError(message, retry_delay=retry_delay)
+            raise OverloadError(message, retry_delay=retry_delay)
         self._size = self._in_flight
         self.add_first(rows)
 
-    def take_back(self, request_id: str) -> list[Row]:
+    def take_back(self, request_id: str) -> list[CallRow]:
         """The rows of a request that are not settled, which is done with."""
         request = self._requests.pop(request_id, None)
         self._session.release(request_id)
@@ -124,13 +124,13 @@ class Window:
         self._in_flight -= len(rows)
         return rows
 
-    def move(self, session: Session) -> list[Row]:
+    def move(self, session: EngineSession) -> list[CallRow]:
         """Goes on with another session; returns the rows that were with the one before."""
         rows = [row for request_id in list(self._requests) for row in self.take_back(request_id)]
         self._session = session
         return rows
 
-    def begin_with(self, row: Row, prefix: str) -> None:
+    def begin_with(self, row: CallRow, prefix: str) -> None:
         """Has the answer of a row that is run again begin with these words."""
         self._prefixes[row] = prefix
 
@@ -139,11 +139,11 @@ class Window:
         if self._requests.pop(request_id, None) is not None:
             raise ModelFailedError("the engine closed a request before its texts were done")
 
-    def _generation(self, row: Row) -> Generation:
+    def _generation(self, row: CallRow) -> Generation:
         prefix = self._prefixes.get(row)
         return replace(row.generation, target_prefix=prefix) if prefix else row.generation
 
-    def _send(self, rows: list[Row], generation: Generation) -> None:
+    def _send(self, rows: list[CallRow], generation: Generation) -> None:
         traceparents = self._span.traceparents([row.content for row in rows])
         request_id = self._session.submit([row.text for row in rows], generation, traceparents)
         self._requests[request_id] = _Request(list(rows), len(rows))

@@ -15,7 +15,7 @@ _MULTI_LABEL_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class ClassificationJob:
+class ClassificationRequest:
     """What to classify, and how; `deadline` is a time of the running event loop's clock.
 
     `top_k` 0 is all labels.  None is what the checkpoint says (`multi_label`), and for `threshold`
@@ -31,7 +31,7 @@ class ClassificationJob:
 
 
 @dataclass(frozen=True, slots=True)
-class LabelScore:
+class ScoredLabel:
     """A label and how well it fits, from 0 to 1."""
 
     label: str
@@ -40,10 +40,10 @@ class LabelScore:
 
 
 @dataclass(frozen=True, slots=True)
-class Classification:
+class TextLabels:
     """The labels of one text, best first."""
 
-    labels: Sequence[LabelScore]
+    labels: Sequence[ScoredLabel]
     multi_label: bool
     windows: int
     input_tokens: int
@@ -54,7 +54,7 @@ class Classification:
 class ClassificationAnswer:
     """One classification for each of a call's contents, in the same order."""
 
-    classifications: Sequence[Classification]
+    classifications: Sequence[TextLabels]
     account: Account
 
 
@@ -65,7 +65,7 @@ class Classifier:
         self._encoder = encoder
         self._catalogue = catalogue
 
-    async def classify(self, job: ClassificationJob) -> ClassificationAnswer:
+    async def classify(self, job: ClassificationRequest) -> ClassificationAnswer:
         """The answer; raises a SeqwayError, also when only one of the texts failed."""
         manifest = self._catalogue.pick_only(CLASSIFICATION, job.model).manifest
         account = Account(manifest.name)
@@ -93,15 +93,15 @@ def _logits(reading: Reading, labels: int, field: str) -> Logits:
 
 
 def _classification(
-    job: ClassificationJob, labels: Sequence[str], multi_label: bool, logits: Logits
-) -> Classification:
+    job: ClassificationRequest, labels: Sequence[str], multi_label: bool, logits: Logits
+) -> TextLabels:
     scores = [_sigmoid(x) for x in logits.logits] if multi_label else _softmax(logits.logits)
     least = job.threshold
     if least is None:
         least = _MULTI_LABEL_THRESHOLD if multi_label else 0.0
-    scored = map(LabelScore, labels, scores, logits.logits)
+    scored = map(ScoredLabel, labels, scores, logits.logits)
     fitting = sorted((each for each in scored if each.score >= least), key=lambda each: -each.logit)
-    return Classification(
+    return TextLabels(
         labels=fitting[: job.top_k or None],
         multi_label=multi_label,
         windows=logits.windows,

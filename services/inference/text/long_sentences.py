@@ -3,14 +3,14 @@
 import re
 
 from services.inference.text.characters import is_boundary
-from services.inference.text.segmentation import Segment
+from services.inference.text.segmentation import TextSegment
 
 _AFTER_CLAUSE = re.compile(r"(?<=[,;:.!?…–—،؛。、，；：])\s+")
 _AT_SPACE = re.compile(r"\s+")
 _AFTER_PUNCTUATION = re.compile(r"(?<=[^\w\s])(?=\w)")
 
 
-def split(segment: Segment) -> tuple[Segment, Segment]:
+def split(segment: TextSegment) -> tuple[TextSegment, TextSegment]:
     """Two parts that with the white space between them are `segment`, of two characters or more.
 
     The cut is the one nearest to the middle, within its half around the middle, of the best kind
@@ -19,8 +19,8 @@ def split(segment: Segment) -> tuple[Segment, Segment]:
     """
     text = segment.text
     cut_start, cut_end = _cut(text)
-    left = Segment(segment.start, segment.gap, text[:cut_start])
-    right = Segment(segment.start + cut_end, text[cut_start:cut_end], text[cut_end:])
+    left = TextSegment(segment.start, segment.gap, text[:cut_start])
+    right = TextSegment(segment.start + cut_end, text[cut_start:cut_end], text[cut_end:])
     return left, right
 
 

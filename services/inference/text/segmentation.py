@@ -24,7 +24,7 @@ _WINDOW = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class TextSegment:
     """A sentence at `[start, start + len(text))`, in code points, and what stands before it."""
 
     start: int
@@ -41,20 +41,20 @@ class Segment:
 class Segmentation:
     """The sentences of a text, and what stands behind the last of them."""
 
-    segments: list[Segment]
+    segments: list[TextSegment]
     tail: str
 
 
 def segment(text: str, language: str) -> Segmentation:
     """The sentences of `text`, in the language of a BCP-47 code; a text of white space has none."""
     language = base_language(language)
-    segments: list[Segment] = []
+    segments: list[TextSegment] = []
     end = 0
     for start, piece in _pieces(text, language):
         core = piece.strip()
         if core:
             start += len(piece) - len(piece.lstrip())
-            segments.append(Segment(start, text[end:start], core))
+            segments.append(TextSegment(start, text[end:start], core))
             end = start + len(core)
     return Segmentation(segments, text[end:])
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import grpc
 
 from services.foundation.endings import ENDINGS
-from services.inference.errors import ModelNotReadyError, SeqwayError, TritonUnavailableError
+from services.inference.errors import ModelNotReadyError, ServiceError, TritonUnavailableError
 from services.inference.rows.events import Lost
 from services.inference.triton import wire
 from services.inference.triton.faults import error_of
@@ -32,7 +32,7 @@ class Receiver(Protocol):
         ...
 
 
-class Connection:
+class TritonConnection:
     """Multiplexes requests by id over one stream; when that breaks, all its requests fail.
 
     `on_not_ready` is called when Triton has no such model, as it says when it shuts down, too.
@@ -151,7 +151,7 @@ class Connection:
             self.forget(request_id)
             receiver.lose(request_id, Lost(error, begun=False))
 
-    def _fail_all(self, error: SeqwayError) -> None:
+    def _fail_all(self, error: ServiceError) -> None:
         receivers, self._receivers = self._receivers, {}
         for request_id, receiver in receivers.items():
             receiver.lose(request_id, Lost(error, request_id in self._sent))

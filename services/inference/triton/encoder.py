@@ -12,13 +12,13 @@ from typing import Any
 import grpc
 
 from services.inference.errors import (
-    DeadlineError,
+    DeadlineExceededError,
     ModelDeadError,
     ModelFailedError,
     ModelNotReadyError,
-    SeqwayError,
+    ServiceError,
+    ServiceUnavailableError,
     TritonUnavailableError,
-    UnavailableError,
 )
 from services.inference.rows.encoder import Element, Encoder, Reading
 from services.inference.rows.events import Lost
@@ -53,7 +53,7 @@ class TritonEncoder(Encoder):
         options: Mapping[str, Any],
         deadline: float,
         *,
-        leaves: Callable[[SeqwayError], bool],
+        leaves: Callable[[ServiceError], bool],
     ) -> list[Reading]:
         """See `Encoder.read`; when one request fails, the others are cancelled."""
         room = asyncio.Semaphore(_REQUESTS)
@@ -81,7 +81,7 @@ class TritonEncoder(Encoder):
         element = Element("", "" if spans else None)
         try:
             [answer] = await self._ask(model, [element], {"probe": True}, deadline)
-        except DeadlineError:
+        except DeadlineExceededError:
             if self._pulse.is_excused(model):
                 return
             raise ModelNotReadyError(f"{model} did not answer within {within:g} s") from None
@@ -95,14 +95,14 @@ class TritonEncoder(Encoder):
         options: Mapping[str, Any],
         deadline: float,
         traceparents: Sequence[str],
-        leaves: Callable[[SeqwayError], bool],
+        leaves: Callable[[ServiceError], bool],
     ) -> list[bytes]:
         """As `_ask`, and again when Triton or the model was lost meanwhile."""
         recovery = Recovery(self._restart_patience)
         while True:
             try:
                 return await self._ask(model, chunk, options, deadline, traceparents)
-            except UnavailableError as error:
+            except ServiceUnavailableError as error:
                 if leaves(error):
                     raise
                 recovery.lose(Lost(error, _may_have_begun(error)), [model])
@@ -167,7 +167,7 @@ def _options(count: int, options: Mapping[str, Any], traceparents: Sequence[str]
     return [json.dumps({**options, "traceparent": each}) for each in traceparents]
 
 
-def _may_have_begun(error: UnavailableError) -> bool:
+def _may_have_begun(error: ServiceUnavailableError) -> bool:
     """Whether the model may have seen the texts: a connection that was never made shows none.
 
     A process that is dead stays so until Triton is started again, and waiting for it harms nobody.
@@ -175,13 +175,13 @@ def _may_have_begun(error: UnavailableError) -> bool:
     return not isinstance(error, ModelNotReadyError) and "connect" not in str(error)
 
 
-def _failure(error: grpc.aio.AioRpcError) -> SeqwayError:
+def _failure(error: grpc.aio.AioRpcError) -> ServiceError:
     details = error.details() or ""
     known = error_of(details)
     if isinstance(known, ModelNotReadyError):
         return known
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return DeadlineError("the deadline passed before the answer was done")
+        return DeadlineExceededError("the deadline passed before the answer was done")
     if error.code() is grpc.StatusCode.UNAVAILABLE:
         return TritonUnavailableError(f"Triton is not reachable: {details}")
     return known

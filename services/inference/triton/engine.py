@@ -11,16 +11,16 @@ import grpc
 from tritonclient.grpc import service_pb2_grpc  # type: ignore[import-untyped]
 
 from services.inference.errors import (
-    DeadlineError,
+    DeadlineExceededError,
     ModelDeadError,
     ModelNotReadyError,
-    SeqwayError,
+    ServiceError,
 )
-from services.inference.rows.engine import Engine
+from services.inference.rows.engine import InferenceEngine
 from services.inference.rows.events import Event, Lost, Ready
 from services.inference.rows.generation import Generation
 from services.inference.settings import InferenceSettings
-from services.inference.triton.connection import Connection
+from services.inference.triton.connection import TritonConnection
 from services.inference.triton.encoder import TritonEncoder
 from services.inference.triton.repository import TritonRepository
 from services.inference.triton.session import TritonSession
@@ -45,7 +45,7 @@ _SILENCE = 0.5
 _TICK = 0.1
 
 
-class TritonEngine(Engine):
+class TritonEngine(InferenceEngine):
     """Owns the channel to Triton and its shared streams, which reopen on demand.
 
     To be built inside a running event loop.
@@ -61,7 +61,7 @@ class TritonEngine(Engine):
             )
         )
         self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
-        self._connections: list[Connection] = []
+        self._connections: list[TritonConnection] = []
         self._sessions: WeakSet[TritonSession] = WeakSet()
         self._heard: dict[str, float] = {}
         self._alive: dict[str, float] = {}
@@ -98,7 +98,7 @@ class TritonEngine(Engine):
                 session.release(request_id)
                 _require_answer(model, [each for reply in replies for each in reply.events])
                 self._alive[model] = deadline - within
-            except DeadlineError:
+            except DeadlineExceededError:
                 if not self._is_busy(model, deadline - within):
                     message = f"{model} did not answer within {within:g} s"
                     raise ModelNotReadyError(message) from None
@@ -127,7 +127,7 @@ class TritonEngine(Engine):
 
     async def _ask(self, model: str) -> None:
         try:
-            with suppress(SeqwayError):  # what follows from it, `probe` has done
+            with suppress(ServiceError):  # what follows from it, `probe` has done
                 await self.probe(model, self._patience)
         finally:
             self._suspects.pop(model, None)
@@ -148,13 +148,13 @@ class TritonEngine(Engine):
             if session.model == model:
                 session.abandon(error)
 
-    def _connection(self) -> Connection:
+    def _connection(self) -> TritonConnection:
         """The stream with the fewest requests; a new one while there are fewer than there may."""
         self._connections = [each for each in self._connections if not each.closed]
         self._retire_old()
         usable = [each for each in self._connections if not each.retired]
         if len(usable) < self._streams:
-            self._connections.append(Connection(self._stub, self._retire))
+            self._connections.append(TritonConnection(self._stub, self._retire))
             return self._connections[-1]
         return min(usable, key=lambda connection: connection.load)
 

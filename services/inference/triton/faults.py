@@ -6,7 +6,7 @@ from services.inference.errors import (
     ModelDeadError,
     ModelFailedError,
     ModelNotReadyError,
-    SeqwayError,
+    ServiceError,
 )
 
 logger = logging.getLogger(__name__)
@@ -15,7 +15,7 @@ _NOT_READY_SIGNS = ("unknown model", "not ready", "is not found", "unloaded")
 _DEAD_SIGN = "not healthy"
 
 
-def error_of(message: str) -> SeqwayError:
+def error_of(message: str) -> ServiceError:
     """The error that a message of Triton's stands for; the message itself goes to the log."""
     logger.warning("Triton answered with an error: %s", message)
     if _DEAD_SIGN in message.lower():

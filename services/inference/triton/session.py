@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
-from services.inference.errors import DeadlineError, ModelDeadError, SeqwayError
-from services.inference.rows.engine import Reply, Session
+from services.inference.errors import DeadlineExceededError, ModelDeadError, ServiceError
+from services.inference.rows.engine import EngineSession, Reply
 from services.inference.rows.events import Delta, End, Event, Lost, parse_events
 from services.inference.rows.generation import Generation
 from services.inference.triton import wire
-from services.inference.triton.connection import Connection
+from services.inference.triton.connection import TritonConnection
 from services.inference.triton.mailbox import Mailbox
 
 
-class TritonSession(Session):
+class TritonSession(EngineSession):
     """Keeps its requests together: one mailbox, one deadline, one end."""
 
     def __init__(
@@ -24,7 +24,7 @@ class TritonSession(Session):
         model: str,
         deadline: float,
         tenant: str,
-        connect: Callable[[], Connection],
+        connect: Callable[[], TritonConnection],
         note: Callable[[str], None],
         on_dead: Callable[[str, ModelDeadError], None],
     ) -> None:
@@ -40,7 +40,7 @@ class TritonSession(Session):
         self._note = note
         self._on_dead = on_dead
         self._asked = math.inf
-        self._open: dict[str, Connection] = {}
+        self._open: dict[str, TritonConnection] = {}
         self._mailbox: Mailbox[tuple[str, bytes | Lost | None, bool]] = Mailbox()
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_at(deadline, self._expire)
@@ -78,7 +78,7 @@ class TritonSession(Session):
             self._note(self.model)
         return replies
 
-    def abandon(self, error: SeqwayError) -> None:
+    def abandon(self, error: ServiceError) -> None:
         """Gives up all requests that are open: the process that had them is dead."""
         for request_id in list(self._open):
             self.release(request_id)
@@ -119,7 +119,7 @@ class TritonSession(Session):
         return generation.options() | deadline | self._tenant
 
     def _expire(self) -> None:
-        self._mailbox.fail(DeadlineError("the deadline passed before the answer was done"))
+        self._mailbox.fail(DeadlineExceededError("the deadline passed before the answer was done"))
 
 
 def _trace(traceparents: Sequence[str]) -> dict[str, Any]:

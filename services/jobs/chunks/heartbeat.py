@@ -9,9 +9,9 @@ from typing import Self
 import structlog
 
 from services.foundation.endings import ENDINGS
-from services.inference.errors import UnavailableError
+from services.inference.errors import ServiceUnavailableError
 from services.jobs.queue.board import Board, Ticket
-from services.jobs.store.archive import Archive, Run
+from services.jobs.store.archive import Archive, JobRun
 
 logger = structlog.get_logger(__name__)
 
@@ -30,7 +30,7 @@ class Heartbeat:
     """
 
     def __init__(
-        self, board: Board, archive: Archive, run: Run, ticket: Ticket, token: str, lease: float
+        self, board: Board, archive: Archive, run: JobRun, ticket: Ticket, token: str, lease: float
     ) -> None:
         self.reason: Halt | None = None
         self._board = board
@@ -73,14 +73,14 @@ class Heartbeat:
             # A Redis that came back empty has forgotten us: ask again, as a new owner would.
             if not (self._board.renew(*owner) or self._board.acquire(*owner)):
                 return Halt.LOST
-        except UnavailableError as error:
+        except ServiceUnavailableError as error:
             logger.warning("the lease could not be renewed", error=str(error))
         try:
             if self._archive.is_late(self._run) or self._archive.is_cancelled(self._run):
                 return Halt.ENDED
             if self._archive.store.exists(self._run.layout.final):
                 return Halt.ENDED
-        except UnavailableError as error:
+        except ServiceUnavailableError as error:
             logger.warning("the store could not be asked", error=str(error))
         return None
 

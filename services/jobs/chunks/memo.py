@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
-from services.inference.errors import UnavailableError
+from services.inference.errors import ServiceUnavailableError
 from services.jobs.queue.board import Board
 from services.jobs.settings import JobSettings
 from services.jobs.store import layout
-from services.jobs.store.archive import Run
+from services.jobs.store.archive import JobRun
 from services.jobs.store.records import Status
 from services.jobs.store.results import Outcome
 from services.jobs.store.store import Store
@@ -26,19 +26,19 @@ class Memo:
         self._store = store
         self._limit = settings.memo_bytes
 
-    def recall(self, run: Run, texts: Sequence[str]) -> dict[str, Outcome]:
+    def recall(self, run: JobRun, texts: Sequence[str]) -> dict[str, Outcome]:
         """The answers to texts of the job, by `text_id`."""
         if not self._limit:
             return {}
         try:
             found = self._board.recall(run.record.id, list(texts))
-        except UnavailableError as error:
+        except ServiceUnavailableError as error:
             logger.warning("no answers could be recalled", error=str(error))
             return {}
         pairs = zip(texts, found, strict=True)
         return {text: Outcome(Status.SUCCEEDED, json.loads(a)) for text, a in pairs if a}
 
-    def memorize(self, run: Run, chunk: int, outcomes: Mapping[str, Outcome]) -> None:
+    def memorize(self, run: JobRun, chunk: int, outcomes: Mapping[str, Outcome]) -> None:
         """Keeps the answers to those texts of the chunk that come again."""
         key = layout.recurring(run.record.id, run.record.upload, chunk)
         try:
@@ -51,5 +51,5 @@ class Memo:
                 if text in outcomes and outcomes[text].status is Status.SUCCEEDED
             }
             self._board.memorize(run.record.id, answers, self._limit, _SECONDS)
-        except UnavailableError as error:
+        except ServiceUnavailableError as error:
             logger.warning("no answers could be kept", error=str(error))

@@ -8,22 +8,26 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from services.inference.errors import (
-    DeadlineError,
+    DeadlineExceededError,
     InvalidOptionError,
-    OverloadedError,
-    SeqwayError,
-    UnavailableError,
+    OverloadError,
+    ServiceError,
+    ServiceUnavailableError,
     UnknownLanguagePairError,
     UnknownModelError,
 )
 from services.inference.models.catalogue import SUMMARIZATION, Catalogue
-from services.inference.tasks.classifier import ClassificationJob, Classifier
+from services.inference.tasks.classifier import ClassificationRequest, Classifier
 from services.inference.tasks.question_answering.answerer import Answerer
 from services.inference.tasks.question_answering.question import Question
-from services.inference.tasks.summarization.summarizer import Summarizer, SummaryJob, SummaryLength
-from services.inference.tasks.summarization.summary import SummaryDelta, SummaryEnd
-from services.inference.tasks.translation.document import TextDelta, TextEnd
-from services.inference.tasks.translation.translator import Job, Translator
+from services.inference.tasks.summarization.summarizer import (
+    Summarizer,
+    SummaryLength,
+    SummaryRequest,
+)
+from services.inference.tasks.summarization.summary import DigestDelta, DigestEnd
+from services.inference.tasks.translation.document import DocumentDelta, DocumentEnd
+from services.inference.tasks.translation.translator import TranslationRequest, Translator
 from services.jobs.store.items import Item
 from services.jobs.store.records import Status
 from services.jobs.store.results import Outcome
@@ -38,9 +42,9 @@ from services.jobs.tracing import contents_of
 
 # It is not the texts' fault, and another time it may go well.
 TRANSIENT = (
-    UnavailableError,
-    OverloadedError,
-    DeadlineError,
+    ServiceUnavailableError,
+    OverloadError,
+    DeadlineExceededError,
     UnknownModelError,
     UnknownLanguagePairError,
 )
@@ -96,7 +100,7 @@ class Performer:
                     await call(group, deadline, done)
             except TRANSIENT:
                 raise
-            except SeqwayError as error:
+            except ServiceError as error:
                 pending += _after(error, group, done)
 
     async def translate(
@@ -104,7 +108,7 @@ class Performer:
     ) -> None:
         """Translates; an outcome is ready when its text is."""
         variant, *_ = self._catalogue.pick_translator(task.source, task.target, task.model)
-        job = Job(
+        job = TranslationRequest(
             contents=[item.text for item in items],
             source=task.source,
             target=task.target,
@@ -118,9 +122,9 @@ class Performer:
         texts: dict[int, list[str]] = {}
         async with aclosing(self._translator.stream(job, live=False)) as outputs:
             async for output in outputs:
-                if isinstance(output, TextDelta):
+                if isinstance(output, DocumentDelta):
                     texts.setdefault(output.content, []).append(output.text)
-                elif isinstance(output, TextEnd):
+                elif isinstance(output, DocumentEnd):
                     text = "".join(texts.pop(output.content, ()))
                     done[items[output.content].index] = _generated(text, output, variant.name)
 
@@ -129,7 +133,7 @@ class Performer:
     ) -> None:
         """Summarizes; an outcome is ready when its text is."""
         variant = self._catalogue.pick(SUMMARIZATION, task.model).name
-        job = SummaryJob(
+        job = SummaryRequest(
             contents=[item.text for item in items],
             deadline=deadline,
             language=task.language,
@@ -140,9 +144,9 @@ class Performer:
         texts: dict[int, str] = {}
         async with aclosing(self._summarizer.stream(job, live=False)) as outputs:
             async for output in outputs:
-                if isinstance(output, SummaryDelta):
+                if isinstance(output, DigestDelta):
                     texts[output.content] = texts.get(output.content, "") + output.text
-                elif isinstance(output, SummaryEnd):
+                elif isinstance(output, DigestEnd):
                     text = texts.pop(output.content, "")
                     done[items[output.content].index] = _generated(text, output, variant)
 
@@ -151,7 +155,7 @@ class Performer:
     ) -> None:
         """Classifies all of them in one call."""
         answer = await self._classifier.classify(
-            ClassificationJob(
+            ClassificationRequest(
                 contents=[item.text for item in items],
                 deadline=deadline,
                 model=task.model,
@@ -180,14 +184,14 @@ class Performer:
                         done[item.index] = await self._answer(task, item, deadline)
                 except TRANSIENT:
                     raise
-                except SeqwayError as error:
+                except ServiceError as error:
                     done[item.index] = Outcome.failure(error.reason, str(error))
 
         try:
             async with asyncio.TaskGroup() as group:
                 for item in items:
                     group.create_task(one(item))
-        except* SeqwayError as errors:
+        except* ServiceError as errors:
             raise errors.exceptions[0] from None
 
     async def _answer(self, task: AnsweringTask, item: Item, deadline: float) -> Outcome:
@@ -241,7 +245,7 @@ def _of_blank(task: Task, item: Item) -> Outcome:
     return Outcome.failure("EMPTY_TEXT", f"the text is blank: there is nothing to {doing}")
 
 
-def _after(error: SeqwayError, group: list[Item], done: Done) -> list[list[Item]]:
+def _after(error: ServiceError, group: list[Item], done: Done) -> list[list[Item]]:
     """Notes whose fault it was as far as that is clear, and returns the groups to try again."""
     rest = [item for item in group if item.index not in done]
     named = _CONTENT.match(error.field or "")
@@ -265,7 +269,7 @@ def _without_place(message: str) -> str:
     return _CONTENT.sub("the text", message)
 
 
-def _generated(text: str, end: TextEnd | SummaryEnd, variant: str) -> Outcome:
+def _generated(text: str, end: DocumentEnd | DigestEnd, variant: str) -> Outcome:
     said: dict[str, Any] = {
         "text": text,
         "finish_reason": end.finish_reason.name,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ChunkPart:
     """The items `start` to `stop` of a chunk; poison when it must not be tried again."""
 
     start: int
@@ -24,7 +24,7 @@ class Piece:
         return f"{self.start:06d}-{self.stop:06d}"
 
 
-def attempt_name(piece: Piece, token: str) -> str:
+def attempt_name(piece: ChunkPart, token: str) -> str:
     """The mark of an attempt."""
     return f"{piece.name}-{token}"
 
@@ -34,17 +34,17 @@ def failed_attempts(keys: Iterable[str]) -> Counter[str]:
     return Counter(key.rpartition("/")[2].rpartition("-")[0] for key in keys)
 
 
-def pieces(size: int, attempts: Counter[str], limit: int) -> Iterator[Piece]:
+def pieces(size: int, attempts: Counter[str], limit: int) -> Iterator[ChunkPart]:
     """The pieces of a chunk of `size` items, in order."""
-    yield from _split(Piece(0, size), attempts, limit)
+    yield from _split(ChunkPart(0, size), attempts, limit)
 
 
-def _split(piece: Piece, attempts: Counter[str], limit: int) -> Iterator[Piece]:
+def _split(piece: ChunkPart, attempts: Counter[str], limit: int) -> Iterator[ChunkPart]:
     if attempts[piece.name] < limit:
         yield piece
     elif piece.stop - piece.start == 1:
-        yield Piece(piece.start, piece.stop, poison=True)
+        yield ChunkPart(piece.start, piece.stop, poison=True)
     else:
         middle = (piece.start + piece.stop) // 2
-        yield from _split(Piece(piece.start, middle), attempts, limit)
-        yield from _split(Piece(middle, piece.stop), attempts, limit)
+        yield from _split(ChunkPart(piece.start, middle), attempts, limit)
+        yield from _split(ChunkPart(middle, piece.stop), attempts, limit)

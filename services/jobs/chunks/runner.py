@@ -10,16 +10,16 @@ from typing import Protocol
 import structlog
 import tenacity
 
-from services.inference.errors import DeadlineError, SeqwayError, UnavailableError
+from services.inference.errors import DeadlineExceededError, ServiceError, ServiceUnavailableError
 from services.inference.tracing import tracer
 from services.jobs.chunks.heartbeat import Halt, Heartbeat
 from services.jobs.chunks.memo import Memo
-from services.jobs.chunks.pieces import Piece, attempt_name, failed_attempts, pieces
+from services.jobs.chunks.pieces import ChunkPart, attempt_name, failed_attempts, pieces
 from services.jobs.errors import StoreUnavailableError
-from services.jobs.lifecycle.observer import ChunkOutcome, Observer
+from services.jobs.lifecycle.observer import ChunkOutcome, JobObserver
 from services.jobs.queue.board import Board, Ticket
 from services.jobs.settings import JobSettings
-from services.jobs.store.archive import Archive, Run
+from services.jobs.store.archive import Archive, JobRun
 from services.jobs.store.items import Item
 from services.jobs.store.records import Status
 from services.jobs.store.recurrence import text_id
@@ -72,7 +72,7 @@ class ChunkRunner:
         memo: Memo,
         inference: Inference,
         settings: JobSettings,
-        observer: Observer | None = None,
+        observer: JobObserver | None = None,
     ) -> None:
         self._archive = archive
         self._store = archive.store
@@ -80,7 +80,7 @@ class ChunkRunner:
         self._memo = memo
         self._inference = inference
         self._settings = settings
-        self._observer = observer or Observer()
+        self._observer = observer or JobObserver()
         self._outcome = ChunkOutcome.FAILED
 
     def run(self, ticket: Ticket) -> bool:
@@ -109,7 +109,7 @@ class ChunkRunner:
         ):
             return self._run_leased(run, ticket, token)
 
-    def _run_leased(self, run: Run, ticket: Ticket, token: str) -> bool:
+    def _run_leased(self, run: JobRun, ticket: Ticket, token: str) -> bool:
         lease = self._settings.chunk_lease
         try:
             if self._is_paused(ticket.job):
@@ -125,7 +125,7 @@ class ChunkRunner:
             self._outcome = ChunkOutcome.GIVEN_BACK
             self._give_back(run, ticket, token)
             return False
-        except UnavailableError as error:
+        except ServiceUnavailableError as error:
             logger.warning("a job pauses, and a chunk is given back", error=str(error))
             self._outcome = ChunkOutcome.PAUSED
             self._pause(ticket.job)
@@ -136,39 +136,39 @@ class ChunkRunner:
     def _acquire(self, ticket: Ticket, token: str, lease: float) -> bool:
         try:
             return self._board.acquire(ticket, token, lease)
-        except UnavailableError:
+        except ServiceUnavailableError:
             return True  # the commit decides
 
-    def _is_open(self, run: Run, chunk: int) -> bool:
+    def _is_open(self, run: JobRun, chunk: int) -> bool:
         layout = run.layout
         return not (self._store.exists(layout.result(chunk)) or self._store.exists(layout.final))
 
     def _release(self, ticket: Ticket, token: str) -> bool:
         try:
             return self._board.release(ticket, token)
-        except UnavailableError:
+        except ServiceUnavailableError:
             return False  # the reconciler will see it
 
-    def _give_back(self, run: Run, ticket: Ticket, token: str) -> None:
+    def _give_back(self, run: JobRun, ticket: Ticket, token: str) -> None:
         try:
             self._board.put_back(run.record.tenant, run.order, ticket, token)
-        except UnavailableError as error:
+        except ServiceUnavailableError as error:
             logger.warning("the reconciler has to find a chunk", error=str(error))
 
     def _is_paused(self, job: str) -> bool:
         try:
             return self._board.is_paused(job)
-        except UnavailableError:
+        except ServiceUnavailableError:
             return False
 
     def _pause(self, job: str) -> None:
         try:
             self._board.pause(job, self._settings.job_pause)
-        except UnavailableError as error:
+        except ServiceUnavailableError as error:
             logger.warning("the job does not pause", error=str(error))
 
     @property
-    def parts(self) -> tuple[Archive, Memo, Inference, JobSettings, Observer]:
+    def parts(self) -> tuple[Archive, Memo, Inference, JobSettings, JobObserver]:
         """What a chunk works with."""
         return self._archive, self._memo, self._inference, self._settings, self._observer
 
@@ -177,7 +177,7 @@ class _Chunk:
     """One chunk at work."""
 
     def __init__(
-        self, runner: ChunkRunner, run: Run, chunk: int, token: str, heartbeat: Heartbeat
+        self, runner: ChunkRunner, run: JobRun, chunk: int, token: str, heartbeat: Heartbeat
     ) -> None:
         self._archive, self._memo, self._inference, self._settings, self._observer = runner.parts
         self._store = self._archive.store
@@ -247,12 +247,12 @@ class _Chunk:
                 done[item.index] = done[first]
                 self._spans.repeated(item, first, done[first])
 
-    def _note_halved(self, plan: Sequence[Piece]) -> None:
+    def _note_halved(self, plan: Sequence[ChunkPart]) -> None:
         if len(plan) > 1 and not self._is_halved:
             self._is_halved = True
             self._observer.halved()
 
-    def _load(self, plan: Sequence[Piece], done: Done) -> None:
+    def _load(self, plan: Sequence[ChunkPart], done: Done) -> None:
         """What earlier attempts at a chunk that is halved have done."""
         if len(plan) == 1:
             return
@@ -262,7 +262,7 @@ class _Chunk:
             for line in decode(data) if data else ():
                 done[line["index"]] = _outcome(line)
 
-    def _try(self, piece: Piece, items: Sequence[Item], done: Done, *, halved: bool) -> None:
+    def _try(self, piece: ChunkPart, items: Sequence[Item], done: Done, *, halved: bool) -> None:
         """One attempt at a piece; what came of it is in `done`."""
         if piece.poison:
             done[items[0].index] = Outcome.failure(
@@ -288,7 +288,7 @@ class _Chunk:
             self._store.create(key, encode(lines))
 
     @contextmanager
-    def _attempting(self, piece: Piece) -> Iterator[None]:
+    def _attempting(self, piece: ChunkPart) -> Iterator[None]:
         """Marks an attempt; the mark goes unless the texts may have broken what ran them."""
         name = attempt_name(piece, f"{self._token}{self._attempt}")
         mark = f"{self._run.layout.attempts(self._chunk)}{name}"
@@ -298,11 +298,11 @@ class _Chunk:
             yield
         except Cancelled:
             pass
-        except (UnavailableError, DeadlineError) as error:
+        except (ServiceUnavailableError, DeadlineExceededError) as error:
             suspect = self._has_failed = True
             self._observer.attempt_failed()
             logger.warning("an attempt failed", piece=piece.name, error=str(error))
-        except SeqwayError as error:
+        except ServiceError as error:
             logger.warning("an attempt could not begin", piece=piece.name, error=str(error))
             self._heartbeat.wait(error.retry_delay or 1.0)
         if not suspect:
@@ -328,7 +328,7 @@ class _Chunk:
             # Triton that is away.
             retrying(lambda: self._inference.is_ready(task, afresh=self._has_failed))
         except tenacity.RetryError:
-            raise UnavailableError("no model for the task answers") from None
+            raise ServiceUnavailableError("no model for the task answers") from None
 
     def _commit(self, items: Sequence[Item], before: dict[int, Line], done: Done) -> None:
         """Writes the results, once; a chunk that was stopped is closed only when its run is."""

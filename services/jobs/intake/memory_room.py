@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from services.inference.errors import OverloadedError
+from services.inference.errors import OverloadError
 
 _RETRY_DELAY = 10.0
 
@@ -23,7 +23,7 @@ class Room:
     def place(self) -> Iterator[None]:
         """A place for as long as the block runs; blocks for one, then raises OverloadedError."""
         if not self._free.acquire(timeout=self._patience):
-            raise OverloadedError(
+            raise OverloadError(
                 f"{self._places} {self._what} are being read already, which is the most at a time:"
                 " try again",
                 retry_delay=_RETRY_DELAY,

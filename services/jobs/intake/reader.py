@@ -3,12 +3,12 @@
 from collections.abc import Generator, Iterable
 from typing import Any
 
-from services.jobs.errors import InvalidInputError, LineError
+from services.jobs.errors import InvalidInputError, InvalidLine
 from services.jobs.intake.appearance import hint, peeked, refuse_binary
 from services.jobs.intake.decompression import plain_bytes
 from services.jobs.intake.form import Format, InputForm, IntakeLimits
 from services.jobs.intake.formats.rows import ROWS
-from services.jobs.intake.formats.source import Row, Source
+from services.jobs.intake.formats.source import InputRow, Source
 from services.jobs.intake.identifiers import Identifiers
 from services.jobs.store.items import Item
 
@@ -27,7 +27,7 @@ def read_items(
     Raises InvalidInputError: at once for what is wrong with the whole, at the end for what is wrong
     with lines, with all of them up to the most.  Then what was yielded is void.
     """
-    faults: list[LineError] = []
+    faults: list[InvalidLine] = []
     count = 0
     source = _source(chunks, form, limits)
     with Identifiers() as identifiers:
@@ -42,7 +42,7 @@ def read_items(
                 item = _item(row, count - 1, form, limits, identifiers)
             except _LineFault as fault:
                 more = f" ({hint(source.head, form)})" if count == 1 and row.is_malformed else ""
-                faults.append(LineError(row.line, f"{fault}{more}"))
+                faults.append(InvalidLine(row.line, f"{fault}{more}"))
                 if len(faults) == limits.max_errors:
                     break
                 continue
@@ -62,7 +62,7 @@ def _source(chunks: Iterable[bytes], form: InputForm, limits: IntakeLimits) -> S
     return Source(pieces, head, form, limits)
 
 
-def _refusal(faults: list[LineError], limits: IntakeLimits, form: InputForm) -> InvalidInputError:
+def _refusal(faults: list[InvalidLine], limits: IntakeLimits, form: InputForm) -> InvalidInputError:
     unit = "row" if form.actual_format is Format.PARQUET else "line"
     named = "; ".join(f"{unit} {each.line} {each.reason}" for each in faults[:_NAMED])
     more = len(faults) - _NAMED
@@ -72,7 +72,7 @@ def _refusal(faults: list[LineError], limits: IntakeLimits, form: InputForm) -> 
 
 
 def _item(
-    row: Row, index: int, form: InputForm, limits: IntakeLimits, identifiers: Identifiers
+    row: InputRow, index: int, form: InputForm, limits: IntakeLimits, identifiers: Identifiers
 ) -> Item:
     if row.values is None:
         raise _LineFault(row.fault)

@@ -18,7 +18,7 @@ from services.jobs.settings import JobSettings
 from services.jobs.store import layout
 from services.jobs.store.archive import Archive
 from services.jobs.store.items import Item
-from services.jobs.store.records import JOBS, JobRecord, Priority
+from services.jobs.store.records import JOBS, JobRecord, QueuePriority
 from services.jobs.store.recurrence import Recurrence
 from services.jobs.store.results import encode_items
 from services.jobs.store.store import Store
@@ -28,7 +28,7 @@ logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class JobSubmission:
     """What a caller asks for, checked; times are seconds since the epoch."""
 
     tenant: str
@@ -36,7 +36,7 @@ class Order:
     retention: float
     request_id: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
-    priority: Priority = Priority.NORMAL
+    priority: QueuePriority = QueuePriority.NORMAL
     deadline: float | None = None
 
 
@@ -48,7 +48,7 @@ class Creator:
         self._store = archive.store
         self._settings = settings
 
-    def create(self, order: Order, items: Iterable[Item]) -> JobRecord:
+    def create(self, order: JobSubmission, items: Iterable[Item]) -> JobRecord:
         """The job; the one that there is when a call with this request id has made it already.
 
         The id of a job follows from tenant and request id, so that of many calls at once exactly
@@ -68,7 +68,9 @@ class Creator:
                 self._discard(job, upload)
             raise
 
-    def _upload(self, order: Order, job: str, upload: str, items: Iterable[Item]) -> JobRecord:
+    def _upload(
+        self, order: JobSubmission, job: str, upload: str, items: Iterable[Item]
+    ) -> JobRecord:
         digest = hashlib.sha256(_digestible(order))
         sizes: list[int] = []
         settings = self._settings
@@ -156,7 +158,7 @@ def remove_other_uploads(store: Store, record: JobRecord) -> None:
             store.delete(key)
 
 
-def job_id_of(order: Order) -> str:
+def job_id_of(order: JobSubmission) -> str:
     """The job of a tenant's request id, always the same; a new one where there is no such id."""
     if not order.request_id:
         raw = secrets.token_bytes(10)
@@ -169,7 +171,7 @@ def job_id_of(order: Order) -> str:
 _ORDERS = TypeAdapter(Task)
 
 
-def _digestible(order: Order) -> bytes:
+def _digestible(order: JobSubmission) -> bytes:
     """What, with the lines, makes two calls the same."""
     task = _ORDERS.dump_python(order.task, mode="json")
     rest = [task, dict(order.labels), int(order.priority), order.retention]

@@ -4,14 +4,14 @@ import json
 
 import structlog
 
-from services.inference.errors import UnavailableError
+from services.inference.errors import ServiceUnavailableError
 from services.jobs.chunks.runner import stopped
 from services.jobs.lifecycle.creation import remove_other_uploads
-from services.jobs.lifecycle.observer import Observer
+from services.jobs.lifecycle.observer import JobObserver
 from services.jobs.lifecycle.progress import Counter
 from services.jobs.queue.board import Board
 from services.jobs.store import layout
-from services.jobs.store.archive import Archive, Run
+from services.jobs.store.archive import Archive, JobRun
 from services.jobs.store.records import FINALS, FinalRecord, Status
 from services.jobs.store.results import encode, line_of, raw_lines
 from services.jobs.tracing import work_span
@@ -23,15 +23,15 @@ class Finisher:
     """Safe to run twice, also at once: each step is written once, or the same each time."""
 
     def __init__(
-        self, archive: Archive, board: Board, counter: Counter, observer: Observer | None = None
+        self, archive: Archive, board: Board, counter: Counter, observer: JobObserver | None = None
     ) -> None:
         self._archive = archive
         self._store = archive.store
         self._board = board
         self._counter = counter
-        self._observer = observer or Observer()
+        self._observer = observer or JobObserver()
 
-    def finish(self, run: Run) -> bool:
+    def finish(self, run: JobRun) -> bool:
         """Ends the run if all is done, or it was stopped; tells whether it has ended."""
         if self._archive.final(run) is None:
             if self._archive.is_cancelled(run) or self._archive.is_late(run):
@@ -45,13 +45,13 @@ class Finisher:
         self._forget(run)
         return True
 
-    def _close_rest(self, run: Run) -> None:
+    def _close_rest(self, run: JobRun) -> None:
         """Gives the lines of chunks that nobody works on their final record."""
         status = Status.CANCELLED if self._archive.is_cancelled(run) else Status.EXPIRED
         try:
             self._board.forget(run.record.tenant, run.record.id)
             at_work = {t.chunk for t in self._board.known(run.record.id) if t.run == run.run.number}
-        except UnavailableError:
+        except ServiceUnavailableError:
             at_work = set()  # who comes late with a result is refused
         for chunk in sorted(set(run.run.chunks) - self._archive.done(run) - at_work):
             items = self._archive.items(run, chunk)
@@ -61,7 +61,7 @@ class Finisher:
             lines = [good.get(item.index) or line_of(item, stopped(status)) for item in items]
             self._store.create(run.layout.result(chunk), encode(lines, run=run.run.number))
 
-    def _write_files(self, run: Run) -> None:
+    def _write_files(self, run: JobRun) -> None:
         """What succeeded in one file, and the rest in another, in order, chunk by chunk."""
         good = f'"status":{json.dumps(Status.SUCCEEDED.value)}'.encode()
         with (
@@ -76,7 +76,7 @@ class Finisher:
                     file = output if good in line[:64] else errors
                     file.write(line + b"\n")
 
-    def _record(self, run: Run) -> None:
+    def _record(self, run: JobRun) -> None:
         counts = self._counter.count(run)
         assert counts.done == run.record.total, "every line has one final record"
         now = self._archive.clock.now()
@@ -98,9 +98,9 @@ class Finisher:
                 state=final.state.value,
             )
 
-    def _forget(self, run: Run) -> None:
+    def _forget(self, run: JobRun) -> None:
         self._store.delete(layout.active(run.record.id))
         try:
             self._board.forget(run.record.tenant, run.record.id)
-        except UnavailableError as error:
+        except ServiceUnavailableError as error:
             logger.debug("Redis keeps a job that has ended", error=str(error))

@@ -15,7 +15,7 @@ class ChunkOutcome(StrEnum):
     FAILED = "failed"  # something that nobody foresaw
 
 
-class Observer:
+class JobObserver:
     """Is told of all that is worth counting; this one counts nothing."""
 
     def chunk(self, outcome: ChunkOutcome, seconds: float) -> None:

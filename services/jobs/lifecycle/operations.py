@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from services.jobs.errors import JobStateError
 from services.jobs.lifecycle.progress import Counter, Progress
 from services.jobs.store import layout
-from services.jobs.store.archive import Archive, Run
-from services.jobs.store.records import RUNS, Counts, RunRecord
+from services.jobs.store.archive import Archive, JobRun
+from services.jobs.store.records import RUNS, LineCounts, RunRecord
 from services.jobs.store.store import Store
 
 
@@ -65,7 +65,7 @@ class Operations:
             self._store.create(run.layout.cancel, b"")
         return self._counter.progress(run)
 
-    def resume(self, tenant: str, job: str, deadline: float | None) -> Run:
+    def resume(self, tenant: str, job: str, deadline: float | None) -> JobRun:
         """A new run of the chunks with lines that have not succeeded.
 
         JobStateError when the job has not ended, or nothing is left to do.
@@ -74,7 +74,7 @@ class Operations:
         self._archive.check_deadline(deadline, "deadline")
         if self._archive.final(run) is None:
             raise JobStateError("the job has not ended: cancel it, or wait for it", field="id")
-        chunks, kept = [], Counts()
+        chunks, kept = [], LineCounts()
         for chunk, counts in self._latest(run):
             if counts.succeeded == counts.done:
                 kept += counts
@@ -83,7 +83,7 @@ class Operations:
         if not chunks:
             raise JobStateError("every line has succeeded: there is nothing to resume", field="id")
         record = RunRecord(run.run.number + 1, chunks, kept, deadline)
-        again = Run(run.record, record)
+        again = JobRun(run.record, record)
         self._archive.activate(job, tenant)
         if not self._store.create(again.layout.start, RUNS.encode(record)):
             raise JobStateError("the job was resumed by another call just now", field="id")
@@ -96,7 +96,7 @@ class Operations:
             raise JobStateError("the job has not ended: cancel it first", field="id")
         remove(self._store, run)
 
-    def _latest(self, run: Run) -> Iterator[tuple[int, Counts]]:
+    def _latest(self, run: JobRun) -> Iterator[tuple[int, LineCounts]]:
         """The counts of every chunk after a run."""
         counted = self._counter.chunks(run)
         before = self._archive.before(run)
@@ -105,7 +105,7 @@ class Operations:
             yield chunk, counted.get(chunk) or earlier[chunk]
 
 
-def remove(store: Store, run: Run) -> None:
+def remove(store: Store, run: JobRun) -> None:
     """Removes a job; it is gone from the first step on, and the rest may be done again."""
     record = run.record
     store.delete(layout.index(record.tenant, record.created, record.id))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from threading import Lock
 
 from services.jobs.store import layout
-from services.jobs.store.archive import Archive, Run
-from services.jobs.store.records import Counts, FinalRecord, State
+from services.jobs.store.archive import Archive, JobRun
+from services.jobs.store.records import FinalRecord, LineCounts, State
 from services.jobs.store.results import HEADER_BYTES, counts_of
 
 _REMEMBERED_JOBS = 256
@@ -16,9 +16,9 @@ _REMEMBERED_JOBS = 256
 class Progress:
     """A job as it is at a moment."""
 
-    run: Run
+    run: JobRun
     state: State
-    counts: Counts
+    counts: LineCounts
     cancel_requested: bool
     final: FinalRecord | None
 
@@ -33,10 +33,10 @@ class Counter:
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
-        self._known: OrderedDict[tuple[str, int], dict[int, Counts]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, int], dict[int, LineCounts]] = OrderedDict()
         self._lock = Lock()
 
-    def progress(self, run: Run) -> Progress:
+    def progress(self, run: JobRun) -> Progress:
         """How far the run is."""
         cancelled = self._archive.is_cancelled(run)
         final = self._archive.final(run)
@@ -45,14 +45,14 @@ class Counter:
         counts = self.count(run)
         return Progress(run, self._state(run, counts), counts, cancelled, None)
 
-    def count(self, run: Run) -> Counts:
+    def count(self, run: JobRun) -> LineCounts:
         """The counts of a run: what it leaves as it was, and the chunks that are done."""
         total = run.run.kept
         for each in self.chunks(run).values():
             total += each
         return total
 
-    def chunks(self, run: Run) -> dict[int, Counts]:
+    def chunks(self, run: JobRun) -> dict[int, LineCounts]:
         """The counts of the chunks of a run that are done."""
         key = run.record.id, run.run.number
         with self._lock:
@@ -67,7 +67,7 @@ class Counter:
                 known[chunk] = counts_of(head)
         return dict(known)
 
-    def _state(self, run: Run, counts: Counts) -> State:
+    def _state(self, run: JobRun, counts: LineCounts) -> State:
         if counts.done == run.record.total:
             return State.FINALIZING
         if counts.done > run.run.kept.done:

@@ -2,14 +2,14 @@
 
 from itertools import accumulate
 
-from services.jobs.store.archive import Archive, Run
+from services.jobs.store.archive import Archive, JobRun
 from services.jobs.store.results import Line, decode
 
 
 class Reader:
     """Reads the results of one run, chunk by chunk, from the line with the index `start` on."""
 
-    def __init__(self, archive: Archive, run: Run, start: int) -> None:
+    def __init__(self, archive: Archive, run: JobRun, start: int) -> None:
         self._archive = archive
         self._run = run
         self.next = start

@@ -10,9 +10,9 @@ from collections import Counter
 import structlog
 
 from services.foundation.endings import ENDINGS
-from services.inference.errors import UnavailableError
+from services.inference.errors import ServiceUnavailableError
 from services.jobs.lifecycle.finisher import Finisher
-from services.jobs.lifecycle.observer import Observer
+from services.jobs.lifecycle.observer import JobObserver
 from services.jobs.lifecycle.operations import remove
 from services.jobs.queue.board import Board, Ticket
 from services.jobs.queue.feeder import Feeder, lease_in_queue
@@ -20,7 +20,7 @@ from services.jobs.queue.lost_messages import LostMessages
 from services.jobs.queue.messages import Queue
 from services.jobs.settings import JobSettings
 from services.jobs.store import layout
-from services.jobs.store.archive import Archive, Run
+from services.jobs.store.archive import Archive, JobRun
 from services.jobs.store.records import State
 
 logger = structlog.get_logger(__name__)
@@ -37,7 +37,7 @@ class Reconciler:
         feeder: Feeder,
         finisher: Finisher,
         settings: JobSettings,
-        observer: Observer | None = None,
+        observer: JobObserver | None = None,
     ) -> None:
         self._archive = archive
         self._store = archive.store
@@ -45,7 +45,7 @@ class Reconciler:
         self._feeder = feeder
         self._finisher = finisher
         self._settings = settings
-        self._observer = observer or Observer()
+        self._observer = observer or JobObserver()
         self._lost_messages = LostMessages(board, queue, settings.chunk_lease)
 
     def reconcile(self) -> None:
@@ -57,7 +57,7 @@ class Reconciler:
             try:
                 if state := self._look(job):
                     states[state.value] += 1
-            except UnavailableError as error:
+            except ServiceUnavailableError as error:
                 logger.warning("a job could not be looked at", job_id=job, error=str(error))
             except ENDINGS:
                 raise
@@ -86,7 +86,7 @@ class Reconciler:
             return State.RUNNING if self._restore(run) else State.QUEUED
         return None
 
-    def _restore(self, run: Run) -> int:
+    def _restore(self, run: JobRun) -> int:
         """Has the chunks wait again of which neither the store nor Redis knows anything.
 
         Returns how many are done.
@@ -120,7 +120,7 @@ class Reconciler:
                 return
             try:
                 self._remove(key, job)
-            except (UnavailableError, *ENDINGS):
+            except (ServiceUnavailableError, *ENDINGS):
                 raise
             except BaseException:
                 logger.exception("a job could not be deleted", job_id=job)

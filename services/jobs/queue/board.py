@@ -74,7 +74,7 @@ class Handout:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class QueueLoad:
     """How much there is to do; chunks that are out are queued at workers or run.
 
     Redis's memory is in bytes; a limit of 0 means that there is none.
@@ -203,13 +203,13 @@ class Board:
         members = [*waiting, *(each for each in out if each.startswith(f"{job}/"))]
         return {Ticket.parse(member) for member in members}
 
-    def load(self) -> Load:
+    def load(self) -> QueueLoad:
         """How much there is to do: one script and one INFO, whatever the number of chunks."""
         pending, out, jobs, tenants = map(int, self._run("load"))
         with _faults():
             memory = self._redis.info("memory")
         limit = int(memory.get("maxmemory", 0))
-        return Load(pending, out, jobs, tenants, int(memory["used_memory"]), limit)
+        return QueueLoad(pending, out, jobs, tenants, int(memory["used_memory"]), limit)
 
     def forget(self, tenant: str, job: str) -> None:
         """Drops what is known of a job; what is out ends by itself."""

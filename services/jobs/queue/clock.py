@@ -10,7 +10,7 @@ from typing import Protocol
 
 import structlog
 
-from services.inference.errors import UnavailableError
+from services.inference.errors import ServiceUnavailableError
 
 logger = structlog.get_logger(__name__)
 
@@ -61,7 +61,7 @@ class Clock:
     def _ask(self) -> float:
         try:
             offset = _offset_of(self._redis)
-        except UnavailableError as error:
+        except ServiceUnavailableError as error:
             self._due = time.monotonic() + _RETRY_SECONDS
             if self._offset is not None and self._is_heard:
                 logger.debug("the time is that of earlier", error=str(error))

@@ -6,7 +6,7 @@ from services.jobs.errors import QueueUnavailableError
 from services.jobs.queue.board import Board, Handout, Ticket
 from services.jobs.queue.messages import Queue
 from services.jobs.settings import JobSettings
-from services.jobs.store.archive import Run
+from services.jobs.store.archive import JobRun
 
 # A message that no worker takes in so many leases is taken for lost.
 _LEASES_IN_QUEUE = 4
@@ -37,7 +37,7 @@ class Feeder:
             sent += 1
         return sent
 
-    def announce(self, run: Run, chunks: list[int]) -> None:
+    def announce(self, run: JobRun, chunks: list[int]) -> None:
         """Adds chunks of a run that are to be done; raises QueueUnavailableError."""
         tickets = (Ticket(run.record.id, run.run.number, chunk) for chunk in chunks)
         self._board.announce(run.record.tenant, run.order, tickets)

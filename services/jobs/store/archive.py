@@ -15,9 +15,9 @@ from services.jobs.store.records import (
     JOBS,
     RUNS,
     ActiveRecord,
-    Counts,
     FinalRecord,
     JobRecord,
+    LineCounts,
     RunRecord,
 )
 from services.jobs.store.results import Line, decode, decode_items
@@ -25,7 +25,7 @@ from services.jobs.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class JobRun:
     """A job and one run of it."""
 
     record: JobRecord
@@ -55,7 +55,7 @@ class Archive:
             why = "has passed already: give a time that is yet to come"
             raise InvalidOptionError(f"{field} {why}", field=field)
 
-    def is_late(self, run: Run) -> bool:
+    def is_late(self, run: JobRun) -> bool:
         """Whether the deadline of a run has passed."""
         return run.run.deadline is not None and self.clock.now() >= run.run.deadline
 
@@ -64,14 +64,14 @@ class Archive:
         data = self.store.get(layout.record(job))
         return JOBS.decode(data) if data is not None else None
 
-    def of_tenant(self, job: str, tenant: str) -> Run:
+    def of_tenant(self, job: str, tenant: str) -> JobRun:
         """A tenant's job; UnknownJobError also when it is another tenant's."""
         found = self.current(job)
         if found is None or found.record.tenant != tenant:
             raise UnknownJobError("there is no such job", field="id")
         return found
 
-    def current(self, job: str) -> Run | None:
+    def current(self, job: str) -> JobRun | None:
         """A job in its last run."""
         record = self.record(job)
         if record is None:
@@ -79,34 +79,34 @@ class Archive:
         number = 1
         while self.store.exists(RunLayout(job, number + 1).start):
             number += 1
-        return Run(record, self._run(record, number))
+        return JobRun(record, self._run(record, number))
 
-    def run(self, job: str, number: int) -> Run | None:
+    def run(self, job: str, number: int) -> JobRun | None:
         """A job in a certain run."""
         record = self.record(job)
-        return Run(record, self._run(record, number)) if record is not None else None
+        return JobRun(record, self._run(record, number)) if record is not None else None
 
     def _run(self, record: JobRecord, number: int) -> RunRecord:
         if number > 1:
             data = self.store.get(RunLayout(record.id, number).start)
             if data is not None:
                 return RUNS.decode(data)
-        return RunRecord(1, range(len(record.sizes)), Counts(), record.deadline)
+        return RunRecord(1, range(len(record.sizes)), LineCounts(), record.deadline)
 
-    def final(self, run: Run) -> FinalRecord | None:
+    def final(self, run: JobRun) -> FinalRecord | None:
         """How a run ended; None while it has not."""
         data = self.store.get(run.layout.final)
         return FINALS.decode(data) if data is not None else None
 
-    def is_cancelled(self, run: Run) -> bool:
+    def is_cancelled(self, run: JobRun) -> bool:
         """Whether somebody has cancelled it; it may have ended otherwise."""
         return self.store.exists(run.layout.cancel)
 
-    def done(self, run: Run) -> set[int]:
+    def done(self, run: JobRun) -> set[int]:
         """The chunks of a run that have results."""
         return {layout.chunk_of(key) for key in self.store.keys(run.layout.results)}
 
-    def items(self, run: Run, chunk: int) -> list[Item]:
+    def items(self, run: JobRun, chunk: int) -> list[Item]:
         """The lines of a chunk."""
         key = layout.input_chunk(run.record.id, run.record.upload, chunk)
         data = self.store.get(key)
@@ -114,23 +114,23 @@ class Archive:
             raise UnknownJobError(f"chunk {chunk} of {run.record.id} has no input")
         return decode_items(data)
 
-    def lines(self, run: Run, chunk: int) -> list[Line] | None:
+    def lines(self, run: JobRun, chunk: int) -> list[Line] | None:
         """The results of a chunk as they are after a run; None while it has none."""
         data = self.lines_object(run, chunk)
         return decode(data) if data is not None else None
 
-    def lines_object(self, run: Run, chunk: int) -> bytes | None:
+    def lines_object(self, run: JobRun, chunk: int) -> bytes | None:
         """The object with the results of a chunk after a run: that of the last run that did it."""
         if chunk in run.run.chunks:
             return self.store.get(run.layout.result(chunk))
         before = self.before(run)
         return self.lines_object(before, chunk) if before is not None else None
 
-    def before(self, run: Run) -> Run | None:
+    def before(self, run: JobRun) -> JobRun | None:
         """The run before."""
         if run.run.number == 1:
             return None
-        return Run(run.record, self._run(run.record, run.run.number - 1))
+        return JobRun(run.record, self._run(run.record, run.run.number - 1))
 
     def activate(self, job: str, tenant: str) -> None:
         """Marks a job for the reconciler; the time of a mark that is there stays."""

@@ -32,7 +32,7 @@ class Status(StrEnum):
     EXPIRED = "expired"
 
 
-class Priority(IntEnum):
+class QueuePriority(IntEnum):
     """Which of a tenant's jobs goes first: the lowest value."""
 
     HIGH = 1
@@ -41,7 +41,7 @@ class Priority(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class LineCounts:
     """How many lines became what."""
 
     succeeded: int = 0
@@ -49,8 +49,8 @@ class Counts:
     cancelled: int = 0
     expired: int = 0
 
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(*(getattr(self, n) + getattr(other, n) for n in self.__slots__))
+    def __add__(self, other: "LineCounts") -> "LineCounts":
+        return LineCounts(*(getattr(self, n) + getattr(other, n) for n in self.__slots__))
 
     @property
     def done(self) -> int:
@@ -68,9 +68,9 @@ class Counts:
         return State.PARTIALLY_SUCCEEDED if self.succeeded else State.FAILED
 
 
-def count(statuses: Mapping[str, int]) -> Counts:
+def count(statuses: Mapping[str, int]) -> LineCounts:
     """The counts of statuses by name."""
-    return Counts(**{status.value: statuses.get(status.value, 0) for status in Status})
+    return LineCounts(**{status.value: statuses.get(status.value, 0) for status in Status})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class JobRecord:
     deadline: float | None = None
     request_id: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
-    priority: Priority = Priority.NORMAL
+    priority: QueuePriority = QueuePriority.NORMAL
     traceparent: str = ""
 
     @property
@@ -110,7 +110,7 @@ class RunRecord:
 
     number: int
     chunks: Sequence[int]
-    kept: Counts
+    kept: LineCounts
     deadline: float | None
 
 
@@ -119,7 +119,7 @@ class FinalRecord:
     """How a run ended."""
 
     state: State
-    counts: Counts
+    counts: LineCounts
     ended: float
     delete: float
     output: str

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from services.jobs.store.items import Item
-from services.jobs.store.records import Counts, Status, count
+from services.jobs.store.records import LineCounts, Status, count
 
 # More than a header can have.
 HEADER_BYTES = 512
@@ -52,9 +52,9 @@ def encode(lines: Sequence[Line], **about: Any) -> bytes:
     return b"".join(map(_json, [header, *lines]))
 
 
-def counts_of(head: bytes) -> Counts:
+def counts_of(head: bytes) -> LineCounts:
     """The counts of an object, from its first HEADER_BYTES."""
-    return Counts(**json.loads(head.partition(b"\n")[0])["counts"])
+    return LineCounts(**json.loads(head.partition(b"\n")[0])["counts"])
 
 
 def decode(data: bytes) -> list[Line]:

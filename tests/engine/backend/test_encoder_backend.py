@@ -17,7 +17,7 @@ from deploy.local.settings import StackSettings
 from engine.export.exporter import ExportJob, export
 from engine.model.checkpoint import load_checkpoint
 from engine.runtime.encoders.engine import EncoderEngine
-from engine.runtime.encoders.request import EncoderOptions, Item
+from engine.runtime.encoders.request import EncoderItem, EncoderOptions
 from tests.engine.model.encoder_checkpoints import FAMILIES, LABELS
 from tests.engine.model.encoder_tokenizers import texts
 from tests.stack.conftest import triton_installed  # noqa: F401
@@ -81,7 +81,7 @@ def test_logits_are_those_of_the_engine(
 ) -> None:
     model = f"classification_{precision}"
     sources = [SHORT, LONG, "", texts()[5]]
-    expected = EncoderEngine(repository / model / "1").run([Item(text) for text in sources])
+    expected = EncoderEngine(repository / model / "1").run([EncoderItem(text) for text in sources])
     for result, own in zip(classify(triton, *sources, model=model), expected, strict=True):
         assert result["type"] == "logits"
         assert len(result["logits"]) == len(LABELS)
@@ -100,7 +100,9 @@ def test_spans_are_code_points_of_the_context(triton: StackSettings, repository:
             "OPTIONS": [b'{"top_k": 3, "max_answer_tokens": 8}'],
         },
     )
-    (own,) = EncoderEngine(repository / "spans_fp32" / "1").run([Item(LONG, QUESTION, options)])
+    (own,) = EncoderEngine(repository / "spans_fp32" / "1").run(
+        [EncoderItem(LONG, QUESTION, options)]
+    )
     expected = json.loads(json.dumps(own.as_dict()))
     assert result["type"] == "spans"
     assert result["windows"] > 3

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from engine.backend.spans import Spans
+from engine.backend.spans import SpanRecorder
 from engine.backend.tracing import open_spans, take_traceparents
 from engine.runtime.encoders.request import Failure, Logits
 from engine.runtime.request import Delta, End, FinishReason, TooLong
@@ -26,10 +26,10 @@ def exporter() -> InMemorySpanExporter:
 
 
 @pytest.fixture
-def spans(exporter: InMemorySpanExporter) -> Spans:
+def spans(exporter: InMemorySpanExporter) -> SpanRecorder:
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    return Spans("en-fr_int8", provider)
+    return SpanRecorder("en-fr_int8", provider)
 
 
 def by_name(exporter: InMemorySpanExporter) -> dict[str, ReadableSpan]:
@@ -47,7 +47,7 @@ def times(span: ReadableSpan, since: int) -> tuple[float, float]:
 
 
 def test_a_row_that_ran_becomes_spans_at_the_times_of_its_answer(
-    spans: Spans, exporter: InMemorySpanExporter
+    spans: SpanRecorder, exporter: InMemorySpanExporter
 ) -> None:
     request = spans.request([SAMPLED])
     assert request is not None
@@ -96,7 +96,9 @@ def test_a_row_that_ran_becomes_spans_at_the_times_of_its_answer(
     assert (first.name, first.timestamp) == ("first_token", request.at(4.0))
 
 
-def test_a_row_that_never_ran_only_waited(spans: Spans, exporter: InMemorySpanExporter) -> None:
+def test_a_row_that_never_ran_only_waited(
+    spans: SpanRecorder, exporter: InMemorySpanExporter
+) -> None:
     request = spans.request([SAMPLED])
     assert request is not None
     end = End(0, FinishReason.ERROR, 9, queue_ms=5.0, total_ms=5.0, message="a text, perhaps")
@@ -108,7 +110,7 @@ def test_a_row_that_never_ran_only_waited(spans: Spans, exporter: InMemorySpanEx
 
 
 def test_only_the_texts_of_sampled_traces_have_spans(
-    spans: Spans, exporter: InMemorySpanExporter
+    spans: SpanRecorder, exporter: InMemorySpanExporter
 ) -> None:
     request = spans.request([UNSAMPLED, SAMPLED, "", "nonsense", SAMPLED])
     assert request is not None
@@ -119,13 +121,13 @@ def test_only_the_texts_of_sampled_traces_have_spans(
 
 @pytest.mark.parametrize("traceparents", [[], [""], [UNSAMPLED], ["nonsense"], [SAMPLED[:-2]]])
 def test_a_request_without_a_sampled_trace_is_not_told(
-    spans: Spans, traceparents: Sequence[str]
+    spans: SpanRecorder, traceparents: Sequence[str]
 ) -> None:
     assert spans.request(traceparents) is None
 
 
 def test_an_element_that_was_read_becomes_a_span(
-    spans: Spans, exporter: InMemorySpanExporter
+    spans: SpanRecorder, exporter: InMemorySpanExporter
 ) -> None:
     request = spans.request([SAMPLED, "", SAMPLED])
     assert request is not None

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from engine.export.graphs import builder, constants
 from engine.export.graphs.builder import FLOAT, GraphBuilder, save_model
 from engine.export.graphs.constants import largest_of, make_constant, temporary_folder, values_of
-from engine.export.precision.calibration import Observer
+from engine.export.precision.calibration import ValueObserver
 from engine.export.precision.emulation import emulated
 from engine.export.precision.half import halve, restored
 from engine.export.precision.quantization import quantize
@@ -43,7 +43,7 @@ def _model() -> onnx.ModelProto:
 
 
 def _int8(model: onnx.ModelProto) -> onnx.ModelProto:
-    observer = Observer(model)
+    observer = ValueObserver(model)
     observer.run({"x": X})
     return quantize(model, measure_products(model, observer.observation()))
 

@@ -9,7 +9,7 @@ import pytest
 
 from engine.export.graphs import builder
 from engine.export.graphs.builder import FLOAT, GraphBuilder, check_model, save_model
-from engine.export.precision.calibration import Observer
+from engine.export.precision.calibration import ValueObserver
 from engine.export.precision.quantization import quantize
 from engine.export.precision.sensitivity import measure_products
 
@@ -59,7 +59,7 @@ def test_a_large_model_is_observed_and_quantized_as_a_small_one(
     exact = tmp_path / "exact.onnx"
     save_model(model, exact)
     monkeypatch.setattr(builder, "EXTERNAL_LIMIT", 1000)
-    observer = Observer(model)
+    observer = ValueObserver(model)
     np.testing.assert_allclose(observer.run({"x": x})["y"], _run(exact, x), atol=1e-4)
     rounded = tmp_path / "rounded.onnx"
     roundings = measure_products(model, observer.observation())

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from engine.export.graphs.transformer import TransformerGraphs
-from engine.export.precision.calibration import Observer, open_model, quantizable
+from engine.export.precision.calibration import ValueObserver, open_model, quantizable
 from engine.export.precision.quantization import quantize
 from engine.export.precision.sensitivity import measure_products
 from engine.model.config import ModelConfig
@@ -189,7 +189,7 @@ def _kernels(model: onnx.ModelProto, folder: Path) -> int:
 def test_int8_stays_close(case: Case, tmp_path: Path) -> None:
     graphs = TransformerGraphs(case.model, (5, 7))
     floats = graphs.encoder(), graphs.decoder_step()
-    watchers = [Observer(model) for model in floats]
+    watchers = [ValueObserver(model) for model in floats]
     exact = _decode(case, *(watcher.run for watcher in watchers))
     quantized = [
         quantize(model, measure_products(model, watcher.observation()))

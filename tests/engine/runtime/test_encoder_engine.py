@@ -13,10 +13,10 @@ from engine.export.exporter import ExportJob, export
 from engine.model.checkpoint import load_checkpoint
 from engine.runtime.encoders.engine import EncoderEngine
 from engine.runtime.encoders.request import (
-    Alive,
+    EncoderItem,
     EncoderOptions,
+    EncoderReady,
     Failure,
-    Item,
     Logits,
     Spans,
     parse_encoder_options,
@@ -62,7 +62,7 @@ def engine(variant: Variant) -> EncoderEngine:
     return EncoderEngine(variant("bert", "classification", "fp32"), lanes=2)
 
 
-def run(engine: EncoderEngine, items: list[Item]) -> list[Logits]:
+def run(engine: EncoderEngine, items: list[EncoderItem]) -> list[Logits]:
     results = engine.run(items)
     assert all(isinstance(result, Logits) for result in results), results
     return results  # type: ignore[return-value]
@@ -79,7 +79,7 @@ def test_a_variant_gives_the_logits_of_transformers(variant: Variant, family: st
     engine = EncoderEngine(files, lanes=1)
     assert engine.manifest.labels == list(LABELS)
     assert engine.manifest.multi_label == (family == "roberta")
-    results = run(engine, [Item(text) for text in sources])
+    results = run(engine, [EncoderItem(text) for text in sources])
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model = transformers.AutoModelForSequenceClassification.from_pretrained(folder).eval()
     for text, result in zip(sources, results, strict=True):
@@ -98,10 +98,10 @@ def test_a_result_does_not_depend_on_its_neighbours(
     variant: Variant, family: str, precision: str
 ) -> None:
     engine = EncoderEngine(variant(family, "classification", precision), lanes=2)
-    together = run(engine, [Item(text) for text in MIXED])
-    backwards = run(engine, [Item(text) for text in reversed(MIXED)])[::-1]
+    together = run(engine, [EncoderItem(text) for text in MIXED])
+    backwards = run(engine, [EncoderItem(text) for text in reversed(MIXED)])[::-1]
     for text, one, other in zip(MIXED, together, backwards, strict=True):
-        (alone,) = run(engine, [Item(text)])
+        (alone,) = run(engine, [EncoderItem(text)])
         np.testing.assert_allclose(one.logits, alone.logits, atol=1e-4)
         np.testing.assert_allclose(other.logits, alone.logits, atol=1e-4)
         assert one.windows == alone.windows
@@ -112,7 +112,7 @@ def test_int8_is_near_fp32(variant: Variant, family: str) -> None:
     logits = {}
     for precision in ("fp32", "int8"):
         engine = EncoderEngine(variant(family, "classification", precision))
-        results = run(engine, [Item(text) for text in texts(60)])
+        results = run(engine, [EncoderItem(text) for text in texts(60)])
         logits[precision] = np.array([result.logits for result in results])
     assert not np.allclose(logits["int8"], logits["fp32"], atol=1e-4), "nothing was quantized"
     error = np.sqrt(np.mean((logits["int8"] - logits["fp32"]) ** 2))
@@ -134,7 +134,7 @@ def test_layers_that_share_parameters_share_them_in_the_file(variant: Variant) -
 def test_a_long_text_is_the_mean_of_its_windows_weighted_by_their_tokens(
     engine: EncoderEngine,
 ) -> None:
-    (whole,) = run(engine, [Item(LONG, options=EncoderOptions(stride=0))])
+    (whole,) = run(engine, [EncoderItem(LONG, options=EncoderOptions(stride=0))])
     cut = engine._cutter.cut(LONG, 0)
     assert whole.windows == len(cut.windows) > 5
     parts = [engine._session.run([window])[0] for window in cut.windows]
@@ -148,7 +148,9 @@ def test_a_long_text_is_the_mean_of_its_windows_weighted_by_their_tokens(
 def test_answers_are_spans_of_the_context(variant: Variant, family: str) -> None:
     engine = EncoderEngine(variant(family, "spans", "fp32"))
     options = EncoderOptions(top_k=5, max_answer_tokens=6)
-    short, long = engine.run([Item(SHORT, QUESTION, options), Item("𝄞 " + LONG, QUESTION, options)])
+    short, long = engine.run(
+        [EncoderItem(SHORT, QUESTION, options), EncoderItem("𝄞 " + LONG, QUESTION, options)]
+    )
     assert isinstance(short, Spans)
     assert isinstance(long, Spans)
     assert short.windows < long.windows
@@ -176,7 +178,7 @@ def test_the_best_span_is_that_of_transformers(variant: Variant) -> None:
     start, end = output.start_logits[0], output.end_logits[0]
     best = max(pairs, key=lambda pair: float(start[pair[0]] + end[pair[1]]))
     engine = EncoderEngine(files)
-    (result,) = engine.run([Item(SHORT, QUESTION, EncoderOptions(max_answer_tokens=6))])
+    (result,) = engine.run([EncoderItem(SHORT, QUESTION, EncoderOptions(max_answer_tokens=6))])
     assert isinstance(result, Spans)
     (answer,) = result.answers
     assert (answer.start, answer.end) == (int(offsets[best[0]][0]), int(offsets[best[1]][1]))
@@ -184,20 +186,20 @@ def test_the_best_span_is_that_of_transformers(variant: Variant) -> None:
 
 def test_what_is_wrong_with_one_item_is_told_in_its_place(variant: Variant) -> None:
     engine = EncoderEngine(variant("bert", "spans", "fp32"))
-    good = Item(SHORT, QUESTION)
+    good = EncoderItem(SHORT, QUESTION)
     alone = engine.run([good])
     results = engine.run(
         [
-            Item(LONG, LONG),
+            EncoderItem(LONG, LONG),
             good,
-            Item(LONG, QUESTION, EncoderOptions(stride=60)),
-            Item("", options=EncoderOptions(probe=True)),
+            EncoderItem(LONG, QUESTION, EncoderOptions(stride=60)),
+            EncoderItem("", options=EncoderOptions(probe=True)),
         ]
     )
     reasons = [result.reason if isinstance(result, Failure) else "" for result in results]
     assert reasons == ["TOO_LONG", "", "INVALID_OPTIONS", ""]
     assert results[1] == alone[0]
-    assert isinstance(results[3], Alive)
+    assert isinstance(results[3], EncoderReady)
     assert engine.run([]) == []
 
 
@@ -212,7 +214,7 @@ def test_a_window_that_fails_takes_no_other_with_it(
         return session_run(windows)  # type: ignore[arg-type]
 
     monkeypatch.setattr(engine._session, "run", fail)
-    results = engine.run([Item("A game."), Item("zzzz"), Item(texts()[3])])
+    results = engine.run([EncoderItem("A game."), EncoderItem("zzzz"), EncoderItem(texts()[3])])
     assert isinstance(results[1], Failure)
     assert results[1].reason == "FAILED"
     assert "no memory" in results[1].message
@@ -221,7 +223,7 @@ def test_a_window_that_fails_takes_no_other_with_it(
 
 
 def test_results_are_sent_as_the_protocol_says(engine: EncoderEngine) -> None:
-    (result,) = engine.run([Item("A game.")])
+    (result,) = engine.run([EncoderItem("A game.")])
     sent = json.loads(json.dumps(result.as_dict()))
     assert set(sent) == {"type", "logits", "windows", "input_tokens"}
     assert sent["type"] == "logits"

@@ -5,20 +5,22 @@ import pytest
 from numpy.typing import NDArray
 from transformers.pipelines.document_question_answering import select_starts_ends
 
-from engine.runtime.encoders.request import Answer
+from engine.runtime.encoders.request import SpanAnswer
 from engine.runtime.encoders.spans import best_spans, decode_spans
-from engine.runtime.encoders.windows import Window, window_ranges
+from engine.runtime.encoders.windows import TokenWindow, window_ranges
 
 QUESTION = 4
 """Tokens before the context: one special, two of a question, one special."""
 
 
-def window(start: int, stop: int) -> Window:
+def window(start: int, stop: int) -> TokenWindow:
     length = QUESTION + stop - start + 1
-    return Window([7] * length, [0] * length, QUESTION, start, stop)
+    return TokenWindow([7] * length, [0] * length, QUESTION, start, stop)
 
 
-def logits_of(windows: list[Window], seed: int, spread: float = 2.0) -> list[NDArray[np.float32]]:
+def logits_of(
+    windows: list[TokenWindow], seed: int, spread: float = 2.0
+) -> list[NDArray[np.float32]]:
     random = np.random.default_rng(seed)
     return [random.normal(0, spread, (len(w.ids), 2)).astype(np.float32) for w in windows]
 
@@ -119,7 +121,7 @@ def test_spans_that_differ_in_white_space_only_are_one() -> None:
     text, offsets = "a  b", [(0, 1), (1, 2), (2, 4)]
     log_probs = np.log(np.array([[0.1, 0.5, 0.4], [0.1, 0.1, 0.8]]))
     answers = best_spans(log_probs, text, offsets, 3, 2)
-    assert answers[0] == Answer(3, 4, pytest.approx(0.4))
+    assert answers[0] == SpanAnswer(3, 4, pytest.approx(0.4))
     assert len({(answer.start, answer.end) for answer in answers}) == len(answers)
     assert all(text[answer.start : answer.end].strip() for answer in answers)
 

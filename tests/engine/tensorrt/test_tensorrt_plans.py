@@ -18,7 +18,7 @@ from engine.export.tensorrt import builder as builder_module
 from engine.export.tensorrt import plans
 from engine.export.tensorrt.builder import build
 from engine.export.tensorrt.inspection import Expected, inspect
-from engine.export.tensorrt.listing import Layer, read_layers
+from engine.export.tensorrt.layers import Layer, read_layers
 from engine.export.tensorrt.plans import PlanWish, TypedGraphs, build_plans, shapes_of
 from engine.model.checkpoint import load_checkpoint
 from engine.runtime.manifest import read_manifest

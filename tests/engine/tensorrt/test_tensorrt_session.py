@@ -17,7 +17,7 @@ from engine.model.checkpoint import load_checkpoint
 from engine.runtime.batch import run_texts
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.encoders.engine import EncoderEngine
-from engine.runtime.encoders.request import EncoderOptions, Item, Logits
+from engine.runtime.encoders.request import EncoderItem, EncoderOptions, Logits
 from engine.runtime.engine import Engine, Settings
 from engine.runtime.manifest import read_manifest
 from engine.runtime.request import Options
@@ -158,7 +158,7 @@ def test_a_bucket_is_captured_once(repository: Path, gpu: twin.Cuda) -> None:
 def test_a_classifier_answers_as_onnx_runtime(repository: Path, gpu: twin.Cuda) -> None:
     """More windows than the plan takes at once, of all lengths."""
     files = repository / "section_fp32" / "1"
-    items = [Item(text, "", EncoderOptions()) for text in read_sources(40)]
+    items = [EncoderItem(text, "", EncoderOptions()) for text in read_sources(40)]
     logits = []
     for device in (None, 0):
         engine = EncoderEngine(files, device=device)

@@ -18,7 +18,7 @@ import pytest
 
 from services.gateway.admission import limits, load
 from services.gateway.admission.limits import PLACE, Admission, Place
-from services.inference.errors import DeadlineError, OverloadedError
+from services.inference.errors import DeadlineExceededError, OverloadError
 from services.inference.rows.account import Account
 
 _LANES, _SLOTS, _WINDOW, _STARTS = 2, 64, 64, 16
@@ -82,7 +82,7 @@ class Simulation:
         self._lanes = [Lane() for _ in range(_LANES)]
         monkeypatch.setattr(limits.time, "monotonic", lambda: self.now)
         self._admission = Admission(calls=10_000, tokens=100_000, retry_delay=0.5)
-        monkeypatch.setattr(self._admission, "_load", load.Load(lambda: self.now))
+        monkeypatch.setattr(self._admission, "_load", load.InFlightWork(lambda: self.now))
 
     @property
     def capacity(self) -> float:
@@ -120,7 +120,7 @@ class Simulation:
         entered = self._admission.enter(characters, kind.deadline)
         try:
             entered.__enter__()
-        except OverloadedError as error:
+        except OverloadError as error:
             assert error.retry_delay is not None
             self.ends["refused"] += 1
             return
@@ -185,6 +185,6 @@ class Simulation:
             return
         call.over = True
         assert call.entered is not None
-        error = DeadlineError("too late")
-        assert not call.entered.__exit__(DeadlineError, error, None), "it was swallowed"
+        error = DeadlineExceededError("too late")
+        assert not call.entered.__exit__(DeadlineExceededError, error, None), "it was swallowed"
         self.ends["late"] += 1

@@ -10,8 +10,8 @@ from seqway.v1 import model_pb2
 from seqway.v1 import translation_pb2 as pb
 
 from services.gateway.admission.limits import PLACE, Admission
-from services.gateway.admission.load import Load, Work
-from services.inference.errors import OverloadedError
+from services.gateway.admission.load import InFlightWork, Work
+from services.inference.errors import OverloadError
 from services.inference.rows.account import Account
 
 FULL = ("RESOURCE_EXHAUSTED", "OVERLOADED", "")
@@ -25,7 +25,7 @@ class Clock:
 
 
 def test_tokens_are_estimated_from_the_calls_before() -> None:
-    load = Load(Clock())
+    load = InFlightWork(Clock())
     assert load.tokens(100) == 50
     for _ in range(200):
         load.note(Work(characters=100, tokens=20, waited=0, ran=0, ahead=0))
@@ -34,7 +34,7 @@ def test_tokens_are_estimated_from_the_calls_before() -> None:
 
 def test_the_wait_grows_with_what_is_ahead_and_is_forgotten() -> None:
     clock = Clock()
-    load = Load(clock)
+    load = InFlightWork(clock)
     assert load.wait(10_000) == 0
     for _ in range(300):
         clock.now += 0.05
@@ -52,7 +52,7 @@ def test_the_wait_grows_with_what_is_ahead_and_is_forgotten() -> None:
 
 
 def test_short_calls_tell_nothing_of_long_lines() -> None:
-    load = Load(Clock())
+    load = InFlightWork(Clock())
     for _ in range(200):
         load.note(Work(characters=6, tokens=6, waited=0.02, ran=0.05, ahead=3))
     assert load.answer(6, 2000) < 1.0
@@ -64,7 +64,7 @@ def test_short_calls_tell_nothing_of_long_lines() -> None:
 def test_calls_that_nobody_answered_tell_of_the_wait_too() -> None:
     """Else an overload in which every call is too late would teach nothing."""
     clock = Clock()
-    load = Load(clock)
+    load = InFlightWork(clock)
     for _ in range(200):
         clock.now += 0.05
         load.note_unfinished(100, 2.0, 1000, has_begun=False)
@@ -93,7 +93,7 @@ async def test_a_call_that_would_wait_beyond_its_deadline_is_refused_with_a_hint
     with admission.enter(100, 1.0):  # nothing is ahead of it
         pass
     with admission.enter(200, None):
-        with pytest.raises(OverloadedError, match="would take about") as caught:
+        with pytest.raises(OverloadError, match="would take about") as caught:
             admission.enter(10, 1.0).__enter__()
         assert caught.value.retry_delay == pytest.approx(1.0, rel=0.8)
         with admission.enter(10, 30.0), admission.enter(10, None), admission.enter(0, 0.1):
@@ -176,16 +176,16 @@ async def test_nobody_waits_behind_a_tenant_that_gives_way() -> None:
     admission = Admission(calls=100, tokens=100_000, retry_delay=0.5)
     await waiting(admission, 3.0)
     with admission.enter(4000, None, "many"):
-        with pytest.raises(OverloadedError):
+        with pytest.raises(OverloadError):
             admission.enter(10, 1.0, "many").__enter__()
         for _ in range(200):
             with admission.enter(10, 1.0, "few"):
                 place = PLACE.get()
                 assert place is not None
                 place.note(Account("en-fr_int8", queue=0.0, total=0.0))
-        with pytest.raises(OverloadedError):
+        with pytest.raises(OverloadError):
             admission.enter(10, 1.0, "many").__enter__()
-        with admission.enter(3000, None, "few"), pytest.raises(OverloadedError):
+        with admission.enter(3000, None, "few"), pytest.raises(OverloadError):
             admission.enter(10, 1.0, "few").__enter__()
 
 

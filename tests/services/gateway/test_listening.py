@@ -6,7 +6,7 @@ import pytest
 from gateway_stack import MakeStack
 from seqway.v1 import model_pb2, model_pb2_grpc
 
-from services.foundation.serving import host_and_port
+from services.foundation.endpoints import host_and_port
 
 
 @pytest.mark.parametrize("host", ["::1", "[::1]", "::", "127.0.0.1", "localhost"])

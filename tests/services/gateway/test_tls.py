@@ -15,8 +15,8 @@ from redis_server import free_port
 from seqway.v1 import translation_pb2 as pb
 from seqway.v1 import translation_pb2_grpc
 
+from services.foundation.endpoints import serve_metrics
 from services.foundation.environment import InvalidSettingsError
-from services.foundation.serving import serve_metrics
 from services.gateway.settings import GatewaySettings
 
 REQUEST = pb.TranslateRequest(

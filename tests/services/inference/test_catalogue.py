@@ -8,12 +8,12 @@ from services.inference.errors import (
     UnknownModelError,
 )
 from services.inference.models.catalogue import Catalogue, Variant
-from services.inference.models.choice import Choice
+from services.inference.models.choice import VariantChoice
 from tests.services.twin import classifier, manifest_of, many_to_many, summarizer
 
 
 def catalogue(*, int8: bool = True, fp32: bool = True) -> Catalogue:
-    made = Catalogue(Choice(("int8", "fp32"), 0.3))
+    made = Catalogue(VariantChoice(("int8", "fp32"), 0.3))
     made.replace([Variant(manifest_of("fp32"), fp32), Variant(manifest_of("int8"), int8)])
     return made
 
@@ -47,7 +47,7 @@ def test_says_what_there_is() -> None:
 
 def test_a_lost_triton_is_named() -> None:
     with pytest.raises(TritonUnavailableError):
-        Catalogue(Choice((), 0.3)).pick_translator("en", "fr", "")
+        Catalogue(VariantChoice((), 0.3)).pick_translator("en", "fr", "")
     lost = catalogue()
     lost.lose()
     with pytest.raises(TritonUnavailableError):
@@ -56,7 +56,7 @@ def test_a_lost_triton_is_named() -> None:
 
 
 def several() -> Catalogue:
-    made = Catalogue(Choice((), 0.3))
+    made = Catalogue(VariantChoice((), 0.3))
     manifests = (manifest_of(), many_to_many(), summarizer(), classifier(), classifier("topic"))
     made.replace([Variant(manifest, True) for manifest in manifests])
     return made

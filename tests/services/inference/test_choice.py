@@ -1,6 +1,6 @@
 import pytest
 
-from services.inference.models.choice import Choice
+from services.inference.models.choice import VariantChoice
 from services.inference.models.manifest import Manifest
 from tests.services.twin.manifests import manifest_of
 
@@ -28,29 +28,29 @@ def test_auto_is_the_fastest_within_the_limit(
     variants: list[tuple[str, float | None, float]], best: str
 ) -> None:
     manifests = [_variant(name, bleu, here=speed) for name, bleu, speed in variants]
-    assert Choice(["auto"], 0.3).best(manifests, manifests).precision == best
+    assert VariantChoice(["auto"], 0.3).best(manifests, manifests).precision == best
 
 
 def test_the_limit_is_the_users() -> None:
     manifests = [_variant("fp32", 26.0, here=10), _variant("int8", 25.0, here=40)]
-    assert Choice(["auto"], 0.3).best(manifests, manifests).precision == "fp32"
-    assert Choice(["auto"], 1.0).best(manifests, manifests).precision == "int8"
+    assert VariantChoice(["auto"], 0.3).best(manifests, manifests).precision == "fp32"
+    assert VariantChoice(["auto"], 1.0).best(manifests, manifests).precision == "int8"
 
 
 def test_speeds_of_different_machines_are_not_compared() -> None:
     manifests = [_variant("fp32", 26.0, here=100), _variant("int8", 26.0, there=40)]
-    assert Choice(["auto"], 0.3).best(manifests, manifests).precision == "int8"
+    assert VariantChoice(["auto"], 0.3).best(manifests, manifests).precision == "int8"
 
 
 def test_a_variant_that_is_not_ready_still_tells_what_others_lose() -> None:
     fp32, int8, fp16 = _variant("fp32", 26.0), _variant("int8", 25.0), _variant("fp16", 26.0)
-    assert Choice(["auto"], 0.3).best([int8, fp16], [fp32, int8, fp16]).precision == "fp16"
-    assert Choice(["auto"], 0.3).best([int8], [fp32, int8, fp16]).precision == "int8"
+    assert VariantChoice(["auto"], 0.3).best([int8, fp16], [fp32, int8, fp16]).precision == "fp16"
+    assert VariantChoice(["auto"], 0.3).best([int8], [fp32, int8, fp16]).precision == "int8"
     bf16 = _variant("bf16", 25.5)
-    assert Choice(["auto"], 0.3).best([int8, bf16], [fp32, int8, bf16]).precision == "bf16"
+    assert VariantChoice(["auto"], 0.3).best([int8, bf16], [fp32, int8, bf16]).precision == "bf16"
 
 
 def test_a_fixed_order_asks_for_nothing_else() -> None:
     manifests = [_variant("fp32", 26.0, here=10), _variant("int8", 1.0, here=40)]
-    assert Choice(["int8", "fp32"], 0.3).best(manifests, manifests).precision == "int8"
-    assert Choice(["fp32"], 0.3).best(manifests, manifests).precision == "fp32"
+    assert VariantChoice(["int8", "fp32"], 0.3).best(manifests, manifests).precision == "int8"
+    assert VariantChoice(["fp32"], 0.3).best(manifests, manifests).precision == "fp32"

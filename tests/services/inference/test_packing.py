@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from services.inference.text.packing import Part, pack
+from services.inference.text.parts import Part, pack
 
 
 def texts(text: str, size: int, overlap: int = 0) -> list[str]:

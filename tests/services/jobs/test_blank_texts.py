@@ -10,7 +10,7 @@ from gateway_stack import wait_until
 from jobs_bench import Bench
 
 from services.jobs.intake import Format, InputForm, IntakeLimits, read_items
-from services.jobs.lifecycle.creation import Order
+from services.jobs.lifecycle.creation import JobSubmission
 from services.jobs.store.records import State
 from services.jobs.tasks import (
     AnsweringTask,
@@ -62,7 +62,7 @@ async def ended(
     bench.runner._inference = inference
     asks = "question" if isinstance(task, AnsweringTask) else None
     items = read_items([INPUTS[kind]], InputForm(kind, question_field=asks), IntakeLimits())
-    job = bench.creator.create(Order("default", task, 3600.0), items).id
+    job = bench.creator.create(JobSubmission("default", task, 3600.0), items).id
     progress = await asyncio.to_thread(bench.settle, job)
     return progress.state, bench.check(job, 3)
 

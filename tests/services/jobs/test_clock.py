@@ -11,7 +11,7 @@ from redis_server import RedisServer
 
 from services.inference.errors import InvalidOptionError
 from services.jobs.errors import QueueUnavailableError, StoreUnavailableError
-from services.jobs.lifecycle.creation import Order
+from services.jobs.lifecycle.creation import JobSubmission
 from services.jobs.queue.board import Board
 from services.jobs.queue.clock import Clock
 from services.jobs.store.records import State
@@ -143,7 +143,7 @@ def test_a_job_expires_at_its_time(bench: Bench) -> None:
 
 def test_a_deadline_is_judged_by_the_shared_clock(bench: Bench, wrong_clock: float) -> None:
     task = TranslationTask(source="en", target="fr", model="tiny")
-    late = Order("default", task, _HOUR, deadline=bench.board.now() - 5)
+    late = JobSubmission("default", task, _HOUR, deadline=bench.board.now() - 5)
     with pytest.raises(InvalidOptionError, match="deadline has passed"):
         bench.creator.create(late, iter(()))
     assert list(bench.archive.store.keys("")) == []

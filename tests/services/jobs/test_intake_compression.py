@@ -8,7 +8,7 @@ import pytest
 import zstandard
 from own_process import grown, refused
 
-from services.inference.errors import OverloadedError
+from services.inference.errors import OverloadError
 from services.jobs.intake import (
     Compression,
     Format,
@@ -74,7 +74,7 @@ def test_few_wide_windows_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch) ->
     wide = frame(b"a\n" * MIB, 27) + frame(b"a\n", 27)
     first = read_items([wide], TEXT, IntakeLimits())
     next(first)
-    with pytest.raises(OverloadedError, match="1 zstd inputs are being read already"):
+    with pytest.raises(OverloadError, match="1 zstd inputs are being read already"):
         texts(wide)
     assert texts(frame(b"a\n")) == ["a"]
     del first

@@ -15,7 +15,7 @@ from own_process import grown, refused
 from pyarrow import feather
 from pyarrow.parquet import encryption
 
-from services.inference.errors import OverloadedError
+from services.inference.errors import OverloadError
 from services.jobs.errors import InvalidInputError, StoreUnavailableError
 from services.jobs.intake import Format, InputForm, IntakeLimits, read_items
 from services.jobs.intake.formats import parquet
@@ -325,7 +325,7 @@ def test_few_are_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     data = written({"text": [f"{n}" for n in range(100_000)]})
     first = read_items([data], FORM, IntakeLimits())
     next(first)
-    with pytest.raises(OverloadedError, match="Parquet files are being read already") as caught:
+    with pytest.raises(OverloadError, match="Parquet files are being read already") as caught:
         items(data)
     assert caught.value.retry_delay
     del first

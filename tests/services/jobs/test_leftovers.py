@@ -9,10 +9,10 @@ from jobs_bench import TASK, Bench, KilledError
 
 from services.jobs.chunks.heartbeat import Heartbeat
 from services.jobs.errors import InvalidInputError, StoreUnavailableError
-from services.jobs.lifecycle.creation import Creator, Order, job_id_of
+from services.jobs.lifecycle.creation import Creator, JobSubmission, job_id_of
 from services.jobs.queue.board import Ticket
 from services.jobs.store import layout
-from services.jobs.store.archive import Archive, Run
+from services.jobs.store.archive import Archive, JobRun
 from services.jobs.store.records import ACTIVES, ActiveRecord
 from services.jobs.store.store import Store, open_store
 
@@ -38,7 +38,7 @@ def killed_upload(bench: Bench, request_id: str) -> str:
         patch.setattr(Creator, "_discard", lambda *_: None)
         with pytest.raises(KilledError):
             bench.submit(killed(), request_id=request_id)
-    return job_id_of(Order("default", TASK, 3600.0, request_id))
+    return job_id_of(JobSubmission("default", TASK, 3600.0, request_id))
 
 
 def uploads(bench: Bench, job: str) -> set[str]:
@@ -123,7 +123,7 @@ def test_a_job_that_cannot_be_read_leaves_others_their_look(
     current = Archive.current
     errors = dict(zip(broken, (ValueError("no JSON"), PanicException()), strict=True))
 
-    def read(archive: Archive, one: str) -> Run | None:
+    def read(archive: Archive, one: str) -> JobRun | None:
         if one in errors:
             raise errors[one]
         return current(archive, one)
@@ -145,7 +145,7 @@ def test_a_heartbeat_outlives_what_is_no_exception(
     run = bench.run(bench.submit(texts(3)).id)
     looks = []
 
-    def fail(_: Run) -> bool:
+    def fail(_: JobRun) -> bool:
         looks.append(1)
         raise PanicException
 

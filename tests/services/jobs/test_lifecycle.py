@@ -17,7 +17,7 @@ from services.jobs.errors import (
 from services.jobs.lifecycle.observer import ChunkOutcome
 from services.jobs.store import layout
 from services.jobs.store.items import Item
-from services.jobs.store.records import Priority, State
+from services.jobs.store.records import QueuePriority, State
 
 
 def texts(count: int, prefix: str = "text") -> list[str]:
@@ -86,7 +86,7 @@ def test_the_same_request_id_with_other_content_is_refused(bench: Bench) -> None
         with pytest.raises(RequestIdConflictError):
             bench.submit(other, request_id="once")
     with pytest.raises(RequestIdConflictError):
-        bench.submit(texts(3), request_id="once", priority=Priority.HIGH)
+        bench.submit(texts(3), request_id="once", priority=QueuePriority.HIGH)
     assert bench.submit(texts(3), request_id="once", tenant="another").id != job
     bench.settle(job)
     bench.check(job, 3)

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.inference.errors import UnavailableError
+from services.inference.errors import ServiceUnavailableError
 from services.inference.models.catalogue import Catalogue
-from services.inference.models.choice import Choice
+from services.inference.models.choice import VariantChoice
 from services.inference.models.manifest import Manifest
 from services.inference.models.watch import Watch
 from services.inference.settings import InferenceSettings
@@ -34,7 +34,9 @@ class Line:
 
     def __init__(self, twin: Twin, engine: TritonEngine, settings: InferenceSettings) -> None:
         self.twin = twin
-        catalogue = Catalogue(Choice(settings.preferred_precisions, settings.max_quality_loss))
+        catalogue = Catalogue(
+            VariantChoice(settings.preferred_precisions, settings.max_quality_loss)
+        )
         self.watch = Watch(engine, engine.encoder, engine.repository, catalogue, settings, nothing)
         self.performer = Performer(
             catalogue,
@@ -92,7 +94,7 @@ async def test_each_record_says_which_variant_made_it(line: Line, task: Task) ->
     line.twin.killed.add(f"{model}_{INT8}")
     try:
         await line.perform(task, later, done)
-    except UnavailableError:
+    except ServiceUnavailableError:
         await line.watch.look()
         await line.perform(task, later, done)
     said = {index: outcome.answer["model"] for index, outcome in done.items()}
@@ -104,6 +106,6 @@ async def test_a_chunk_that_names_its_variant_is_done_by_no_other(line: Line) ->
     task = TranslationTask(source="en", target="fr", model="en-fr_int8")
     line.twin.killed.add("en-fr_int8")
     done: dict[int, Outcome] = {}
-    with pytest.raises(UnavailableError):
+    with pytest.raises(ServiceUnavailableError):
         await line.perform(task, [Item(0, "A game.")], done)
     assert done == {}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.runtime.encoders.windows import Window
+from engine.runtime.encoders.windows import TokenWindow
 from engine.runtime.manifest import Manifest
 from engine.runtime.sessions.caches import LENGTH_STEP
 from engine.runtime.sessions.tensorrt.cuda import Cuda
@@ -35,7 +35,7 @@ class TensorRTEncoderSession:
         self._steps: dict[tuple[int, int], Callable[[], None]] = {}
         self._turn = threading.Lock()
 
-    def run(self, windows: Sequence[Window]) -> list[NDArray[np.float32]]:
+    def run(self, windows: Sequence[TokenWindow]) -> list[NDArray[np.float32]]:
         """Of each window the logits: `[labels]`, or `[len(ids),2]` of a span head."""
         most = self._rows[-1]
         parts = [windows[start : start + most] for start in range(0, len(windows), most)]
@@ -43,7 +43,7 @@ class TensorRTEncoderSession:
             self._cuda.use()
             return [row for part in parts for row in self._run(part)]
 
-    def _run(self, windows: Sequence[Window]) -> list[NDArray[np.float32]]:
+    def _run(self, windows: Sequence[TokenWindow]) -> list[NDArray[np.float32]]:
         lengths = [len(window.ids) for window in windows]
         rows = next(size for size in self._rows if size >= len(windows))
         width = next(size for size in self._widths if size >= max(lengths))
@@ -57,7 +57,7 @@ class TensorRTEncoderSession:
             return [row[:length] for row, length in zip(logits, lengths, strict=True)]
         return list(logits)
 
-    def _fill(self, windows: Sequence[Window], rows: int, width: int) -> None:
+    def _fill(self, windows: Sequence[TokenWindow], rows: int, width: int) -> None:
         names = self._context.engine.inputs
         places = {name: self._context.host(name, rows, width) for name in names}
         for name, place in places.items():

@@ -9,8 +9,8 @@ from services.gateway.admission.quotas import Quotas
 from services.gateway.api.jobs.uploads import Upload, in_turns
 from services.gateway.settings import GatewaySettings
 from services.jobs.intake import InputForm, IntakeLimits, open_uri, read_items
-from services.jobs.lifecycle.creation import Order, job_id_of
-from services.jobs.service import Jobs
+from services.jobs.lifecycle.creation import JobSubmission, job_id_of
+from services.jobs.service import JobBackend
 from services.jobs.store.items import Item
 from services.jobs.store.records import JobRecord
 
@@ -21,13 +21,13 @@ _CLOSING_SECONDS = 5.0
 class JobCreation:
     """Uploads share a few threads, and hold none while they wait for their callers."""
 
-    def __init__(self, jobs: Jobs, quotas: Quotas, settings: GatewaySettings) -> None:
+    def __init__(self, jobs: JobBackend, quotas: Quotas, settings: GatewaySettings) -> None:
         self._jobs = jobs
         self._quotas = quotas
         self._settings = settings
         self._fibers = Fibers("upload", _THREADS)
 
-    async def create(self, order: Order, form: InputForm, upload: Upload) -> JobRecord:
+    async def create(self, order: JobSubmission, form: InputForm, upload: Upload) -> JobRecord:
         """The record of the job, which is durable; nothing of it remains when this fails."""
         return await self._fibers.run(partial(self._read, order, form, upload))
 
@@ -35,7 +35,7 @@ class JobCreation:
         """Waits for a moment until uploads that were broken off are removed."""
         await self._fibers.close(_CLOSING_SECONDS)
 
-    def _read(self, order: Order, form: InputForm, upload: Upload) -> JobRecord:
+    def _read(self, order: JobSubmission, form: InputForm, upload: Upload) -> JobRecord:
         settings = self._settings
         limits = IntakeLimits(
             max_items=settings.job_max_items,
@@ -53,7 +53,7 @@ class JobCreation:
         ):
             return self._write(order, items)
 
-    def _write(self, order: Order, items: Iterable[Item]) -> JobRecord:
+    def _write(self, order: JobSubmission, items: Iterable[Item]) -> JobRecord:
         tenant = order.tenant
         within = self._quotas.within_queue(
             tenant,

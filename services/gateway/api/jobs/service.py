@@ -28,12 +28,12 @@ from services.gateway.authentication.identity import CALLER
 from services.gateway.calls.drain import Draining
 from services.gateway.calls.trace import note_job
 from services.gateway.settings import GatewaySettings
-from services.inference.errors import InvalidOptionError, UnavailableError
+from services.inference.errors import InvalidOptionError, ServiceUnavailableError
 from services.inference.models.catalogue import Catalogue
 from services.jobs.lifecycle.progress import Progress
 from services.jobs.lifecycle.reader import Reader
-from services.jobs.service import Jobs
-from services.jobs.store.archive import Run
+from services.jobs.service import JobBackend
+from services.jobs.store.archive import JobRun
 from services.jobs.store.records import Status
 from services.jobs.tasks import CATALOGUE_TASKS, Task, TranslationTask
 
@@ -54,7 +54,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
 
     def __init__(
         self,
-        jobs: Jobs,
+        jobs: JobBackend,
         catalogue: Catalogue,
         quotas: Quotas,
         settings: GatewaySettings,
@@ -221,14 +221,14 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
                 self._catalogue.pick_only(CATALOGUE_TASKS[task.kind], task.model)
             else:
                 self._catalogue.pick(CATALOGUE_TASKS[task.kind], task.model)
-        except UnavailableError as error:
+        except ServiceUnavailableError as error:
             logger.info("a job is taken whose model is away", error=str(error))
 
     async def _get(self, job: str) -> Progress:
         tenant = CALLER.get().tenant
         return await self._reading.run(tenant, self._jobs.operations.get, tenant, job)
 
-    async def _progress(self, run: Run) -> Progress:
+    async def _progress(self, run: JobRun) -> Progress:
         return await self._reading.run(run.record.tenant, self._jobs.counter.progress, run)
 
 

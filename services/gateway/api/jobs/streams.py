@@ -10,7 +10,7 @@ import grpc
 
 from services.gateway.calls.deadlines import seconds_of
 from services.gateway.calls.drain import Draining
-from services.inference.errors import OverloadedError, UnavailableError
+from services.inference.errors import OverloadError, ServiceUnavailableError
 from services.inference.settings import InferenceSettings
 
 _RETRY_SECONDS = 1.0
@@ -19,7 +19,7 @@ _MARGIN = 0.1
 _MOST_MARGIN_SECONDS = 2.0
 
 
-class StreamEndedError(UnavailableError):
+class StreamEndedError(ServiceUnavailableError):
     """A stream has lasted as long as one may: nothing failed, and another one goes on."""
 
     reason: ClassVar[str] = "STREAM_ENDED"
@@ -83,5 +83,5 @@ class Turn:
         )
 
 
-def _refusal(message: str) -> OverloadedError:
-    return OverloadedError(message, retry_delay=_RETRY_SECONDS)
+def _refusal(message: str) -> OverloadError:
+    return OverloadError(message, retry_delay=_RETRY_SECONDS)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from seqway.v1 import job_pb2 as pb
 
 from services.foundation.fibers import give_way, wait
-from services.inference.errors import DeadlineError, InvalidRequestError, MalformedMessageError
+from services.inference.errors import BadRequestError, DeadlineExceededError, MalformedMessageError
 
 # grpc.aio tells of a cancelled call first as if its stream had ended, and a moment later that it
 # was cancelled: without this pause what had come by then became a job.
@@ -16,7 +16,7 @@ _SETTLE_SECONDS = 0.1
 _SLICE = 256 * 1024
 
 
-class UploadIdleError(DeadlineError):
+class UploadIdleError(DeadlineExceededError):
     """The caller sent nothing for too long."""
 
     reason: ClassVar[str] = "UPLOAD_IDLE"
@@ -34,7 +34,7 @@ class Upload:
         """The specification, which comes first."""
         message = await self._next(None)
         if message is None or message.WhichOneof("part") != "spec":
-            raise InvalidRequestError("the first message must hold the spec", field="spec")
+            raise BadRequestError("the first message must hold the spec", field="spec")
         return pb.JobSpec.FromString(message.spec.SerializeToString())
 
     def chunks(self) -> Iterator[bytes]:
@@ -45,9 +45,7 @@ class Upload:
     async def refuse_more(self) -> None:
         """For a job with a URI: InvalidRequestError when input follows all the same."""
         if await self._next(_END) is not _END:
-            raise InvalidRequestError(
-                "the input comes from spec.input.uri: send no data", field="data"
-            )
+            raise BadRequestError("the input comes from spec.input.uri: send no data", field="data")
         await asyncio.sleep(_SETTLE_SECONDS)
 
     async def _data(self) -> Any:
@@ -59,7 +57,7 @@ class Upload:
         if message is None:
             raise MalformedMessageError("a message of the stream is not what it should be")
         if message.WhichOneof("part") != "data":
-            raise InvalidRequestError("only the first message holds the spec", field="spec")
+            raise BadRequestError("only the first message holds the spec", field="spec")
         return message.data
 
     async def _next(self, end: Any) -> Any:

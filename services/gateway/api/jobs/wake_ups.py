@@ -8,11 +8,11 @@ from typing import Any
 import structlog
 
 from services.foundation.pools import Pool
-from services.inference.errors import UnavailableError
+from services.inference.errors import ServiceUnavailableError
 from services.jobs.errors import QueueUnavailableError
 from services.jobs.queue.messages import BROKER_CONNECTIONS
-from services.jobs.service import Jobs
-from services.jobs.store.archive import Run
+from services.jobs.service import JobBackend
+from services.jobs.store.archive import JobRun
 
 logger = structlog.get_logger(__name__)
 
@@ -24,14 +24,14 @@ _AWAY_SECONDS = 5.0
 class WakeUps:
     """What Redis does not hear, the reconciler finds in the store: so nothing here fails a call."""
 
-    def __init__(self, jobs: Jobs) -> None:
+    def __init__(self, jobs: JobBackend) -> None:
         self._jobs = jobs
         # One more would wait for a connection.
         self._pool = Pool("redis", BROKER_CONNECTIONS)
         self._away_until = 0.0
         self._failures = 0
 
-    async def queue(self, run: Run) -> None:
+    async def queue(self, run: JobRun) -> None:
         """Tells of a run with chunks to do."""
         job = run.record.id
         await self._tell(run.record.tenant, job, self._jobs.announce, run)
@@ -52,7 +52,7 @@ class WakeUps:
         try:
             async with asyncio.timeout(_MOST_SECONDS):
                 await self._pool.run(tenant, self._try, self._failures, function, *arguments)
-        except (TimeoutError, UnavailableError) as error:
+        except (TimeoutError, ServiceUnavailableError) as error:
             self._away_until = time.monotonic() + _AWAY_SECONDS
             kind = str(error) or "Redis does not answer"
             logger.warning("the reconciler has to see to a job", job_id=job, error=kind)
@@ -65,7 +65,7 @@ class WakeUps:
             raise QueueUnavailableError("Redis is away")
         try:
             function(*arguments)
-        except UnavailableError:
+        except ServiceUnavailableError:
             self._failures += 1
             raise
 

@@ -4,15 +4,15 @@ from seqway.v1 import classification_pb2 as pb
 
 from services.gateway.api.messages import generation
 from services.inference.tasks.classifier import (
-    Classification,
     ClassificationAnswer,
-    ClassificationJob,
+    ClassificationRequest,
+    TextLabels,
 )
 
 
-def job_of(request: pb.ClassifyRequest, deadline: float) -> ClassificationJob:
+def job_of(request: pb.ClassifyRequest, deadline: float) -> ClassificationRequest:
     """The job of a request that has been checked."""
-    return ClassificationJob(
+    return ClassificationRequest(
         contents=request.contents,
         deadline=deadline,
         model=request.model,
@@ -31,7 +31,7 @@ def response(answer: ClassificationAnswer) -> pb.ClassifyResponse:
     )
 
 
-def _classification(one: Classification) -> pb.Classification:
+def _classification(one: TextLabels) -> pb.Classification:
     return pb.Classification(
         labels=[
             pb.LabelScore(label=each.label, score=each.score, logit=each.logit)

@@ -24,10 +24,10 @@ from services.inference.errors import InvalidOptionError, MissingFieldError
 from services.inference.rows.generation import Generation
 from services.inference.settings import InferenceSettings
 from services.jobs.intake import Compression, Format, InputForm
-from services.jobs.lifecycle.creation import Order
+from services.jobs.lifecycle.creation import JobSubmission
 from services.jobs.lifecycle.progress import Progress
 from services.jobs.settings import JobSettings
-from services.jobs.store.records import Priority, Status
+from services.jobs.store.records import QueuePriority, Status
 from services.jobs.store.results import Line
 from services.jobs.tasks import (
     AnsweringTask,
@@ -58,16 +58,16 @@ _COMPRESSIONS: Mapping[int, Compression | None] = {
     pb.JOB_INPUT_COMPRESSION_GZIP: Compression.GZIP,
     pb.JOB_INPUT_COMPRESSION_ZSTD: Compression.ZSTD,
 }
-_PRIORITIES: Mapping[int, Priority] = {
-    pb.JOB_PRIORITY_UNSPECIFIED: Priority.NORMAL,
-    pb.JOB_PRIORITY_LOW: Priority.LOW,
-    pb.JOB_PRIORITY_NORMAL: Priority.NORMAL,
-    pb.JOB_PRIORITY_HIGH: Priority.HIGH,
+_PRIORITIES: Mapping[int, QueuePriority] = {
+    pb.JOB_PRIORITY_UNSPECIFIED: QueuePriority.NORMAL,
+    pb.JOB_PRIORITY_LOW: QueuePriority.LOW,
+    pb.JOB_PRIORITY_NORMAL: QueuePriority.NORMAL,
+    pb.JOB_PRIORITY_HIGH: QueuePriority.HIGH,
 }
 _PRIORITY_NAMES = {
-    Priority.LOW: pb.JOB_PRIORITY_LOW,
-    Priority.NORMAL: pb.JOB_PRIORITY_NORMAL,
-    Priority.HIGH: pb.JOB_PRIORITY_HIGH,
+    QueuePriority.LOW: pb.JOB_PRIORITY_LOW,
+    QueuePriority.NORMAL: pb.JOB_PRIORITY_NORMAL,
+    QueuePriority.HIGH: pb.JOB_PRIORITY_HIGH,
 }
 _STATUSES = {
     Status.SUCCEEDED.value: pb.JOB_RESULT_STATUS_SUCCEEDED,
@@ -77,12 +77,12 @@ _STATUSES = {
 }
 
 
-def order_of(spec: pb.JobSpec, tenant: str, settings: GatewaySettings) -> Order:
+def order_of(spec: pb.JobSpec, tenant: str, settings: GatewaySettings) -> JobSubmission:
     """The order of a specification; raises an InvalidRequestError that names the field."""
     _check_length("request_id", spec.request_id, MAX_REQUEST_ID)
     if spec.priority not in _PRIORITIES:
         raise _wrong("priority", f"is {spec.priority}, and there is no such priority")
-    return Order(
+    return JobSubmission(
         tenant=tenant,
         task=_task(spec, settings),
         retention=_retention(spec, settings),

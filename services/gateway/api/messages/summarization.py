@@ -9,11 +9,11 @@ from services.gateway.api.messages.options import generation_of
 from services.inference.rows.account import Account
 from services.inference.tasks.summarization.summarizer import (
     SummaryAnswer,
-    SummaryJob,
     SummaryLength,
     SummaryOutput,
+    SummaryRequest,
 )
-from services.inference.tasks.summarization.summary import SummaryDelta, SummaryEnd, SummaryProgress
+from services.inference.tasks.summarization.summary import DigestDelta, DigestEnd, DigestProgress
 
 Request = pb.SummarizeRequest | pb.StreamSummarizeRequest
 
@@ -25,9 +25,9 @@ _LENGTHS: Mapping[int, SummaryLength] = {
 }
 
 
-def job_of(request: Request, deadline: float) -> SummaryJob:
+def job_of(request: Request, deadline: float) -> SummaryRequest:
     """The job of a request whose fields, but for the options, have been checked."""
-    return SummaryJob(
+    return SummaryRequest(
         contents=request.contents,
         deadline=deadline,
         language=request.language_code or "en",
@@ -49,18 +49,18 @@ def unary_response(answer: SummaryAnswer) -> pb.SummarizeResponse:
 
 def stream_response(output: SummaryOutput) -> pb.StreamSummarizeResponse:
     """One message of the stream."""
-    if isinstance(output, SummaryDelta):
+    if isinstance(output, DigestDelta):
         delta = pb.SummaryDelta(content_index=output.content, text=output.text)
         return pb.StreamSummarizeResponse(delta=delta)
-    if isinstance(output, SummaryProgress):
+    if isinstance(output, DigestProgress):
         return pb.StreamSummarizeResponse(progress=_progress(output))
-    if isinstance(output, SummaryEnd):
+    if isinstance(output, DigestEnd):
         end = pb.SummaryEnd(content_index=output.content, summary=_summary("", output))
         return pb.StreamSummarizeResponse(end=end)
     return pb.StreamSummarizeResponse(summary=_closing(output))
 
 
-def _progress(progress: SummaryProgress) -> pb.SummaryProgress:
+def _progress(progress: DigestProgress) -> pb.SummaryProgress:
     return pb.SummaryProgress(
         content_index=progress.content,
         level=progress.level,
@@ -69,7 +69,7 @@ def _progress(progress: SummaryProgress) -> pb.SummaryProgress:
     )
 
 
-def _summary(text: str, end: SummaryEnd) -> pb.Summary:
+def _summary(text: str, end: DigestEnd) -> pb.Summary:
     return pb.Summary(
         text=text,
         parts=[

@@ -4,17 +4,25 @@ from seqway.v1 import translation_pb2 as pb
 
 from services.gateway.api.messages import generation
 from services.gateway.api.messages.options import generation_of
-from services.inference.markup import GlossaryEntry, mime_type_of
+from services.inference.markup import TermEntry, mime_type_of
 from services.inference.rows.account import Account
-from services.inference.tasks.translation.document import TextDelta, TextEnd, TranslatedSegment
-from services.inference.tasks.translation.translator import Answer, Job, Output
+from services.inference.tasks.translation.document import (
+    DocumentDelta,
+    DocumentEnd,
+    TranslatedSegment,
+)
+from services.inference.tasks.translation.translator import (
+    Output,
+    TranslationAnswer,
+    TranslationRequest,
+)
 
 Request = pb.TranslateRequest | pb.StreamTranslateRequest
 
 
-def job_of(request: Request, deadline: float) -> Job:
+def job_of(request: Request, deadline: float) -> TranslationRequest:
     """The job of a request whose fields, but for the options, have been checked."""
-    return Job(
+    return TranslationRequest(
         contents=request.contents,
         source=request.source_language_code,
         target=request.target_language_code,
@@ -24,13 +32,13 @@ def job_of(request: Request, deadline: float) -> Job:
         mime_type=mime_type_of(request.mime_type),
         do_not_translate=request.do_not_translate,
         glossary=[
-            GlossaryEntry(each.source_term, each.target_term, each.case_sensitive)
+            TermEntry(each.source_term, each.target_term, each.case_sensitive)
             for each in request.glossary
         ],
     )
 
 
-def unary_response(answer: Answer) -> pb.TranslateResponse:
+def unary_response(answer: TranslationAnswer) -> pb.TranslateResponse:
     """The unary answer."""
     pairs = zip(answer.texts, answer.ends, strict=True)
     return pb.TranslateResponse(
@@ -42,13 +50,13 @@ def unary_response(answer: Answer) -> pb.TranslateResponse:
 
 def stream_response(output: Output) -> pb.StreamTranslateResponse:
     """One message of the stream."""
-    if isinstance(output, TextDelta):
+    if isinstance(output, DocumentDelta):
         return pb.StreamTranslateResponse(
             delta=pb.TextDelta(
                 content_index=output.content, segment_index=output.segment, text=output.text
             )
         )
-    if isinstance(output, TextEnd):
+    if isinstance(output, DocumentEnd):
         return pb.StreamTranslateResponse(
             end=pb.TranslationEnd(
                 content_index=output.content, translation=_translation("", output)
@@ -57,7 +65,7 @@ def stream_response(output: Output) -> pb.StreamTranslateResponse:
     return pb.StreamTranslateResponse(summary=_summary(output))
 
 
-def _translation(text: str, end: TextEnd) -> pb.Translation:
+def _translation(text: str, end: DocumentEnd) -> pb.Translation:
     return pb.Translation(
         text=text,
         segments=[_segment(segment) for segment in end.segments],

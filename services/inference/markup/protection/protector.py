@@ -13,10 +13,10 @@ from services.inference.markup.passage import (
     Passage,
 )
 from services.inference.markup.protection.placeholders import placeholders
-from services.inference.markup.protection.terms import Terms
+from services.inference.markup.protection.terms import TermTrie
 from services.inference.markup.source.cdata import Sections
 from services.inference.markup.source.entities import escape
-from services.inference.markup.source.scanner import Language
+from services.inference.markup.source.scanner import MarkupKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class Protector:
     """Finds what of a source is protected."""
 
     source: str
-    language: Language
-    terms: Terms
+    language: MarkupKind
+    terms: TermTrie
     sections: Sections
 
     def protect(self, passage: Passage) -> Passage:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from services.inference.markup.characters import WORD
-from services.inference.markup.passage import GlossaryEntry
+from services.inference.markup.passage import TermEntry
 
 # A term begins and ends where a piece does.
 _PIECE = re.compile(rf"\s+|{WORD}")
@@ -35,13 +35,13 @@ class _Node:
     ending: list[tuple[int, list[str] | None]] = field(default_factory=list)
 
 
-class Terms:
+class TermTrie:
     """The phrases and the glossary of a request, in a trie of pieces whose case is folded.
 
     So looking takes as long for a thousand terms as for one.
     """
 
-    def __init__(self, phrases: Sequence[str] = (), glossary: Sequence[GlossaryEntry] = ()) -> None:
+    def __init__(self, phrases: Sequence[str] = (), glossary: Sequence[TermEntry] = ()) -> None:
         self.glossary = glossary
         self._root = _Node()
         for phrase in phrases:

@@ -3,22 +3,22 @@
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from services.inference.markup.passage import Atom, AtomKind, Mark, MarkKind, Passage, Piece
+from services.inference.markup.passage import Atom, AtomKind, Mark, MarkKind, Passage, PassagePart
 from services.inference.markup.source.cdata import Sections
-from services.inference.markup.source.entities import Stretch, decode
-from services.inference.markup.source.scanner import Language, Token, TokenKind
+from services.inference.markup.source.entities import TextStretch, decode
+from services.inference.markup.source.scanner import MarkupKind, MarkupToken, TokenKind
 
 
-class Run:
+class PassageBuilder:
     """Text between two block tags, as it grows."""
 
-    def __init__(self, source: str, language: Language, sections: Sections) -> None:
+    def __init__(self, source: str, language: MarkupKind, sections: Sections) -> None:
         self._source = source
         self._language = language
         self._sections = sections
         self._parts: list[str] = []
         self._length = 0
-        self._pieces: list[Piece] = []
+        self._pieces: list[PassagePart] = []
         self._marks: list[Mark] = []
         self._atoms: list[Atom] = []
         self._spellings: dict[str, str] = {}
@@ -40,7 +40,7 @@ class Run:
             else:
                 self._add_reference(stretch)
 
-    def add_tag(self, token: Token, index: int, partner: int) -> None:
+    def add_tag(self, token: MarkupToken, index: int, partner: int) -> None:
         """Adds the tag that is token `index`; `partner` is the other tag of its element, or -1."""
         if partner < 0:
             kind = MarkKind.BROKEN
@@ -53,7 +53,7 @@ class Run:
         text = self._source[start:end]
         self._marks.append(Mark(self._length, text, kind, start, end, pair))
 
-    def add_element(self, tokens: Sequence[Token]) -> None:
+    def add_element(self, tokens: Sequence[MarkupToken]) -> None:
         """Adds an element whose content is not to be translated."""
         stretches = [
             stretch.text
@@ -79,7 +79,7 @@ class Run:
             for character, spelling in self._spellings.items()
             if character not in literal
         }
-        if self._language is Language.HTML and ">" in literal:
+        if self._language is MarkupKind.HTML and ">" in literal:
             spellings[">"] = ">"
         return Passage(
             "".join(self._parts),
@@ -89,11 +89,11 @@ class Run:
             spellings,
         )
 
-    def _decode(self, start: int, end: int) -> Iterator[Stretch]:
+    def _decode(self, start: int, end: int) -> Iterator[TextStretch]:
         language = self._sections.language(start) or self._language
         return decode(self._source, start, end, language)
 
-    def _add_reference(self, stretch: Stretch) -> None:
+    def _add_reference(self, stretch: TextStretch) -> None:
         # HTML lets the semicolon go where no letter or digit follows; what will is not known.
         spelling = self._source[stretch.start : stretch.end].rstrip(";") + ";"
         if stretch.text.isspace() or unicodedata.category(stretch.text[0]) == "Cf":
@@ -111,5 +111,5 @@ class Run:
 
     def _append(self, text: str, start: int, end: int) -> None:
         self._parts.append(text)
-        self._pieces.append(Piece(self._length, start, end))
+        self._pieces.append(PassagePart(self._length, start, end))
         self._length += len(text)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.inference.markup.source.entities import escape
-from services.inference.markup.source.scanner import CDATA_END, CDATA_START, Language
+from services.inference.markup.source.scanner import CDATA_END, CDATA_START, MarkupKind
 
 _SPLIT = f"]]{CDATA_END}{CDATA_START}>"
 
@@ -14,9 +14,9 @@ _SPLIT = f"]]{CDATA_END}{CDATA_START}>"
 class Sections:
     """Where the contents of a source's sections stand, in order, and how each is written."""
 
-    spans: tuple[tuple[int, int, Language], ...] = ()
+    spans: tuple[tuple[int, int, MarkupKind], ...] = ()
 
-    def language(self, place: int) -> Language | None:
+    def language(self, place: int) -> MarkupKind | None:
         """How the section is written that `place` is in, up to its end; None outside."""
         span = self._span(place)
         return None if span is None else span[2]
@@ -26,7 +26,7 @@ class Sections:
         span = self._span(place)
         return place if span is None else span[1]
 
-    def _span(self, place: int) -> tuple[int, int, Language] | None:
+    def _span(self, place: int) -> tuple[int, int, MarkupKind] | None:
         index = bisect_right(self.spans, place, key=_start) - 1
         return self.spans[index] if index >= 0 and place <= self.spans[index][1] else None
 
@@ -34,7 +34,7 @@ class Sections:
 NO_SECTIONS = Sections()
 
 
-def _start(span: tuple[int, int, Language]) -> int:
+def _start(span: tuple[int, int, MarkupKind]) -> int:
     return span[0]
 
 
@@ -42,7 +42,7 @@ class Ink:
     """What is written in the place of a segment: escaped as each place of it needs."""
 
     def __init__(
-        self, sections: Sections, start: int, language: Language, spellings: Mapping[str, str]
+        self, sections: Sections, start: int, language: MarkupKind, spellings: Mapping[str, str]
     ) -> None:
         self._sections = sections
         self._outside = language

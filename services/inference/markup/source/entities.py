@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import unescape
 from html.entities import html5
 
-from services.inference.markup.source.scanner import Language
+from services.inference.markup.source.scanner import MarkupKind
 
 _REFERENCE = re.compile(r"&(?:#\d+;?|#[xX][0-9a-fA-F]+;?|[A-Za-z][A-Za-z0-9]*;?)")
 _LONGEST_NAME = max(map(len, html5))
@@ -17,7 +17,7 @@ _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class TextStretch:
     """`source[start:end]` and the text that it stands for.
 
     A reference stands for `text`; one that only a document type can explain, or that stands for no
@@ -30,31 +30,31 @@ class Stretch:
     is_reference: bool = False
 
 
-def decode(source: str, start: int, end: int, language: Language) -> Iterator[Stretch]:
+def decode(source: str, start: int, end: int, language: MarkupKind) -> Iterator[TextStretch]:
     """The text and the references of `source[start:end]`, in order."""
-    if language is Language.PLAIN:
-        yield Stretch(start, end, source[start:end])
+    if language is MarkupKind.PLAIN:
+        yield TextStretch(start, end, source[start:end])
         return
     for found in _REFERENCE.finditer(source, start, end):
         text, length = _meaning(found[0], language)
         if not length:
             continue
         if found.start() > start:
-            yield Stretch(start, found.start(), source[start : found.start()])
+            yield TextStretch(start, found.start(), source[start : found.start()])
         start = found.start() + length
-        yield Stretch(found.start(), start, text, is_reference=True)
+        yield TextStretch(found.start(), start, text, is_reference=True)
     if start < end:
-        yield Stretch(start, end, source[start:end])
+        yield TextStretch(start, end, source[start:end])
 
 
-def _meaning(found: str, language: Language) -> tuple[str, int]:
+def _meaning(found: str, language: MarkupKind) -> tuple[str, int]:
     """What `found` stands for, and how many of its characters are the reference: 0 if it is text.
 
     HTML knows some names without a semicolon, also where letters follow: "&copyright" is "©right".
     """
     if found[1] == "#":
         return _character(found[2:].rstrip(";"), language), len(found)
-    if language is Language.XML:
+    if language is MarkupKind.XML:
         return _XML_NAMES.get(found[1:], ""), len(found) if found.endswith(";") else 0
     for end in range(min(len(found), _LONGEST_NAME + 1), 2, -1):
         if found[1:end] in html5:
@@ -62,20 +62,20 @@ def _meaning(found: str, language: Language) -> tuple[str, int]:
     return "", 0
 
 
-def _character(number: str, language: Language) -> str:
+def _character(number: str, language: MarkupKind) -> str:
     """The character of that number; none where no text may hold it."""
     digits, base = (number[1:], 16) if number[0] in "xX" else (number, 10)
     digits = digits.lstrip("0")
     code = int(digits, base) if 0 < len(digits) <= 7 else 0
-    if language is Language.HTML and 0x80 <= code < 0xA0:
+    if language is MarkupKind.HTML and 0x80 <= code < 0xA0:
         return unescape(f"&#{code};")  # browsers read these as Windows-1252
     character = chr(code) if code <= 0x10FFFF else "\0"
     return "" if _FORBIDDEN.match(character) else character
 
 
-def escape(text: str, spellings: Mapping[str, str], language: Language) -> str:
+def escape(text: str, spellings: Mapping[str, str], language: MarkupKind) -> str:
     """`text` as it stands in the source: escaped in markup, with the spellings of the source."""
-    if language is Language.PLAIN:
+    if language is MarkupKind.PLAIN:
         return text
     table = str.maketrans(_ALWAYS_ESCAPED | dict(spellings))
     return _FORBIDDEN.sub("", text).translate(table)

@@ -3,15 +3,15 @@
 import re
 
 from services.inference.errors import UnsupportedMimeTypeError
-from services.inference.markup.source.scanner import Language
+from services.inference.markup.source.scanner import MarkupKind
 
 MIME_TYPES = {
-    "": Language.PLAIN,
-    "text/plain": Language.PLAIN,
-    "text/html": Language.HTML,
-    "application/xhtml+xml": Language.HTML,
-    "application/xml": Language.XML,
-    "text/xml": Language.XML,
+    "": MarkupKind.PLAIN,
+    "text/plain": MarkupKind.PLAIN,
+    "text/html": MarkupKind.HTML,
+    "application/xhtml+xml": MarkupKind.HTML,
+    "application/xml": MarkupKind.XML,
+    "text/xml": MarkupKind.XML,
 }
 
 _TOKEN = r"[\w!#$%&'*+.^`|~-]+"

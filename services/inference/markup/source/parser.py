@@ -4,16 +4,16 @@ from collections.abc import Sequence
 
 from services.inference.markup.passage import MarkedText, MarkKind
 from services.inference.markup.protection.protector import Protector
-from services.inference.markup.protection.terms import Terms
+from services.inference.markup.protection.terms import TermTrie
 from services.inference.markup.segments import Segmenter
-from services.inference.markup.source.block import Run
+from services.inference.markup.source.block import PassageBuilder
 from services.inference.markup.source.cdata import Sections
 from services.inference.markup.source.elements import PREFORMATTED
 from services.inference.markup.source.media_types import MIME_TYPES
 from services.inference.markup.source.scanner import (
     CDATA_START,
-    Language,
-    Token,
+    MarkupKind,
+    MarkupToken,
     TokenKind,
     language_of_section,
     scan,
@@ -21,7 +21,7 @@ from services.inference.markup.source.scanner import (
 from services.inference.markup.source.tag_pairs import Structure, structure
 
 
-def parse(source: str, mime_type: str, language: str, terms: Terms | None = None) -> MarkedText:
+def parse(source: str, mime_type: str, language: str, terms: TermTrie | None = None) -> MarkedText:
     """The segments of `source`, a text in the BCP-47 language; `mime_type` is of MIME_TYPES.
 
     Markup may be broken: what is no markup is text, and nothing is refused.
@@ -30,12 +30,12 @@ def parse(source: str, mime_type: str, language: str, terms: Terms | None = None
     tokens = list(scan(source, markup))
     found = structure(source, tokens, markup)
     sections = _sections(source, tokens, found)
-    protector = Protector(source, markup, terms or Terms(), sections)
+    protector = Protector(source, markup, terms or TermTrie(), sections)
     segmenter = Segmenter(source, markup, language, sections)
     return _Parser(source, markup, sections, protector, segmenter).parse(tokens, found)
 
 
-def _sections(source: str, tokens: Sequence[Token], found: Structure) -> Sections:
+def _sections(source: str, tokens: Sequence[MarkupToken], found: Structure) -> Sections:
     spans = [
         (token.end, tokens[found.partner[index]].start)
         for index, token in enumerate(tokens)
@@ -52,7 +52,7 @@ class _Parser:
     def __init__(
         self,
         source: str,
-        markup: Language,
+        markup: MarkupKind,
         sections: Sections,
         protector: Protector,
         segmenter: Segmenter,
@@ -62,10 +62,10 @@ class _Parser:
         self._protector = protector
         self._segmenter = segmenter
         self._sections = sections
-        self._run = Run(source, markup, sections)
+        self._run = PassageBuilder(source, markup, sections)
         self._preformatted = 0
 
-    def parse(self, tokens: Sequence[Token], found: Structure) -> MarkedText:
+    def parse(self, tokens: Sequence[MarkupToken], found: Structure) -> MarkedText:
         index = 0
         while index < len(tokens):
             last = found.atom_end.get(index, index)
@@ -77,7 +77,7 @@ class _Parser:
         self._flush()
         return self._segmenter.finish()
 
-    def _add(self, index: int, token: Token, found: Structure) -> None:
+    def _add(self, index: int, token: MarkupToken, found: Structure) -> None:
         if token.kind is TokenKind.TEXT:
             if found.is_translated[index]:
                 self._run.add_text(token.start, token.end)
@@ -91,7 +91,7 @@ class _Parser:
         else:
             self._run.add_mark(token.start, token.end, MarkKind.POINT)
 
-    def _follow_preformatted(self, token: Token, is_paired: bool) -> None:
+    def _follow_preformatted(self, token: MarkupToken, is_paired: bool) -> None:
         if is_paired and token.name in PREFORMATTED:
             self._preformatted += 1 if token.kind is TokenKind.START else -1
 
@@ -99,4 +99,4 @@ class _Parser:
         if not self._run.is_empty:
             passage = self._protector.protect(self._run.passage())
             self._segmenter.add(passage, is_preformatted=self._preformatted > 0)
-        self._run = Run(self._source, self._markup, self._sections)
+        self._run = PassageBuilder(self._source, self._markup, self._sections)

@@ -14,7 +14,7 @@ from html.entities import html5
 from services.inference.markup.source.elements import ESCAPABLE_TEXT, RAW_TEXT, VOID
 
 
-class Language(Enum):
+class MarkupKind(Enum):
     """How the source is written."""
 
     PLAIN = "plain"
@@ -36,7 +36,7 @@ class TokenKind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class MarkupToken:
     """`source[start:end]`; the name of a tag is in lower case in HTML.
 
     The two ends of a CDATA section of XML are tags with the name CDATA_START; tokens inside have as
@@ -50,7 +50,7 @@ class Token:
     section: int = -1
 
 
-_NAMES = {Language.HTML: r"[A-Za-z][^\s/>]*", Language.XML: r"[^\W\d][^\s/>]*|:[^\s/>]+"}
+_NAMES = {MarkupKind.HTML: r"[A-Za-z][^\s/>]*", MarkupKind.XML: r"[^\W\d][^\s/>]*|:[^\s/>]+"}
 _TAG_STARTS = {language: re.compile(rf"<(/?)({name})") for language, name in _NAMES.items()}
 _ATTRIBUTES = re.compile(r"""=\s*"[^"]*"|=\s*'[^']*'|[^>=]+|=""")
 # Markup of message catalogues: "Read <0>the guide</0><1/>".
@@ -71,16 +71,16 @@ _BYTE_ORDER_MARK = "\ufeff"
 _COMMENT = re.compile(r"<!--(?:-?>|.*?(?:--!?>|\Z))", re.DOTALL)
 
 
-def scan(source: str, language: Language) -> Iterator[Token]:
+def scan(source: str, language: MarkupKind) -> Iterator[MarkupToken]:
     """The tokens of `source`, which they cover without a gap."""
-    if language is Language.PLAIN:
+    if language is MarkupKind.PLAIN:
         markup = _numbered_tags(source)
     else:
         markup = _Scanner(source, language).markup()
     end = 0
     if source.startswith(_BYTE_ORDER_MARK):
         end = len(_BYTE_ORDER_MARK)
-        yield Token(TokenKind.OTHER, 0, end)
+        yield MarkupToken(TokenKind.OTHER, 0, end)
     for token in markup:
         if token.start > end:
             yield from _text(source, end, token.start)
@@ -91,29 +91,29 @@ def scan(source: str, language: Language) -> Iterator[Token]:
         yield from _text(source, end, len(source))
 
 
-def _text(source: str, start: int, end: int) -> Iterator[Token]:
+def _text(source: str, start: int, end: int) -> Iterator[MarkupToken]:
     """The text of `source[start:end]`, which holds no markup, and the escapes in it."""
     for found in _ESCAPE.finditer(source, start, end):
         if found["escape"] is None:
             continue
         if found.start() > start:
-            yield Token(TokenKind.TEXT, start, found.start())
+            yield MarkupToken(TokenKind.TEXT, start, found.start())
         start = found.end()
-        yield Token(TokenKind.BREAK, found.start(), start)
+        yield MarkupToken(TokenKind.BREAK, found.start(), start)
     if start < end:
-        yield Token(TokenKind.TEXT, start, end)
+        yield MarkupToken(TokenKind.TEXT, start, end)
 
 
-def _numbered_tags(source: str) -> Iterator[Token]:
+def _numbered_tags(source: str) -> Iterator[MarkupToken]:
     for found in _NUMBERED_TAG.finditer(source):
         kind = TokenKind.END if found[1] else TokenKind.START
         if not found[1] and found[0].endswith("/>"):
             kind = TokenKind.EMPTY
-        yield Token(kind, found.start(), found.end(), found[2])
+        yield MarkupToken(kind, found.start(), found.end(), found[2])
 
 
 class _Scanner:
-    def __init__(self, source: str, language: Language) -> None:
+    def __init__(self, source: str, language: MarkupKind) -> None:
         self._source = source
         self._language = language
         self._tag_start = _TAG_STARTS[language]
@@ -122,7 +122,7 @@ class _Scanner:
         self._absent: set[str] = set()
         self._last_bracket = source.rfind(">")
 
-    def markup(self) -> Iterator[Token]:
+    def markup(self) -> Iterator[MarkupToken]:
         """All that is no text, in order."""
         at = self._source.find("<")
         while at >= 0:
@@ -135,14 +135,14 @@ class _Scanner:
                 yield from _section(self._source, token)
             else:
                 yield token
-            if token.kind is TokenKind.START and self._language is Language.HTML:
+            if token.kind is TokenKind.START and self._language is MarkupKind.HTML:
                 content = self._content(token)
                 if content is not None:
                     yield content
                     end = content.end
             at = self._source.find("<", end)
 
-    def _token(self, at: int) -> Token | None:
+    def _token(self, at: int) -> MarkupToken | None:
         if at > self._last_bracket and not self._source.startswith("<!--", at):
             return None
         second = self._source[at + 1 : at + 2]
@@ -152,14 +152,14 @@ class _Scanner:
             return self._until(at, "?>") or self._bogus_comment(at)
         return self._tag_at(at) or (self._bogus_comment(at) if second == "/" else None)
 
-    def _tag_at(self, at: int) -> Token | None:
+    def _tag_at(self, at: int) -> MarkupToken | None:
         found = self._tag_start.match(self._source, at)
         last = -1 if found is None else self._last_of_tag(found.end())
         if found is None or last < 0:
             return None
-        name = found[2].lower() if self._language is Language.HTML else found[2]
+        name = found[2].lower() if self._language is MarkupKind.HTML else found[2]
         is_closed = self._source[last - 1] == "/"
-        return Token(self._tag_kind(found[1], name, is_closed), at, last + 1, name)
+        return MarkupToken(self._tag_kind(found[1], name, is_closed), at, last + 1, name)
 
     def _last_of_tag(self, at: int) -> int:
         """The ">" that ends a tag whose name ends at `at`: the first that is in no quotes, or -1.
@@ -178,46 +178,46 @@ class _Scanner:
     def _tag_kind(self, slash: str, name: str, is_closed: bool) -> TokenKind:
         if slash:
             return TokenKind.END
-        is_void = self._language is Language.HTML and name in VOID
+        is_void = self._language is MarkupKind.HTML and name in VOID
         return TokenKind.EMPTY if is_void or is_closed else TokenKind.START
 
-    def _declaration(self, at: int) -> Token | None:
+    def _declaration(self, at: int) -> MarkupToken | None:
         if self._source.startswith("<!--", at):
             found = _COMMENT.match(self._source, at)
             assert found is not None
-            return Token(TokenKind.OTHER, at, found.end())
+            return MarkupToken(TokenKind.OTHER, at, found.end())
         if self._source.startswith(CDATA_START, at):
             return self._until(at, CDATA_END) or self._bogus_comment(at)
         if "doctype" not in self._absent:
             found = _DOCTYPE_START.match(self._source, at)
             end = -1 if found is None else _end_of_doctype(self._source, found.end())
             if end >= 0:
-                return Token(TokenKind.DOCTYPE, at, end)
+                return MarkupToken(TokenKind.DOCTYPE, at, end)
             if found is not None:
                 self._absent.add("doctype")
         return self._bogus_comment(at)
 
-    def _is_section(self, token: Token) -> bool:
+    def _is_section(self, token: MarkupToken) -> bool:
         return (
-            self._language is Language.XML
+            self._language is MarkupKind.XML
             and self._source.startswith(CDATA_START, token.start)
             and self._source.endswith(CDATA_END, token.start, token.end)
         )
 
-    def _until(self, at: int, mark: str) -> Token | None:
+    def _until(self, at: int, mark: str) -> MarkupToken | None:
         if mark in self._absent:
             return None
         end = self._source.find(mark, at + 2)
         if end < 0:
             self._absent.add(mark)
             return None
-        return Token(TokenKind.OTHER, at, end + len(mark))
+        return MarkupToken(TokenKind.OTHER, at, end + len(mark))
 
-    def _bogus_comment(self, at: int) -> Token | None:
+    def _bogus_comment(self, at: int) -> MarkupToken | None:
         """What a browser takes for a comment: from `<!`, `<?` or `</` to the next `>`."""
         return self._until(at, ">")
 
-    def _content(self, tag: Token) -> Token | None:
+    def _content(self, tag: MarkupToken) -> MarkupToken | None:
         """The content of an element that holds no markup; None for other elements."""
         if tag.name not in RAW_TEXT | ESCAPABLE_TEXT or tag.name in self._absent:
             return None
@@ -228,25 +228,25 @@ class _Scanner:
             return None  # better than to take the rest of the page for a title
         end = found.start() if found else len(self._source)
         kind = TokenKind.TEXT if tag.name in ESCAPABLE_TEXT else TokenKind.RAW
-        return Token(kind, tag.end, end)
+        return MarkupToken(kind, tag.end, end)
 
 
-def language_of_section(content: str) -> Language:
+def language_of_section(content: str) -> MarkupKind:
     """HTML if there is a tag, a comment or a reference that HTML knows; else plain text."""
     for found in _HTML.finditer(content):
         if found["name"] is None or found["name"] + ";" in html5:
-            return Language.HTML
-    return Language.PLAIN
+            return MarkupKind.HTML
+    return MarkupKind.PLAIN
 
 
-def _section(source: str, whole: Token) -> Iterator[Token]:
+def _section(source: str, whole: MarkupToken) -> Iterator[MarkupToken]:
     """The tokens of a CDATA section: its two ends, and those of its content."""
     start, end = whole.start + len(CDATA_START), whole.end - len(CDATA_END)
     content = source[start:end]
-    yield Token(TokenKind.START, whole.start, start, CDATA_START)
+    yield MarkupToken(TokenKind.START, whole.start, start, CDATA_START)
     for token in scan(content, language_of_section(content)):
         yield replace(token, start=start + token.start, end=start + token.end, section=start)
-    yield Token(TokenKind.END, end, whole.end, CDATA_START)
+    yield MarkupToken(TokenKind.END, end, whole.end, CDATA_START)
 
 
 def _end_of_doctype(source: str, at: int) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from services.inference.markup.source.elements import BLOCKS, UNTRANSLATED, says_translate
-from services.inference.markup.source.scanner import CDATA_START, Language, Token, TokenKind
+from services.inference.markup.source.scanner import CDATA_START, MarkupKind, MarkupToken, TokenKind
 
 _TAGS = (TokenKind.START, TokenKind.END, TokenKind.EMPTY)
 _ENDS = (TokenKind.DOCTYPE, TokenKind.RAW, TokenKind.BREAK)
@@ -21,20 +21,20 @@ class Structure:
     atom_end: dict[int, int] = field(default_factory=dict)  # untranslated inline elements
 
 
-def structure(source: str, tokens: Sequence[Token], language: Language) -> Structure:
+def structure(source: str, tokens: Sequence[MarkupToken], language: MarkupKind) -> Structure:
     """Pairs tags as a browser does and finds what each token is."""
     partner = _partners(tokens)
-    if language is Language.XML:
+    if language is MarkupKind.XML:
         ends_sentence = _xml_blocks(source, tokens, partner)
     else:
         ends_sentence = [_is_block(each) or each.kind in _ENDS for each in tokens]
     result = Structure(partner, ends_sentence, [True] * len(tokens))
-    if language is not Language.PLAIN:
+    if language is not MarkupKind.PLAIN:
         _mark_untranslated(source, tokens, language, result)
     return result
 
 
-def _partners(tokens: Sequence[Token]) -> list[int]:
+def _partners(tokens: Sequence[MarkupToken]) -> list[int]:
     """An end tag belongs to the last open tag of its name; what is open inside has no end."""
     partner = [-1] * len(tokens)
     open_tags: list[int] = []
@@ -55,7 +55,7 @@ def _partners(tokens: Sequence[Token]) -> list[int]:
     return partner
 
 
-def _xml_blocks(source: str, tokens: Sequence[Token], partner: Sequence[int]) -> list[bool]:
+def _xml_blocks(source: str, tokens: Sequence[MarkupToken], partner: Sequence[int]) -> list[bool]:
     """Tags beside text are inline, as are all inside them; other tags end a sentence.
 
     So does DeepL find the structure of XML ("outline detection").  The text of a CDATA section is
@@ -84,12 +84,12 @@ def _xml_blocks(source: str, tokens: Sequence[Token], partner: Sequence[int]) ->
     ]
 
 
-def _is_block(token: Token) -> bool:
+def _is_block(token: MarkupToken) -> bool:
     return token.name in BLOCKS
 
 
 def _mark_untranslated(
-    source: str, tokens: Sequence[Token], language: Language, result: Structure
+    source: str, tokens: Sequence[MarkupToken], language: MarkupKind, result: Structure
 ) -> None:
     """Follows `translate`, "notranslate" and the elements that are never translated."""
     states = [True]
@@ -102,7 +102,7 @@ def _mark_untranslated(
             result.ends_sentence[index] = False  # code in a sentence
         if token.kind is TokenKind.START and end >= 0:
             says = says_translate(source[token.start : token.end])
-            is_html = language is Language.HTML or token.section >= 0
+            is_html = language is MarkupKind.HTML or token.section >= 0
             default = states[-1] and not (is_html and token.name in UNTRANSLATED)
             states.append(default if says is None else says)
     # An element that is untranslated as a whole, within a sentence, is one atom.

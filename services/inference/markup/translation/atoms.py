@@ -9,7 +9,7 @@ from services.inference.markup.passage import Atom, MarkedSegment
 from services.inference.markup.protection.masks import MASK
 from services.inference.markup.protection.placeholders import placeholders
 from services.inference.markup.translation.slots import Slot
-from services.inference.markup.translation.words import Order, Word
+from services.inference.markup.translation.words import Word, WordOrder
 
 _GLUED = re.compile(r"[^\s.,;:!?)\]}»”\"']+")
 
@@ -35,7 +35,7 @@ class Search:
         self._atoms = segment.passage.atoms
         self._translation = translation
         self._words = found
-        self._order = Order(found) if Order.is_needed(len(self._atoms), found) else None
+        self._order = WordOrder(found) if WordOrder.is_needed(len(self._atoms), found) else None
         self._slots: list[Slot] = []
         self._matches: dict[_Key, Iterator[tuple[int, int]]] = {}
         self._suspects = [*placeholders(translation), *self._strange_masks()]

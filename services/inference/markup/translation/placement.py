@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from services.inference.markup.passage import Mark, MarkKind
-from services.inference.markup.translation.words import Order, Word
+from services.inference.markup.translation.words import Word, WordOrder
 
 # Votes for places this many characters away count half when a place in between is looked for.
 _NEAR = 10.0
@@ -72,8 +72,8 @@ def place(root: Node, words: Sequence[Word]) -> None:
     for node in nodes:
         nodes += node.children
     root.first, root.last = 0, len(words)
-    if Order.is_needed(len(nodes), words):
-        order = Order(words)
+    if WordOrder.is_needed(len(nodes), words):
+        order = WordOrder(words)
         for node in nodes[1:]:
             node.first, node.last = order.place(node.start), order.place(node.end)
     else:

@@ -4,17 +4,17 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
 from services.inference.markup.passage import (
-    GlossaryMatch,
     Link,
     Mark,
     MarkedSegment,
     MarkKind,
     Rendered,
+    TermMatch,
 )
 from services.inference.markup.source.cdata import Ink
 from services.inference.markup.translation.atoms import Search
 from services.inference.markup.translation.placement import Node, place, tree
-from services.inference.markup.translation.slots import Row
+from services.inference.markup.translation.slots import SlotRow
 from services.inference.markup.translation.words import Word, words
 
 
@@ -51,7 +51,7 @@ def _words(segment: MarkedSegment, translation: str, links: Sequence[Link]) -> l
     if not passage.atoms:
         return found
     slots = Search(segment, translation, found).slots()
-    row = Row(segment.text, translation, found)
+    row = SlotRow(segment.text, translation, found)
     for slot, following in zip_longest(slots, slots[1:]):
         row.add_words(slot.start)
         row.add_slot(slot, following)
@@ -83,7 +83,7 @@ class _Writer:
         self._segment = segment
         self._words = words
         self._ink = _ink(segment)
-        self._matches: list[GlossaryMatch] = []
+        self._matches: list[TermMatch] = []
         self._done = 0
         # How many words' white space is written: `_done`, or one more.
         self._spaced = 0
@@ -119,7 +119,7 @@ class _Writer:
             start, end = self._ink.add_slice(word.atom.output, word.atom.source_start)
             if word.atom.entry >= 0:
                 self._matches.append(
-                    GlossaryMatch(
+                    TermMatch(
                         word.atom.entry,
                         word.atom.source_start,
                         word.atom.source_end,

@@ -27,7 +27,7 @@ class Slot:
     atom: Atom | None
 
 
-class Row:
+class SlotRow:
     """Words that no slot covers, and atoms, from left to right."""
 
     def __init__(self, source: str, translation: str, words: Sequence[Word]) -> None:

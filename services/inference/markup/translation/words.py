@@ -37,7 +37,7 @@ class Word:
     atom: Atom | None = None
 
 
-class Order:
+class WordOrder:
     """Finds places in a translation by the order of its words alone.
 
     For segments with so many marks or atoms that to weigh all votes for each would take too long.
@@ -58,7 +58,7 @@ class Order:
     @staticmethod
     def is_needed(places: int, words: Sequence[Word]) -> bool:
         """Whether to weigh votes would take too long."""
-        return places * len(words) > Order._MOST_WEIGHED
+        return places * len(words) > WordOrder._MOST_WEIGHED
 
 
 def words(

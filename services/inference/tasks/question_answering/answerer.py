@@ -3,7 +3,7 @@
 from services.inference.models.catalogue import QUESTION_ANSWERING, Catalogue
 from services.inference.models.route import Route
 from services.inference.rows.encoder import Encoder
-from services.inference.rows.engine import Engine
+from services.inference.rows.engine import InferenceEngine
 from services.inference.settings import InferenceSettings
 from services.inference.tasks.question_answering.extractive import Extractor
 from services.inference.tasks.question_answering.generative import GenerativeAnswerer
@@ -14,7 +14,11 @@ class Answerer:
     """Picks a model, and answers as its kind does."""
 
     def __init__(
-        self, engine: Engine, encoder: Encoder, catalogue: Catalogue, settings: InferenceSettings
+        self,
+        engine: InferenceEngine,
+        encoder: Encoder,
+        catalogue: Catalogue,
+        settings: InferenceSettings,
     ) -> None:
         self._catalogue = catalogue
         self._extractor = Extractor(encoder)

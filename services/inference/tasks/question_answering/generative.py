@@ -9,16 +9,16 @@ from services.inference.errors import InvalidOptionError, TextTooLongError
 from services.inference.models.manifest import Manifest
 from services.inference.models.route import Route
 from services.inference.rows.account import Account
-from services.inference.rows.engine import Engine
+from services.inference.rows.engine import InferenceEngine
 from services.inference.rows.events import End, TooLong
 from services.inference.rows.generation import Generation, row_seed
 from services.inference.rows.run import running
 from services.inference.rows.tenancy import TENANT
-from services.inference.rows.window import Row
+from services.inference.rows.window import CallRow
 from services.inference.settings import InferenceSettings
 from services.inference.tasks.classifier import windows_warning
 from services.inference.tasks.question_answering.question import Answers, FoundAnswer, Question
-from services.inference.text.packing import pack
+from services.inference.text.parts import pack
 from services.inference.text.threads import CUTTING
 
 # Of a checkpoint that names none; T5 was trained on this one.
@@ -33,7 +33,7 @@ _OVERLAP = 1 / 8
 _LANGUAGE = "en"
 
 
-class WindowRow(Row):
+class WindowRow(CallRow):
     """A window of the context, with the question, and the answer that the model writes."""
 
     def __init__(self, reading: "Reading", start: int, context: str) -> None:
@@ -72,7 +72,7 @@ class WindowRow(Row):
             finish_reason=end.finish_reason,
         )
 
-    def divide(self, refusal: TooLong) -> Sequence[Row]:
+    def divide(self, refusal: TooLong) -> Sequence[CallRow]:
         """Leaves it to `smaller`, which needs time."""
         self.refusal = refusal
         return ()
@@ -137,7 +137,7 @@ class Reading:
 class GenerativeAnswerer:
     """Has the engine write an answer for each window of the context."""
 
-    def __init__(self, engine: Engine, settings: InferenceSettings) -> None:
+    def __init__(self, engine: InferenceEngine, settings: InferenceSettings) -> None:
         self._engine = engine
         self._settings = settings
 

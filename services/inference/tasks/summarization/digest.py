@@ -9,24 +9,24 @@ from dataclasses import replace
 
 from services.inference.rows.events import End, TooLong
 from services.inference.rows.generation import Generation, row_seed
-from services.inference.rows.window import Row
+from services.inference.rows.window import CallRow
 from services.inference.tasks.summarization.digest_rows import Attempt, PartRow
 from services.inference.tasks.summarization.level import (
     Division,
     Level,
+    LevelStretch,
     PartSummary,
-    Stretch,
     parts_of,
 )
 from services.inference.tasks.summarization.summary import (
+    DigestDelta,
+    DigestEnd,
     DigestOutput,
-    DroppedSpan,
-    SummaryDelta,
-    SummaryEnd,
-    SummaryPart,
-    SummaryProgress,
+    DigestPart,
+    DigestProgress,
+    OmittedSpan,
 )
-from services.inference.text.packing import Part
+from services.inference.text.parts import Part
 
 # No token is longer on average: a text with more characters for each token that the model takes is
 # cut without asking the engine, which would have to tokenize all of it.
@@ -50,11 +50,11 @@ class Digest:
         self._language = language
         self._generation = replace(generation, seed=row_seed(generation.seed, content))
         self._limit = limit
-        self._level = Level(0, text, [Stretch(0, len(text), 0, len(text))])
+        self._level = Level(0, text, [LevelStretch(0, len(text), 0, len(text))])
         self._division: Division | None = None
         self._ready = ""
         self._reported = (-1, -1)
-        self._result = SummaryEnd(content)
+        self._result = DigestEnd(content)
 
     @property
     def is_due(self) -> bool:
@@ -63,7 +63,7 @@ class Digest:
         is_divided = division is not None and division.done == len(division.summaries)
         return not self.done and (self.refused is not None or is_divided)
 
-    def start(self) -> list[Row]:
+    def start(self) -> list[CallRow]:
         """The first rows to run."""
         if not self._level.text.strip():
             self._result.warnings.append("the text is white space")
@@ -71,7 +71,7 @@ class Digest:
             return []
         return self._attempt()
 
-    def advance(self) -> list[Row]:
+    def advance(self) -> list[CallRow]:
         """The rows to run next; takes long when a long text is to be cut."""
         if self.refused is not None:
             return self._divide(self.refused)
@@ -112,7 +112,7 @@ class Digest:
         result.tokens, result.alternatives = end.tokens, end.alternatives
         self.done = True
 
-    def divide_part(self, summary: PartSummary, text: str, refusal: TooLong) -> list[Row]:
+    def divide_part(self, summary: PartSummary, text: str, refusal: TooLong) -> list[CallRow]:
         """Rows of smaller parts in the place of one that is still too long."""
         assert self._division is not None
         if len(text) < 2:
@@ -131,19 +131,19 @@ class Digest:
         if self._division is not None:
             self._report(self._division, out)
         if self._ready:
-            out.append(SummaryDelta(self.content, self._ready))
+            out.append(DigestDelta(self.content, self._ready))
             self._ready = ""
         return out
 
-    def end(self) -> SummaryEnd:
+    def end(self) -> DigestEnd:
         """The closing event, once it is done."""
         result = self._result
         if not result.parts:
-            result.parts.append(SummaryPart(0, len(self._level.text), ""))
+            result.parts.append(DigestPart(0, len(self._level.text), ""))
         result.dropped.sort(key=lambda span: span.source_start)
         return result
 
-    def _attempt(self) -> list[Row]:
+    def _attempt(self) -> list[CallRow]:
         """The level as one row; none when that cannot fit, which makes the digest due."""
         text = self._level.text
         if self._limit and len(text) > self._limit * _LONGEST_TOKENS:
@@ -151,7 +151,7 @@ class Digest:
             return []
         return [Attempt(self, text, self._generation)]
 
-    def _divide(self, refusal: TooLong) -> list[Row]:
+    def _divide(self, refusal: TooLong) -> list[CallRow]:
         self.refused = None
         level = self._level
         self._division = Division(level)
@@ -160,7 +160,7 @@ class Digest:
         ]
         return self._rows(self._division.summaries)
 
-    def _rise(self, division: Division) -> list[Row]:
+    def _rise(self, division: Division) -> list[CallRow]:
         """Goes on with the joined summaries of the parts."""
         for each in division.empty():
             self._drop(each.part, "the model said nothing of it")
@@ -181,14 +181,14 @@ class Digest:
         self.done = True
         return []
 
-    def _rows(self, summaries: Sequence[PartSummary]) -> list[Row]:
+    def _rows(self, summaries: Sequence[PartSummary]) -> list[CallRow]:
         text = self._level.text
         return [PartRow(self, each, text[each.part.start : each.part.end]) for each in summaries]
 
     def _note_parts(self, division: Division) -> None:
         result = self._result
         result.parts = [
-            SummaryPart(each.part.start, each.part.end, each.text or "")
+            DigestPart(each.part.start, each.part.end, each.text or "")
             for each in division.summaries
         ]
         result.warnings.append(
@@ -200,10 +200,10 @@ class Digest:
         start, end = self._level.source_span(part)
         known = self._result.dropped
         if not any(each.source_start <= start and end <= each.source_end for each in known):
-            known.append(DroppedSpan(start, end, reason))
+            known.append(OmittedSpan(start, end, reason))
 
     def _report(self, division: Division, out: list[DigestOutput]) -> None:
         counts = division.done, len(division.summaries)
         if counts != self._reported:
             self._reported = counts
-            out.append(SummaryProgress(self.content, division.level.number, *counts))
+            out.append(DigestProgress(self.content, division.level.number, *counts))

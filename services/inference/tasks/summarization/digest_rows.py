@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 from services.inference.rows.events import End, TooLong
 from services.inference.rows.generation import Generation
-from services.inference.rows.window import Row
+from services.inference.rows.window import CallRow
 from services.inference.tasks.summarization.level import PartSummary
 
 if TYPE_CHECKING:
     from services.inference.tasks.summarization.digest import Digest
 
 
-class Attempt(Row):
+class Attempt(CallRow):
     """A whole level as one row: the last one, if the model takes it."""
 
     def __init__(self, digest: "Digest", text: str, generation: Generation) -> None:
@@ -44,13 +44,13 @@ class Attempt(Row):
         self.digest.say(end.text)
         self.digest.conclude(end)
 
-    def divide(self, refusal: TooLong) -> Sequence[Row]:
+    def divide(self, refusal: TooLong) -> Sequence[CallRow]:
         """Leaves it to the digest, which needs time for that."""
         self.digest.refused = refusal
         return ()
 
 
-class PartRow(Row):
+class PartRow(CallRow):
     """A part of a level as a row."""
 
     def __init__(self, digest: "Digest", summary: PartSummary, text: str) -> None:
@@ -83,6 +83,6 @@ class PartRow(Row):
         self.digest.count(end)
         self._summary.text = (self._said + end.text).strip()
 
-    def divide(self, refusal: TooLong) -> Sequence[Row]:
+    def divide(self, refusal: TooLong) -> Sequence[CallRow]:
         """The rows of smaller parts; none when the part is a single character."""
         return self.digest.divide_part(self._summary, self._text, refusal)

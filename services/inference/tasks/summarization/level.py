@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from services.inference.rows.events import TooLong
-from services.inference.text.packing import Part, pack
+from services.inference.text.parts import Part, pack
 
 # Summaries are joined as paragraphs of their own.
 _JOINT = "\n\n"
@@ -14,7 +14,7 @@ _FILL = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class LevelStretch:
     """`text[start:end]` of a level comes from `[source_start, source_end)` of the source."""
 
     start: int
@@ -29,7 +29,7 @@ class Level:
 
     number: int
     text: str
-    stretches: Sequence[Stretch]
+    stretches: Sequence[LevelStretch]
 
     def source_span(self, part: Part) -> tuple[int, int]:
         """Where a part comes from, in code points of the source."""
@@ -73,13 +73,13 @@ class Division:
     def joined(self) -> Level:
         """The next level: the summaries of the parts."""
         pieces: list[str] = []
-        stretches: list[Stretch] = []
+        stretches: list[LevelStretch] = []
         length = 0
         for each in self.summaries:
             if each.text:
                 length += len(_JOINT) if pieces else 0
                 span = self.level.source_span(each.part)
-                stretches.append(Stretch(length, length + len(each.text), *span))
+                stretches.append(LevelStretch(length, length + len(each.text), *span))
                 pieces.append(each.text)
                 length += len(each.text)
         return Level(self.level.number + 1, _JOINT.join(pieces), stretches)

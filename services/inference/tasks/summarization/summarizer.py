@@ -10,14 +10,14 @@ from services.inference.models.languages import own_code
 from services.inference.models.manifest import Manifest
 from services.inference.models.route import Route
 from services.inference.rows.account import Account
-from services.inference.rows.engine import Engine
+from services.inference.rows.engine import InferenceEngine
 from services.inference.rows.generation import Generation
 from services.inference.rows.run import running
 from services.inference.rows.tenancy import TENANT
 from services.inference.settings import InferenceSettings
 from services.inference.tasks.summarization.digest import Digest
 from services.inference.tasks.summarization.digest_rows import Attempt, PartRow
-from services.inference.tasks.summarization.summary import DigestOutput, SummaryDelta, SummaryEnd
+from services.inference.tasks.summarization.summary import DigestDelta, DigestEnd, DigestOutput
 from services.inference.text.threads import CUTTING
 
 
@@ -31,7 +31,7 @@ class SummaryLength(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class SummaryJob:
+class SummaryRequest:
     """What to summarize, and how; `deadline` is a time of the running event loop's clock."""
 
     contents: Sequence[str]
@@ -47,7 +47,7 @@ class SummaryAnswer:
     """A call's summaries, whole: `texts[i]` goes with `ends[i]`."""
 
     texts: list[str]
-    ends: list[SummaryEnd]
+    ends: list[DigestEnd]
     account: Account
 
 
@@ -57,28 +57,32 @@ SummaryOutput = DigestOutput | Account
 class Summarizer:
     """Has the engine summarize texts, in parts where they are too long."""
 
-    def __init__(self, engine: Engine, catalogue: Catalogue, settings: InferenceSettings) -> None:
+    def __init__(
+        self, engine: InferenceEngine, catalogue: Catalogue, settings: InferenceSettings
+    ) -> None:
         self._engine = engine
         self._catalogue = catalogue
         self._settings = settings
 
-    async def summarize(self, job: SummaryJob) -> SummaryAnswer:
+    async def summarize(self, job: SummaryRequest) -> SummaryAnswer:
         """The whole answer: the outputs of `stream`, folded."""
         texts = [""] * len(job.contents)
-        ends: dict[int, SummaryEnd] = {}
+        ends: dict[int, DigestEnd] = {}
         account = None
         async with aclosing(self._outputs(job, stream=False)) as outputs:
             async for output in outputs:
-                if isinstance(output, SummaryDelta):
+                if isinstance(output, DigestDelta):
                     texts[output.content] += output.text
-                elif isinstance(output, SummaryEnd):
+                elif isinstance(output, DigestEnd):
                     ends[output.content] = output
                 elif isinstance(output, Account):
                     account = output
         assert account is not None
         return SummaryAnswer(texts, [ends[index] for index in range(len(texts))], account)
 
-    def stream(self, job: SummaryJob, *, live: bool = True) -> AsyncGenerator[SummaryOutput, None]:
+    def stream(
+        self, job: SummaryRequest, *, live: bool = True
+    ) -> AsyncGenerator[SummaryOutput, None]:
         """Progress, deltas and an end for each text, in order within a text, then the account.
 
         When not `live`, the deltas are whole summaries, which costs less.  Close it
@@ -88,7 +92,7 @@ class Summarizer:
         return self._outputs(job, stream=live)
 
     async def _outputs(
-        self, job: SummaryJob, *, stream: bool
+        self, job: SummaryRequest, *, stream: bool
     ) -> AsyncGenerator[SummaryOutput, None]:
         manifest = self._catalogue.pick(SUMMARIZATION, job.model).manifest
         language = own_code(manifest, job.language)

@@ -7,7 +7,7 @@ from services.inference.rows.events import FinishReason, Hypothesis, Token
 
 
 @dataclass(frozen=True, slots=True)
-class SummaryDelta:
+class DigestDelta:
     """Text to append to the summary of one of the contents."""
 
     content: int
@@ -15,7 +15,7 @@ class SummaryDelta:
 
 
 @dataclass(frozen=True, slots=True)
-class SummaryProgress:
+class DigestProgress:
     """How many parts of a level are summarized."""
 
     content: int
@@ -25,7 +25,7 @@ class SummaryProgress:
 
 
 @dataclass(frozen=True, slots=True)
-class SummaryPart:
+class DigestPart:
     """A part of the source and its own summary; spans are in code points of the source."""
 
     source_start: int
@@ -34,7 +34,7 @@ class SummaryPart:
 
 
 @dataclass(frozen=True, slots=True)
-class DroppedSpan:
+class OmittedSpan:
     """A part of the source that no summary has seen."""
 
     source_start: int
@@ -43,13 +43,13 @@ class DroppedSpan:
 
 
 @dataclass(slots=True)
-class SummaryEnd:
+class DigestEnd:
     """The summary of one of the contents is complete; the deltas were its text."""
 
     content: int
-    parts: list[SummaryPart] = field(default_factory=list)
+    parts: list[DigestPart] = field(default_factory=list)
     levels: int = 0
-    dropped: list[DroppedSpan] = field(default_factory=list)
+    dropped: list[OmittedSpan] = field(default_factory=list)
     finish_reason: FinishReason = FinishReason.EOS
     input_tokens: int = 0
     output_tokens: int = 0
@@ -60,4 +60,4 @@ class SummaryEnd:
     warnings: list[str] = field(default_factory=list)
 
 
-DigestOutput = SummaryDelta | SummaryProgress | SummaryEnd
+DigestOutput = DigestDelta | DigestProgress | DigestEnd

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from services.inference.errors import TextTooLongError
-from services.inference.markup import GlossaryMatch, MarkedText, split
+from services.inference.markup import MarkedText, TermMatch, split
 from services.inference.rows.events import End, FinishReason, Hypothesis, Token, TooLong
 from services.inference.rows.generation import Generation
 from services.inference.tasks.translation.sentence import Sentence
@@ -29,7 +29,7 @@ class TranslatedSegment:
 
 
 @dataclass(frozen=True, slots=True)
-class TextDelta:
+class DocumentDelta:
     """Text to append to the translation of one of the contents."""
 
     content: int
@@ -38,7 +38,7 @@ class TextDelta:
 
 
 @dataclass(slots=True)
-class TextEnd:
+class DocumentEnd:
     """The translation of one of the contents is complete; the deltas were its text."""
 
     content: int
@@ -47,7 +47,7 @@ class TextEnd:
     input_tokens: int = 0
     output_tokens: int = 0
     warnings: list[str] = field(default_factory=list)
-    glossary_matches: list[GlossaryMatch] = field(default_factory=list)
+    glossary_matches: list[TermMatch] = field(default_factory=list)
 
 
 class Document:
@@ -66,7 +66,7 @@ class Document:
         self._head_started = False
         self._length = 0
         self._target_start = 0
-        self._result = TextEnd(content)
+        self._result = DocumentEnd(content)
 
     def divide(self, row: Sentence, refusal: TooLong, *, is_part: bool) -> list[Sentence]:
         """Puts rows in the place of one that was too long, and returns them.
@@ -94,9 +94,9 @@ class Document:
         self.rows[at : at + 1] = parts
         return parts
 
-    def drain(self) -> list[TextDelta | TextEnd]:
+    def drain(self) -> list[DocumentDelta | DocumentEnd]:
         """What may go out now: at most one delta for each segment, then the end."""
-        out: list[TextDelta | TextEnd] = []
+        out: list[DocumentDelta | DocumentEnd] = []
         while self._head < len(self.rows):
             row = self.rows[self._head]
             if not row.ready and row.end is None:
@@ -110,7 +110,7 @@ class Document:
             self._close(out)
         return out
 
-    def _emit(self, row: Sentence, out: list[TextDelta | TextEnd]) -> None:
+    def _emit(self, row: Sentence, out: list[DocumentDelta | DocumentEnd]) -> None:
         text, row.ready = row.ready, ""
         if not self._head_started:
             self._head_started = True
@@ -122,7 +122,7 @@ class Document:
             if self._head == len(self.rows) - 1:
                 text += self._tail
         if text:
-            out.append(TextDelta(self.content, self._head, text))
+            out.append(DocumentDelta(self.content, self._head, text))
 
     def _add(self, row: Sentence, end: End) -> None:
         result = self._result
@@ -151,8 +151,8 @@ class Document:
         result.input_tokens += end.input_tokens
         result.output_tokens += end.output_tokens
 
-    def _close(self, out: list[TextDelta | TextEnd]) -> None:
+    def _close(self, out: list[DocumentDelta | DocumentEnd]) -> None:
         if not self.rows and self._tail:
-            out.append(TextDelta(self.content, 0, self._tail))
+            out.append(DocumentDelta(self.content, 0, self._tail))
         out.append(self._result)
         self.done = True

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from services.inference.markup import GlossaryMatch, MarkedSegment, render
+from services.inference.markup import MarkedSegment, TermMatch, render
 from services.inference.rows.events import End, Hypothesis, TooLong
 from services.inference.rows.generation import Generation, row_seed
-from services.inference.rows.window import Row
+from services.inference.rows.window import CallRow
 
 if TYPE_CHECKING:
     from services.inference.tasks.translation.document import Document
 
 
-class Sentence(Row):
+class Sentence(CallRow):
     """A segment and what the engine has said about it; `is_part` of a sentence that was split.
 
     A plain one may go out as it comes.  What is placed inside another, such as a tag, needs all of
@@ -31,7 +31,7 @@ class Sentence(Row):
         self.document = document
         self.segment = segment
         self.end: End | None = None
-        self.glossary_matches: list[GlossaryMatch] = []
+        self.glossary_matches: list[TermMatch] = []
         self.ready = ""
         self._raw = ""
         self._is_part = is_part
@@ -73,7 +73,7 @@ class Sentence(Row):
             end = replace(end, alternatives=[self._render(each) for each in end.alternatives])
         self.end = end
 
-    def divide(self, refusal: TooLong) -> Sequence[Row]:
+    def divide(self, refusal: TooLong) -> Sequence[CallRow]:
         """Two rows, which stand in its place from now on."""
         return self.document.divide(self, refusal, is_part=self._is_part)
 

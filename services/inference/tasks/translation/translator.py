@@ -5,16 +5,16 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from services.inference.markup import GlossaryEntry, Terms, parse
+from services.inference.markup import TermEntry, TermTrie, parse
 from services.inference.models.catalogue import Catalogue
 from services.inference.models.route import Route
 from services.inference.rows.account import Account
-from services.inference.rows.engine import Engine
+from services.inference.rows.engine import InferenceEngine
 from services.inference.rows.generation import Generation
 from services.inference.rows.run import running
 from services.inference.rows.tenancy import TENANT
 from services.inference.settings import InferenceSettings
-from services.inference.tasks.translation.document import Document, TextDelta, TextEnd
+from services.inference.tasks.translation.document import Document, DocumentDelta, DocumentEnd
 from services.inference.tasks.translation.sentence import Sentence
 from services.inference.text.threads import CUTTING
 from services.inference.tracing import tracer
@@ -24,7 +24,7 @@ _LONG_CALL = 8192
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class TranslationRequest:
     """What to translate, and how; `deadline` is a time of the running event loop's clock."""
 
     contents: Sequence[str]
@@ -35,48 +35,50 @@ class Job:
     generation: Generation = field(default_factory=Generation)
     mime_type: str = "text/plain"
     do_not_translate: Sequence[str] = ()
-    glossary: Sequence[GlossaryEntry] = ()
+    glossary: Sequence[TermEntry] = ()
 
 
 @dataclass(slots=True)
-class Answer:
+class TranslationAnswer:
     """A call's translations, whole: `texts[i]` goes with `ends[i]`."""
 
     texts: list[str]
-    ends: list[TextEnd]
+    ends: list[DocumentEnd]
     account: Account
 
 
-Output = TextDelta | TextEnd | Account
+Output = DocumentDelta | DocumentEnd | Account
 
 
 class Translator:
     """Cuts texts into sentences, has the engine translate them, and puts them together again."""
 
-    def __init__(self, engine: Engine, catalogue: Catalogue, settings: InferenceSettings) -> None:
+    def __init__(
+        self, engine: InferenceEngine, catalogue: Catalogue, settings: InferenceSettings
+    ) -> None:
         self._engine = engine
         self._catalogue = catalogue
         self._settings = settings
 
-    async def translate(self, job: Job) -> Answer:
+    async def translate(self, job: TranslationRequest) -> TranslationAnswer:
         """The whole answer: the outputs of `stream`, folded."""
         parts: list[list[str]] = [[] for _ in job.contents]
-        ends: dict[int, TextEnd] = {}
+        ends: dict[int, DocumentEnd] = {}
         account = None
         async with aclosing(self._outputs(job, stream=False)) as outputs:
             async for output in outputs:
-                if isinstance(output, TextDelta):
+                if isinstance(output, DocumentDelta):
                     parts[output.content].append(output.text)
-                elif isinstance(output, TextEnd):
+                elif isinstance(output, DocumentEnd):
                     ends[output.content] = output
                 else:
                     account = output
         assert account is not None
-        return Answer(
+        return TranslationAnswer(
             ["".join(each) for each in parts], [ends[i] for i in range(len(parts))], account
         )
 
-    def stream(self, job: Job, *, live: bool = True) -> AsyncGenerator[Output, None]:
+    def stream(self, job: TranslationRequest, *, live: bool = True) -> AsyncGenerator[Output, None]:
         """Deltas and an end for each text, in order within a text, then the account.
 
         When not `live`, the deltas are whole sentences, which costs less.  Close it
@@ -85,7 +87,9 @@ class Translator:
         """
         return self._outputs(job, stream=live)
 
-    async def _outputs(self, job: Job, *, stream: bool) -> AsyncGenerator[Output, None]:
+    async def _outputs(
+        self, job: TranslationRequest, *, stream: bool
+    ) -> AsyncGenerator[Output, None]:
         variant, source, target = self._catalogue.pick_translator(job.source, job.target, job.model)
         generation = replace(
             job.generation, stream=stream, source_language=source, target_language=target
@@ -99,7 +103,7 @@ class Translator:
             while True:
                 for document in touched:
                     for output in document.drain():
-                        if isinstance(output, TextEnd):
+                        if isinstance(output, DocumentEnd):
                             waiting -= 1
                             output.warnings.extend(run.account.warnings)
                         yield output
@@ -112,12 +116,12 @@ class Translator:
         yield run.account.close()
 
 
-async def _documents(job: Job, generation: Generation) -> list[Document]:
+async def _documents(job: TranslationRequest, generation: Generation) -> list[Document]:
     """The contents, cut into sentences; in a thread when that takes long."""
 
     def cut() -> list[Document]:
         with tracer.start_as_current_span("cut") as span:
-            terms = Terms(job.do_not_translate, job.glossary)
+            terms = TermTrie(job.do_not_translate, job.glossary)
             documents = [
                 Document(content, parse(text, job.mime_type, job.source, terms), generation)
                 for content, text in enumerate(job.contents)

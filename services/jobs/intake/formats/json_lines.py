@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from services.jobs.intake.formats.lines import byte_lines, check_blank
-from services.jobs.intake.formats.source import Row, Source
+from services.jobs.intake.formats.source import InputRow, Source
 from services.jobs.intake.memory_room import room_for_row
 
 # Longer ones are no ids, and Python refuses to make numbers of 4,300 digits.
@@ -19,7 +19,7 @@ class _Repeating(dict[str, Any]):
     repeated: frozenset[str] = frozenset()
 
 
-def json_rows(source: Source) -> Iterator[Row]:
+def json_rows(source: Source) -> Iterator[InputRow]:
     """One object a line; blank lines are passed over."""
     wanted = source.form.fields
     blank = 0
@@ -33,22 +33,22 @@ def json_rows(source: Source) -> Iterator[Row]:
         yield row
 
 
-def _row(number: int, line: bytes, wanted: tuple[str, ...]) -> Row:
+def _row(number: int, line: bytes, wanted: tuple[str, ...]) -> InputRow:
     """Holds nothing of the line but what is wanted."""
     try:
         value = _DECODER.decode(line.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        return Row(number, None, f"is not UTF-8 (byte {error.start + 1})", is_malformed=True)
+        return InputRow(number, None, f"is not UTF-8 (byte {error.start + 1})", is_malformed=True)
     except json.JSONDecodeError as error:
-        return Row(number, None, f"is not JSON at column {error.colno}", is_malformed=True)
+        return InputRow(number, None, f"is not JSON at column {error.colno}", is_malformed=True)
     except RecursionError:
-        return Row(number, None, "is nested too deeply", is_malformed=True)
+        return InputRow(number, None, "is nested too deeply", is_malformed=True)
     if not isinstance(value, dict):
-        return Row(number, None, "is no JSON object", is_malformed=True)
+        return InputRow(number, None, "is no JSON object", is_malformed=True)
     for name in wanted:
         if isinstance(value, _Repeating) and name in value.repeated:
-            return Row(number, None, f"has {name!r} twice: which one counts?")
-    return Row(number, {name: value[name] for name in wanted if name in value})
+            return InputRow(number, None, f"has {name!r} twice: which one counts?")
+    return InputRow(number, {name: value[name] for name in wanted if name in value})
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

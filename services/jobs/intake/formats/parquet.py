@@ -14,7 +14,7 @@ from typing import IO, Any
 from services.jobs.errors import InvalidInputError, StoreUnavailableError
 from services.jobs.intake.appearance import hint
 from services.jobs.intake.form import FORMATS_TAKEN, check_size
-from services.jobs.intake.formats.source import Row, Source
+from services.jobs.intake.formats.source import InputRow, Source
 from services.jobs.intake.memory_room import Room
 
 _MAGIC = b"PAR1"
@@ -35,7 +35,7 @@ _ENVIRONMENT = {
 }
 
 
-def parquet_rows(source: Source) -> Iterator[Row]:
+def parquet_rows(source: Source) -> Iterator[InputRow]:
     """Apache Parquet, from a temporary file since its directory is at its end.
 
     Raises InvalidInputError, OverloadedError when too many are read already, and
@@ -117,7 +117,7 @@ def _process(spool: IO[bytes], source: Source) -> Iterator["subprocess.Popen[byt
 
 def _rows(
     process: "subprocess.Popen[bytes]", out: IO[bytes], compressed: int, source: Source
-) -> Iterator[Row]:
+) -> Iterator[InputRow]:
     size = number = 0
     # JSON makes six bytes of one at most, of each value.
     longest = 4096 + 6 * len(source.form.fields) * (source.limits.max_line_bytes + 256)
@@ -127,7 +127,7 @@ def _rows(
         number += 1
         size += sum(_bytes(value) for value in said.values())
         check_size(size, compressed, source.limits)
-        yield Row(number, said)
+        yield InputRow(number, said)
     if isinstance(said, list):
         raise InvalidInputError(str(said[0]))
     if said != "end":

@@ -3,8 +3,9 @@
 A small file may say anything of its pages, dictionaries and schema, and Arrow believes it before a
 row is seen.  So memory, time and files are limited by the kernel here, and a crash is one refused
 input.  It is a program (`parquet.py` beside it runs it) and imports nothing of ours:
-standard input is the file, the argument an `Order`.  It answers in lines of JSON: "ready", then for
-each row an object with the fields that are not null, then "end", or a list with why it refuses.
+standard input is the file, the argument a `ParquetOrder`.  It answers in lines of JSON: "ready",
+then for each row an object with the fields that are not null, then "end", or a list with why it
+refuses.
 """
 
 import json
@@ -31,7 +32,7 @@ _BINARY = {
 }
 
 
-class Order(TypedDict):
+class ParquetOrder(TypedDict):
     """`memory` is in bytes, beside the program; `seconds` are of the processor.
 
     `needed` are the columns that there must be, `id` one that may be missing; `longest` is the most
@@ -51,7 +52,7 @@ class RefusedError(Exception):
 
 def main() -> None:
     """Reads and answers."""
-    order: Order = json.loads(sys.argv[1])
+    order: ParquetOrder = json.loads(sys.argv[1])
     out = sys.stdout.buffer
     _limit(order)
     _say(out, "ready")
@@ -79,7 +80,7 @@ def main() -> None:
     os._exit(0)
 
 
-def _limit(order: Order) -> None:
+def _limit(order: ParquetOrder) -> None:
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -101,7 +102,7 @@ def _say(out: BinaryIO, value: Any) -> None:
     out.write(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
 
 
-def _rows(stdin: BinaryIO, order: Order) -> Iterator[dict[str, Any]]:
+def _rows(stdin: BinaryIO, order: ParquetOrder) -> Iterator[dict[str, Any]]:
     file = pq.ParquetFile(stdin, buffer_size=_READ_BYTES, pre_buffer=False)
     schema = file.schema_arrow
     columns = _columns(schema, order)
@@ -120,7 +121,7 @@ def _rows(stdin: BinaryIO, order: Order) -> Iterator[dict[str, Any]]:
                 }
 
 
-def _columns(schema: Any, order: Order) -> list[str]:
+def _columns(schema: Any, order: ParquetOrder) -> list[str]:
     names = list(schema.names)
     for name in (*order["needed"], order["id"]):
         if names.count(name) > 1:
@@ -165,7 +166,7 @@ def _values(column: Any) -> list[Any]:
     return values
 
 
-def _plain(value: bytes | int, number: int, order: Order) -> str | int:
+def _plain(value: bytes | int, number: int, order: ParquetOrder) -> str | int:
     if isinstance(value, int):
         return value
     if len(value) > order["longest"]:

@@ -8,23 +8,23 @@ from services.jobs.intake.formats.json_lines import json_rows
 from services.jobs.intake.formats.lines import byte_lines
 from services.jobs.intake.formats.parquet import parquet_rows
 from services.jobs.intake.formats.separated import comma_rows, tab_rows
-from services.jobs.intake.formats.source import Row, Source
+from services.jobs.intake.formats.source import InputRow, Source
 
 
-def text_rows(source: Source) -> Iterator[Row]:
+def text_rows(source: Source) -> Iterator[InputRow]:
     """One text a line, blank ones too."""
     form = source.form
     if form.question_field is not None:
         raise InvalidInputError("plain text holds no questions: send JSON Lines, CSV or Parquet")
     for number, line in enumerate(byte_lines(source.pieces, source.limits), 1):
         try:
-            yield Row(number, {form.text_field: line.decode()})
+            yield InputRow(number, {form.text_field: line.decode()})
         except UnicodeDecodeError as error:
             reason = f"is not UTF-8 (byte {error.start + 1})"
-            yield Row(number, None, reason, is_malformed=True)
+            yield InputRow(number, None, reason, is_malformed=True)
 
 
-ROWS: dict[Format, Callable[[Source], Iterator[Row]]] = {
+ROWS: dict[Format, Callable[[Source], Iterator[InputRow]]] = {
     Format.JSON_LINES: json_rows,
     Format.CSV: comma_rows,
     Format.TSV: tab_rows,

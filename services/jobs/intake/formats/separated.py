@@ -9,19 +9,19 @@ from services.jobs.errors import InvalidInputError
 from services.jobs.intake.appearance import hint
 from services.jobs.intake.form import IntakeLimits
 from services.jobs.intake.formats.lines import byte_lines, check_blank
-from services.jobs.intake.formats.source import Row, Source
+from services.jobs.intake.formats.source import InputRow, Source
 from services.jobs.intake.memory_room import LARGE_ROW_BYTES, room_for_row
 
 
-def comma_rows(source: Source) -> Iterator[Row]:
+def comma_rows(source: Source) -> Iterator[InputRow]:
     """CSV after RFC 4180: a field in quotes is kept byte for byte, line breaks and all."""
     # Of the whole process, and never reached: the bound of a row comes first.
     csv.field_size_limit(source.limits.max_line_bytes + 16)
-    with closing(_Lines(source)) as lines:
+    with closing(_SeparatedLines(source)) as lines:
         yield from _comma_rows(lines, source)
 
 
-def _comma_rows(lines: "_Lines", source: Source) -> Iterator[Row]:
+def _comma_rows(lines: "_SeparatedLines", source: Source) -> Iterator[InputRow]:
     reader = csv.reader(lines, strict=True)
     header = row = None
     blank = 0
@@ -48,7 +48,7 @@ def _comma_rows(lines: "_Lines", source: Source) -> Iterator[Row]:
             row = None
 
 
-def tab_rows(source: Source) -> Iterator[Row]:
+def tab_rows(source: Source) -> Iterator[InputRow]:
     """TSV as IANA has it (text/tab-separated-values): a row a line, and quotes are text.
 
     Blank lines are passed over, unless there is but one column: there they are empty fields.
@@ -75,12 +75,12 @@ class _Header:
     width: int
     places: dict[str, int]
 
-    def row(self, line: int, fields: Sequence[str]) -> Row:
+    def row(self, line: int, fields: Sequence[str]) -> InputRow:
         """The row with these fields."""
         if len(fields) != self.width:
             fault = f"has {len(fields)} columns, and the header has {self.width}"
-            return Row(line, None, fault)
-        return Row(line, {name: fields[place] for name, place in self.places.items()})
+            return InputRow(line, None, fault)
+        return InputRow(line, {name: fields[place] for name, place in self.places.items()})
 
 
 def _header(names: Sequence[str], source: Source) -> _Header:
@@ -102,7 +102,7 @@ def _header(names: Sequence[str], source: Source) -> _Header:
     return _Header(len(names), places)
 
 
-class _Lines:
+class _SeparatedLines:
     """The lines for the reader of CSV, as text; bounds a row, which may go over many of them."""
 
     def __init__(self, source: Source) -> None:

@@ -18,7 +18,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class InputRow:
     """The fields of a row that are read, or why there are none; `line` counts from 1.
 
     `is_malformed` when the row is not in its format at all.

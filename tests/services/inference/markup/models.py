@@ -3,8 +3,8 @@
 import random
 from collections.abc import Callable, Sequence
 
-from services.inference.markup import Link, MarkedSegment, Terms, parse, render, split
-from services.inference.markup.passage import GlossaryEntry, GlossaryMatch
+from services.inference.markup import Link, MarkedSegment, TermTrie, parse, render, split
+from services.inference.markup.passage import TermEntry, TermMatch
 
 Model = Callable[[str], str]
 
@@ -63,17 +63,17 @@ def translate(
     mime_type: str,
     model: Model,
     do_not_translate: Sequence[str] = (),
-    glossary: Sequence[GlossaryEntry] = (),
+    glossary: Sequence[TermEntry] = (),
     *,
     with_links: bool = False,
     limit: int = 0,
-) -> tuple[str, list[GlossaryMatch]]:
+) -> tuple[str, list[TermMatch]]:
     """The source through `model`; segments of more than `limit` characters are split."""
     chance = random.Random(source)
-    marked = parse(source, mime_type, "en", Terms(do_not_translate, glossary))
+    marked = parse(source, mime_type, "en", TermTrie(do_not_translate, glossary))
     pending = list(reversed(marked.segments))
     output = ""
-    matches: list[GlossaryMatch] = []
+    matches: list[TermMatch] = []
     end = 0
     while pending:
         segment = pending.pop()
@@ -89,7 +89,7 @@ def translate(
         for match in rendered.glossary_matches:
             start, stop = match.target_start + len(output), match.target_end + len(output)
             matches.append(
-                GlossaryMatch(match.entry_index, match.source_start, match.source_end, start, stop)
+                TermMatch(match.entry_index, match.source_start, match.source_end, start, stop)
             )
         output += rendered.text
     return output + marked.tail, matches

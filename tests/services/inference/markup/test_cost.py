@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.inference.markup import GlossaryEntry, parse
+from services.inference.markup import TermEntry, parse
 from tests.services.inference.markup.models import MODELS, Model, check_span, translate
 
 LENGTH = 200_000
@@ -95,7 +95,7 @@ CROWDED = ["a<br/>", "a <b>c</b> ", "a <b></b><i></i>", "a&#160;", "{n} a ", "{n
 def test_a_sentence_full_of_markup_is_rendered_soon(piece: str, model: Model) -> None:
     source = f"<p>Text {piece * 600}</p>"
     output, _ = translate(
-        source, "text/xml", model, glossary=[GlossaryEntry("dog", "chien")], with_links=True
+        source, "text/xml", model, glossary=[TermEntry("dog", "chien")], with_links=True
     )
     for tag in ("<br/>", "<b>", "</b>", "<i>", "&#160;", "{n}"):
         assert output.count(tag) == source.count(tag)

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from services.inference.markup import GlossaryEntry, parse
+from services.inference.markup import TermEntry, parse
 from services.inference.markup.protection.placeholders import placeholders
 from tests.services.inference.markup.models import MODELS, Model, translate
 
@@ -195,17 +195,17 @@ def test_phrases_are_whole_words_in_their_case() -> None:
     assert output == "Debian DEBIAN DEBIANS"
 
 
-GLOSSARY = [GlossaryEntry(f"term{index}", f"terme numéro {index}") for index in range(40)] + [
-    GlossaryEntry("free software", "logiciel libre"),
-    GlossaryEntry("software", "programme"),
-    GlossaryEntry("free", "gratuit"),
-    GlossaryEntry("IT", "informatique", case_sensitive=True),
-    GlossaryEntry("AT&T", "AT&T France"),
-    GlossaryEntry("C++", "C plus plus"),
-    GlossaryEntry("open source software", "logiciel à code ouvert"),
-    GlossaryEntry("R&D", "recherche <R>"),
-    GlossaryEntry("l'eau", "water"),
-    GlossaryEntry("漢字", "kanji"),
+GLOSSARY = [TermEntry(f"term{index}", f"terme numéro {index}") for index in range(40)] + [
+    TermEntry("free software", "logiciel libre"),
+    TermEntry("software", "programme"),
+    TermEntry("free", "gratuit"),
+    TermEntry("IT", "informatique", case_sensitive=True),
+    TermEntry("AT&T", "AT&T France"),
+    TermEntry("C++", "C plus plus"),
+    TermEntry("open source software", "logiciel à code ouvert"),
+    TermEntry("R&D", "recherche <R>"),
+    TermEntry("l'eau", "water"),
+    TermEntry("漢字", "kanji"),
 ]
 
 
@@ -269,9 +269,9 @@ def test_a_segment_of_terms_alone_is_translated_by_the_glossary() -> None:
 )
 def test_combining_marks_belong_to_the_word(source: str, output: str) -> None:
     glossary = [
-        GlossaryEntry("cafe", "no"),
-        GlossaryEntry("caf\u00e9", "thé"),
-        GlossaryEntry("हिन", "x"),
+        TermEntry("cafe", "no"),
+        TermEntry("caf\u00e9", "thé"),
+        TermEntry("हिन", "x"),
     ]
     assert translate(source, "", MODELS["identity"], glossary=glossary)[0] == output
 

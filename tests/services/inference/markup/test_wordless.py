@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.inference.markup import Terms, parse
+from services.inference.markup import TermTrie, parse
 
 RULERS = ["---", "=====", "* * *", "|---|:--:|", "+----+----+", "────────", "~~~", "...", "…"]
 NUMBERS = ["42", "3.14", "-1,000.5", "12:30", "50 %", "2024-01-31", "٣٤", "１２", "½"]
@@ -21,7 +21,7 @@ Bye now. 🎉\r
 
 
 def texts(source: str, mime_type: str = "text/plain") -> list[str]:
-    marked = parse(source, mime_type, "en", Terms([], []))
+    marked = parse(source, mime_type, "en", TermTrie([], []))
     assert "".join(each.gap + each.text for each in marked.segments) + marked.tail == source
     return [each.text for each in marked.segments]
 
@@ -34,14 +34,14 @@ def test_a_line_without_a_word_is_no_segment(line: str) -> None:
 
 @pytest.mark.parametrize("line", ["%s", "{name}", "https://example.com/a", "{a} {b}: 3"])
 def test_placeholders_and_addresses_alone_are_no_segment(line: str) -> None:
-    marked = parse(line, "text/plain", "en", Terms([], []))
+    marked = parse(line, "text/plain", "en", TermTrie([], []))
     assert marked.segments == []
     assert marked.tail == line
 
 
 @pytest.mark.parametrize("line", ["<p>42</p>", "<td>---</td><td>&nbsp;🎉</td>"])
 def test_nor_is_it_in_markup(line: str) -> None:
-    marked = parse(line, "text/html", "en", Terms([], []))
+    marked = parse(line, "text/html", "en", TermTrie([], []))
     assert marked.segments == []
     assert marked.tail == line
 

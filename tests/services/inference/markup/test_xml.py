@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from services.inference.markup import GlossaryEntry, parse
+from services.inference.markup import TermEntry, parse
 from tests.services.inference.markup.models import MODELS, Model, translate
 
 DOCUMENTS = [
@@ -126,7 +126,7 @@ def test_whatever_a_model_writes_ends_no_cdata(model: Model) -> None:
 
 
 def test_terms_and_addresses_may_move_into_cdata_and_out_of_it() -> None:
-    glossary = [GlossaryEntry("dog", "chien & <co>"), GlossaryEntry("cat", "]]> & chat")]
+    glossary = [TermEntry("dog", "chien & <co>"), TermEntry("cat", "]]> & chat")]
     source = "<d>The dog <![CDATA[saw a cat]]>, a dog</d>"
     for model in MODELS.values():
         output, matches = translate(source, "text/xml", model, glossary=glossary, with_links=True)

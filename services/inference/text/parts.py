@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from services.inference.text.long_sentences import split
-from services.inference.text.segmentation import Segment, segment
+from services.inference.text.segmentation import TextSegment, segment
 
 _BLANK_LINES = re.compile(r"[^\S\n]*\n(?:[^\S\n]*\n)+")
 
@@ -84,7 +84,7 @@ def _between_blank_lines(text: str) -> Iterator[tuple[int, int]]:
     yield start, len(text)
 
 
-def _pieces(sentence: Segment, size: int) -> Iterator[Segment]:
+def _pieces(sentence: TextSegment, size: int) -> Iterator[TextSegment]:
     """The sentence, cut in half until the halves fit."""
     waiting = [sentence]
     while waiting:

@@ -38,17 +38,19 @@ class TritonInference:
     """To be built after the fork of a worker: gRPC does not survive one (grpc#13464)."""
 
     def __init__(self, settings: WorkerSettings) -> None:
-        self._stall = settings.worker_stall
-        self._settings = settings.model_copy(
+        self._stall = settings.process.worker_stall
+        self._settings = settings.inference.model_copy(
             update={
-                "max_segments_in_flight": settings.bulk_rows,
+                "max_segments_in_flight": settings.jobs.bulk_rows,
                 # The chunk is given back instead, so that other jobs go first.
                 "triton_patience": 0.0,
-                "health_interval": max(settings.health_interval, _LEAST_WATCH_INTERVAL),
+                "health_interval": max(settings.inference.health_interval, _LEAST_WATCH_INTERVAL),
             }
         )
         self._catalogue = Catalogue(
-            VariantChoice(settings.preferred_precisions, settings.max_quality_loss)
+            VariantChoice(
+                settings.inference.preferred_precisions, settings.inference.max_quality_loss
+            )
         )
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._run, name="inference", daemon=True).start()

@@ -51,10 +51,8 @@ class ServingSettings(EnvironmentSettings):
 
     def plaintext_hops(self) -> list[str]:
         """Metrics, unless they are served with certificates."""
-        hops = super().plaintext_hops()
-        if self.metrics_port and not self.metrics_tls:
-            hops.append("metrics (SEQWAY_METRICS_TLS)")
-        return hops
+        in_plaintext = self.metrics_port and not self.metrics_tls
+        return ["metrics (SEQWAY_METRICS_TLS)"] if in_plaintext else []
 
     @model_validator(mode="after")
     def _check_tls(self) -> Self:

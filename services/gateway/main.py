@@ -10,11 +10,11 @@ import uvloop
 
 from services.foundation import logs, tracing
 from services.foundation.endpoints import PortInUseError, serve_metrics
-from services.foundation.environment import InvalidSettingsError, read_settings
+from services.foundation.environment import InvalidSettingsError, describe, read_settings
 from services.foundation.proxies import bypass_proxies_on_loopback
 from services.gateway.authentication.keys import KeyFileError
 from services.gateway.server import Gateway
-from services.gateway.settings import GatewaySettings, describe
+from services.gateway.settings import GatewaySettings
 
 _DESCRIPTORS = 1 << 16
 
@@ -24,7 +24,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="seqway-gateway",
         description="The gRPC gateway of Seqway. It is set up by environment variables:",
-        epilog=describe(),
+        epilog=describe(GatewaySettings),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.parse_args()
@@ -33,7 +33,7 @@ def main() -> int:
         settings = read_settings(GatewaySettings)
     except InvalidSettingsError as error:
         return _complain(str(error), 2)
-    logs.configure(settings)
+    logs.configure(settings.logs)
     _allow_descriptors()
     tracing.start("seqway-gateway")
     try:
@@ -59,7 +59,7 @@ async def _serve(settings: GatewaySettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    serve_metrics(settings)
+    serve_metrics(settings.serving)
     gateway = Gateway(settings)
     await gateway.start()
     await stop.wait()

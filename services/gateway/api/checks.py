@@ -13,6 +13,7 @@ from seqway.v1 import (
     translation_pb2,
 )
 
+from services.gateway.api.settings import TextSettings
 from services.inference.errors import (
     CallTooLongError,
     InvalidOptionError,
@@ -21,7 +22,6 @@ from services.inference.errors import (
     TooManyContentsError,
 )
 from services.inference.markup import mime_type_of
-from services.inference.settings import InferenceSettings
 
 # The engine refuses more.
 MAX_ANSWERS = 100
@@ -30,7 +30,7 @@ MAX_ANSWER_TOKENS = 512
 
 def check_translation(
     request: translation_pb2.TranslateRequest | translation_pb2.StreamTranslateRequest,
-    settings: InferenceSettings,
+    settings: TextSettings,
     *,
     in_job: bool = False,
 ) -> None:
@@ -44,7 +44,7 @@ def check_translation(
 
 def check_summarization(
     request: summarization_pb2.SummarizeRequest | summarization_pb2.StreamSummarizeRequest,
-    settings: InferenceSettings,
+    settings: TextSettings,
     *,
     in_job: bool = False,
 ) -> None:
@@ -56,7 +56,7 @@ def check_summarization(
 
 def check_classification(
     request: classification_pb2.ClassifyRequest,
-    settings: InferenceSettings,
+    settings: TextSettings,
     *,
     in_job: bool = False,
 ) -> None:
@@ -70,7 +70,7 @@ def check_classification(
 
 def check_question(
     request: question_answering_pb2.AnswerQuestionRequest,
-    settings: InferenceSettings,
+    settings: TextSettings,
     *,
     in_job: bool = False,
 ) -> None:
@@ -93,7 +93,7 @@ def check_question(
 
 def _check_terms(
     request: translation_pb2.TranslateRequest | translation_pb2.StreamTranslateRequest,
-    settings: InferenceSettings,
+    settings: TextSettings,
 ) -> None:
     for name, count in (
         ("do_not_translate", len(request.do_not_translate)),
@@ -110,7 +110,7 @@ def _check_terms(
         _check_term(f"glossary[{index}].target_term", entry.target_term, settings)
 
 
-def _check_term(field: str, value: str, settings: InferenceSettings) -> None:
+def _check_term(field: str, value: str, settings: TextSettings) -> None:
     _check_required(field, value)
     _check_text(field, value, settings.max_term_characters)
 
@@ -132,7 +132,7 @@ def _check_absent(field: str, value: str | Sequence[str]) -> None:
         )
 
 
-def _check_contents(contents: Sequence[str], settings: InferenceSettings, *, in_job: bool) -> None:
+def _check_contents(contents: Sequence[str], settings: TextSettings, *, in_job: bool) -> None:
     if in_job:
         return _check_absent("contents", contents)
     if not contents:

@@ -13,10 +13,11 @@ from services.gateway.api.messages.summarization import (
     stream_response,
     unary_response,
 )
+from services.gateway.api.settings import TextSettings
 from services.gateway.calls.answers import FirstDelta, note_account
 from services.gateway.calls.deadlines import deadline_of
+from services.gateway.calls.settings import CallSettings
 from services.inference.rows.account import Account
-from services.inference.settings import InferenceSettings
 from services.inference.tasks.summarization.summarizer import Summarizer, SummaryRequest
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -25,9 +26,10 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 class SummarizationServicer(summarization_pb2_grpc.SummarizationServiceServicer):
     """Validates, converts and calls the summarizer; raises SeqwayError."""
 
-    def __init__(self, summarizer: Summarizer, settings: InferenceSettings) -> None:
+    def __init__(self, summarizer: Summarizer, calls: CallSettings, texts: TextSettings) -> None:
         self._summarizer = summarizer
-        self._settings = settings
+        self._calls = calls
+        self._texts = texts
 
     async def Summarize(  # noqa: N802
         self, request: summarization_pb2.SummarizeRequest, context: Context
@@ -54,5 +56,5 @@ class SummarizationServicer(summarization_pb2_grpc.SummarizationServiceServicer)
                     note_account(output)
 
     def _job(self, request: Request, context: Context) -> SummaryRequest:
-        check_summarization(request, self._settings)
-        return job_of(request, deadline_of(context, self._settings))
+        check_summarization(request, self._texts)
+        return job_of(request, deadline_of(context, self._calls))

@@ -13,10 +13,11 @@ from services.gateway.api.messages.translation import (
     stream_response,
     unary_response,
 )
+from services.gateway.api.settings import TextSettings
 from services.gateway.calls.answers import FirstDelta, note_account
 from services.gateway.calls.deadlines import deadline_of
+from services.gateway.calls.settings import CallSettings
 from services.inference.rows.account import Account
-from services.inference.settings import InferenceSettings
 from services.inference.tasks.translation.translator import TranslationRequest, Translator
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -25,9 +26,10 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 class TranslationServicer(translation_pb2_grpc.TranslationServiceServicer):
     """Validates, converts and calls the translator; raises SeqwayError."""
 
-    def __init__(self, translator: Translator, settings: InferenceSettings) -> None:
+    def __init__(self, translator: Translator, calls: CallSettings, texts: TextSettings) -> None:
         self._translator = translator
-        self._settings = settings
+        self._calls = calls
+        self._texts = texts
 
     async def Translate(  # noqa: N802
         self, request: translation_pb2.TranslateRequest, context: Context
@@ -54,5 +56,5 @@ class TranslationServicer(translation_pb2_grpc.TranslationServiceServicer):
                     note_account(output)
 
     def _job(self, request: Request, context: Context) -> TranslationRequest:
-        check_translation(request, self._settings)
-        return job_of(request, deadline_of(context, self._settings))
+        check_translation(request, self._texts)
+        return job_of(request, deadline_of(context, self._calls))

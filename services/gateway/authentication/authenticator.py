@@ -1,7 +1,6 @@
 """Finds out who calls."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from services.gateway.admission.tenants import is_tenant
 from services.gateway.authentication.errors import (
@@ -14,11 +13,9 @@ from services.gateway.authentication.jwks import KeySet
 from services.gateway.authentication.key_ring import KeyRing
 from services.gateway.authentication.keys import split_key
 from services.gateway.authentication.scopes import scope_of
+from services.gateway.authentication.settings import AuthenticationSettings
 from services.gateway.authentication.tokens import TokenChecker
 from services.inference.errors import InvalidOptionError
-
-if TYPE_CHECKING:
-    from services.gateway.settings import GatewaySettings
 
 Metadata = Iterable[tuple[str, str | bytes]]
 
@@ -30,7 +27,7 @@ _MOST_CREDENTIALS = 8192
 class Authenticator:
     """By API key or token, where the settings ask for one; else callers name their tenant."""
 
-    def __init__(self, settings: "GatewaySettings") -> None:
+    def __init__(self, settings: AuthenticationSettings) -> None:
         """KeyFileError when the file of keys cannot be used."""
         self._keys: KeyRing | None = None
         self._tokens: TokenChecker | None = None

@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from rich.console import Console
 from rich.table import Table
 
-from services.foundation.environment import EnvironmentSettings, InvalidSettingsError, read_settings
+from services.foundation.environment import EnvironmentSettings, InvalidSettingsError, read_group
 from services.gateway.authentication.keys import (
     LEAST_PEPPER,
     KeyFile,
@@ -128,7 +128,7 @@ def _find(known: KeyFile, prefix: str) -> KeyRecord:
 
 
 def _pepper() -> str:
-    return read_settings(_KeySettings).api_key_pepper.get_secret_value()
+    return read_group(_KeySettings).api_key_pepper.get_secret_value()
 
 
 def _end(duration: str) -> datetime | None:

@@ -5,11 +5,11 @@ from typing import Any
 
 import grpc
 
+from services.gateway.calls.settings import CallSettings
 from services.inference.errors import DeadlineExceededError
-from services.inference.settings import InferenceSettings
 
 
-def seconds_of(context: "grpc.aio.ServicerContext[Any, Any]", settings: InferenceSettings) -> float:
+def seconds_of(context: "grpc.aio.ServicerContext[Any, Any]", settings: CallSettings) -> float:
     """For how long a call may run: every call has an end, whatever its caller asks for."""
     remaining = context.time_remaining()
     if remaining is None:
@@ -17,9 +17,7 @@ def seconds_of(context: "grpc.aio.ServicerContext[Any, Any]", settings: Inferenc
     return min(remaining, settings.longest_deadline)
 
 
-def deadline_of(
-    context: "grpc.aio.ServicerContext[Any, Any]", settings: InferenceSettings
-) -> float:
+def deadline_of(context: "grpc.aio.ServicerContext[Any, Any]", settings: CallSettings) -> float:
     """When the call must be done, on the event loop's clock, with the margin taken off.
 
     DeadlineError when that leaves no time to begin.

@@ -22,9 +22,9 @@ from services.gateway.calls.deadlines import seconds_of
 from services.gateway.calls.drain import Draining
 from services.gateway.calls.first_message import LATE, awaiting_message
 from services.gateway.calls.lifetime import Check, bounded
+from services.gateway.calls.settings import CallSettings
 from services.gateway.calls.status import abort, code_of
 from services.gateway.calls.trace import call_span, note_end
-from services.gateway.settings import GatewaySettings
 from services.inference.errors import DeadlineExceededError, MalformedMessageError, ServiceError
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -47,7 +47,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps the calls of `seqway.v1`; health and reflection are left alone."""
 
     def __init__(
-        self, gate: Gate, connections: Connections, draining: Draining, settings: GatewaySettings
+        self, gate: Gate, connections: Connections, draining: Draining, settings: CallSettings
     ) -> None:
         self._gate = gate
         self._connections = connections

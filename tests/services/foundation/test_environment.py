@@ -33,7 +33,7 @@ def test_secrets_are_read_from_files_and_variables_count_before_them(
     monkeypatch.setenv("SEQWAY_SECRETS_DIR", str(tmp_path))
     monkeypatch.setenv("SEQWAY_MAX_CALLS", "8")
     settings = read_settings(GatewaySettings)
-    assert (settings.redis_url, settings.max_calls) == ("redis://:secret@one:1/0", 8)
+    assert (settings.jobs.redis_url, settings.admission.max_calls) == ("redis://:secret@one:1/0", 8)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from seqway.v1 import translation_pb2 as pb
 from seqway.v1 import translation_pb2_grpc
 
 from services.foundation.endpoints import serve_metrics
-from services.foundation.environment import InvalidSettingsError
+from services.foundation.environment import InvalidSettingsError, read_settings
 from services.gateway.settings import GatewaySettings
 
 REQUEST = pb.TranslateRequest(
@@ -146,8 +146,10 @@ async def test_probes_need_no_certificate_and_reach_nothing_else(
 def test_metrics_are_served_with_the_certificates(authority: trustme.CA, tmp_path: Path) -> None:
     write(tmp_path, authority)
     port = free_port()
-    known = GatewaySettings(**settings(tmp_path, mutual=True), metrics_tls=True, metrics_port=port)
-    serving = serve_metrics(known)
+    known = read_settings(
+        GatewaySettings, **settings(tmp_path, mutual=True), metrics_tls=True, metrics_port=port
+    )
+    serving = serve_metrics(known.serving)
     assert serving is not None
     server, thread = serving
     try:

@@ -36,10 +36,10 @@ class JobCreation:
         await self._fibers.close(_CLOSING_SECONDS)
 
     def _read(self, order: JobSubmission, form: InputForm, upload: Upload) -> JobRecord:
-        settings = self._settings
+        settings = self._settings.jobs
         limits = IntakeLimits(
             max_items=settings.job_max_items,
-            max_text_characters=settings.max_text_characters,
+            max_text_characters=self._settings.texts.max_text_characters,
             max_line_bytes=settings.job_max_line_bytes,
             max_input_bytes=settings.job_max_input_bytes,
             max_parquet_memory=settings.job_parquet_memory,

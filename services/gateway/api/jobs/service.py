@@ -67,7 +67,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         self._settings = settings
         self._creation = JobCreation(jobs, quotas, settings)
         self._wake_ups = WakeUps(jobs)
-        self._streams = JobStreams(settings.max_job_streams)
+        self._streams = JobStreams(settings.job_calls.max_job_streams)
         self._reading = Pool("read", _READING_THREADS)
         self._changing = Pool("change", _CHANGING_THREADS)
 
@@ -77,7 +77,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         """Answers when the job is durable."""
         tenant = CALLER.get().tenant
         with self._streams.place(tenant):
-            upload = Upload(self._draining.watched(requests), self._settings.upload_idle)
+            upload = Upload(self._draining.watched(requests), self._settings.job_calls.upload_idle)
             spec = await upload.first()
             order = order_of(spec, tenant, self._settings)
             form = form_of(spec)
@@ -124,7 +124,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         """
         job_id(request.id)
         seen, has_written = watched(request.resume_token), False
-        turn = Turn(context, self._settings, self._draining)
+        turn = Turn(context, self._settings.calls, self._draining)
         with self._streams.place(CALLER.get().tenant):
             while True:
                 progress = await self._get(job_id(request.id))
@@ -147,7 +147,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         if request.filter not in pb.JobResultFilter.values():
             raise InvalidOptionError(f"there is no filter {request.filter}", field="filter")
         job, start = job_id(request.id), results_from(request.resume_token)
-        turn = Turn(context, self._settings, self._draining)
+        turn = Turn(context, self._settings.calls, self._draining)
         with self._streams.place(CALLER.get().tenant):
             reader = Reader(self._jobs.archive, (await self._get(job)).run, start)
             while not reader.at_end:

@@ -10,8 +10,8 @@ import grpc
 
 from services.gateway.calls.deadlines import seconds_of
 from services.gateway.calls.drain import Draining
+from services.gateway.calls.settings import CallSettings
 from services.inference.errors import OverloadError, ServiceUnavailableError
-from services.inference.settings import InferenceSettings
 
 _RETRY_SECONDS = 1.0
 # Before the bound that all calls have, behind which there is no way to go on.
@@ -57,7 +57,7 @@ class Turn:
     def __init__(
         self,
         context: "grpc.aio.ServicerContext[Any, Any]",
-        settings: InferenceSettings,
+        settings: CallSettings,
         draining: Draining,
     ) -> None:
         seconds = seconds_of(context, settings)

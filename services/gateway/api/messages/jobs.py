@@ -19,10 +19,10 @@ from services.gateway.api.messages import (
     summarization,
     translation,
 )
+from services.gateway.api.settings import TextSettings
 from services.gateway.settings import GatewaySettings
 from services.inference.errors import InvalidOptionError, MissingFieldError
 from services.inference.rows.generation import Generation
-from services.inference.settings import InferenceSettings
 from services.jobs.intake import Compression, Format, InputForm
 from services.jobs.lifecycle.creation import JobSubmission
 from services.jobs.lifecycle.progress import Progress
@@ -84,8 +84,8 @@ def order_of(spec: pb.JobSpec, tenant: str, settings: GatewaySettings) -> JobSub
         raise _wrong("priority", f"is {spec.priority}, and there is no such priority")
     return JobSubmission(
         tenant=tenant,
-        task=_task(spec, settings),
-        retention=_retention(spec, settings),
+        task=_task(spec, settings.texts),
+        retention=_retention(spec, settings.jobs),
         request_id=spec.request_id,
         labels=_labels(spec.labels),
         priority=_PRIORITIES[spec.priority],
@@ -203,7 +203,7 @@ def result_message(line: Line) -> pb.JobResult:
     )
 
 
-def _task(spec: pb.JobSpec, settings: InferenceSettings) -> Task:
+def _task(spec: pb.JobSpec, settings: TextSettings) -> Task:
     match spec.WhichOneof("task"):
         case "translate":
             check_translation(spec.translate, settings, in_job=True)

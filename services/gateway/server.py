@@ -33,14 +33,7 @@ from services.gateway.calls.interceptor import CallInterceptor
 from services.gateway.health import MODELS, SERVICES, Health
 from services.gateway.settings import GatewaySettings
 from services.gateway.transport import call_options, listen, probe_options
-from services.inference.models.catalogue import Catalogue
-from services.inference.models.choice import VariantChoice
-from services.inference.models.watch import Watch
-from services.inference.tasks.classifier import Classifier
-from services.inference.tasks.question_answering.answerer import Answerer
-from services.inference.tasks.summarization.summarizer import Summarizer
-from services.inference.tasks.translation.translator import Translator
-from services.inference.triton.engine import TritonEngine
+from services.inference.service import InferenceBackend
 from services.jobs.service import JobBackend
 
 logger = logging.getLogger(__name__)
@@ -59,23 +52,11 @@ class Gateway:
         self._settings = settings
         self._authenticator = Authenticator(settings.authentication)
         self._quotas = _quotas(settings)
-        self._engine = TritonEngine(settings.inference)
-        self._catalogue = Catalogue(
-            VariantChoice(
-                settings.inference.preferred_precisions, settings.inference.max_quality_loss
-            )
-        )
+        self._inference = InferenceBackend(settings.inference)
         self._connections = Connections(settings.connections.max_idle_connections)
         self._draining = Draining()
-        self._health = Health(self._catalogue, self._connections, self._draining)
-        self._watch = Watch(
-            self._engine,
-            self._engine.encoder,
-            self._engine.repository,
-            self._catalogue,
-            settings.inference,
-            self._health.update,
-        )
+        self._health = Health(self._inference.catalogue, self._connections, self._draining)
+        self._watch = self._inference.watch(self._health.update)
         self._jobs: JobServicer | None = None
         self._server = self._build()
         self._probes = grpc.aio.server(options=probe_options(settings.connections))
@@ -114,7 +95,7 @@ class Gateway:
         await asyncio.gather(*self._watching, return_exceptions=True)
         if self._jobs is not None:
             await self._jobs.close()
-        await self._engine.close()
+        await self._inference.close()
         await self._probes.stop(None)
         logger.info("stopped")
 
@@ -153,11 +134,14 @@ class Gateway:
             options=call_options(settings.connections),
         )
         self._add_tasks(server)
-        model_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(self._catalogue), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
         if settings.jobs.job_store:
             self._jobs = JobServicer(
-                JobBackend(settings.jobs), self._catalogue, self._quotas, settings, self._draining
+                JobBackend(settings.jobs),
+                self._inference.catalogue,
+                self._quotas,
+                settings,
+                self._draining,
             )
             job_pb2_grpc.add_JobServiceServicer_to_server(self._jobs, server)
         if settings.listener.reflection:
@@ -167,21 +151,21 @@ class Gateway:
         return server
 
     def _add_tasks(self, server: grpc.aio.Server) -> None:
-        engine, encoder = self._engine, self._engine.encoder
-        catalogue, settings = self._catalogue, self._settings.inference
-        calls, texts = self._settings.calls, self._settings.texts
+        inference, calls, texts = self._inference, self._settings.calls, self._settings.texts
         translation_pb2_grpc.add_TranslationServiceServicer_to_server(
-            TranslationServicer(Translator(engine, catalogue, settings), calls, texts), server
+            TranslationServicer(inference.translator, calls, texts), server
         )
         summarization_pb2_grpc.add_SummarizationServiceServicer_to_server(
-            SummarizationServicer(Summarizer(engine, catalogue, settings), calls, texts), server
+            SummarizationServicer(inference.summarizer, calls, texts), server
         )
         classification_pb2_grpc.add_ClassificationServiceServicer_to_server(
-            ClassificationServicer(Classifier(encoder, catalogue), calls, texts), server
+            ClassificationServicer(inference.classifier, calls, texts), server
         )
         question_answering_pb2_grpc.add_QuestionAnsweringServiceServicer_to_server(
-            QuestionAnsweringServicer(Answerer(engine, encoder, catalogue, settings), calls, texts),
-            server,
+            QuestionAnsweringServicer(inference.answerer, calls, texts), server
+        )
+        model_pb2_grpc.add_ModelServiceServicer_to_server(
+            ModelServicer(inference.catalogue), server
         )
 
 

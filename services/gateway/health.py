@@ -1,7 +1,6 @@
 """Truthful `grpc.health.v1`."""
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
 
 import grpc
 from grpc_health.v1 import health, health_pb2  # type: ignore[import-untyped]
@@ -15,6 +14,7 @@ from seqway.v1 import (
 
 from services.gateway.calls.connections import Connections
 from services.gateway.calls.drain import Draining, DrainingError
+from services.gateway.calls.handlers import Context
 from services.gateway.metrics import SERVING
 from services.inference.models.catalogue import (
     CLASSIFICATION,
@@ -23,8 +23,6 @@ from services.inference.models.catalogue import (
     TRANSLATION,
     Catalogue,
 )
-
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 OVERALL = ""
 # For the probes of Kubernetes: the process answers; it has a model, and does not drain.

@@ -1,6 +1,6 @@
 """Finds out who calls."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from services.gateway.admission.tenants import is_tenant
 from services.gateway.authentication.errors import (
@@ -18,6 +18,7 @@ from services.gateway.authentication.tokens import TokenChecker
 from services.inference.errors import InvalidOptionError
 
 Metadata = Iterable[tuple[str, str | bytes]]
+CredentialsCheck = Callable[[], Awaitable[None]]
 
 CREDENTIALS_KEY = "authorization"
 TENANT_KEY = "x-seqway-tenant"

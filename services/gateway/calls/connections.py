@@ -22,12 +22,11 @@ from pathlib import Path
 from typing import Any, TypeAlias, cast
 from urllib.parse import unquote
 
-import grpc
 import structlog
 
 from services.gateway import metrics
+from services.gateway.calls.handlers import Context
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Peer: TypeAlias = tuple[str, int]
 
 logger = structlog.get_logger(__name__)

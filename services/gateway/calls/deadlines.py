@@ -1,15 +1,20 @@
 """How long a call may take."""
 
 import asyncio
-from typing import Any
+from typing import ClassVar
 
-import grpc
-
+from services.gateway.calls.handlers import Context
 from services.gateway.calls.settings import CallSettings
-from services.inference.errors import DeadlineExceededError
+from services.inference.errors import DeadlineExceededError, ServiceUnavailableError
 
 
-def seconds_of(context: "grpc.aio.ServicerContext[Any, Any]", settings: CallSettings) -> float:
+class StreamEndedError(ServiceUnavailableError):
+    """A stream has lasted as long as one may: nothing failed, and another one goes on."""
+
+    reason: ClassVar[str] = "STREAM_ENDED"
+
+
+def seconds_of(context: Context, settings: CallSettings) -> float:
     """For how long a call may run: every call has an end, whatever its caller asks for."""
     remaining = context.time_remaining()
     if remaining is None:
@@ -17,7 +22,7 @@ def seconds_of(context: "grpc.aio.ServicerContext[Any, Any]", settings: CallSett
     return min(remaining, settings.longest_deadline)
 
 
-def deadline_of(context: "grpc.aio.ServicerContext[Any, Any]", settings: CallSettings) -> float:
+def deadline_of(context: Context, settings: CallSettings) -> float:
     """When the call must be done, on the event loop's clock, with the margin taken off.
 
     DeadlineError when that leaves no time to begin.

@@ -3,13 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar, TypeAlias, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
-import grpc
-
+from services.gateway.calls.handlers import Context
 from services.inference.errors import ServiceUnavailableError
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Message = TypeVar("Message")
 
 # A caller who sends does so again within this time.

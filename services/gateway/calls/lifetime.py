@@ -1,22 +1,23 @@
 """What ends a call from outside: its time, and credentials that are no longer good."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import structlog
 
 from services.foundation.endings import ENDINGS
+from services.gateway.authentication.authenticator import CredentialsCheck
 from services.gateway.authentication.errors import CredentialsError, ScopeError
 from services.inference.errors import DeadlineExceededError, ServiceError
 
 logger = structlog.get_logger(__name__)
 
-Check = Callable[[], Awaitable[None]]
-
 
 @asynccontextmanager
-async def bounded(seconds: float, check: Check | None, interval: float) -> AsyncIterator[None]:
+async def bounded(
+    seconds: float, check: CredentialsCheck | None, interval: float
+) -> AsyncIterator[None]:
     """Ends what runs within: after so many seconds, or when `check` refuses at some interval.
 
     Raises DeadlineError then, or the AuthenticationError or ScopeError of `check`.
@@ -41,7 +42,7 @@ async def bounded(seconds: float, check: Check | None, interval: float) -> Async
 class _Checks:
     """Looks again and again, and costs nothing before the first time."""
 
-    def __init__(self, scope: asyncio.Timeout, check: Check, interval: float) -> None:
+    def __init__(self, scope: asyncio.Timeout, check: CredentialsCheck, interval: float) -> None:
         self.fault: ServiceError | None = None
         self._scope = scope
         self._check = check

@@ -10,6 +10,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2  # type: ignore[i
 
 from services.gateway.admission.quotas import QuotaError
 from services.gateway.authentication.errors import CredentialsError, ScopeError
+from services.gateway.calls.handlers import Context
 from services.inference.errors import (
     BadRequestError,
     DeadlineExceededError,
@@ -57,9 +58,7 @@ def code_of(error: ServiceError) -> grpc.StatusCode:
     return next(code for kind, code in _CODES if isinstance(error, kind))
 
 
-async def abort(
-    context: "grpc.aio.ServicerContext[Any, Any]", error: ServiceError, request_id: str
-) -> NoReturn:
+async def abort(context: Context, error: ServiceError, request_id: str) -> NoReturn:
     """Ends the call with the status of `error` and its details."""
     code = code_of(error)
     message = _message(error)

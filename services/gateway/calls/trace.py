@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
 
 import grpc
 import structlog
 from opentelemetry import propagate, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
+from services.gateway.calls.handlers import Context
 from services.inference.tracing import tracer
-
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 # What OpenTelemetry's conventions for gRPC call errors of the server; others are the caller's.
 _OUR_FAULTS = frozenset(

@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncIterator, Iterator
 from hashlib import blake2b
-from typing import Any, TypeAlias
+from typing import Any
 
-import grpc
 import structlog
 from seqway.v1 import job_pb2 as pb
 from seqway.v1 import job_pb2_grpc
@@ -13,7 +12,7 @@ from services.foundation.pools import Pool
 from services.gateway.admission.quotas import Quotas
 from services.gateway.api.jobs.creation import JobCreation
 from services.gateway.api.jobs.streams import JobStreams, Turn
-from services.gateway.api.jobs.tokens import job_id, page_after, results_from, token_of, watched
+from services.gateway.api.jobs.tokens import job_id, page_after, results_from, watched
 from services.gateway.api.jobs.uploads import Upload
 from services.gateway.api.jobs.wake_ups import WakeUps
 from services.gateway.api.messages.jobs import (
@@ -24,8 +23,10 @@ from services.gateway.api.messages.jobs import (
     order_of,
     result_message,
 )
+from services.gateway.api.pages import page_size, token_of
 from services.gateway.authentication.identity import CALLER
 from services.gateway.calls.drain import Draining
+from services.gateway.calls.handlers import Context
 from services.gateway.calls.trace import note_job
 from services.gateway.settings import GatewaySettings
 from services.inference.errors import InvalidOptionError, ServiceUnavailableError
@@ -37,11 +38,8 @@ from services.jobs.store.archive import JobRun
 from services.jobs.store.records import Status
 from services.jobs.tasks import CATALOGUE_TASKS, Task, TranslationTask
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 logger = structlog.get_logger(__name__)
 
-DEFAULT_PAGE = 50
-LARGEST_PAGE = 1000
 _LOOK_SECONDS = 0.5
 _RESULTS_IN_MESSAGE = 256
 _CHARACTERS_IN_MESSAGE = 1_000_000
@@ -101,10 +99,8 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         self, request: pb.ListJobsRequest, _context: Context
     ) -> pb.ListJobsResponse:
         """A page; its token names the last job of the page before."""
-        if request.page_size < 0:
-            raise InvalidOptionError("page_size must not be negative", field="page_size")
-        size = min(request.page_size or DEFAULT_PAGE, LARGEST_PAGE)
-        after, keep = page_after(request.page_token), filter_of(request)
+        size, after = page_size(request.page_size), page_after(request.page_token)
+        keep = filter_of(request)
         tenant = CALLER.get().tenant
         page, last = await self._reading.run(
             tenant, self._jobs.operations.page, tenant, after, size, keep

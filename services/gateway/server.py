@@ -17,8 +17,8 @@ from seqway.v1 import (
 )
 
 from services.foundation.endpoints import host_and_port
+from services.gateway.admission.capacity import Admission
 from services.gateway.admission.gate import Gate
-from services.gateway.admission.limits import Admission
 from services.gateway.admission.quotas import Quotas
 from services.gateway.api.classification import ClassificationServicer
 from services.gateway.api.jobs.service import JobServicer

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from services.gateway.admission.limits import Admission
+from services.gateway.admission.capacity import Admission
 from services.gateway.admission.quotas import Quotas
 from services.gateway.authentication.authenticator import Authenticator, CredentialsCheck, Metadata
 from services.gateway.authentication.errors import InvalidCredentialsError

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import Any, TypeVar
 
 from services.gateway import metrics
-from services.gateway.admission.limits import PLACE
+from services.gateway.admission.capacity import PLACE
 from services.gateway.calls.handlers import Context
 from services.inference.rows.account import Account
 

@@ -9,8 +9,8 @@ from gateway_stack import MakeStack, Stack, failure, wait_until
 from seqway.v1 import model_pb2
 from seqway.v1 import translation_pb2 as pb
 
-from services.gateway.admission.limits import PLACE, Admission
-from services.gateway.admission.load import InFlightWork, Work
+from services.gateway.admission.capacity import PLACE, Admission
+from services.gateway.admission.estimates import InFlightWork, Work
 from services.inference.errors import OverloadError
 from services.inference.rows.account import Account
 

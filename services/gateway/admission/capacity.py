@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from services.gateway import metrics
-from services.gateway.admission.load import InFlightWork, Work
+from services.gateway.admission.estimates import InFlightWork, Work
 from services.inference.errors import DeadlineExceededError, OverloadError
 from services.inference.rows.account import Account
 

@@ -17,7 +17,7 @@ from seqway.v1 import (
 )
 
 from services.foundation.endpoints import host_and_port
-from services.gateway.admission.capacity import Admission
+from services.gateway.admission.capacity import Capacity
 from services.gateway.admission.gate import Gate
 from services.gateway.admission.quotas import Quotas
 from services.gateway.api.classification import ClassificationServicer
@@ -123,12 +123,12 @@ class Gateway:
 
     def _build(self) -> grpc.aio.Server:
         settings = self._settings
-        admission = Admission(
+        capacity = Capacity(
             settings.admission.max_calls,
             settings.admission.max_tokens_in_flight,
             settings.inference.overload_retry_delay,
         )
-        gate = Gate(self._authenticator, self._quotas, admission)
+        gate = Gate(self._authenticator, self._quotas, capacity)
         server = grpc.aio.server(
             interceptors=[CallInterceptor(gate, self._connections, self._draining, settings.calls)],
             options=call_options(settings.connections),

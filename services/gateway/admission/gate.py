@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from services.gateway.admission.capacity import Admission
+from services.gateway.admission.capacity import Capacity
 from services.gateway.admission.quotas import Quotas
 from services.gateway.authentication.authenticator import Authenticator, CredentialsCheck, Metadata
 from services.gateway.authentication.errors import InvalidCredentialsError
@@ -15,10 +15,10 @@ from services.inference.rows.tenancy import TENANT
 class Gate:
     """Authentication and the rate of requests first; then the size of what came."""
 
-    def __init__(self, authenticator: Authenticator, quotas: Quotas, admission: Admission) -> None:
+    def __init__(self, authenticator: Authenticator, quotas: Quotas, capacity: Capacity) -> None:
         self._authenticator = authenticator
         self._quotas = quotas
-        self._admission = admission
+        self._capacity = capacity
 
     async def identify(self, method: str, metadata: Metadata) -> Identity:
         """Who calls, counted; any SeqwayError of the three."""
@@ -51,7 +51,7 @@ class Gate:
         characters = _characters_of(request)
         with (
             self._quotas.place(identity.tenant, streams=streams),
-            self._admission.enter(characters, remaining, identity.tenant),
+            self._capacity.enter(characters, remaining, identity.tenant),
         ):
             caller, tenant = CALLER.set(identity), TENANT.set(identity.tenant)
             try:

@@ -1,12 +1,10 @@
 """What a tenant may use."""
 
 from collections.abc import Mapping
-from typing import TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field
 
 EVERYBODY = "*"
-_MOST_CHARACTERS = 128
 
 
 class TenantLimits(BaseModel):
@@ -19,11 +17,6 @@ class TenantLimits(BaseModel):
     concurrent_calls: int | None = Field(default=None, ge=1)
     concurrent_streams: int | None = Field(default=None, ge=1)
     queued_lines: int | None = Field(default=None, ge=1)
-
-
-def is_tenant(name: object) -> TypeGuard[str]:
-    """Whether it may name a tenant; "" may, where that stands for the default one."""
-    return isinstance(name, str) and name.isprintable() and len(name) <= _MOST_CHARACTERS
 
 
 def completed(limits: Mapping[str, TenantLimits]) -> dict[str, TenantLimits]:

@@ -2,13 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 
-from services.gateway.admission.tenants import is_tenant
 from services.gateway.authentication.errors import (
     InvalidCredentialsError,
     MissingCredentialsError,
     ScopeError,
 )
-from services.gateway.authentication.identity import DEFAULT_TENANT, Identity
+from services.gateway.authentication.identity import DEFAULT_TENANT, Identity, is_tenant
 from services.gateway.authentication.jwks import KeySet
 from services.gateway.authentication.key_ring import KeyRing
 from services.gateway.authentication.keys import split_key

@@ -5,12 +5,11 @@ from typing import Any
 import jwt
 import structlog
 
-from services.gateway.admission.tenants import is_tenant
 from services.gateway.authentication.errors import (
     ExpiredCredentialsError,
     InvalidCredentialsError,
 )
-from services.gateway.authentication.identity import Identity
+from services.gateway.authentication.identity import Identity, is_tenant
 from services.gateway.authentication.jwks import KeySet
 from services.gateway.authentication.scopes import ALL_SCOPES
 

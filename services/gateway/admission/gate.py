@@ -21,7 +21,7 @@ class Gate:
         self._capacity = capacity
 
     async def identify(self, method: str, metadata: Metadata) -> Identity:
-        """Who calls, counted; any SeqwayError of the three."""
+        """Who calls, counted; any ServiceError of the three."""
         identity = await self._authenticator.identify(method, metadata)
         await self._quotas.count_request(identity.tenant)
         return identity

@@ -16,12 +16,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from services.foundation.environment import InvalidSettingsError
-from services.gateway.admission.tenants import EVERYBODY, TenantLimits, completed
+from services.gateway.admission.settings import TenantLimits
 from services.inference.errors import OverloadError
 from services.jobs.store.items import Item
 
 logger = structlog.get_logger(__name__)
 
+_EVERYBODY = "*"
 _MINUTE = 60.0
 _CONCURRENT_RETRY = 1.0
 _QUEUE_RETRY = 60.0
@@ -52,7 +53,11 @@ class Quotas:
     def __init__(
         self, limits: Mapping[str, TenantLimits], redis_url: str | None, timeout: float
     ) -> None:
-        self._limits = completed(limits)
+        common = self._common = limits.get(_EVERYBODY, TenantLimits())
+        self._limits = {
+            tenant: common.model_copy(update=own.model_dump(exclude_unset=True))
+            for tenant, own in limits.items()
+        }
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._shared = _shared_limiter(redis_url, timeout)
         self._away_until = 0.0
@@ -60,8 +65,8 @@ class Quotas:
         self._streams: Counter[str] = Counter()
 
     def limits(self, tenant: str) -> TenantLimits:
-        """What the tenant may use."""
-        return self._limits.get(tenant, self._limits[EVERYBODY])
+        """What the tenant may use: where it has no limit of its own, that of all tenants."""
+        return self._limits.get(tenant, self._common)
 
     async def count_request(self, tenant: str) -> None:
         """Counts a request; QuotaError when it is one too many."""

@@ -2,10 +2,21 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.foundation.environment import EnvironmentSettings
-from services.gateway.admission.tenants import TenantLimits
+
+
+class TenantLimits(BaseModel):
+    """The limits of one tenant; None is no limit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    characters_per_minute: int | None = Field(default=None, ge=1)
+    concurrent_calls: int | None = Field(default=None, ge=1)
+    concurrent_streams: int | None = Field(default=None, ge=1)
+    queued_lines: int | None = Field(default=None, ge=1)
 
 
 class AdmissionSettings(EnvironmentSettings):

@@ -8,7 +8,6 @@ from services.gateway.authentication.errors import (
     ScopeError,
 )
 from services.gateway.authentication.identity import DEFAULT_TENANT, Identity, is_tenant
-from services.gateway.authentication.jwks import KeySet
 from services.gateway.authentication.key_ring import KeyRing
 from services.gateway.authentication.keys import split_key
 from services.gateway.authentication.scopes import scope_of
@@ -29,19 +28,9 @@ class Authenticator:
 
     def __init__(self, settings: AuthenticationSettings) -> None:
         """KeyFileError when the file of keys cannot be used."""
-        self._keys: KeyRing | None = None
-        self._tokens: TokenChecker | None = None
-        if settings.api_keys_file is not None:
-            pepper = settings.api_key_pepper.get_secret_value()
-            self._keys = KeyRing(settings.api_keys_file, pepper)
-        if settings.jwt_issuer:
-            self._tokens = TokenChecker(
-                KeySet(settings.jwt_issuer, settings.jwt_jwks),
-                settings.jwt_issuer,
-                settings.jwt_audience,
-                settings.jwt_tenant_claim,
-                settings.jwt_scope_prefix,
-            )
+        file, pepper = settings.api_keys_file, settings.api_key_pepper.get_secret_value()
+        self._keys = KeyRing(file, pepper) if file is not None else None
+        self._tokens = TokenChecker(settings) if settings.jwt_issuer else None
 
     @property
     def required(self) -> bool:
@@ -49,7 +38,7 @@ class Authenticator:
         return self._keys is not None or self._tokens is not None
 
     async def identify(self, method: str, metadata: Metadata) -> Identity:
-        """Who calls a method; an AuthenticationError, ScopeError or IssuerUnavailableError."""
+        """Who calls a method; a CredentialsError, ScopeError or IssuerUnavailableError."""
         if not self.required:
             return Identity(_named_tenant(metadata))
         identity = await self._check(_credentials(metadata))

@@ -1,7 +1,7 @@
 """What is wrong with a caller's credentials.
 
-SeqwayError
-├── AuthenticationError
+ServiceError
+├── CredentialsError
 │   ├── MissingCredentialsError
 │   ├── InvalidCredentialsError
 │   └── ExpiredCredentialsError

@@ -25,7 +25,7 @@ def seconds_of(context: Context, settings: CallSettings) -> float:
 def deadline_of(context: Context, settings: CallSettings) -> float:
     """When the call must be done, on the event loop's clock, with the margin taken off.
 
-    DeadlineError when that leaves no time to begin.
+    DeadlineExceededError when that leaves no time to begin.
     """
     allowed = seconds_of(context, settings)
     if context.time_remaining() is not None:

@@ -20,7 +20,7 @@ async def bounded(
 ) -> AsyncIterator[None]:
     """Ends what runs within: after so many seconds, or when `check` refuses at some interval.
 
-    Raises DeadlineError then, or the AuthenticationError or ScopeError of `check`.
+    Raises DeadlineExceededError then, or the CredentialsError or ScopeError of `check`.
     """
     checks: _Checks | None = None
     scope = asyncio.timeout(seconds)

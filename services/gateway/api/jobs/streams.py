@@ -27,7 +27,7 @@ class JobStreams:
 
     @contextmanager
     def place(self, tenant: str) -> Iterator[None]:
-        """Holds a place; OverloadedError when there is none."""
+        """Holds a place; OverloadError when there is none."""
         if self._of_tenants.total() >= self._most:
             raise OverloadError(
                 f"{self._most:,} streams of jobs are in flight, which is the limit",

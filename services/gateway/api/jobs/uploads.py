@@ -43,7 +43,7 @@ class Upload:
             yield from in_turns([data])
 
     async def refuse_more(self) -> None:
-        """For a job with a URI: InvalidRequestError when input follows all the same."""
+        """For a job with a URI: BadRequestError when input follows all the same."""
         if await self._next(_END) is not _END:
             raise BadRequestError("the input comes from spec.input.uri: send no data", field="data")
         await asyncio.sleep(_SETTLE_SECONDS)

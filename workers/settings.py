@@ -6,7 +6,7 @@ from pydantic import Field
 
 from services.foundation.endpoints import ServingSettings
 from services.foundation.environment import EnvironmentSettings, ProcessSettings
-from services.foundation.log_settings import LogSettings
+from services.foundation.logs import LogSettings
 from services.inference.settings import InferenceSettings
 from services.jobs.settings import JobSettings
 

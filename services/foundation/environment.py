@@ -1,4 +1,4 @@
-"""Settings from `SEQWAY_*` variables, and from files for what must not stand in the environment."""
+"""Settings from `SEQWAY_*` variables, and secrets from files."""
 
 import os
 import re
@@ -51,7 +51,7 @@ class EnvironmentSettings(BaseSettings):
         if not folder:
             return init_settings, env_settings
         if not Path(folder).is_dir():
-            raise InvalidSettingsError(f"{SECRETS_VARIABLE} is {folder!r}, which is no folder")
+            raise InvalidSettingsError(f"{SECRETS_VARIABLE} is {folder!r}, which is not a folder")
         return init_settings, env_settings, SecretsSettingsSource(settings_cls, folder)
 
 
@@ -144,4 +144,4 @@ def _not_json(error: SettingsError) -> str:
     """What is wrong with a variable that should hold JSON; the library names its field only."""
     found = re.search(r'field "(\w+)"', str(error))
     name = f"SEQWAY_{found[1].upper()}" if found else "a setting"
-    return f"{name} is no JSON, or cannot be read: {error.__cause__ or error}"
+    return f"{name} is not valid JSON, or cannot be read: {error.__cause__ or error}"

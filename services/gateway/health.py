@@ -1,4 +1,4 @@
-"""Truthful `grpc.health.v1`."""
+"""`grpc.health.v1`: whether a service has a model that answers."""
 
 from collections.abc import Mapping
 
@@ -42,7 +42,7 @@ SERVICES: Mapping[str, str] = {
 
 
 class Health:
-    """Serves what the catalogue says, until the gateway drains."""
+    """Reports what the catalogue says, until the gateway drains."""
 
     def __init__(self, catalogue: Catalogue, connections: Connections, draining: Draining) -> None:
         self._catalogue = catalogue
@@ -50,7 +50,7 @@ class Health:
         self.servicer = _Servicer(connections, draining)
 
     async def update(self) -> None:
-        """Tells all who watch: the whole serves when one of its services does."""
+        """Notifies all watchers: the whole serves when one of its services does."""
         if self._draining:
             return
         await self._set(LIVENESS, True)
@@ -63,7 +63,7 @@ class Health:
             SERVING.labels(service).set(serving)
 
     async def drain(self) -> None:
-        """NOT_SERVING from now on, whatever the catalogue says; but it lives until its end."""
+        """NOT_SERVING from now on, whatever the catalogue says; liveness stays as it is."""
         self._draining = True
         for service in (OVERALL, READINESS, MODELS, *SERVICES):
             await self._set(service, False)
@@ -74,7 +74,7 @@ class Health:
 
 
 class _Servicer(health.aio.HealthServicer):  # type: ignore[misc]
-    """Ends who watches when the gateway drains, after it has told that it does not serve."""
+    """Ends watches when the gateway drains, after they were sent NOT_SERVING."""
 
     def __init__(self, connections: Connections, draining: Draining) -> None:
         super().__init__()

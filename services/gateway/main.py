@@ -23,7 +23,7 @@ def main() -> int:
     """Serves until SIGTERM or SIGINT; 1 when it cannot listen, 2 when a setting is wrong."""
     parser = argparse.ArgumentParser(
         prog="seqway-gateway",
-        description="The gRPC gateway of Seqway. It is set up by environment variables:",
+        description="The gRPC gateway of Seqway. It is configured by environment variables:",
         epilog=describe(GatewaySettings),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def _allow_descriptors() -> None:
-    """As many as connections need, where the process may: shells give few by default."""
+    """Raises the limit to what connections need, as far as allowed: shells set a low one."""
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if most == resource.RLIM_INFINITY else min(_DESCRIPTORS, most)
     if now != resource.RLIM_INFINITY and now < wanted:

@@ -38,7 +38,7 @@ from services.jobs.service import JobBackend
 
 logger = logging.getLogger(__name__)
 
-# In which a client that lives takes leave of a connection, once its calls have ended.
+# In which live clients close their connections, once the calls have ended.
 _FAREWELL_SECONDS = 1.0
 
 
@@ -79,7 +79,7 @@ class Gateway:
         ]
         logger.info("listening on %s", host_and_port(listener.gateway_host, self.port))
         if not self._authenticator.required:
-            logger.warning("there is no authentication: callers are trusted to name their tenant")
+            logger.warning("authentication is off: callers are trusted to name their tenant")
 
     async def drain(self) -> None:
         """Turns NOT_SERVING, waits for callers to see it, lets calls finish, and stops.
@@ -102,11 +102,11 @@ class Gateway:
     async def _stop_server(self) -> None:
         """Refuses calls, and returns when those in flight have ended or the grace has passed."""
         stopping = asyncio.create_task(self._server.stop(self._settings.listener.drain_grace))
-        await asyncio.sleep(0)  # that begins: who is sent away must not come back here
+        await asyncio.sleep(0)  # that begins: clients that are turned away must not reconnect here
         self._draining.begin()
         idle = asyncio.create_task(self._draining.idle())
         await asyncio.wait([stopping, idle], return_when=asyncio.FIRST_COMPLETED)
-        # gRPC would wait out the grace for connections that say nothing.
+        # gRPC would wait out the grace period for idle connections.
         await asyncio.wait([stopping], timeout=_FAREWELL_SECONDS)
         await self._server.stop(None)
         await stopping

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from services.foundation.endpoints import ServingSettings
 from services.foundation.environment import EnvironmentSettings, ProcessSettings
-from services.foundation.log_settings import LogSettings
+from services.foundation.logs import LogSettings
 from services.gateway.admission.settings import AdmissionSettings
 from services.gateway.api.settings import JobCallSettings, TextSettings
 from services.gateway.authentication.settings import AuthenticationSettings

@@ -8,8 +8,8 @@ from services.gateway.calls.settings import ConnectionSettings
 
 _IDENTITY_ONLY = 1
 _ENDING = 3
-# Calls that have come and that Python has not taken yet.  By default gRPC cancels some of more than
-# a thousand without a word; how many may be in flight is for admission to say.
+# Calls that have arrived and that Python has not accepted yet.  Beyond a thousand gRPC silently
+# cancels some by default; how many may be in flight is for admission to decide.
 _MOST_PENDING = 1 << 14
 
 Options = list[tuple[str, int]]
@@ -23,13 +23,13 @@ def listen(server: grpc.aio.Server, address: str, certificates: Certificates | N
         return server.add_secure_port(address, certificates.server_credentials())
     except RuntimeError:
         raise PortInUseError(
-            f"cannot listen on {address}: is the port in use, or SEQWAY_GATEWAY_HOST no address of"
-            " this machine?"
+            f"cannot listen on {address}: the port is in use, or SEQWAY_GATEWAY_HOST is not an"
+            " address of this machine"
         ) from None
 
 
 def probe_options(settings: ConnectionSettings) -> Options:
-    """How long connections last on which nothing comes, and how many there may be."""
+    """How long idle connections last, and how many connections there may be."""
     options = [
         ("grpc.so_reuseport", int(settings.reuse_port)),
         ("grpc.server_handshake_timeout_ms", _milliseconds(settings.handshake_timeout)),
@@ -49,11 +49,11 @@ def call_options(settings: ConnectionSettings) -> Options:
         ("grpc.max_concurrent_streams", settings.max_connection_streams),
         # A client counts a call as ended when its answer has come, the server when the last of it
         # is freed.  Without this room (grpcio 1.81.1) calls within the limit are refused now and
-        # then (REFUSED_STREAM).  It bounds calls that are made and taken back (CVE-2023-44487).
+        # then (REFUSED_STREAM).  It bounds rapid resets (CVE-2023-44487).
         ("grpc.http2.max_deallocating_streams", _ENDING * settings.max_connection_streams),
         ("grpc.server.max_pending_requests", _MOST_PENDING),
         ("grpc.server.max_pending_requests_hard_limit", _MOST_PENDING),
-        # What is compressed is as large as it likes before its length is checked (grpc#43012).
+        # A compressed message is inflated before its length is checked (grpc#43012).
         ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_ONLY),
         ("grpc.keepalive_time_ms", _milliseconds(settings.keepalive_time)),
         ("grpc.keepalive_timeout_ms", _milliseconds(settings.keepalive_timeout)),

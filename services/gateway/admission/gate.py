@@ -1,4 +1,4 @@
-"""What a call has to pass before its request is read, and before it runs."""
+"""What a call must pass before its request is read, and before it runs."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ from services.inference.rows.tenancy import TENANT
 
 
 class Gate:
-    """Authentication and the rate of requests first; then the size of what came."""
+    """Authentication and the rate of requests first; then the size of the request."""
 
     def __init__(self, authenticator: Authenticator, quotas: Quotas, capacity: Capacity) -> None:
         self._authenticator = authenticator
@@ -21,7 +21,7 @@ class Gate:
         self._capacity = capacity
 
     async def identify(self, method: str, metadata: Metadata) -> Identity:
-        """Who calls, counted; any ServiceError of the three."""
+        """Who calls, counted as a request; any ServiceError of authentication and quotas."""
         identity = await self._authenticator.identify(method, metadata)
         await self._quotas.count_request(identity.tenant)
         return identity
@@ -29,14 +29,14 @@ class Gate:
     def check_of(
         self, method: str, metadata: Metadata, identity: Identity
     ) -> CredentialsCheck | None:
-        """What tells whether a caller may still make a call of theirs; None when anybody may."""
+        """Checks whether the caller may still make this call; None when anybody may."""
         if not self._authenticator.required:
             return None
 
         async def check() -> None:
             now = await self._authenticator.identify(method, metadata)
             if now.tenant != identity.tenant:
-                raise InvalidCredentialsError("the credentials are another tenant's now")
+                raise InvalidCredentialsError("the credentials belong to another tenant now")
 
         return check
 

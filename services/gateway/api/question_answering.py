@@ -54,7 +54,7 @@ def check(
     for name in ("num_hypotheses", "token_log_probs"):
         if getattr(message.options, name) > 1 or getattr(message.options, name) is True:
             raise InvalidOptionError(
-                f"options.{name} has no use here: answers to questions do not carry it",
+                f"options.{name} is not supported here: answers to questions do not carry it",
                 field=f"options.{name}",
             )
 

@@ -66,7 +66,7 @@ def check(message: Message, settings: TextSettings, *, in_job: bool = False) -> 
     """Checks all that can be checked without knowing the models; in a job there are no texts."""
     check_contents(message.contents, settings, in_job=in_job)
     if message.length not in _LENGTHS:
-        raise InvalidOptionError(f"there is no length {message.length}", field="length")
+        raise InvalidOptionError(f"unknown length {message.length}", field="length")
 
 
 def request_of(message: Message, deadline: float) -> SummaryRequest:

@@ -20,10 +20,10 @@ def check_contents(contents: Sequence[str], settings: TextSettings, *, in_job: b
     if in_job:
         return check_absent("contents", contents)
     if not contents:
-        raise MissingFieldError("contents needs one text or more", field="contents")
+        raise MissingFieldError("contents needs at least one text", field="contents")
     if len(contents) > settings.max_contents:
         raise TooManyContentsError(
-            f"the call has {len(contents)} texts; the most is {settings.max_contents}",
+            f"the call has {len(contents)} texts; the limit is {settings.max_contents}",
             field="contents",
         )
     for index, text in enumerate(contents):
@@ -31,7 +31,7 @@ def check_contents(contents: Sequence[str], settings: TextSettings, *, in_job: b
     characters = sum(map(len, contents))
     if characters > settings.max_call_characters:
         raise CallTooLongError(
-            f"the call has {characters} characters; the most is {settings.max_call_characters}",
+            f"the call has {characters} characters; the limit is {settings.max_call_characters}",
             field="contents",
         )
     return None
@@ -41,7 +41,7 @@ def check_text(field: str, text: str, limit: int) -> None:
     """At most so many characters."""
     if len(text) > limit:
         raise TextTooLongError(
-            f"{field} has {len(text)} characters; the most is {limit}", field=field
+            f"{field} has {len(text)} characters; the limit is {limit}", field=field
         )
 
 

@@ -91,7 +91,7 @@ def _check_terms(message: Message, settings: TextSettings) -> None:
     ):
         if count > settings.max_terms:
             raise InvalidOptionError(
-                f"{name} has {count} entries; the most is {settings.max_terms}", field=name
+                f"{name} has {count} entries; the limit is {settings.max_terms}", field=name
             )
     terms = {f"do_not_translate[{i}]": each for i, each in enumerate(message.do_not_translate)}
     for index, entry in enumerate(message.glossary):

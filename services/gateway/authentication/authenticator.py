@@ -24,7 +24,7 @@ _MOST_CREDENTIALS = 8192
 
 
 class Authenticator:
-    """By API key or token, where the settings ask for one; else callers name their tenant."""
+    """By API key or token, where the settings require one; else callers name their tenant."""
 
     def __init__(self, settings: AuthenticationSettings) -> None:
         """KeyFileError when the file of keys cannot be used."""
@@ -34,7 +34,7 @@ class Authenticator:
 
     @property
     def required(self) -> bool:
-        """Whether callers must show who they are."""
+        """Whether callers must authenticate."""
         return self._keys is not None or self._tokens is not None
 
     async def identify(self, method: str, metadata: Metadata) -> Identity:
@@ -65,10 +65,12 @@ def _credentials(metadata: Metadata) -> str:
 
 
 def _named_tenant(metadata: Metadata) -> str:
-    """Trusted, as there is no authentication: a proxy has to set it, or nobody can reach us."""
+    """Trusted without authentication: a proxy must set it, or the network must be closed."""
     for key, value in metadata:
         if key == TENANT_KEY:
             if not is_tenant(value):
-                raise InvalidOptionError(f"{TENANT_KEY} is no name of a tenant", field=TENANT_KEY)
+                raise InvalidOptionError(
+                    f"{TENANT_KEY} is not a valid tenant name", field=TENANT_KEY
+                )
             return value or DEFAULT_TENANT
     return DEFAULT_TENANT

@@ -12,7 +12,7 @@ class AuthenticationSettings(EnvironmentSettings):
     """Which credentials callers must have; with none of these set, they need none."""
 
     api_keys_file: FilePath | None = Field(
-        default=None, description="file of API keys, made by seqway-keys; callers must have one"
+        default=None, description="file of API keys, created by seqway-keys; callers must have one"
     )
     api_key_pepper: SecretStr = Field(
         default=SecretStr(""),
@@ -20,7 +20,7 @@ class AuthenticationSettings(EnvironmentSettings):
         " file of SEQWAY_SECRETS_DIR",
     )
     jwt_issuer: str = Field(
-        default="", description="issuer (iss) whose tokens are taken; callers must have one"
+        default="", description="issuer (iss) whose tokens are accepted; callers must have one"
     )
     jwt_audience: str = Field(default="", description="audience (aud) that tokens must be for")
     jwt_jwks: str = Field(
@@ -32,7 +32,7 @@ class AuthenticationSettings(EnvironmentSettings):
         default="tenant", description="claim that names the tenant of a token"
     )
     jwt_scope_prefix: str = Field(
-        default="seqway:", description="what the scopes for Seqway begin with in a token's scope"
+        default="seqway:", description="prefix of the scopes for Seqway in a token's scope"
     )
 
     @model_validator(mode="after")

@@ -9,13 +9,13 @@ from services.inference.errors import DeadlineExceededError, ServiceUnavailableE
 
 
 class StreamEndedError(ServiceUnavailableError):
-    """A stream has lasted as long as one may: nothing failed, and another one goes on."""
+    """A stream has reached its time limit: nothing failed, and another one goes on."""
 
     reason: ClassVar[str] = "STREAM_ENDED"
 
 
 def seconds_of(context: Context, settings: CallSettings) -> float:
-    """For how long a call may run: every call has an end, whatever its caller asks for."""
+    """For how long a call may run; bounded whatever its caller asks for."""
     remaining = context.time_remaining()
     if remaining is None:
         return settings.default_deadline
@@ -31,5 +31,5 @@ def deadline_of(context: Context, settings: CallSettings) -> float:
     if context.time_remaining() is not None:
         allowed -= settings.deadline_margin
     if allowed <= 0:
-        raise DeadlineExceededError("the deadline leaves no time to begin")
+        raise DeadlineExceededError("the deadline leaves no time to start")
     return asyncio.get_running_loop().time() + allowed

@@ -1,4 +1,4 @@
-"""What every call of our services passes: the gate, its lifetime, and the record of its outcome."""
+"""What surrounds every call of our services: the gate, its lifetime, and its outcome."""
 
 import uuid
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""What ends a call from outside: its time, and credentials that are no longer good."""
+"""What ends a call from outside: its time limit, and credentials that are no longer valid."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -40,7 +40,7 @@ async def bounded(
 
 
 class _Checks:
-    """Looks again and again, and costs nothing before the first time."""
+    """Checks at intervals; costs nothing before the first one."""
 
     def __init__(self, scope: asyncio.Timeout, check: CredentialsCheck, interval: float) -> None:
         self.fault: ServiceError | None = None
@@ -68,7 +68,7 @@ class _Checks:
         except ENDINGS:
             raise
         except BaseException as error:
-            # An issuer that is away for a moment ends no calls.
+            # A temporary outage of the issuer ends no calls.
             logger.warning("credentials could not be checked again", kind=type(error).__name__)
         self._wait()
 

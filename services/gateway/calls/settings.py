@@ -27,12 +27,12 @@ class CallSettings(EnvironmentSettings):
     deadline_margin: float = Field(
         default=0.01,
         ge=0,
-        description="seconds kept back from a call's deadline for its answer's way home",
+        description="seconds of a call's deadline that are reserved for sending the answer",
     )
     credentials_interval: float = Field(
         default=5.0,
         gt=0,
-        description="seconds between two looks at the credentials of a call in flight, which ends"
+        description="seconds between two checks of the credentials of a call in flight, which ends"
         " when they have been revoked or have expired",
     )
 
@@ -49,7 +49,7 @@ class ConnectionSettings(EnvironmentSettings):
     max_connection_streams: int = Field(
         default=256,
         ge=1,
-        description="the most calls at a time on one connection; the client keeps more waiting",
+        description="the most calls at a time on one connection; clients hold back more",
     )
     max_connections: int = Field(
         default=4096, ge=1, description="the most connections of callers; more are closed at once"
@@ -57,8 +57,8 @@ class ConnectionSettings(EnvironmentSettings):
     max_idle_connections: int = Field(
         default=512,
         ge=0,
-        description="the most connections that have had no call for 10 s; those that have had none"
-        " for longest are closed",
+        description="the most connections without a call for 10 s; those that are idle the"
+        " longest are closed",
     )
     max_connection_idle: float = Field(
         default=300.0,

@@ -59,7 +59,7 @@ async def test_characters_over_the_rate_are_refused(make_stack: MakeStack) -> No
     stack = await make_stack(**limits(characters_per_minute=100))
     await translate(stack, "one", "x" * 60)
     assert await failure(translate(stack, "one", "x" * 60)) == OVER
-    with pytest.raises(grpc.aio.AioRpcError, match="send less in one call"):
+    with pytest.raises(grpc.aio.AioRpcError, match="send less text in one call"):
         await translate(stack, "two", "x" * 101)
 
 

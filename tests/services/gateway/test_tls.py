@@ -101,7 +101,7 @@ async def test_certificates_are_renewed_without_a_restart(
 
 @pytest.mark.parametrize(
     ("broken", "message"),
-    [("ca.pem", "holds no certificates of authorities"), ("key.pem", "hold no certificate with")],
+    [("ca.pem", "does not contain CA certificates"), ("key.pem", "are not a certificate and its")],
 )
 async def test_files_that_hold_something_else_are_named(
     make_stack: MakeStack, authority: trustme.CA, tmp_path: Path, broken: str, message: str

@@ -48,7 +48,7 @@ _CHANGING_THREADS = 4
 
 
 class JobServicer(job_pb2_grpc.JobServiceServicer):
-    """Validates, converts and calls; what touches the store or Redis runs in threads for that."""
+    """Validates, converts and calls; access to the store and Redis runs in threads of its own."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
     ) -> None:
         """Writes what is there in order, and waits for the rest."""
         if request.filter not in pb.JobResultFilter.values():
-            raise InvalidOptionError(f"there is no filter {request.filter}", field="filter")
+            raise InvalidOptionError(f"unknown filter {request.filter}", field="filter")
         job, start = job_id(request.id), results_from(request.resume_token)
         turn = Turn(context, self._settings.calls, self._draining)
         with self._streams.place(CALLER.get().tenant):
@@ -209,7 +209,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         )
 
     def _check_model(self, task: Task) -> None:
-        """Refuses what no model here can ever do; a model that is away now may come back."""
+        """Refuses what no model here can ever do; an unavailable model may come back."""
         try:
             if isinstance(task, TranslationTask):
                 self._catalogue.pick_translator(task.source, task.target, task.model)
@@ -218,7 +218,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
             else:
                 self._catalogue.pick(CATALOGUE_TASKS[task.kind], task.model)
         except ServiceUnavailableError as error:
-            logger.info("a job is taken whose model is away", error=str(error))
+            logger.info("a job is accepted whose model is unavailable", error=str(error))
 
     async def _get(self, job: str) -> Progress:
         tenant = CALLER.get().tenant

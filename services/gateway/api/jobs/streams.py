@@ -74,6 +74,6 @@ class Turn:
     def ended(self) -> StreamEndedError:
         """What to raise then."""
         return StreamEndedError(
-            "the stream has lasted as long as one may: open another with the last resume_token",
+            "the stream has reached its time limit: open another with the last resume_token",
             retry_delay=0.1,
         )

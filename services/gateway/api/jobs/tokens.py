@@ -6,7 +6,7 @@ from services.gateway.api.pages import text_of, wrong_token
 from services.gateway.calls.trace import note_job
 from services.inference.errors import InvalidOptionError, MissingFieldError
 
-# Ours have 16 characters; longer ones are none that were cut, or glued together.
+# Ours have 16 characters; longer ones were not issued here, but cut or joined by mistake.
 MAX_ID = 64
 _NOBODYS = "0"
 _MAX_TOKEN = 128
@@ -23,8 +23,8 @@ def job_id(text: str) -> str:
         raise MissingFieldError("id is required", field="id")
     if len(text) > MAX_ID:
         raise InvalidOptionError(
-            f"id has {len(text):,} characters, and the most is {MAX_ID}: send the id that CreateJob"
-            " or ListJobs has given",
+            f"id has {len(text):,} characters; the limit is {MAX_ID}: send the id that CreateJob"
+            " or ListJobs returned",
             field="id",
         )
     job = text if text.isalnum() and text.isascii() else _NOBODYS

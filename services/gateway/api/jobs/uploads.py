@@ -9,8 +9,8 @@ from seqway.v1 import job_pb2 as pb
 from services.foundation.fibers import give_way, wait
 from services.inference.errors import BadRequestError, DeadlineExceededError, MalformedMessageError
 
-# grpc.aio tells of a cancelled call first as if its stream had ended, and a moment later that it
-# was cancelled: without this pause what had come by then became a job.
+# grpc.aio reports a cancelled call first as if its stream had ended, and a moment later that it
+# was cancelled: without this pause a partial upload would become a job.
 _SETTLE_SECONDS = 0.1
 # What is read at a time before another upload has its turn; decompressed it may be much more.
 _SLICE = 256 * 1024
@@ -55,9 +55,9 @@ class Upload:
             await asyncio.sleep(_SETTLE_SECONDS)
             return _END
         if message is None:
-            raise MalformedMessageError("a message of the stream is not what it should be")
+            raise MalformedMessageError("a message of the stream cannot be parsed")
         if message.WhichOneof("part") != "data":
-            raise BadRequestError("only the first message holds the spec", field="spec")
+            raise BadRequestError("only the first message may hold the spec", field="spec")
         return message.data
 
     async def _next(self, end: Any) -> Any:
@@ -70,8 +70,8 @@ class Upload:
                 return message
         except TimeoutError:
             raise UploadIdleError(
-                f"the upload stood still for {self._idle:g} s: send the input without such pauses;"
-                " nothing of it is kept"
+                f"no data arrived for {self._idle:g} s: send the input without such pauses; nothing"
+                " of it was kept"
             ) from None
 
 

@@ -1,8 +1,8 @@
 """`seqway.v1.JobService`."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 from hashlib import blake2b
-from typing import Any
+from typing import Concatenate, ParamSpec, TypeVar
 
 import structlog
 from seqway.v1 import job_pb2 as pb
@@ -11,6 +11,7 @@ from seqway.v1 import job_pb2_grpc
 from services.foundation.pools import Pool
 from services.gateway.admission.quotas import Quotas
 from services.gateway.api.jobs.creation import JobCreation
+from services.gateway.api.jobs.results import result_responses
 from services.gateway.api.jobs.streams import JobStreams, Turn
 from services.gateway.api.jobs.tokens import job_id, page_after, results_from, watched
 from services.gateway.api.jobs.uploads import Upload
@@ -21,7 +22,6 @@ from services.gateway.api.messages.jobs import (
     form_of,
     job_message,
     order_of,
-    result_message,
 )
 from services.gateway.api.pages import page_size, token_of
 from services.gateway.authentication.identity import CALLER
@@ -35,14 +35,14 @@ from services.jobs.lifecycle.progress import Progress
 from services.jobs.lifecycle.reader import Reader
 from services.jobs.service import JobBackend
 from services.jobs.store.archive import JobRun
-from services.jobs.store.records import Status
 from services.jobs.tasks import CATALOGUE_TASKS, Task, TranslationTask
 
 logger = structlog.get_logger(__name__)
 
+_Arguments = ParamSpec("_Arguments")
+_Answer = TypeVar("_Answer")
+
 _LOOK_SECONDS = 0.5
-_RESULTS_IN_MESSAGE = 256
-_CHARACTERS_IN_MESSAGE = 1_000_000
 _READING_THREADS = 16
 _CHANGING_THREADS = 4
 
@@ -84,10 +84,10 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
                 await upload.refuse_more()
             record = await self._creation.create(order, form, upload)
         note_job(record.id)
-        run, waits = await self._reading.run(tenant, self._jobs.started, record)
+        run, waits = await self._read(self._jobs.started, record)
         if waits:
             await self._wake_ups.queue(run)
-        return pb.CreateJobResponse(job=job_message(await self._progress(run)))
+        return pb.CreateJobResponse(job=await self._message(run))
 
     async def GetJob(  # noqa: N802
         self, request: pb.GetJobRequest, _context: Context
@@ -102,9 +102,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         size, after = page_size(request.page_size), page_after(request.page_token)
         keep = filter_of(request)
         tenant = CALLER.get().tenant
-        page, last = await self._reading.run(
-            tenant, self._jobs.operations.page, tenant, after, size, keep
-        )
+        page, last = await self._read(self._jobs.operations.page, tenant, after, size, keep)
         return pb.ListJobsResponse(
             jobs=[job_message(each) for each in page],
             next_page_token=token_of(last) if last else "",
@@ -147,9 +145,9 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         with self._streams.place(CALLER.get().tenant):
             reader = Reader(self._jobs.archive, (await self._get(job)).run, start)
             while not reader.at_end:
-                lines = await self._reading.run(CALLER.get().tenant, reader.read)
+                lines = await self._read(reader.read)
                 if lines is not None:
-                    for response in _responses(lines, request.filter):
+                    for response in result_responses(lines, request.filter):
                         await context.write(response)
                 elif request.no_wait:
                     return
@@ -167,10 +165,10 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         self, request: pb.CancelJobRequest, _context: Context
     ) -> pb.CancelJobResponse:
         """The job, which may take a moment to end; what was asked for is durable."""
-        job, tenant = job_id(request.id), CALLER.get().tenant
-        progress = await self._changing.run(tenant, self._jobs.operations.cancel, tenant, job)
+        job = job_id(request.id)
+        progress = await self._change(self._jobs.operations.cancel, job)
         if not progress.ended:
-            await self._wake_ups.finish(tenant, job)
+            await self._wake_ups.finish(CALLER.get().tenant, job)
         return pb.CancelJobResponse(job=job_message(progress))
 
     async def ResumeJob(  # noqa: N802
@@ -178,18 +176,17 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
     ) -> pb.ResumeJobResponse:
         """The job in its new run."""
         deadline = deadline_in(request.deadline) if request.HasField("deadline") else None
-        job, tenant = job_id(request.id), CALLER.get().tenant
-        await self._reading.run(tenant, self._check_queue, await self._get(job))
-        run = await self._changing.run(tenant, self._jobs.operations.resume, tenant, job, deadline)
+        job = job_id(request.id)
+        await self._read(self._check_queue, await self._get(job))
+        run = await self._change(self._jobs.operations.resume, job, deadline)
         await self._wake_ups.queue(run)
-        return pb.ResumeJobResponse(job=job_message(await self._progress(run)))
+        return pb.ResumeJobResponse(job=await self._message(run))
 
     async def DeleteJob(  # noqa: N802
         self, request: pb.DeleteJobRequest, _context: Context
     ) -> pb.DeleteJobResponse:
         """Nothing of the job is left."""
-        job, tenant = job_id(request.id), CALLER.get().tenant
-        await self._changing.run(tenant, self._jobs.operations.delete, tenant, job)
+        await self._change(self._jobs.operations.delete, job_id(request.id))
         return pb.DeleteJobResponse()
 
     async def close(self) -> None:
@@ -221,36 +218,25 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
             logger.info("a job is accepted whose model is unavailable", error=str(error))
 
     async def _get(self, job: str) -> Progress:
+        return await self._read(self._jobs.operations.get, CALLER.get().tenant, job)
+
+    async def _message(self, run: JobRun) -> pb.Job:
+        return job_message(await self._read(self._jobs.counter.progress, run))
+
+    async def _read(
+        self,
+        function: Callable[_Arguments, _Answer],
+        *arguments: _Arguments.args,
+        **named: _Arguments.kwargs,
+    ) -> _Answer:
+        return await self._reading.run(CALLER.get().tenant, function, *arguments, **named)
+
+    async def _change(
+        self,
+        function: Callable[Concatenate[str, _Arguments], _Answer],
+        *arguments: _Arguments.args,
+        **named: _Arguments.kwargs,
+    ) -> _Answer:
+        """Calls an operation on a job of the caller, whose tenant comes first."""
         tenant = CALLER.get().tenant
-        return await self._reading.run(tenant, self._jobs.operations.get, tenant, job)
-
-    async def _progress(self, run: JobRun) -> Progress:
-        return await self._reading.run(run.record.tenant, self._jobs.counter.progress, run)
-
-
-def _responses(lines: list[dict[str, Any]], wanted: int) -> Iterator[pb.ReadResultsResponse]:
-    results = [result_message(line) for line in lines if _passes(line, wanted)]
-    for part in _parts(results):
-        token = token_of(str(part[-1].index + 1))
-        yield pb.ReadResultsResponse(results=part, resume_token=token)
-
-
-def _passes(line: dict[str, Any], wanted: int) -> bool:
-    if wanted == pb.JOB_RESULT_FILTER_UNSPECIFIED:
-        return True
-    succeeded = bool(line["status"] == Status.SUCCEEDED.value)
-    return succeeded == (wanted == pb.JOB_RESULT_FILTER_SUCCEEDED)
-
-
-def _parts(results: list[pb.JobResult]) -> Iterator[list[pb.JobResult]]:
-    """Messages that are not too large."""
-    part: list[pb.JobResult] = []
-    size = 0
-    for result in results:
-        part.append(result)
-        size += len(result.text)
-        if len(part) == _RESULTS_IN_MESSAGE or size > _CHARACTERS_IN_MESSAGE:
-            yield part
-            part, size = [], 0
-    if part:
-        yield part
+        return await self._changing.run(tenant, function, tenant, *arguments, **named)

@@ -10,9 +10,9 @@ from services.gateway.calls.handlers import Behaviour, Context
 LATE: Any = object()
 """In place of a message that was not complete in time."""
 
-# grpc.aio reports a cancelled call first as if its stream had ended, and a moment later that it
-# was cancelled.
-_SETTLE_SECONDS = 0.1
+SETTLE_SECONDS = 0.1
+"""grpc.aio reports a cancelled call first as if its stream had ended, and within this time that it
+was cancelled."""
 
 
 def awaiting_message(behaviour: Behaviour, seconds: float) -> Behaviour:
@@ -34,6 +34,6 @@ async def _message(context: Context, seconds: float) -> Any:
     except TimeoutError:
         return LATE
     if message is grpc.aio.EOF:
-        await asyncio.sleep(_SETTLE_SECONDS)
+        await asyncio.sleep(SETTLE_SECONDS)
         return None
     return message

@@ -7,12 +7,10 @@ from typing import Any, ClassVar
 from seqway.v1 import job_pb2 as pb
 
 from services.foundation.fibers import give_way, wait
+from services.gateway.calls.first_message import SETTLE_SECONDS
 from services.inference.errors import BadRequestError, DeadlineExceededError, MalformedMessageError
 
-# grpc.aio reports a cancelled call first as if its stream had ended, and a moment later that it
-# was cancelled: without this pause a partial upload would become a job.
-_SETTLE_SECONDS = 0.1
-# What is read at a time before another upload has its turn; decompressed it may be much more.
+# Read at a time before another upload has its turn; decompressed it may be much more.
 _SLICE = 256 * 1024
 
 
@@ -46,13 +44,13 @@ class Upload:
         """For a job with a URI: BadRequestError when input follows all the same."""
         if await self._next(_END) is not _END:
             raise BadRequestError("the input comes from spec.input.uri: send no data", field="data")
-        await asyncio.sleep(_SETTLE_SECONDS)
+        await asyncio.sleep(SETTLE_SECONDS)
 
     async def _data(self) -> Any:
         """The bytes of the next message; _END behind the last."""
         message = await self._next(_END)
         if message is _END:
-            await asyncio.sleep(_SETTLE_SECONDS)
+            await asyncio.sleep(SETTLE_SECONDS)  # else a partial upload would become a job
             return _END
         if message is None:
             raise MalformedMessageError("a message of the stream cannot be parsed")

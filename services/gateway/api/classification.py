@@ -5,7 +5,7 @@ import math
 from seqway.v1 import classification_pb2 as pb
 from seqway.v1 import classification_pb2_grpc
 
-from services.gateway.api.messages import generation
+from services.gateway.api import generation
 from services.gateway.api.settings import TextSettings
 from services.gateway.api.texts import check_contents
 from services.gateway.calls.answers import record_account

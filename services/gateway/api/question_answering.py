@@ -3,8 +3,8 @@
 from seqway.v1 import question_answering_pb2 as pb
 from seqway.v1 import question_answering_pb2_grpc
 
-from services.gateway.api.messages import generation
-from services.gateway.api.messages.options import generation_of
+from services.gateway.api import generation
+from services.gateway.api.options import generation_of
 from services.gateway.api.settings import TextSettings
 from services.gateway.api.texts import check_absent, check_range, check_required, check_text
 from services.gateway.calls.answers import record_account

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from seqway.v1 import summarization_pb2 as pb
 from seqway.v1 import summarization_pb2_grpc
 
-from services.gateway.api.messages import generation
-from services.gateway.api.messages.options import generation_of
+from services.gateway.api import generation
+from services.gateway.api.options import generation_of
 from services.gateway.api.settings import TextSettings
 from services.gateway.api.texts import check_contents
 from services.gateway.calls.answers import record_account, stream_answer

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from seqway.v1 import job_pb2 as pb
 
-from services.gateway.api.messages.jobs import result_message
+from services.gateway.api.jobs.messages import result_message
 from services.gateway.api.pages import token_of
 from services.jobs.store.records import Status
 from services.jobs.store.results import Line

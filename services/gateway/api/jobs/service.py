@@ -11,18 +11,18 @@ from seqway.v1 import job_pb2_grpc
 from services.foundation.pools import Pool
 from services.gateway.admission.quotas import Quotas
 from services.gateway.api.jobs.creation import JobCreation
-from services.gateway.api.jobs.results import result_responses
-from services.gateway.api.jobs.streams import JobStreams, Turn
-from services.gateway.api.jobs.tokens import job_id, page_after, results_from, watched
-from services.gateway.api.jobs.uploads import Upload
-from services.gateway.api.jobs.wake_ups import WakeUps
-from services.gateway.api.messages.jobs import (
+from services.gateway.api.jobs.messages import (
     deadline_in,
     filter_of,
     form_of,
     job_message,
     order_of,
 )
+from services.gateway.api.jobs.results import result_responses
+from services.gateway.api.jobs.streams import JobStreams, Turn
+from services.gateway.api.jobs.tokens import job_id, page_after, results_from, watched
+from services.gateway.api.jobs.uploads import Upload
+from services.gateway.api.jobs.wake_ups import WakeUps
 from services.gateway.api.pages import page_size, token_of
 from services.gateway.authentication.identity import CALLER
 from services.gateway.calls.drain import Draining

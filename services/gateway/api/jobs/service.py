@@ -63,7 +63,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         self._quotas = quotas
         self._catalogue = catalogue
         self._settings = settings
-        self._creation = JobCreation(jobs, quotas, settings)
+        self._creation = JobCreation(jobs, quotas, settings.jobs, settings.texts)
         self._wake_ups = WakeUps(jobs)
         self._streams = JobStreams(settings.job_calls.max_job_streams)
         self._reading = Pool("read", _READING_THREADS)

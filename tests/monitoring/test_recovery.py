@@ -253,7 +253,8 @@ def test_a_controller_that_would_fork_is_refused(tmp_path: Path) -> None:
         # The event loop of inference ends.
         "from workers.inference import TritonInference\n"
         "from workers.settings import WorkerSettings\n"
-        "made = TritonInference(WorkerSettings(triton_url='127.0.0.1:1'))\n"
+        "from services.foundation.environment import read_settings\n"
+        "made = TritonInference(read_settings(WorkerSettings, triton_url='127.0.0.1:1'))\n"
         "made._loop.call_soon_threadsafe(made._loop.stop)\n",
         # A process of a pool can open nothing more.
         "import resource\n"

@@ -1,33 +1,27 @@
 """The one message of a request, which gRPC would wait for as long as the connection lasts."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import grpc
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-Behaviour: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
+from services.gateway.calls.handlers import Behaviour, Context
 
 LATE: Any = object()
-"""In place of a message that was not whole in time."""
+"""In place of a message that was not complete in time."""
 
-# grpc.aio tells of a cancelled call first as if its stream had ended, and a moment later that it
-# was cancelled.
-_SETTLE_SECONDS = 0.1
+SETTLE_SECONDS = 0.1
+"""grpc.aio reports a cancelled call first as if its stream had ended, and within this time that it
+was cancelled."""
 
 
-def awaiting_message(
-    behaviour: Behaviour, seconds: float, note: Callable[[Context], None]
-) -> Behaviour:
-    """A behaviour for a stream of requests that calls this one, for a message, with its message.
+def awaiting_message(behaviour: Behaviour, seconds: float) -> Behaviour:
+    """A behaviour for a stream of requests that calls this one with the first of them.
 
-    `note` is called when the headers have come.  Instead of the message it may be LATE, or None
-    when the caller sent none.
+    Instead of the message it may be LATE, or None when the caller sent none.
     """
 
     async def call(_messages: Any, context: Context) -> Any:
-        note(context)
         return await behaviour(await _message(context, seconds), context)
 
     return call
@@ -40,6 +34,6 @@ async def _message(context: Context, seconds: float) -> Any:
     except TimeoutError:
         return LATE
     if message is grpc.aio.EOF:
-        await asyncio.sleep(_SETTLE_SECONDS)
+        await asyncio.sleep(SETTLE_SECONDS)
         return None
     return message

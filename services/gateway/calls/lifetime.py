@@ -1,25 +1,26 @@
-"""What ends a call from outside: its time, and credentials that are no longer good."""
+"""What ends a call from outside: its time limit, and credentials that are no longer valid."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import structlog
 
 from services.foundation.endings import ENDINGS
+from services.gateway.authentication.authenticator import CredentialsCheck
 from services.gateway.authentication.errors import CredentialsError, ScopeError
 from services.inference.errors import DeadlineExceededError, ServiceError
 
 logger = structlog.get_logger(__name__)
 
-Check = Callable[[], Awaitable[None]]
-
 
 @asynccontextmanager
-async def bounded(seconds: float, check: Check | None, interval: float) -> AsyncIterator[None]:
+async def bounded(
+    seconds: float, check: CredentialsCheck | None, interval: float
+) -> AsyncIterator[None]:
     """Ends what runs within: after so many seconds, or when `check` refuses at some interval.
 
-    Raises DeadlineError then, or the AuthenticationError or ScopeError of `check`.
+    Raises DeadlineExceededError then, or the CredentialsError or ScopeError of `check`.
     """
     checks: _Checks | None = None
     scope = asyncio.timeout(seconds)
@@ -39,9 +40,9 @@ async def bounded(seconds: float, check: Check | None, interval: float) -> Async
 
 
 class _Checks:
-    """Looks again and again, and costs nothing before the first time."""
+    """Checks at intervals; costs nothing before the first one."""
 
-    def __init__(self, scope: asyncio.Timeout, check: Check, interval: float) -> None:
+    def __init__(self, scope: asyncio.Timeout, check: CredentialsCheck, interval: float) -> None:
         self.fault: ServiceError | None = None
         self._scope = scope
         self._check = check
@@ -67,7 +68,7 @@ class _Checks:
         except ENDINGS:
             raise
         except BaseException as error:
-            # An issuer that is away for a moment ends no calls.
+            # A temporary outage of the issuer ends no calls.
             logger.warning("credentials could not be checked again", kind=type(error).__name__)
         self._wait()
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from services.gateway import metrics
-from services.gateway.admission.load import InFlightWork, Work
+from services.gateway.admission.estimates import Work, WorkEstimator
 from services.inference.errors import DeadlineExceededError, OverloadError
 from services.inference.rows.account import Account
 
@@ -22,9 +22,11 @@ _DOMINATES = 2.0
 class Place:
     """What a call holds while it runs."""
 
-    def __init__(self, load: InFlightWork, characters: int, ahead: int, *, is_usual: bool) -> None:
+    def __init__(
+        self, estimator: WorkEstimator, characters: int, ahead: int, *, is_usual: bool
+    ) -> None:
         """What is not usual teaches nothing of how long others wait."""
-        self._load = load
+        self._estimator = estimator
         self._is_usual = is_usual
         self._characters = characters
         self._ahead = ahead
@@ -32,29 +34,23 @@ class Place:
         self._has_begun = False
 
     def begin(self) -> None:
-        """Tells that the first of the answer has gone out."""
+        """The first of the answer has gone out."""
         self._has_begun = True
 
     def note(self, account: Account) -> None:
-        """Tells what the call has cost, so that the next ones are estimated better."""
+        """Improves the estimates of the next calls by what this one has cost."""
         self._has_begun = True
-        if not self._is_usual:
-            return
-        self._load.note(
-            Work(
-                characters=self._characters,
-                tokens=account.input_tokens + account.output_tokens,
-                waited=account.queue,
-                ran=account.total - account.queue,
-                ahead=self._ahead,
+        if self._is_usual:
+            tokens = account.input_tokens + account.output_tokens
+            self._estimator.note(
+                Work(self._characters, tokens, account.queue, account.total, self._ahead)
             )
-        )
 
     def give_up(self) -> None:
-        """Tells that the deadline passed or the caller left."""
+        """The deadline passed or the client disconnected."""
         if self._characters and self._is_usual:
             seconds = time.monotonic() - self._began
-            self._load.note_unfinished(
+            self._estimator.note_unfinished(
                 self._characters, seconds, self._ahead, has_begun=self._has_begun
             )
 
@@ -63,7 +59,7 @@ PLACE: ContextVar[Place | None] = ContextVar("place", default=None)
 """The place of the call that runs."""
 
 
-class Admission:
+class Capacity:
     """Counts calls in; exact, because all of it happens on one event loop.
 
     `maximum_concurrent_rpcs` of gRPC had a counter underflow (grpc#41531) and gives no details.
@@ -73,28 +69,28 @@ class Admission:
         self._most_calls = calls
         self._most_tokens = tokens
         self._retry_delay = retry_delay
-        self._load = InFlightWork()
+        self._estimator = WorkEstimator()
         self._calls = 0
         self._tokens = 0
         self._of_tenants: Counter[str] = Counter()
 
     @contextmanager
     def enter(self, characters: int, remaining: float | None, tenant: str = "") -> Iterator[None]:
-        """Holds a place while a call runs; OverloadedError when there is none.
+        """Holds a place while a call runs; OverloadError when there is none.
 
         `remaining` are the seconds to its deadline: a call whose answer would come later is refused
-        at once, as it would come to nobody.  Behind a tenant that has most of what is in flight
-        others do not wait, since the engine has that one give way.
+        at once.  Behind a tenant that has most of what is in flight others do not wait, since the
+        engine throttles that one.
         """
-        own = self._load.tokens(characters)
+        own = self._estimator.tokens(characters)
         # A call has few of its rows at Triton at a time: a large one takes no more than others.
         tokens = min(own, self._most_tokens // _LARGEST_SHARE)
         passes = self._passes(tenant)
         self._check_room(tokens)
-        # What is alone is tried in any case: else nobody would learn that times are better now.
+        # A call that is alone is always tried: else nobody would learn that times are better now.
         if tokens and self._tokens and remaining is not None and not passes:
             self._check_time(own, remaining)
-        place = Place(self._load, characters, self._tokens, is_usual=not passes)
+        place = Place(self._estimator, characters, self._tokens, is_usual=not passes)
         self._change(1, tokens, tenant)
         token = PLACE.set(place)
         try:
@@ -108,25 +104,25 @@ class Admission:
 
     def _check_room(self, tokens: int) -> None:
         if self._calls >= self._most_calls:
-            raise self._refusal(f"{self._most_calls:,} calls are in flight, which is the most")
+            raise self._overload(f"{self._most_calls:,} calls are in flight, which is the limit")
         if tokens and self._tokens and self._tokens + tokens > self._most_tokens:
-            raise self._refusal(
+            raise self._overload(
                 f"the calls in flight have about {self._tokens:,} tokens, this one {tokens:,}, and"
-                f" the most is {self._most_tokens:,}"
+                f" the limit is {self._most_tokens:,}"
             )
 
     def _check_time(self, own: int, remaining: float) -> None:
-        seconds = self._load.answer(own, self._tokens)
-        # A line that is longer makes no more answers, only later ones.
-        if seconds > remaining or self._load.wait(self._tokens) > remaining * _WAITING_SHARE:
-            raise self._refusal(
+        seconds = self._estimator.answer(own, self._tokens)
+        # A longer queue makes no more answers, only later ones.
+        if seconds > remaining or self._estimator.wait(self._tokens) > remaining * _WAITING_SHARE:
+            raise self._overload(
                 f"an answer would take about {seconds:.1f} s, and the call's deadline is in"
                 f" {remaining:.1f} s"
             )
 
-    def _refusal(self, message: str) -> OverloadError:
-        """Asks to come again when half of what is in flight has had time to end."""
-        wait = self._load.wait(self._tokens) / 2
+    def _overload(self, message: str) -> OverloadError:
+        """Asks to retry when half of what is in flight has had time to end."""
+        wait = self._estimator.wait(self._tokens) / 2
         delay = min(max(self._retry_delay, wait), _LONGEST_RETRY)
         return OverloadError(message, retry_delay=delay)
 

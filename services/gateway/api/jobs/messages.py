@@ -7,22 +7,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from seqway.v1 import classification_pb2, generation_pb2, question_answering_pb2
 from seqway.v1 import job_pb2 as pb
 
-from services.gateway.api.checks import (
-    check_classification,
-    check_question,
-    check_summarization,
-    check_translation,
-)
-from services.gateway.api.messages import (
-    classification,
-    question_answering,
-    summarization,
-    translation,
-)
+from services.gateway.api import classification, question_answering, summarization, translation
+from services.gateway.api.settings import TextSettings
 from services.gateway.settings import GatewaySettings
 from services.inference.errors import InvalidOptionError, MissingFieldError
 from services.inference.rows.generation import Generation
-from services.inference.settings import InferenceSettings
 from services.jobs.intake import Compression, Format, InputForm
 from services.jobs.lifecycle.creation import JobSubmission
 from services.jobs.lifecycle.progress import Progress
@@ -84,8 +73,8 @@ def order_of(spec: pb.JobSpec, tenant: str, settings: GatewaySettings) -> JobSub
         raise _wrong("priority", f"is {spec.priority}, and there is no such priority")
     return JobSubmission(
         tenant=tenant,
-        task=_task(spec, settings),
-        retention=_retention(spec, settings),
+        task=_task(spec, settings.texts),
+        retention=_retention(spec, settings.jobs),
         request_id=spec.request_id,
         labels=_labels(spec.labels),
         priority=_PRIORITIES[spec.priority],
@@ -203,11 +192,11 @@ def result_message(line: Line) -> pb.JobResult:
     )
 
 
-def _task(spec: pb.JobSpec, settings: InferenceSettings) -> Task:
+def _task(spec: pb.JobSpec, settings: TextSettings) -> Task:
     match spec.WhichOneof("task"):
         case "translate":
-            check_translation(spec.translate, settings, in_job=True)
-            job = translation.job_of(spec.translate, 0.0)
+            translation.check(spec.translate, settings, in_job=True)
+            job = translation.request_of(spec.translate, 0.0)
             return TranslationTask(
                 source=job.source,
                 target=job.target,
@@ -218,8 +207,8 @@ def _task(spec: pb.JobSpec, settings: InferenceSettings) -> Task:
                 glossary=list(job.glossary),
             )
         case "summarize":
-            check_summarization(spec.summarize, settings, in_job=True)
-            summary = summarization.job_of(spec.summarize, 0.0)
+            summarization.check(spec.summarize, settings, in_job=True)
+            summary = summarization.request_of(spec.summarize, 0.0)
             return SummarizationTask(
                 language=summary.language,
                 model=summary.model,
@@ -227,14 +216,14 @@ def _task(spec: pb.JobSpec, settings: InferenceSettings) -> Task:
                 length=summary.length.name,
             )
         case "classify":
-            check_classification(spec.classify, settings, in_job=True)
-            labels = classification.job_of(spec.classify, 0.0)
+            classification.check(spec.classify, settings, in_job=True)
+            labels = classification.request_of(spec.classify, 0.0)
             return ClassificationTask(
                 labels.model, labels.top_k, labels.threshold, labels.multi_label
             )
         case "answer_question":
-            check_question(spec.answer_question, settings, in_job=True)
-            question = question_answering.question_of(spec.answer_question, 0.0)
+            question_answering.check(spec.answer_question, settings, in_job=True)
+            question = question_answering.request_of(spec.answer_question, 0.0)
             return AnsweringTask(
                 model=question.model,
                 top_k=question.top_k,

@@ -1,4 +1,4 @@
-"""How much work the calls in flight are, as it was with those before them.  No I/O here."""
+"""How much work the calls in flight are, judged by those before them.  No I/O here."""
 
 import math
 import time
@@ -12,11 +12,11 @@ _FIRST_CHARACTERS, _FIRST_TOKENS = 1000.0, 500.0
 _WEIGHT = 0.05
 # A row waits for the step that is under way, however little there is to do.
 _STEP_SECONDS = 0.05
-# Short calls beside each other tell little of long waiting lines: so many tokens wait for nothing.
+# Short calls beside each other tell little of long queues: so many tokens wait for nothing.
 _FREE_TOKENS = 1000.0
-# What waiting was like is forgotten: e^-1 of it is left after so many seconds without a call.
+# The measured waits are forgotten: e^-1 of them is left after so many seconds without a call.
 _MEMORY_SECONDS = 5.0
-# How much longer than it did wait a call would have waited that was given up: nobody knows.
+# How much longer than it did an abandoned call would have waited: nobody knows.
 _UNANSWERED = 1.5
 
 
@@ -27,23 +27,24 @@ class Work:
     characters: int
     tokens: int
     waited: float
-    ran: float
+    total: float
     ahead: int
 
 
-class InFlightWork:
+class WorkEstimator:
     """Estimates tokens from characters, and the time of an answer from the tokens in flight.
 
-    The engine tells how long the rows of a call waited for a slot.  A call that has as many tokens
-    ahead of it as they had waits as long; while no row waits, nor will the next.  `Forecast` tells
-    how long the whole call takes, which depends on its own length as well.
+    The engine reports how long the rows of a call waited for a slot.  A call that has as many
+    tokens ahead of it as they had waits as long; while no row waits, nor will the next.  `Forecast`
+    predicts how long the whole call takes, which depends on its own length as well.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._characters, self._tokens = _FIRST_CHARACTERS, _FIRST_TOKENS
         self._waited = self._ahead = 0.0
-        self._run = 0.0
+        # After the wait, of answered calls alone; `Forecast` learns from abandoned ones as well.
+        self._run_seconds = 0.0
         self._noted = clock()
         self._forecast = Forecast(clock)
 
@@ -69,18 +70,18 @@ class InFlightWork:
         if work.characters:
             self._characters += work.characters - _WEIGHT * self._characters
             self._tokens += work.tokens - _WEIGHT * self._tokens
-            self._run += _WEIGHT * (work.ran - self._run)
-            self._forecast.note(self.tokens(work.characters), work.ahead, work.waited + work.ran)
+            self._run_seconds += _WEIGHT * (work.total - work.waited - self._run_seconds)
+            self._forecast.note(self.tokens(work.characters), work.ahead, work.total)
         self._note_wait(work.waited, work.ahead)
 
     def note_unfinished(
         self, characters: int, seconds: float, ahead: int, *, has_begun: bool
     ) -> None:
-        """Learns from a call that was given up after some seconds: it would have taken longer.
+        """Learns from a call that was abandoned after some seconds: it would have taken longer.
 
         It may have waited all the time, unless the first of its answer had gone out.
         """
-        waited = _UNANSWERED * (seconds - self._run)
+        waited = _UNANSWERED * (seconds - self._run_seconds)
         if not has_begun and waited > self.wait(ahead):
             self._note_wait(waited, ahead)
         tokens = self.tokens(characters)
@@ -91,8 +92,7 @@ class InFlightWork:
         if not ahead:
             return
         now = self._clock()
-        faded = math.exp(-(now - self._noted) / _MEMORY_SECONDS)
-        kept = (1 - _WEIGHT) * faded
+        kept = (1 - _WEIGHT) * math.exp((self._noted - now) / _MEMORY_SECONDS)
         self._waited = kept * self._waited + max(0.0, seconds - _STEP_SECONDS)
         self._ahead = kept * self._ahead + ahead
         self._noted = now

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from seqway.channel import ADDRESS_VARIABLE, DEFAULT_ADDRESS
 from seqway.cli.failures import friendly_failures
-from seqway.client import Client
-from seqway.security import (
+from seqway.sync.client import Client
+from seqway.transport.channel_options import ADDRESS_VARIABLE, DEFAULT_ADDRESS
+from seqway.transport.security import (
     API_KEY_VARIABLE,
     CA_VARIABLE,
     CERTIFICATE_VARIABLE,

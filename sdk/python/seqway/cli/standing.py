@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from seqway.client import Client
 from seqway.errors import NotFoundError, SeqwayError
 from seqway.results import Model
+from seqway.sync.client import Client
 
 MOST_JOBS = 500
 """Jobs that are counted, the newest: each is looked up in the store."""

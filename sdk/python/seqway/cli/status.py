@@ -18,8 +18,8 @@ from seqway.cli.failures import describe, fail
 from seqway.cli.flag_groups import with_flag_groups
 from seqway.cli.output import AsJson
 from seqway.cli.standing import MOST_JOBS, Standing, standing_of
-from seqway.client import Client
 from seqway.errors import SeqwayError
+from seqway.sync.client import Client
 
 _SECONDS = 2.0
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 
 from seqway.errors import FieldViolation, InvalidRequestError
-from seqway.method import CallArguments
 from seqway.options import GenerationOptions, Sampling
+from seqway.transport.method import CallArguments
 from seqway.v1 import generation_pb2 as pb
 
 

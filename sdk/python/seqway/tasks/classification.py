@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from seqway import results
-from seqway.method import Method, check_names
 from seqway.tasks.arguments import ModelArguments, contents_of
 from seqway.tasks.generation import timings
+from seqway.transport.method import Method, check_names
 from seqway.v1 import classification_pb2 as pb
 
 

@@ -11,7 +11,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from seqway import results
 from seqway.errors import FieldViolation, InvalidRequestError
-from seqway.method import Method, check_names
 from seqway.tasks.arguments import GenerationArguments
 from seqway.tasks.classification import ClassifyArguments, classify_request
 from seqway.tasks.generation import finish_reason, token_counts
@@ -25,6 +24,7 @@ from seqway.tasks.job_input import (
 from seqway.tasks.question_answering import AskArguments, ask_request
 from seqway.tasks.summarization import SummarizeArguments, summarize_request
 from seqway.tasks.translation import TranslateArguments, translate_request
+from seqway.transport.method import Method, check_names
 from seqway.v1 import job_pb2 as pb
 from seqway.v1.summarization_pb2 import SummarizeRequest
 from seqway.v1.translation_pb2 import TranslateRequest

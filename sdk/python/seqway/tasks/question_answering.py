@@ -3,9 +3,9 @@
 from typing import Required
 
 from seqway import results
-from seqway.method import Method, check_names
 from seqway.tasks.arguments import GenerationArguments, options_message
 from seqway.tasks.generation import finish_reason, timings, token_counts
+from seqway.transport.method import Method, check_names
 from seqway.v1 import question_answering_pb2 as pb
 
 

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from typing import Literal, TypeVar
 
 from seqway import events, results
-from seqway.method import Method, check_names
-from seqway.status import unknown_event
 from seqway.tasks.arguments import GenerationArguments, contents_of, invalid_field, options_message
 from seqway.tasks.generation import (
     finish_reason,
@@ -15,6 +13,8 @@ from seqway.tasks.generation import (
     token_counts,
     token_log_probs,
 )
+from seqway.transport.method import Method, check_names
+from seqway.transport.status import unknown_event
 from seqway.v1 import summarization_pb2 as pb
 
 _Request = TypeVar("_Request", pb.SummarizeRequest, pb.StreamSummarizeRequest)

@@ -5,8 +5,6 @@ from typing import Required, TypeVar
 
 from seqway import events, results
 from seqway.glossary import GlossaryEntry
-from seqway.method import Method, check_names
-from seqway.status import unknown_event
 from seqway.tasks.arguments import GenerationArguments, contents_of, options_message
 from seqway.tasks.generation import (
     finish_reason,
@@ -16,6 +14,8 @@ from seqway.tasks.generation import (
     token_counts,
     token_log_probs,
 )
+from seqway.transport.method import Method, check_names
+from seqway.transport.status import unknown_event
 from seqway.v1 import translation_pb2 as pb
 
 _Request = TypeVar("_Request", pb.TranslateRequest, pb.StreamTranslateRequest)

@@ -23,8 +23,8 @@ from rich.text import Text
 
 from seqway.cli.failures import fail
 from seqway.cli.jobs.words import outcome
-from seqway.client import Client
 from seqway.results import Job, JobState
+from seqway.sync.client import Client
 
 _LINE_SECONDS = 5.0
 

@@ -27,8 +27,8 @@ from seqway.cli.markup import Markup
 from seqway.cli.terms import Terms
 from seqway.cli.texts import ModelName
 from seqway.errors import InvalidRequestError
-from seqway.jobs import Jobs
 from seqway.results import Job
+from seqway.sync.jobs import Jobs
 from seqway.tasks.job_input import JobCompression, JobFormat, JobLines, format_of, is_uri
 from seqway.tasks.jobs import JobArguments
 from seqway.tasks.summarization import SummaryLength

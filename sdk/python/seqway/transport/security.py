@@ -6,7 +6,7 @@ from pathlib import Path
 
 import grpc
 
-from seqway.loopback import is_loopback
+from seqway.transport.loopback import is_loopback
 
 TENANT_VARIABLE = "SEQWAY_TENANT"
 API_KEY_VARIABLE = "SEQWAY_API_KEY"

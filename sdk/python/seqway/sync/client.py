@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Self, Unpack
 
-from seqway.calls import Calls
-from seqway.jobs import Jobs
+from seqway.aio.calls import Calls
+from seqway.aio.streams import SummaryStream, TranslationStream
 from seqway.results import AskResult, ClassifyResult, Model, SummarizeResult, TranslateResult
-from seqway.security import Access, Tls
-from seqway.streams import SummaryStream, TranslationStream
+from seqway.sync.jobs import Jobs
 from seqway.tasks.classification import CLASSIFY, ClassifyArguments, classify_request
 from seqway.tasks.health import CHECK_HEALTH, health_request
 from seqway.tasks.models import GET_MODEL, LIST_MODELS
@@ -24,6 +23,7 @@ from seqway.tasks.translation import (
     TranslateArguments,
     translate_request,
 )
+from seqway.transport.security import Access, Tls
 from seqway.v1.model_pb2 import GetModelRequest, ListModelsRequest
 
 

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Unpack
 
-from seqway.calls import AsyncCalls
-from seqway.jobs import PATIENCE
+from seqway.aio.calls import AsyncCalls
+from seqway.aio.job_streams import AsyncJobStream
 from seqway.results import Job, JobState, LineResult
-from seqway.resuming import AsyncJobStream
+from seqway.sync.jobs import PATIENCE
 from seqway.tasks.job_input import JobLines
 from seqway.tasks.jobs import (
     CANCEL_JOB,

@@ -8,13 +8,13 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from seqway.channel import channel_options, resolve_address
-from seqway.method import CallArguments, Method, Request, Response, Result
-from seqway.patience import Patience
-from seqway.security import Access, resolve_tls
-from seqway.status import error_of
-from seqway.streams import AsyncStream, Stream
-from seqway.tracing import StreamSpan, unary_span
+from seqway.aio.streams import AsyncStream, Stream
+from seqway.transport.channel_options import channel_options, resolve_address
+from seqway.transport.method import CallArguments, Method, Request, Response, Result
+from seqway.transport.patience import Patience
+from seqway.transport.security import Access, resolve_tls
+from seqway.transport.status import error_of
+from seqway.transport.tracing import StreamSpan, unary_span
 
 
 class _Connection:

@@ -8,10 +8,10 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 import grpc
 
-from seqway.calls import AsyncCalls, Calls
+from seqway.aio.calls import AsyncCalls, Calls
 from seqway.errors import CancelledError, SeqwayError, UnavailableError
-from seqway.method import Method
-from seqway.status import error_of
+from seqway.transport.method import Method
+from seqway.transport.status import error_of
 from seqway.v1 import job_pb2 as pb
 
 Item = TypeVar("Item")

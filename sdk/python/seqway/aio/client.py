@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Self, Unpack
 
-from seqway.async_jobs import AsyncJobs
-from seqway.calls import AsyncCalls
+from seqway.aio.calls import AsyncCalls
+from seqway.aio.jobs import AsyncJobs
+from seqway.aio.streams import AsyncSummaryStream, AsyncTranslationStream
 from seqway.results import AskResult, ClassifyResult, Model, SummarizeResult, TranslateResult
-from seqway.security import Access, Tls
-from seqway.streams import AsyncSummaryStream, AsyncTranslationStream
 from seqway.tasks.classification import CLASSIFY, ClassifyArguments, classify_request
 from seqway.tasks.health import CHECK_HEALTH, health_request
 from seqway.tasks.models import GET_MODEL, LIST_MODELS
@@ -24,6 +23,7 @@ from seqway.tasks.translation import (
     TranslateArguments,
     translate_request,
 )
+from seqway.transport.security import Access, Tls
 from seqway.v1.model_pb2 import GetModelRequest, ListModelsRequest
 
 

@@ -3,8 +3,8 @@
 import json
 import os
 
-from seqway.loopback import is_loopback
-from seqway.method import MAX_MESSAGE_BYTES
+from seqway.transport.loopback import is_loopback
+from seqway.transport.method import MAX_MESSAGE_BYTES
 
 ADDRESS_VARIABLE = "SEQWAY_ADDRESS"
 DEFAULT_ADDRESS = "127.0.0.1:50051"

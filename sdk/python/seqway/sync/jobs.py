@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Unpack
 
-from seqway.calls import Calls
+from seqway.aio.calls import Calls
+from seqway.aio.job_streams import JobStream
 from seqway.results import Job, JobState, LineResult
-from seqway.resuming import JobStream
 from seqway.tasks.job_input import JobLines
 from seqway.tasks.jobs import (
     CANCEL_JOB,

@@ -10,8 +10,8 @@ import grpc
 
 from seqway.errors import CancelledError, SeqwayError
 from seqway.events import StreamEvent, StreamSummary, SummarizeEvent, SummaryDelta, TextDelta
-from seqway.patience import Patience
-from seqway.status import error_of
+from seqway.transport.patience import Patience
+from seqway.transport.status import error_of
 
 if TYPE_CHECKING:
     from grpc.aio import UnaryStreamCall

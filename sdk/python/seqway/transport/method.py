@@ -7,7 +7,7 @@ from typing import Generic, TypedDict, TypeVar
 from google.protobuf.message import Message
 
 from seqway.errors import InvalidRequestError
-from seqway.status import MESSAGE_TOO_LARGE
+from seqway.transport.status import MESSAGE_TOO_LARGE
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 

@@ -18,8 +18,8 @@ from seqway import (
     NotFoundError,
     UnavailableError,
 )
-from seqway.tasks.job_input import JobLines, pieces
-from seqway.tasks.jobs import translate_order
+from seqway.tasks.job_input import JobLines, LineFormat, pieces
+from seqway.tasks.job_order import JobHandling, job_order
 from seqway.v1 import job_pb2 as pb
 
 from tests.sdk.server import FakeServer
@@ -74,9 +74,9 @@ def test_every_task_has_its_arguments(server: FakeServer) -> None:
         client.jobs.summarize(["x"], length="short")
         client.jobs.classify(["x"], top_k=2, threshold=0.5)
         client.jobs.ask([{"question": "q", "text": "t"}], top_k=3, question_field="q")
-        with pytest.raises(TypeError, match="unexpected argument 'sorce'"):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'sorce'"):
             client.jobs.translate(["x"], sorce="en", target="fr")  # type: ignore[call-arg]
-        with pytest.raises(TypeError, match="missing argument 'source'"):
+        with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'source'"):
             client.jobs.translate(["x"], target="fr")  # type: ignore[call-arg]
     translate, summarize, classify, ask = server.jobs.specs
     assert translate.translate.source_language_code == "en"
@@ -156,10 +156,10 @@ def test_slow_lines_are_sent_before_a_piece_is_full(monkeypatch: pytest.MonkeyPa
     assert sent == [b'{"text": "a"}\n', b'{"text": "b"}\n', b'{"text": "c"}\n']
 
 
-@pytest.mark.parametrize(("given", "sent"), [({}, 86_400.0), ({"timeout": 5.0}, 5.0)])
-def test_an_upload_has_a_deadline(given: dict[str, float], sent: float) -> None:
+@pytest.mark.parametrize(("given", "sent"), [(None, 86_400.0), (5.0, 5.0)])
+def test_an_upload_has_a_deadline(given: float | None, sent: float) -> None:
     """Without one a server would end it after ten minutes."""
-    order = translate_order(["a"], {"source": "en", "target": "fr", **given})  # type: ignore[typeddict-item]
+    order = job_order(pb.JobSpec(), ["a"], JobHandling(), LineFormat(), given)
     assert order.timeout == sent
 
 

@@ -11,15 +11,15 @@
 """
 
 from seqway.aio.client import AsyncClient
-from seqway.aio.job_streams import AsyncJobStream, JobStream
+from seqway.aio.job_streams import AsyncJobStream
 from seqway.aio.jobs import AsyncJobs
-from seqway.aio.streams import (
-    AsyncStream,
-    AsyncSummaryStream,
-    AsyncTranslationStream,
-    Stream,
-    SummaryStream,
-    TranslationStream,
+from seqway.aio.streams import AsyncStream, AsyncSummaryStream, AsyncTranslationStream
+from seqway.arguments import (
+    AskArguments,
+    ClassifyArguments,
+    JobArguments,
+    SummarizeArguments,
+    TranslateArguments,
 )
 from seqway.errors import (
     AuthenticationError,
@@ -75,12 +75,9 @@ from seqway.results import (
     Translation,
 )
 from seqway.sync.client import Client
+from seqway.sync.job_streams import JobStream
 from seqway.sync.jobs import Jobs
-from seqway.tasks.classification import ClassifyArguments
-from seqway.tasks.jobs import JobArguments
-from seqway.tasks.question_answering import AskArguments
-from seqway.tasks.summarization import SummarizeArguments
-from seqway.tasks.translation import TranslateArguments
+from seqway.sync.streams import Stream, SummaryStream, TranslationStream
 from seqway.transport.security import TlsFiles
 
 __all__ = [

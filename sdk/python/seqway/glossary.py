@@ -1,6 +1,7 @@
 """How certain terms are to be translated, and the files that say it."""
 
 import csv
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,9 @@ class GlossaryEntry:
     source_term: str
     target_term: str
     case_sensitive: bool = False
+
+
+Glossary = Mapping[str, str] | Sequence[GlossaryEntry]
 
 
 def read_glossary(file: Path | str, *, case_sensitive: bool = False) -> tuple[GlossaryEntry, ...]:

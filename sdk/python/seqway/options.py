@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+SummaryLength = Literal["short", "medium", "long"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:

@@ -1,37 +1,25 @@
-"""The client for asyncio."""
+"""The client of a server."""
 
-from collections.abc import Sequence
-from typing import Self, Unpack
+from typing import Self
 
 from seqway.aio.calls import AsyncCalls
 from seqway.aio.jobs import AsyncJobs
-from seqway.aio.streams import AsyncSummaryStream, AsyncTranslationStream
-from seqway.results import AskResult, ClassifyResult, Model, SummarizeResult, TranslateResult
-from seqway.tasks.classification import CLASSIFY, ClassifyArguments, classify_request
+from seqway.aio.tasks import AsyncTasks
+from seqway.results import Model
 from seqway.tasks.health import CHECK_HEALTH, health_request
 from seqway.tasks.models import GET_MODEL, LIST_MODELS
-from seqway.tasks.question_answering import ASK, AskArguments, ask_request
-from seqway.tasks.summarization import (
-    STREAM_SUMMARIZE,
-    SUMMARIZE,
-    SummarizeArguments,
-    summarize_request,
-)
-from seqway.tasks.translation import (
-    STREAM_TRANSLATE,
-    TRANSLATE,
-    TranslateArguments,
-    translate_request,
-)
 from seqway.transport.security import Access, Tls
 from seqway.v1.model_pb2 import GetModelRequest, ListModelsRequest
 
 
-class AsyncClient:
-    """`Client` for asyncio, with the same arguments, results and exceptions.
+class AsyncClient(AsyncTasks):
+    """Calls a Seqway server.  Close it, or use it in a `with` block (`async with` in asyncio).
 
-    It connects when it is first used, to the event loop that runs then.  Used in another one later,
-    as with several `asyncio.run`, it connects anew.
+    `Client` is safe to share between threads.  `AsyncClient` has the same methods for asyncio; it
+    connects when it is first used, and anew when another event loop uses it.
+
+    Every call raises a subclass of `SeqwayError` when it fails.  A call that the server has no room
+    for waits and is sent again, within its timeout.
     """
 
     def __init__(
@@ -45,68 +33,50 @@ class AsyncClient:
         allow_plaintext_key: bool = False,
         retry_overloaded: bool = True,
     ) -> None:
+        """Connects when the first call is made.
+
+        Args:
+            address: "host:port", or "dns:///host:port" to spread calls over all hosts behind a
+                name; by default SEQWAY_ADDRESS, else 127.0.0.1:50051.
+            tls: True encrypts the connection, `TlsFiles` names the files for it; by default there
+                is TLS when SEQWAY_TLS_CA, or SEQWAY_TLS_CERTIFICATE and SEQWAY_TLS_KEY, name files.
+            timeout: Seconds for every call without its own; those of `jobs` may take hours.
+            tenant: Whose jobs it works on where the server asks for no key; by default
+                SEQWAY_TENANT.
+            api_key: Identifies the caller; by default SEQWAY_API_KEY.
+            allow_plaintext_key: Sends the key over a network without TLS.
+            retry_overloaded: False has a call fail at once that the server has no room for.
+
+        Raises:
+            ValueError: The key would cross a network in plaintext, or can't be a key.
+            OSError: A file of `tls` can't be read.
+
+        """
         access = Access(tls, tenant, api_key, allow_plaintext_key)
         self._calls = AsyncCalls(address, timeout, access, retry_overloaded=retry_overloaded)
         self.address = self._calls.address
         self.jobs = AsyncJobs(self._calls)
-
-    async def translate(
-        self, text: str | Sequence[str], **arguments: Unpack[TranslateArguments]
-    ) -> TranslateResult:
-        """See `Client.translate`."""
-        return await self._calls.unary(
-            TRANSLATE, translate_request(TRANSLATE.request, text, arguments), arguments
-        )
-
-    def stream_translate(
-        self, text: str | Sequence[str], **arguments: Unpack[TranslateArguments]
-    ) -> AsyncTranslationStream:
-        """See `Client.stream_translate`."""
-        request = translate_request(STREAM_TRANSLATE.request, text, arguments)
-        return self._calls.stream(STREAM_TRANSLATE, request, arguments)
-
-    async def summarize(
-        self, text: str | Sequence[str], **arguments: Unpack[SummarizeArguments]
-    ) -> SummarizeResult:
-        """See `Client.summarize`."""
-        return await self._calls.unary(
-            SUMMARIZE, summarize_request(SUMMARIZE.request, text, arguments), arguments
-        )
-
-    def stream_summarize(
-        self, text: str | Sequence[str], **arguments: Unpack[SummarizeArguments]
-    ) -> AsyncSummaryStream:
-        """See `Client.stream_summarize`."""
-        request = summarize_request(STREAM_SUMMARIZE.request, text, arguments)
-        return self._calls.stream(STREAM_SUMMARIZE, request, arguments)
-
-    async def classify(
-        self, text: str | Sequence[str], **arguments: Unpack[ClassifyArguments]
-    ) -> ClassifyResult:
-        """See `Client.classify`."""
-        return await self._calls.unary(CLASSIFY, classify_request(text, arguments), arguments)
-
-    async def ask(self, question: str, **arguments: Unpack[AskArguments]) -> AskResult:
-        """See `Client.ask`."""
-        return await self._calls.unary(ASK, ask_request(question, arguments), arguments)
 
     async def list_models(self) -> list[Model]:
         """All variants, by name."""
         models: list[Model] = []
         request: ListModelsRequest | None = ListModelsRequest()
         while request is not None:
-            page = await self._calls.unary(LIST_MODELS, request, {})
+            page = await self._calls.unary(LIST_MODELS, request)
             models.extend(page.models)
             request = page.following
         return models
 
     async def get_model(self, name: str) -> Model:
         """One variant; `NotFoundError` when there is none of that name."""
-        return await self._calls.unary(GET_MODEL, GetModelRequest(name=name), {})
+        return await self._calls.unary(GET_MODEL, GetModelRequest(name=name))
 
     async def check_health(self, service: str = "") -> bool:
-        """See `Client.check_health`."""
-        return await self._calls.unary(CHECK_HEALTH, health_request(service), {})
+        """Whether a service, such as "seqway.v1.TranslationService", serves, or the whole server.
+
+        `NotFoundError` when the server has no such service.
+        """
+        return await self._calls.unary(CHECK_HEALTH, health_request(service))
 
     async def close(self) -> None:
         """Ends all calls and frees the connection."""

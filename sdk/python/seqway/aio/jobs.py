@@ -1,65 +1,38 @@
-"""Batch jobs of the client for asyncio: `client.jobs`."""
+"""Batch jobs of the client: `client.jobs`."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Unpack
 
-from seqway.aio.calls import AsyncCalls
 from seqway.aio.job_streams import AsyncJobStream
+from seqway.aio.job_submission import AsyncJobSubmission
 from seqway.results import Job, JobState, LineResult
-from seqway.sync.jobs import PATIENCE
-from seqway.tasks.job_input import JobLines
 from seqway.tasks.jobs import (
     CANCEL_JOB,
-    CREATE_JOB,
     DELETE_JOB,
     GET_JOB,
     LIST_JOBS,
     READ_RESULTS,
     RESUME_JOB,
     WATCH_JOB,
-    AskJobArguments,
-    ClassifyJobArguments,
-    JobOrder,
-    SummarizeJobArguments,
-    TranslateJobArguments,
     Which,
-    ask_order,
-    classify_order,
     list_request,
     read_request,
     resume_request,
-    summarize_order,
-    translate_order,
 )
 from seqway.v1 import job_pb2 as pb
 
+PATIENCE = 60.0
 
-class AsyncJobs:
-    """`Jobs` for asyncio, with the same arguments and results."""
 
-    def __init__(self, calls: AsyncCalls) -> None:
-        self._calls = calls
+class AsyncJobs(AsyncJobSubmission):
+    """Creates, watches and reads batch jobs.
 
-    async def translate(self, lines: JobLines, **arguments: Unpack[TranslateJobArguments]) -> Job:
-        """See `Jobs.translate`."""
-        return await self._create(translate_order(lines, arguments))
-
-    async def summarize(self, lines: JobLines, **arguments: Unpack[SummarizeJobArguments]) -> Job:
-        """See `Jobs.summarize`."""
-        return await self._create(summarize_order(lines, arguments))
-
-    async def classify(self, lines: JobLines, **arguments: Unpack[ClassifyJobArguments]) -> Job:
-        """See `Jobs.classify`."""
-        return await self._create(classify_order(lines, arguments))
-
-    async def ask(self, lines: JobLines, **arguments: Unpack[AskJobArguments]) -> Job:
-        """See `Jobs.ask`."""
-        return await self._create(ask_order(lines, arguments))
+    `NotFoundError` is raised for the id of a job that does not exist.
+    """
 
     async def get(self, job_id: str) -> Job:
-        """See `Jobs.get`."""
-        return await self._calls.unary(GET_JOB, pb.GetJobRequest(id=job_id), {})
+        """The job as it is now."""
+        return await self._calls.unary(GET_JOB, pb.GetJobRequest(id=job_id))
 
     async def list(
         self,
@@ -68,10 +41,10 @@ class AsyncJobs:
         task: str = "",
         labels: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Job]:
-        """See `Jobs.list`."""
-        request = list_request(tuple(states), task, labels or {})
+        """The caller's jobs, newest first: in one of the states, and with all the labels."""
+        request = list_request(states, task, labels or {})
         while True:
-            page = await self._calls.unary(LIST_JOBS, request, {})
+            page = await self._calls.unary(LIST_JOBS, request)
             for job in page.jobs:
                 yield job
             if not page.token:
@@ -86,17 +59,16 @@ class AsyncJobs:
         timeout: float | None = None,
         patience: float = PATIENCE,
     ) -> AsyncJobStream[Job]:
-        """See `Jobs.watch`."""
+        """The job each time that it has changed, until it has ended.
+
+        Raises `UnavailableError` when no server has answered for `patience` seconds, and
+        `DeadlineError` after `timeout` seconds; None is no limit.
+        """
         request = pb.WatchJobRequest(id=job_id, resume_token=resume_token)
         return AsyncJobStream(self._calls, WATCH_JOB, request, timeout, patience)
 
-    async def wait(
-        self,
-        job_id: str,
-        *,
-        timeout: float | None = None,  # noqa: ASYNC109 - it goes to the server, too
-    ) -> Job:
-        """See `Jobs.wait`."""
+    async def wait(self, job_id: str, *, timeout: float | None = None) -> Job:
+        """The job when it has ended; `DeadlineError` after `timeout` seconds."""
         job = await self.get(job_id)
         async for latest in self.watch(job_id, timeout=timeout):
             job = latest
@@ -112,22 +84,23 @@ class AsyncJobs:
         timeout: float | None = None,
         patience: float = PATIENCE,
     ) -> AsyncJobStream[LineResult]:
-        """See `Jobs.results`."""
+        """The final records in the order of the lines, also while the job runs.
+
+        Waits for records that do not exist yet; with `wait=False` it ends at the first of these.
+        `timeout` and `patience` are as in `watch`.
+        """
         request = read_request(job_id, which, wait=wait)
         request.resume_token = resume_token
         return AsyncJobStream(self._calls, READ_RESULTS, request, timeout, patience)
 
     async def cancel(self, job_id: str) -> Job:
-        """See `Jobs.cancel`."""
-        return await self._calls.unary(CANCEL_JOB, pb.CancelJobRequest(id=job_id), {})
+        """Ends the job early: finished lines keep their results; no effect on an ended job."""
+        return await self._calls.unary(CANCEL_JOB, pb.CancelJobRequest(id=job_id))
 
     async def resume(self, job_id: str, *, deadline: datetime | timedelta | None = None) -> Job:
-        """See `Jobs.resume`."""
-        return await self._calls.unary(RESUME_JOB, resume_request(job_id, deadline), {})
+        """Runs again the lines of an ended job that have not succeeded."""
+        return await self._calls.unary(RESUME_JOB, resume_request(job_id, deadline))
 
     async def delete(self, job_id: str) -> None:
-        """See `Jobs.delete`."""
-        await self._calls.unary(DELETE_JOB, pb.DeleteJobRequest(id=job_id), {})
-
-    async def _create(self, order: JobOrder) -> Job:
-        return await self._calls.upload(CREATE_JOB, order.requests(), order.timeout)
+        """Deletes a job that has ended, with its lines and results."""
+        await self._calls.unary(DELETE_JOB, pb.DeleteJobRequest(id=job_id))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from seqway.arguments import SummarizeArguments
 from seqway.cli.answers import print_answers, print_streamed
 from seqway.cli.connection import Connection
 from seqway.cli.flag_groups import with_flag_groups
@@ -14,7 +15,7 @@ from seqway.cli.notes import Notes
 from seqway.cli.output import AsJsonOrEvents, Streamed, print_events, print_json
 from seqway.cli.texts import File, ModelName, Texts, read_texts
 from seqway.events import SummarizeEvent, SummaryProgress
-from seqway.tasks.summarization import SummarizeArguments, SummaryLength
+from seqway.options import SummaryLength
 
 
 @with_flag_groups

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from seqway.arguments import TranslateArguments
 from seqway.cli.answers import print_answers, print_streamed
 from seqway.cli.connection import Connection
 from seqway.cli.flag_groups import with_flag_groups
@@ -14,7 +15,6 @@ from seqway.cli.notes import Notes
 from seqway.cli.output import AsJsonOrEvents, Streamed, print_events, print_json
 from seqway.cli.terms import Terms
 from seqway.cli.texts import ModelName, Texts, read_texts
-from seqway.tasks.translation import TranslateArguments
 
 
 @with_flag_groups

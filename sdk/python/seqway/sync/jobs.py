@@ -1,71 +1,40 @@
-"""Batch jobs of the synchronous client: `client.jobs`."""
+# Generated from ../aio/jobs.py by `make client`.
+
+"""Batch jobs of the client: `client.jobs`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Unpack
 
-from seqway.aio.calls import Calls
-from seqway.aio.job_streams import JobStream
 from seqway.results import Job, JobState, LineResult
-from seqway.tasks.job_input import JobLines
+from seqway.sync.job_streams import JobStream
+from seqway.sync.job_submission import JobSubmission
 from seqway.tasks.jobs import (
     CANCEL_JOB,
-    CREATE_JOB,
     DELETE_JOB,
     GET_JOB,
     LIST_JOBS,
     READ_RESULTS,
     RESUME_JOB,
     WATCH_JOB,
-    AskJobArguments,
-    ClassifyJobArguments,
-    JobOrder,
-    SummarizeJobArguments,
-    TranslateJobArguments,
     Which,
-    ask_order,
-    classify_order,
     list_request,
     read_request,
     resume_request,
-    summarize_order,
-    translate_order,
 )
 from seqway.v1 import job_pb2 as pb
 
 PATIENCE = 60.0
 
 
-class Jobs:
+class Jobs(JobSubmission):
     """Creates, watches and reads batch jobs.
 
-    The lines of a new job are a `Path`, a URI that the server reads (a `str`), an open binary file,
-    or an iterable of texts or of mappings with the members of a line of JSON.  A job takes the
-    arguments of the call of its name, and those of `JobArguments`.
+    `NotFoundError` is raised for the id of a job that does not exist.
     """
 
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
-
-    def translate(self, lines: JobLines, **arguments: Unpack[TranslateJobArguments]) -> Job:
-        """Hands over lines to translate; returns when job and lines are durable."""
-        return self._create(translate_order(lines, arguments))
-
-    def summarize(self, lines: JobLines, **arguments: Unpack[SummarizeJobArguments]) -> Job:
-        """Hands over lines to summarize; returns when job and lines are durable."""
-        return self._create(summarize_order(lines, arguments))
-
-    def classify(self, lines: JobLines, **arguments: Unpack[ClassifyJobArguments]) -> Job:
-        """Hands over lines to classify; returns when job and lines are durable."""
-        return self._create(classify_order(lines, arguments))
-
-    def ask(self, lines: JobLines, **arguments: Unpack[AskJobArguments]) -> Job:
-        """Hands over lines with a question and a text each; returns when all is durable."""
-        return self._create(ask_order(lines, arguments))
-
     def get(self, job_id: str) -> Job:
-        """The job as it is; `NotFoundError` when there is none of that id."""
-        return self._calls.unary(GET_JOB, pb.GetJobRequest(id=job_id), {})
+        """The job as it is now."""
+        return self._calls.unary(GET_JOB, pb.GetJobRequest(id=job_id))
 
     def list(
         self,
@@ -74,11 +43,12 @@ class Jobs:
         task: str = "",
         labels: Mapping[str, str] | None = None,
     ) -> Iterator[Job]:
-        """The caller's jobs, the newest first: in one of the states, and with all the labels."""
-        request = list_request(tuple(states), task, labels or {})
+        """The caller's jobs, newest first: in one of the states, and with all the labels."""
+        request = list_request(states, task, labels or {})
         while True:
-            page = self._calls.unary(LIST_JOBS, request, {})
-            yield from page.jobs
+            page = self._calls.unary(LIST_JOBS, request)
+            for job in page.jobs:
+                yield job
             if not page.token:
                 return
             request.page_token = page.token
@@ -93,7 +63,8 @@ class Jobs:
     ) -> JobStream[Job]:
         """The job each time that it has changed, until it has ended.
 
-        `patience` is for how many seconds no server may answer; `timeout` is none by default.
+        Raises `UnavailableError` when no server has answered for `patience` seconds, and
+        `DeadlineError` after `timeout` seconds; None is no limit.
         """
         request = pb.WatchJobRequest(id=job_id, resume_token=resume_token)
         return JobStream(self._calls, WATCH_JOB, request, timeout, patience)
@@ -117,23 +88,21 @@ class Jobs:
     ) -> JobStream[LineResult]:
         """The final records in the order of the lines, also while the job runs.
 
-        Waits for those that are not there yet; with `wait=False` it ends at the first of these.
+        Waits for records that do not exist yet; with `wait=False` it ends at the first of these.
+        `timeout` and `patience` are as in `watch`.
         """
         request = read_request(job_id, which, wait=wait)
         request.resume_token = resume_token
         return JobStream(self._calls, READ_RESULTS, request, timeout, patience)
 
     def cancel(self, job_id: str) -> Job:
-        """Ends the job early: what is done stays; one that has ended stays as it is."""
-        return self._calls.unary(CANCEL_JOB, pb.CancelJobRequest(id=job_id), {})
+        """Ends the job early: finished lines keep their results; no effect on an ended job."""
+        return self._calls.unary(CANCEL_JOB, pb.CancelJobRequest(id=job_id))
 
     def resume(self, job_id: str, *, deadline: datetime | timedelta | None = None) -> Job:
-        """Runs the lines again that have not succeeded, of a job that has ended."""
-        return self._calls.unary(RESUME_JOB, resume_request(job_id, deadline), {})
+        """Runs again the lines of an ended job that have not succeeded."""
+        return self._calls.unary(RESUME_JOB, resume_request(job_id, deadline))
 
     def delete(self, job_id: str) -> None:
         """Deletes a job that has ended, with its lines and results."""
-        self._calls.unary(DELETE_JOB, pb.DeleteJobRequest(id=job_id), {})
-
-    def _create(self, order: JobOrder) -> Job:
-        return self._calls.upload(CREATE_JOB, order.requests(), order.timeout)
+        self._calls.unary(DELETE_JOB, pb.DeleteJobRequest(id=job_id))

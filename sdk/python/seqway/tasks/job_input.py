@@ -3,10 +3,12 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
-from seqway.errors import FieldViolation, InvalidRequestError
+from seqway.errors import InvalidRequestError
+from seqway.tasks.arguments import invalid_field
 from seqway.v1 import job_pb2 as pb
 
 
@@ -21,6 +23,8 @@ class Readable(Protocol):
 JobLines = Path | str | Readable | Iterable[str | Mapping[str, object]]
 """A file of this machine, a URI that the server reads, an open binary file, or the lines: texts,
 or objects with the members of a line of JSON."""
+
+_Number = TypeVar("_Number", bound=int)
 
 JobFormat = Literal["jsonl", "csv", "tsv", "text", "parquet"]
 JobCompression = Literal["none", "gzip", "zstd"]
@@ -73,7 +77,7 @@ def format_of(file: Path) -> JobFormat:
         return "jsonl"
     known = _SUFFIXES.get(suffixes[-1])
     if known is None:
-        raise _wrong(
+        raise _invalid(
             "format",
             f"the name of {file.name!r} tells none: taken are JSON Lines (.jsonl), CSV (.csv), TSV "
             "(.tsv), plain text with one text a line (.txt) and Parquet (.parquet), each plain or "
@@ -83,33 +87,43 @@ def format_of(file: Path) -> JobFormat:
     return known
 
 
-def input_message(
-    lines: JobLines,
-    *,
-    format: JobFormat | None,  # noqa: A002 - the API's name for it
-    compression: JobCompression | None,
-    text_field: str,
-    custom_id_field: str,
-    question_field: str,
-) -> pb.JobInput:
-    """How the server is to read it; InvalidRequestError names what is none of the choices."""
-    if isinstance(lines, str) and not is_uri(lines):
-        raise _wrong("lines", f"{lines!r} is no URI: give a Path for a file, a list for texts")
-    if format is None and isinstance(lines, Path):
-        format = format_of(lines)  # noqa: A001
-    if format not in _FORMATS:
-        raise _wrong("format", f"{format!r} is none of {', '.join(filter(None, _FORMATS))}")
-    if compression not in _COMPRESSIONS:
-        known = ", ".join(filter(None, _COMPRESSIONS))
-        raise _wrong("compression", f"{compression!r} is none of {known}")
-    return pb.JobInput(
-        uri=lines if isinstance(lines, str) else "",
-        format=_FORMATS[format],
-        compression=_COMPRESSIONS[compression],
-        text_field=text_field,
-        custom_id_field=custom_id_field,
-        question_field=question_field,
-    )
+@dataclass(frozen=True, slots=True)
+class LineFormat:
+    """How to read lines; empty is the server's default."""
+
+    format: JobFormat | None = None
+    compression: JobCompression | None = None
+    text_field: str = ""
+    custom_id_field: str = ""
+    question_field: str = ""
+
+    def message(self, lines: JobLines) -> pb.JobInput:
+        """For these lines; `InvalidRequestError` names what is not one of the choices."""
+        if isinstance(lines, str) and not is_uri(lines):
+            raise _invalid(
+                "lines", f"{lines!r} is no URI: give a Path for a file, a list for texts"
+            )
+        name = self.format
+        if name is None and isinstance(lines, Path):
+            name = format_of(lines)
+        return pb.JobInput(
+            uri=lines if isinstance(lines, str) else "",
+            format=_choice("format", name, _FORMATS),
+            compression=_choice("compression", self.compression, _COMPRESSIONS),
+            text_field=self.text_field,
+            custom_id_field=self.custom_id_field,
+            question_field=self.question_field,
+        )
+
+
+def _choice(field: str, name: str | None, choices: Mapping[str | None, _Number]) -> _Number:
+    if name not in choices:
+        raise _invalid(field, f"{name!r} is not one of {', '.join(filter(None, choices))}")
+    return choices[name]
+
+
+def _invalid(field: str, problem: str) -> InvalidRequestError:
+    return invalid_field(field, problem, "INVALID_INPUT")
 
 
 def pieces(lines: JobLines, text_field: str) -> Iterator[bytes]:
@@ -142,11 +156,3 @@ def _pieces_of_lines(
             piece, sent = bytearray(), time.monotonic()
     if piece:
         yield bytes(piece)
-
-
-def _wrong(field: str, problem: str) -> InvalidRequestError:
-    return InvalidRequestError(
-        f"{field}: {problem}",
-        reason="INVALID_INPUT",
-        violations=(FieldViolation(field, problem),),
-    )

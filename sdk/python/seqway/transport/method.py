@@ -1,8 +1,8 @@
 """A method of the API, as data: both clients call by it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypedDict, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
@@ -16,15 +16,10 @@ Response = TypeVar("Response", bound=Message)
 Result = TypeVar("Result")
 
 
-class CallArguments(TypedDict, total=False):
-    """What every call takes.
+class ResumableMessage(Protocol):
+    """A request, and a response, of a stream that can be resumed."""
 
-    Attributes:
-        timeout: Seconds after which the call fails with `DeadlineError`; the client's by default.
-
-    """
-
-    timeout: float | None
+    resume_token: str
 
 
 @dataclass(frozen=True)
@@ -46,11 +41,3 @@ class Method(Generic[Request, Response, Result]):
                 reason=MESSAGE_TOO_LARGE,
             )
         return data
-
-
-def check_names(arguments: Mapping[str, object], known: type) -> None:
-    """Raises `TypeError` for an argument that `known`, a TypedDict, lacks, or that is missing."""
-    for name in sorted(arguments.keys() - known.__annotations__.keys()):
-        raise TypeError(f"unexpected argument {name!r}")
-    for name in sorted(known.__required_keys__ - arguments.keys()):  # type: ignore[attr-defined]
-        raise TypeError(f"missing argument {name!r}")

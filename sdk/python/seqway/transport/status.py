@@ -55,6 +55,11 @@ def error_of(failure: grpc.RpcError) -> SeqwayError:
     )
 
 
+def cancelled_here() -> CancelledError:
+    """The exception for a call that its own program has cancelled."""
+    return CancelledError("the call was cancelled", reason="CANCELLED")
+
+
 def unknown_event() -> ServerError:
     """The exception for a message of a stream that this version doesn't know."""
     return ServerError(

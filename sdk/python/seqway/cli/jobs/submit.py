@@ -18,6 +18,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from seqway.arguments import JobArguments
 from seqway.cli.connection import Connection
 from seqway.cli.flag_groups import with_flag_groups
 from seqway.cli.generation import GenerationFlags
@@ -27,11 +28,10 @@ from seqway.cli.markup import Markup
 from seqway.cli.terms import Terms
 from seqway.cli.texts import ModelName
 from seqway.errors import InvalidRequestError
+from seqway.options import SummaryLength
 from seqway.results import Job
 from seqway.sync.jobs import Jobs
 from seqway.tasks.job_input import JobCompression, JobFormat, JobLines, format_of, is_uri
-from seqway.tasks.jobs import JobArguments
-from seqway.tasks.summarization import SummaryLength
 
 Task = Literal["translate", "summarize", "classify", "ask"]
 

@@ -1,7 +1,6 @@
 """`client.jobs`, blocking and for asyncio."""
 
 import io
-import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +8,6 @@ from pathlib import Path
 import grpc
 import pytest
 from seqway import (
-    AsyncClient,
     Client,
     DeadlineError,
     InvalidRequestError,
@@ -52,20 +50,6 @@ def test_a_job_from_creation_to_deletion(server: FakeServer) -> None:
         with pytest.raises(NotFoundError):
             client.jobs.get(job.id)
     assert server.jobs.tenants == ["me"]
-
-
-async def test_the_same_for_asyncio(server: FakeServer) -> None:
-    async with AsyncClient(server.address) as client:
-        job = await client.jobs.translate(LINES, source="en", target="fr")
-        assert (await client.jobs.wait(job.id)).counts.done == 3
-        texts = [one.text async for one in client.jobs.results(job.id)]
-        assert texts == ["ONE", "", "THREE"]
-        assert [one.id async for one in client.jobs.list()] == [job.id]
-        assert (await client.jobs.resume(job.id)).run == 2
-        assert (await client.jobs.cancel(job.id)).cancel_requested
-        await client.jobs.delete(job.id)
-        with pytest.raises(NotFoundError):
-            await client.jobs.get(job.id)
 
 
 def test_every_task_has_its_arguments(server: FakeServer) -> None:
@@ -186,15 +170,6 @@ def test_streams_go_on_when_a_server_is_replaced(server: FakeServer) -> None:
         assert [one.index for one in client.jobs.results(job.id)] == list(range(7))
 
 
-async def test_async_streams_go_on_when_a_server_is_replaced(server: FakeServer) -> None:
-    async with AsyncClient(server.address) as client:
-        job = await client.jobs.translate(["x"] * 7, source="en", target="fr")
-        server.jobs.breaks = 2
-        assert [one.index async for one in client.jobs.results(job.id)] == list(range(7))
-        server.jobs.breaks = 1
-        assert (await client.jobs.wait(job.id)).state is JobState.SUCCEEDED
-
-
 def test_a_token_goes_on_behind_what_was_read(server: FakeServer) -> None:
     with Client(server.address) as client:
         job = client.jobs.translate(["x"] * 5, source="en", target="fr")
@@ -243,16 +218,6 @@ def test_all_pages_are_listed(server: FakeServer) -> None:
     assert isinstance(request, pb.ListJobsRequest)
     assert list(request.states) == [pb.JOB_STATE_FAILED]
     assert dict(request.labels) == {"a": "b"}
-
-
-def test_a_stream_can_be_cancelled_from_another_thread(server: FakeServer) -> None:
-    server.jobs.pause = 0.2
-    with Client(server.address) as client:
-        job = client.jobs.translate(["x"] * 1000, source="en", target="fr")
-        stream = client.jobs.watch(job.id)
-        next(stream)
-        threading.Timer(0.3, stream.cancel).start()
-        assert len(list(stream)) < 100
 
 
 @pytest.mark.parametrize(

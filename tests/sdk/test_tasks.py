@@ -197,11 +197,6 @@ async def test_the_async_client_answers_the_same(server: FakeServer) -> None:
             assert streamed == list(sync.stream_summarize("one two"))
 
 
-async def test_an_async_summary_brings_text(server: FakeServer) -> None:
-    async with AsyncClient(server.address) as client:
-        assert [text async for text in client.stream_summarize("a b").text()] == ["a", " b"]
-
-
 CALLS: dict[str, Callable[[Client], object]] = {
     "summarization": lambda client: client.summarize("x y"),
     "classification": lambda client: client.classify("x"),

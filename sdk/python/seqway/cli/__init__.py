@@ -2,13 +2,13 @@
 
 import typer
 
-from seqway.cli.ask import ask
-from seqway.cli.classify import classify
+from seqway.cli.commands.ask import ask
+from seqway.cli.commands.classify import classify
+from seqway.cli.commands.models import models
+from seqway.cli.commands.status import status
+from seqway.cli.commands.summarize import summarize
+from seqway.cli.commands.translate import translate
 from seqway.cli.jobs import jobs
-from seqway.cli.models import models
-from seqway.cli.status import status
-from seqway.cli.summarize import summarize
-from seqway.cli.translate import translate
 
 app = typer.Typer(
     name="seqway",

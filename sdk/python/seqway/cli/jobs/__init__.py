@@ -2,9 +2,9 @@
 
 import typer
 
-from seqway.cli.jobs.changing import cancel, delete, resume
-from seqway.cli.jobs.listing import list_jobs, show
-from seqway.cli.jobs.reading import errors, results
+from seqway.cli.jobs.changes import cancel, delete, resume
+from seqway.cli.jobs.overview import list_jobs, show
+from seqway.cli.jobs.records import errors, results
 from seqway.cli.jobs.submit import submit
 from seqway.cli.jobs.watch import watch
 

@@ -21,8 +21,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from seqway.cli.failures import fail
 from seqway.cli.jobs.words import outcome
+from seqway.cli.output.failures import fail
 from seqway.results import Job, JobState
 from seqway.sync.client import Client
 

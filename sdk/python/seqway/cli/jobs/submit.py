@@ -19,14 +19,14 @@ from rich.progress import (
 )
 
 from seqway.arguments import JobArguments
-from seqway.cli.connection import Connection
-from seqway.cli.flag_groups import with_flag_groups
-from seqway.cli.generation import GenerationFlags
-from seqway.cli.jobs.arguments import Deadline, Labels, Watched, duration, labels_of
+from seqway.cli.jobs.options import Deadline, Labels, Watched, duration, labels_of
 from seqway.cli.jobs.progress import follow
-from seqway.cli.markup import Markup
-from seqway.cli.terms import Terms
-from seqway.cli.texts import ModelName
+from seqway.cli.options.connection import Connection
+from seqway.cli.options.generation import GenerationFlags
+from seqway.cli.options.groups import with_flag_groups
+from seqway.cli.options.markup import Markup
+from seqway.cli.options.terms import Terms
+from seqway.cli.options.texts import ModelName
 from seqway.errors import InvalidRequestError
 from seqway.options import SummaryLength
 from seqway.results import Job

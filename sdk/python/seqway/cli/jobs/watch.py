@@ -1,9 +1,9 @@
 """`seqway jobs watch`."""
 
-from seqway.cli.connection import Connection
-from seqway.cli.flag_groups import with_flag_groups
-from seqway.cli.jobs.arguments import JobId
+from seqway.cli.jobs.options import JobId
 from seqway.cli.jobs.progress import follow
+from seqway.cli.options.connection import Connection
+from seqway.cli.options.groups import with_flag_groups
 
 
 @with_flag_groups

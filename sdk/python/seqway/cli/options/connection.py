@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from seqway.cli.failures import friendly_failures
+from seqway.cli.output.failures import friendly_failures
 from seqway.sync.client import Client
 from seqway.transport.channel_options import ADDRESS_VARIABLE, DEFAULT_ADDRESS
 from seqway.transport.security import (

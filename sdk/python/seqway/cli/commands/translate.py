@@ -6,15 +6,15 @@ from typing import Annotated
 import typer
 
 from seqway.arguments import TranslateArguments
-from seqway.cli.answers import print_answers, print_streamed
-from seqway.cli.connection import Connection
-from seqway.cli.flag_groups import with_flag_groups
-from seqway.cli.generation import GenerationFlags
-from seqway.cli.markup import Markup
-from seqway.cli.notes import Notes
-from seqway.cli.output import AsJsonOrEvents, Streamed, print_events, print_json
-from seqway.cli.terms import Terms
-from seqway.cli.texts import ModelName, Texts, read_texts
+from seqway.cli.options.connection import Connection
+from seqway.cli.options.generation import GenerationFlags
+from seqway.cli.options.groups import with_flag_groups
+from seqway.cli.options.markup import Markup
+from seqway.cli.options.terms import Terms
+from seqway.cli.options.texts import ModelName, Texts, read_texts
+from seqway.cli.output.answers import print_answers, print_streamed
+from seqway.cli.output.json_output import AsJsonOrEvents, Streamed, print_events, print_json
+from seqway.cli.output.notes import Notes
 
 
 @with_flag_groups

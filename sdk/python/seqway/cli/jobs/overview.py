@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from seqway.cli.connection import Connection
-from seqway.cli.flag_groups import with_flag_groups
-from seqway.cli.jobs.arguments import JobId, Labels, labels_of
-from seqway.cli.jobs.output import print_jobs
+from seqway.cli.jobs.json_records import print_jobs
+from seqway.cli.jobs.options import JobId, Labels, labels_of
 from seqway.cli.jobs.words import state, when, when_shortly
-from seqway.cli.output import AsJson
+from seqway.cli.options.connection import Connection
+from seqway.cli.options.groups import with_flag_groups
+from seqway.cli.output.json_output import AsJson
 from seqway.results import Job, JobState
 
 

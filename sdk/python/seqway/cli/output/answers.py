@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 
 import typer
 
-from seqway.cli.notes import Notes
+from seqway.cli.output.notes import Notes
+from seqway.cli.output.text_order import End, in_order
 from seqway.events import StreamEvent, SummarizeEvent, TextEnd
-from seqway.ordering import End, in_order
 from seqway.results import Segment, Summary, TokenLogProb, Translation
 
 

@@ -13,11 +13,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from seqway.cli.connection import Connection
-from seqway.cli.failures import describe, fail
-from seqway.cli.flag_groups import with_flag_groups
-from seqway.cli.output import AsJson
-from seqway.cli.standing import MOST_JOBS, Standing, standing_of
+from seqway.cli.commands.standing import MOST_JOBS, Standing, standing_of
+from seqway.cli.options.connection import Connection
+from seqway.cli.options.groups import with_flag_groups
+from seqway.cli.output.failures import describe, fail
+from seqway.cli.output.json_output import AsJson
 from seqway.errors import SeqwayError
 from seqway.sync.client import Client
 

@@ -2,10 +2,10 @@
 
 import typer
 
-from seqway.cli.connection import Connection
-from seqway.cli.flag_groups import with_flag_groups
-from seqway.cli.jobs.arguments import Deadline, JobId, Watched, duration
+from seqway.cli.jobs.options import Deadline, JobId, Watched, duration
 from seqway.cli.jobs.progress import follow
+from seqway.cli.options.connection import Connection
+from seqway.cli.options.groups import with_flag_groups
 
 
 @with_flag_groups

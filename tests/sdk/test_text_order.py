@@ -1,5 +1,5 @@
+from seqway.cli.output.text_order import Piece, in_order
 from seqway.events import StreamEvent, TextDelta, TextEnd
-from seqway.ordering import Piece, in_order
 from seqway.results import FinishReason, TokenCounts, Translation
 
 TRANSLATION = Translation("", (), FinishReason.EOS, TokenCounts(1, 1), ())

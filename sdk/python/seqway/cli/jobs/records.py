@@ -8,11 +8,11 @@ from typing import Annotated, TextIO
 
 import typer
 
-from seqway.cli.connection import Connection
-from seqway.cli.failures import fail
-from seqway.cli.flag_groups import with_flag_groups
-from seqway.cli.jobs.arguments import JobId
-from seqway.cli.jobs.output import line_of
+from seqway.cli.jobs.json_records import line_of
+from seqway.cli.jobs.options import JobId
+from seqway.cli.options.connection import Connection
+from seqway.cli.options.groups import with_flag_groups
+from seqway.cli.output.failures import fail
 from seqway.results import LineResult
 
 Follow = Annotated[

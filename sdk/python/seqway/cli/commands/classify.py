@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from seqway.cli.connection import Connection
-from seqway.cli.flag_groups import with_flag_groups
-from seqway.cli.notes import Notes
-from seqway.cli.output import AsJson, print_json
-from seqway.cli.texts import File, ModelName, Texts, read_texts
+from seqway.cli.options.connection import Connection
+from seqway.cli.options.groups import with_flag_groups
+from seqway.cli.options.texts import File, ModelName, Texts, read_texts
+from seqway.cli.output.json_output import AsJson, print_json
+from seqway.cli.output.notes import Notes
 from seqway.results import Classification
 
 _EXCERPT_CHARACTERS = 40

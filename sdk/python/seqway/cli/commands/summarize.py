@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from seqway.arguments import SummarizeArguments
-from seqway.cli.answers import print_answers, print_streamed
-from seqway.cli.connection import Connection
-from seqway.cli.flag_groups import with_flag_groups
-from seqway.cli.generation import GenerationFlags
-from seqway.cli.notes import Notes
-from seqway.cli.output import AsJsonOrEvents, Streamed, print_events, print_json
-from seqway.cli.texts import File, ModelName, Texts, read_texts
+from seqway.cli.options.connection import Connection
+from seqway.cli.options.generation import GenerationFlags
+from seqway.cli.options.groups import with_flag_groups
+from seqway.cli.options.texts import File, ModelName, Texts, read_texts
+from seqway.cli.output.answers import print_answers, print_streamed
+from seqway.cli.output.json_output import AsJsonOrEvents, Streamed, print_events, print_json
+from seqway.cli.output.notes import Notes
 from seqway.events import SummarizeEvent, SummaryProgress
 from seqway.options import SummaryLength
 

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from seqway.cli.connection import Connection
-from seqway.cli.flag_groups import with_flag_groups
-from seqway.cli.output import AsJson, print_json
+from seqway.cli.options.connection import Connection
+from seqway.cli.options.groups import with_flag_groups
+from seqway.cli.output.json_output import AsJson, print_json
 from seqway.results import Model
 
 _MOST_SHOWN = 4

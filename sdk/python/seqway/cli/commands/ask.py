@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from seqway.cli.connection import Connection
-from seqway.cli.flag_groups import with_flag_groups
-from seqway.cli.generation import GenerationFlags
-from seqway.cli.notes import Notes
-from seqway.cli.output import AsJson, print_json
-from seqway.cli.texts import ModelName, read_texts
+from seqway.cli.options.connection import Connection
+from seqway.cli.options.generation import GenerationFlags
+from seqway.cli.options.groups import with_flag_groups
+from seqway.cli.options.texts import ModelName, read_texts
+from seqway.cli.output.json_output import AsJson, print_json
+from seqway.cli.output.notes import Notes
 from seqway.results import AskResult
 
 

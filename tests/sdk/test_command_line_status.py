@@ -23,7 +23,7 @@ def jobs(tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
     path.write_text('{"text": "one"}\n')
     for _ in range(3):
-        assert seqway("jobs", "submit", path).returncode == 0
+        assert seqway("jobs", "translate", path).returncode == 0
 
 
 def test_a_server_that_serves(server: FakeServer, jobs: None) -> None:

@@ -184,7 +184,8 @@ def test_a_question_is_answered_from_each_kind_of_context(tmp_path: Path) -> Non
     file = tmp_path / "context.txt"
     file.write_text("Ada wrote it")
     assert seqway("ask", "Who?", "--context", "Ada wrote it").stdout == b"Ada\n"
-    assert seqway("ask", "Who?", "--context-file", file).stdout == b"Ada\n"
+    for option in ("-f", "--file", "--context-file"):
+        assert seqway("ask", "Who?", option, file).stdout == b"Ada\n"
     assert seqway("ask", "Who?", stdin=b"Ada wrote it").stdout == b"Ada\n"
 
 

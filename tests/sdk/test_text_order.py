@@ -1,4 +1,4 @@
-from seqway.cli.output.text_order import Piece, in_order
+from seqway.cli.output.text_order import TextPiece, in_order
 from seqway.events import StreamEvent, TextDelta, TextEnd
 from seqway.results import FinishReason, TokenCounts, Translation
 
@@ -15,7 +15,11 @@ def end(index: int) -> TextEnd:
 
 def test_a_single_text_passes_as_it_comes() -> None:
     arrived: list[StreamEvent] = [delta(0, "a"), delta(0, "b"), end(0)]
-    assert list(in_order(arrived)) == [Piece(0, "a"), Piece(0, "b"), Piece(0, "", end(0))]
+    assert list(in_order(arrived)) == [
+        TextPiece(0, "a"),
+        TextPiece(0, "b"),
+        TextPiece(0, "", end(0)),
+    ]
 
 
 def test_later_texts_wait_for_earlier_ones() -> None:
@@ -33,4 +37,4 @@ def test_later_texts_wait_for_earlier_ones() -> None:
 
 def test_the_current_text_is_not_held_back() -> None:
     pieces = in_order(iter([delta(1, "x"), delta(0, "a")]))
-    assert next(pieces) == Piece(0, "a")
+    assert next(pieces) == TextPiece(0, "a")

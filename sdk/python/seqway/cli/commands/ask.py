@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from seqway.cli.options.connection import Connection
+from seqway.cli.options.connection import ConnectionFlags
 from seqway.cli.options.generation import GenerationFlags
 from seqway.cli.options.groups import with_flag_groups
+from seqway.cli.options.tasks import AnswerFlags
 from seqway.cli.options.texts import ModelName, read_texts
 from seqway.cli.output.json_output import AsJson, print_json
 from seqway.cli.output.notes import Notes
@@ -25,46 +26,40 @@ def ask(
     context: Annotated[
         str | None, typer.Option("--context", "-c", help="The text that holds the answer.")
     ] = None,
-    context_file: Annotated[
-        Path | None, typer.Option("--context-file", "-f", help="A UTF-8 file that holds it.")
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file", "--context-file", "-f", "-i", help="A UTF-8 text file, which is the context."
+        ),
     ] = None,
-    answers: Annotated[
-        int, typer.Option("--answers", min=1, help="Show so many answers at most.")
-    ] = 1,
-    max_answer_tokens: Annotated[
-        int, typer.Option("--max-answer-tokens", min=0, help="Limit of an extracted answer; 0: 30.")
-    ] = 0,
+    answers: AnswerFlags,
     model: ModelName = "",
     as_json: AsJson = False,
     generation: GenerationFlags,
-    connection: Connection,
+    connection: ConnectionFlags,
 ) -> None:
     """Answer QUESTION from a context: an option, a file, or standard input.
 
     seqway ask "Who wrote it?" --context "The editor was written by Ada."
 
-    seqway ask "Who wrote it?" --context-file article.txt --answers 3
+    seqway ask "Who wrote it?" --file article.txt --answers 3
     """
-    texts = read_texts(
-        None if context is None else [context],
-        context_file,
-        argument_name="--context",
-        file_option="--context-file",
-    )
+    contexts = None if context is None else [context]
+    texts = read_texts(contexts, file, argument_name="--context")
     options = generation.options()
     with connection.client() as client:
         result = client.ask(
             question,
             context=texts[0],
-            top_k=answers,
-            max_answer_tokens=max_answer_tokens,
+            top_k=answers.answers,
+            max_answer_tokens=answers.max_answer_tokens,
             model=model,
             options=options,
         )
     if as_json:
         print_json(result)
         return
-    _print_answers(result, answers)
+    _print_answers(result, answers.answers)
     Notes().of_answers(result)
 
 

@@ -1,16 +1,15 @@
 """`seqway classify`."""
 
 from collections.abc import Sequence
-from typing import Annotated
 
-import typer
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from seqway.cli.options.connection import Connection
+from seqway.cli.options.connection import ConnectionFlags
 from seqway.cli.options.groups import with_flag_groups
+from seqway.cli.options.tasks import LabelFlags
 from seqway.cli.options.texts import File, ModelName, Texts, read_texts
 from seqway.cli.output.json_output import AsJson, print_json
 from seqway.cli.output.notes import Notes
@@ -24,23 +23,10 @@ def classify(
     *,
     text: Texts = None,
     file: File = None,
-    top_k: Annotated[
-        int, typer.Option("--top-k", "-k", min=0, help="The most labels of a text; 0 is all.")
-    ] = 3,
-    threshold: Annotated[
-        float | None,
-        typer.Option("--threshold", min=0.0, max=1.0, help="Only labels with at least this score."),
-    ] = None,
-    multi_label: Annotated[
-        bool | None,
-        typer.Option(
-            "--multi-label/--single-label",
-            help="Whether several labels may hold; by default as the model says.",
-        ),
-    ] = None,
+    labels: LabelFlags,
     model: ModelName = "",
     as_json: AsJson = False,
-    connection: Connection,
+    connection: ConnectionFlags,
 ) -> None:
     """Classify each TEXT, a file, or standard input.
 
@@ -50,9 +36,7 @@ def classify(
     """
     texts = read_texts(text, file)
     with connection.client() as client:
-        result = client.classify(
-            texts, top_k=top_k, threshold=threshold, multi_label=multi_label, model=model
-        )
+        result = client.classify(texts, **labels.arguments(model))
     if as_json:
         print_json(result)
         return

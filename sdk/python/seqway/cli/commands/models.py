@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from seqway.cli.options.connection import Connection
+from seqway.cli.options.connection import ConnectionFlags
 from seqway.cli.options.groups import with_flag_groups
 from seqway.cli.output.json_output import AsJson, print_json
 from seqway.results import Model
@@ -22,7 +22,7 @@ def models(
     *,
     name: Annotated[str | None, typer.Argument(help="One variant, with all that is known.")] = None,
     as_json: AsJson = False,
-    connection: Connection,
+    connection: ConnectionFlags,
 ) -> None:
     """List the models that the server holds, or describe one."""
     with connection.client() as client:

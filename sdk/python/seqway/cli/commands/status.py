@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seqway.cli.commands.standing import MOST_JOBS, Standing, standing_of
-from seqway.cli.options.connection import Connection
+from seqway.cli.options.connection import ConnectionFlags
 from seqway.cli.options.groups import with_flag_groups
 from seqway.cli.output.failures import describe, fail
 from seqway.cli.output.json_output import AsJson
@@ -31,7 +31,7 @@ def status(
         bool, typer.Option("--watch", "-w", help="Show it again and again, until Ctrl-C.")
     ] = False,
     as_json: AsJson = False,
-    connection: Connection,
+    connection: ConnectionFlags,
 ) -> None:
     """Show whether the server serves, its models, and how many jobs you have in which state.
 

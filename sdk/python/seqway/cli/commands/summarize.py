@@ -2,20 +2,18 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Annotated
 
 import typer
 
-from seqway.arguments import SummarizeArguments
-from seqway.cli.options.connection import Connection
+from seqway.cli.options.connection import ConnectionFlags
 from seqway.cli.options.generation import GenerationFlags
 from seqway.cli.options.groups import with_flag_groups
+from seqway.cli.options.tasks import SummaryFlags, summarize_arguments
 from seqway.cli.options.texts import File, ModelName, Texts, read_texts
 from seqway.cli.output.answers import print_answers, print_streamed
 from seqway.cli.output.json_output import AsJsonOrEvents, Streamed, print_events, print_json
 from seqway.cli.output.notes import Notes
 from seqway.events import SummarizeEvent, SummaryProgress
-from seqway.options import SummaryLength
 
 
 @with_flag_groups
@@ -23,18 +21,12 @@ def summarize(
     *,
     text: Texts = None,
     file: File = None,
-    length: Annotated[
-        SummaryLength | None,
-        typer.Option("--length", help="How long to be; by default as the model likes."),
-    ] = None,
-    language: Annotated[
-        str, typer.Option("--language", metavar="LANG", help="Language of the text.")
-    ] = "en",
+    summary: SummaryFlags,
     model: ModelName = "",
     stream: Streamed = False,
     as_json: AsJsonOrEvents = False,
     generation: GenerationFlags,
-    connection: Connection,
+    connection: ConnectionFlags,
 ) -> None:
     """Summarize TEXT, a file, or standard input.
 
@@ -45,12 +37,7 @@ def summarize(
         cat article.txt | seqway summarize --stream
     """
     texts = read_texts(text, file)
-    arguments: SummarizeArguments = {
-        "length": length,
-        "language": language,
-        "model": model,
-        "options": generation.options(),
-    }
+    arguments = summarize_arguments(summary, generation, model)
     notes = Notes(len(texts))
     with connection.client() as client:
         if stream:

@@ -4,12 +4,12 @@ import typer
 
 from seqway.cli.jobs.options import Deadline, JobId, Watched, duration
 from seqway.cli.jobs.progress import follow
-from seqway.cli.options.connection import Connection
+from seqway.cli.options.connection import ConnectionFlags
 from seqway.cli.options.groups import with_flag_groups
 
 
 @with_flag_groups
-def cancel(*, job: JobId, connection: Connection) -> None:
+def cancel(*, job: JobId, connection: ConnectionFlags) -> None:
     """End a job early.  Lines that are done stay done."""
     with connection.client() as client:
         found = client.jobs.cancel(job)
@@ -23,7 +23,7 @@ def cancel(*, job: JobId, connection: Connection) -> None:
 
 @with_flag_groups
 def resume(
-    *, job: JobId, deadline: Deadline = None, watch: Watched = False, connection: Connection
+    *, job: JobId, deadline: Deadline = None, watch: Watched = False, connection: ConnectionFlags
 ) -> None:
     """Run the lines of an ended job again that have not succeeded."""
     with connection.client() as client:
@@ -35,7 +35,7 @@ def resume(
 
 
 @with_flag_groups
-def delete(*, job: JobId, connection: Connection) -> None:
+def delete(*, job: JobId, connection: ConnectionFlags) -> None:
     """Delete a job that has ended, with its lines and results."""
     with connection.client() as client:
         client.jobs.delete(job)

@@ -32,7 +32,7 @@ def duration(text: str | None, option: str) -> timedelta | None:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
     if match is None or float(match[1]) == 0:
         raise typer.BadParameter(
-            f"{text!r} is no duration: give a number above 0 with s, m, h or d, such as 2h",
+            f"{text!r} is not a duration: give a number above 0 with s, m, h or d, such as 2h",
             param_hint=option,
         )
     try:

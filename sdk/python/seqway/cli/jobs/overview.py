@@ -13,7 +13,7 @@ from rich.table import Table
 from seqway.cli.jobs.json_records import print_jobs
 from seqway.cli.jobs.options import JobId, Labels, labels_of
 from seqway.cli.jobs.words import state, when, when_shortly
-from seqway.cli.options.connection import Connection
+from seqway.cli.options.connection import ConnectionFlags
 from seqway.cli.options.groups import with_flag_groups
 from seqway.cli.output.json_output import AsJson
 from seqway.results import Job, JobState
@@ -37,7 +37,7 @@ def list_jobs(
     label: Labels = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The most jobs.")] = 20,
     as_json: AsJson = False,
-    connection: Connection,
+    connection: ConnectionFlags,
 ) -> None:
     """List your jobs, the newest first."""
     wanted = [_state_named(name) for name in states or ()]
@@ -57,7 +57,7 @@ def list_jobs(
 
 
 @with_flag_groups
-def show(*, job: JobId, as_json: AsJson = False, connection: Connection) -> None:
+def show(*, job: JobId, as_json: AsJson = False, connection: ConnectionFlags) -> None:
     """Show one job with all that is known of it."""
     with connection.client() as client:
         found = client.jobs.get(job)

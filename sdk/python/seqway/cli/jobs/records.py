@@ -10,7 +10,7 @@ import typer
 
 from seqway.cli.jobs.json_records import line_of
 from seqway.cli.jobs.options import JobId
-from seqway.cli.options.connection import Connection
+from seqway.cli.options.connection import ConnectionFlags
 from seqway.cli.options.groups import with_flag_groups
 from seqway.cli.output.failures import fail
 from seqway.results import LineResult
@@ -37,7 +37,7 @@ def results(
     ] = False,
     follow: Follow = False,
     output: Output = None,
-    connection: Connection,
+    connection: ConnectionFlags,
 ) -> None:
     """Print the final records of a job's lines in their order, as JSON Lines.
 
@@ -66,7 +66,7 @@ def errors(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON Lines.")] = False,
     follow: Follow = False,
     output: Output = None,
-    connection: Connection,
+    connection: ConnectionFlags,
 ) -> None:
     """Print why lines of a job failed, were cancelled or expired; lines count from 1."""
     with connection.client() as client, _opened(output) as file:

@@ -23,7 +23,7 @@ _PANEL = "Connection"
 
 
 @dataclass(frozen=True)
-class Connection:
+class ConnectionFlags:
     """The server, and how long to wait for it."""
 
     address: Annotated[

@@ -15,7 +15,7 @@ _MIME_TYPES: dict[Format, str] = {
 
 
 @dataclass(frozen=True)
-class Markup:
+class MarkupFlags:
     """The format, in a long and two short ways."""
 
     format: Annotated[

@@ -10,7 +10,7 @@ from seqway.glossary import GlossaryEntry, read_glossary
 
 
 @dataclass(frozen=True)
-class Terms:
+class TermFlags:
     """Phrases to keep, and a glossary."""
 
     keep: Annotated[

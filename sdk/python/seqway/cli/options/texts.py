@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+_FILE = "--file"
+
 Texts = Annotated[list[str] | None, typer.Argument(help="Texts, each on its own.")]
 File = Annotated[
     Path | None,
-    typer.Option("--file", "-f", "-i", help="A UTF-8 text file, which is one document."),
+    typer.Option(_FILE, "-f", "-i", help="A UTF-8 text file, which is one document."),
 ]
 ModelName = Annotated[
     str,
@@ -25,7 +27,6 @@ def read_texts(
     file: Path | None,
     *,
     argument_name: str = "TEXT",
-    file_option: str = "--file",
 ) -> list[str]:
     """Each argument is a text; a file and standard input are one document each.
 
@@ -33,34 +34,31 @@ def read_texts(
     """
     if arguments and file is not None:
         raise typer.BadParameter(
-            f"give either {argument_name} or {file_option}, not both", param_hint=file_option
+            f"give either {argument_name} or {_FILE}, not both", param_hint=_FILE
         )
     if arguments:
         return list(arguments)
     if file is not None and str(file) != "-":
-        return [decode(read_file(file, file_option), str(file), file_option)]
+        return [_decode(_read_file(file), str(file))]
     if file is None and sys.stdin.isatty():
         raise typer.BadParameter(
-            f"nothing to read: give it as {argument_name}, with {file_option}, "
-            "or on standard input",
+            f"nothing to read: give it as {argument_name}, with {_FILE}, or on standard input",
             param_hint=argument_name,
         )
-    return [decode(sys.stdin.buffer.read(), "standard input", file_option)]
+    return [_decode(sys.stdin.buffer.read(), "standard input")]
 
 
-def read_file(file: Path, option: str) -> bytes:
-    """The bytes of the file; `typer.BadParameter` when it can't be read."""
+def _read_file(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise typer.BadParameter(f"{file}: {error.strerror}", param_hint=option) from None
+        raise typer.BadParameter(f"{file}: {error.strerror}", param_hint=_FILE) from None
 
 
-def decode(data: bytes, origin: str, option: str) -> str:
-    """The text; `typer.BadParameter` when it is not UTF-8."""
+def _decode(data: bytes, origin: str) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise typer.BadParameter(
-            f"{origin} is not UTF-8 text (byte {error.start:,})", param_hint=option
+            f"{origin} is not UTF-8 text (byte {error.start:,})", param_hint=_FILE
         ) from None

@@ -10,7 +10,7 @@ End = TextEnd | SummaryEnd
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextPiece:
     """More of text `content_index`; `end` closes that text and comes with no text itself."""
 
     content_index: int
@@ -18,18 +18,18 @@ class Piece:
     end: End | None = None
 
 
-def in_order(events: Iterable[StreamEvent | SummarizeEvent]) -> Iterator[Piece]:
+def in_order(events: Iterable[StreamEvent | SummarizeEvent]) -> Iterator[TextPiece]:
     """All pieces of text 0, then of text 1, and so on; each as early as that order allows."""
     current = 0
-    held: defaultdict[int, deque[Piece]] = defaultdict(deque)
+    held: defaultdict[int, deque[TextPiece]] = defaultdict(deque)
     for event in events:
         match event:
             case TextDelta(content_index=index, text=text):
-                held[index].append(Piece(index, text))
+                held[index].append(TextPiece(index, text))
             case SummaryDelta(content_index=index, text=text):
-                held[index].append(Piece(index, text))
+                held[index].append(TextPiece(index, text))
             case TextEnd(content_index=index) | SummaryEnd(content_index=index):
-                held[index].append(Piece(index, "", event))
+                held[index].append(TextPiece(index, "", event))
         while held[current]:
             piece = held[current].popleft()
             yield piece

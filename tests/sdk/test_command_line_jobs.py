@@ -148,12 +148,12 @@ def test_wrong_usage_names_the_option(lines: Path, arguments: list[str], said: s
 
 
 @pytest.mark.parametrize("name", ["a.md", "b.jsonl.bz2"])
-def test_a_name_that_tells_no_format_is_refused_with_what_is_taken(
+def test_a_name_that_tells_no_format_is_refused_with_what_is_supported(
     server: FakeServer, lines: Path, name: str
 ) -> None:
     other = lines.rename(lines.with_name(name))
     said = refused("jobs", "translate", other, code=2).replace("│", "")
-    assert "taken are JSON Lines (.jsonl), CSV (.csv), TSV (.tsv)" in " ".join(said.split())
+    assert "supported are JSON Lines (.jsonl), CSV (.csv), TSV (.tsv)" in " ".join(said.split())
     assert server.jobs.requests == []
     assert seqway("jobs", "translate", other, "--input-format", "jsonl").returncode == 0
 

@@ -33,7 +33,7 @@ def test_a_server_that_serves(server: FakeServer, jobs: None) -> None:
     lines = [" ".join(line.split()) for line in done.stdout.decode().splitlines()]
     assert f"{server.address} serves" in lines
     assert "TranslationService serves" in lines
-    assert "SummarizationService no model answers" in lines
+    assert "SummarizationService no model ready" in lines
     assert not any("ClassificationService" in line for line in lines)
     assert "en-fr translation fp32, int8" in lines
     assert "m2m translation m2m_fp32 not ready" in lines

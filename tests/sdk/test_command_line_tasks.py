@@ -104,9 +104,8 @@ def test_an_answer_that_does_not_end_by_itself_is_told(stream: list[str]) -> Non
     finished = seqway("translate", "fine", "endless", "short", *stream)
     assert finished.stdout == b"FINE\nENDLESS\nSHORT\n"
     assert finished.stderr.decode().splitlines() == [
-        "seqway: text 2: warning: it ran in a loop and was stopped; it holds the loop once",
-        "seqway: text 3: warning: it stops short: the limit of tokens was reached "
-        "(see --max-tokens)",
+        "seqway: text 2: warning: the answer looped and was stopped; it holds the loop once",
+        "seqway: text 3: warning: truncated: the token limit was reached (see --max-tokens)",
     ]
 
 
@@ -125,7 +124,7 @@ def test_what_no_summary_has_seen_is_told(tmp_path: Path, stream: list[str]) -> 
     assert finished.stdout == b"warn warn\n"
     assert finished.stderr.decode().splitlines() == [
         "seqway: warning: it was split",
-        "seqway: warning: characters 2,000 to 2,005 were not read: it is too long",
+        "seqway: warning: characters 2,000 to 2,005 were left out: it is too long",
     ]
 
 

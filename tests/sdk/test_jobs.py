@@ -114,7 +114,7 @@ def test_the_name_of_a_file_tells_its_format(
 
 def test_what_is_no_input_is_refused(server: FakeServer, tmp_path: Path) -> None:
     with Client(server.address) as client:
-        with pytest.raises(InvalidRequestError, match="no URI"):
+        with pytest.raises(InvalidRequestError, match="not a URI"):
             client.jobs.summarize("a text")
         with pytest.raises(InvalidRequestError, match="priority"):
             client.jobs.summarize(["x"], priority="urgent")  # type: ignore[arg-type]
@@ -223,12 +223,14 @@ def test_all_pages_are_listed(server: FakeServer) -> None:
 @pytest.mark.parametrize(
     "name", ["a.md", "b.srt", "c.xlsx", "d.pdf", "e.docx", "f.jsonl.bz2", "g.csv.bak", "h.dat.gz"]
 )
-def test_a_name_that_tells_no_format_is_refused_with_what_is_taken(
+def test_a_name_that_tells_no_format_is_refused_with_what_is_supported(
     server: FakeServer, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / name).write_text('{"text": "a"}\n')
     with Client(server.address) as client:
-        with pytest.raises(InvalidRequestError, match=r"taken are JSON Lines \(.jsonl\)") as caught:
+        with pytest.raises(
+            InvalidRequestError, match=r"supported are JSON Lines \(.jsonl\)"
+        ) as caught:
             client.jobs.summarize(tmp_path / name)
         assert (caught.value.reason, caught.value.field) == ("INVALID_INPUT", "format")
         assert server.jobs.requests == []

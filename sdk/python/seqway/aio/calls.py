@@ -39,14 +39,13 @@ class AsyncCalls:
 
         While the server has no room for the call, waits and sends it again, until its timeout.
         """
+        call = self._channel.unary(method)
         data = method.serialize(request)
         patience = self._patience(timeout)
         while True:
             try:
                 with unary_span(method.path, self.address, self._metadata) as metadata:
-                    response = await self._channel.unary(
-                        method, data, patience.remaining(), metadata
-                    )
+                    response = await call(data, timeout=patience.remaining(), metadata=metadata)
                 return method.result(response)
             except grpc.RpcError as failure:
                 error = error_of(failure)
@@ -80,10 +79,11 @@ class AsyncCalls:
         timeout: float | None,
     ) -> Result:
         """Serialized requests, one response.  What `messages` raises is raised here."""
+        call = self._channel.upload(method)
         uploaded = UploadedMessages(messages)
         try:
             with unary_span(method.path, self.address, self._metadata) as metadata:
-                response = await self._channel.upload(method, uploaded, timeout, metadata)
+                response = await call(uploaded, timeout=timeout, metadata=metadata)
             return method.result(response)
         except BaseException as failure:
             if uploaded.failure is not None:

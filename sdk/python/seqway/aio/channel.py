@@ -1,7 +1,7 @@
 """A connection for asyncio.  This file and its twin in `seqway.sync` are written by hand."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -11,7 +11,7 @@ import grpc.aio
 from seqway.transport.channel_options import channel_options
 from seqway.transport.method import Method, Request, Response
 from seqway.transport.status import cancelled_here, error_of
-from seqway.transport.tracing import Metadata, StreamSpan
+from seqway.transport.tracing import StreamSpan
 
 if TYPE_CHECKING:
     from grpc.aio import UnaryStreamCall
@@ -38,31 +38,21 @@ class AsyncChannel:
             self._open = loop, channel
         return self._open[1]
 
-    async def unary(
-        self,
-        method: Method[Request, Response, Any],
-        data: bytes,
-        timeout: float | None,
-        metadata: Metadata,
-    ) -> Response:
-        """One request, one response.  Raises `grpc.RpcError`."""
-        call: grpc.aio.UnaryUnaryMultiCallable[bytes, Response] = self._channel.unary_unary(
+    def unary(
+        self, method: Method[Request, Response, Any]
+    ) -> "grpc.aio.UnaryUnaryMultiCallable[bytes, Response]":
+        """One serialized request, one response."""
+        return self._channel.unary_unary(
             method.path, response_deserializer=method.response.FromString
         )
-        return await call(data, timeout=timeout, metadata=metadata)
 
-    async def upload(
-        self,
-        method: Method[Request, Response, Any],
-        messages: Iterator[bytes],
-        timeout: float | None,
-        metadata: Metadata,
-    ) -> Response:
+    def upload(
+        self, method: Method[Request, Response, Any]
+    ) -> "grpc.aio.StreamUnaryMultiCallable[bytes, Response]":
         """Many requests, one response; reading a file blocks the loop for a moment at a time."""
-        call: grpc.aio.StreamUnaryMultiCallable[bytes, Response] = self._channel.stream_unary(
+        return self._channel.stream_unary(
             method.path, response_deserializer=method.response.FromString
         )
-        return await call(messages, timeout=timeout, metadata=metadata)
 
     def stream(
         self,
@@ -71,7 +61,7 @@ class AsyncChannel:
         timeout: float | None,
         span: StreamSpan,
     ) -> "AsyncResponses[Response]":
-        """One request, many responses; the call ends `span`."""
+        """One serialized request, many responses; the call ends `span`."""
         call: grpc.aio.UnaryStreamMultiCallable[bytes, Response] = self._channel.unary_stream(
             method.path, response_deserializer=method.response.FromString
         )

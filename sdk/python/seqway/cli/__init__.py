@@ -12,7 +12,7 @@ from seqway.cli.jobs import jobs
 
 app = typer.Typer(
     name="seqway",
-    help="Translate, summarize, classify and question text with a Seqway server.",
+    help="Translate, summarize, classify and query text with a Seqway server.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -9,7 +9,7 @@ import grpc
 from seqway.transport.channel_options import channel_options
 from seqway.transport.method import Method, Request, Response
 from seqway.transport.status import error_of
-from seqway.transport.tracing import Metadata, StreamSpan
+from seqway.transport.tracing import StreamSpan
 
 Cancellation = threading.Event
 """Whether a stream was cancelled, to wait for."""
@@ -27,30 +27,20 @@ class Channel:
         )
 
     def unary(
-        self,
-        method: Method[Request, Response, Any],
-        data: bytes,
-        timeout: float | None,
-        metadata: Metadata,
-    ) -> Response:
-        """One request, one response.  Raises `grpc.RpcError`."""
-        call: grpc.UnaryUnaryMultiCallable[bytes, Response] = self._channel.unary_unary(
+        self, method: Method[Request, Response, Any]
+    ) -> "grpc.UnaryUnaryMultiCallable[bytes, Response]":
+        """One serialized request, one response."""
+        return self._channel.unary_unary(
             method.path, response_deserializer=method.response.FromString
         )
-        return call(data, timeout=timeout, metadata=metadata)
 
     def upload(
-        self,
-        method: Method[Request, Response, Any],
-        messages: Iterator[bytes],
-        timeout: float | None,
-        metadata: Metadata,
-    ) -> Response:
-        """Many requests, one response.  Raises `grpc.RpcError`."""
-        call: grpc.StreamUnaryMultiCallable[bytes, Response] = self._channel.stream_unary(
+        self, method: Method[Request, Response, Any]
+    ) -> "grpc.StreamUnaryMultiCallable[bytes, Response]":
+        """Many requests, one response."""
+        return self._channel.stream_unary(
             method.path, response_deserializer=method.response.FromString
         )
-        return call(messages, timeout=timeout, metadata=metadata)
 
     def stream(
         self,
@@ -59,7 +49,7 @@ class Channel:
         timeout: float | None,
         span: StreamSpan,
     ) -> "Responses[Response]":
-        """One request, many responses; the call ends `span`."""
+        """One serialized request, many responses; the call ends `span`."""
         call: grpc.UnaryStreamMultiCallable[bytes, Response] = self._channel.unary_stream(
             method.path, response_deserializer=method.response.FromString
         )

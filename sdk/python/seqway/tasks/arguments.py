@@ -73,7 +73,7 @@ def _set_fields(
 
 
 def _invalid_option(name: str, value: object) -> InvalidRequestError:
-    return invalid_field(f"options.{name}", f"{value!r} is no value for it")
+    return invalid_field(f"options.{name}", f"{value!r} is not a valid value")
 
 
 def invalid_field(field: str, problem: str, reason: str = "INVALID_OPTION") -> InvalidRequestError:

@@ -79,10 +79,10 @@ def format_of(file: Path) -> JobFormat:
     if known is None:
         raise _invalid(
             "format",
-            f"the name of {file.name!r} tells none: taken are JSON Lines (.jsonl), CSV (.csv), TSV "
-            "(.tsv), plain text with one text a line (.txt) and Parquet (.parquet), each plain or "
-            "in gzip (.gz) or zstd (.zst); if it is one of these under another name, give its "
-            f"format: {', '.join(filter(None, _FORMATS))}",
+            f"the name {file.name!r} does not tell it: supported are JSON Lines (.jsonl), CSV "
+            "(.csv), TSV (.tsv), plain text with one text a line (.txt) and Parquet (.parquet), "
+            "each plain or in gzip (.gz) or zstd (.zst); for one of these under another name, pass "
+            f"the format: {', '.join(filter(None, _FORMATS))}",
         )
     return known
 
@@ -101,7 +101,7 @@ class LineFormat:
         """For these lines; `InvalidRequestError` names what is not one of the choices."""
         if isinstance(lines, str) and not is_uri(lines):
             raise _invalid(
-                "lines", f"{lines!r} is no URI: give a Path for a file, a list for texts"
+                "lines", f"{lines!r} is not a URI: pass a Path for a file, or a list of texts"
             )
         name = self.format
         if name is None and isinstance(lines, Path):

@@ -29,7 +29,7 @@ class JobHandling:
     retention: timedelta | None = None
 
     def apply_to(self, spec: pb.JobSpec) -> None:
-        """Sets the fields; `InvalidRequestError` for a priority that there is not."""
+        """Sets the fields; `InvalidRequestError` for an unknown priority."""
         spec.request_id = self.request_id or uuid.uuid4().hex
         spec.labels.update(self.labels or {})
         spec.priority = _priority(self.priority)
@@ -71,7 +71,9 @@ def _priority(name: str) -> "pb.JobPriority.ValueType":
     try:
         return pb.JobPriority.Value(f"JOB_PRIORITY_{name.upper()}")
     except ValueError:
-        raise invalid_field("priority", f'not "low", "normal" or "high" but {name!r}') from None
+        raise invalid_field(
+            "priority", f'must be "low", "normal" or "high", not {name!r}'
+        ) from None
 
 
 def timestamp(when: datetime | timedelta) -> Timestamp:

@@ -33,7 +33,7 @@ def read_request(job_id: str, which: Which, *, wait: bool) -> pb.ReadResultsRequ
         "errors": pb.JOB_RESULT_FILTER_ERRORS,
     }
     if which not in filters:
-        raise invalid_field("which", f'not "all", "succeeded" or "errors" but {which!r}')
+        raise invalid_field("which", f'must be "all", "succeeded" or "errors", not {which!r}')
     return pb.ReadResultsRequest(id=job_id, filter=filters[which], no_wait=not wait)
 
 

@@ -50,7 +50,7 @@ def summarize_request(
 
 def _length(length: SummaryLength | None) -> "pb.SummaryLength.ValueType":
     if length not in _LENGTHS:
-        raise invalid_field("length", f'not "short", "medium" or "long" but {length!r}')
+        raise invalid_field("length", f'must be "short", "medium" or "long", not {length!r}')
     return _LENGTHS[length]
 
 

@@ -1,4 +1,4 @@
-"""Which addresses are on this machine."""
+"""Which addresses stay on this machine."""
 
 import ipaddress
 import re

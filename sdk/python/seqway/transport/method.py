@@ -36,8 +36,8 @@ class Method(Generic[Request, Response, Result]):
         data = request.SerializeToString()
         if len(data) > MAX_MESSAGE_BYTES:
             raise InvalidRequestError(
-                f"the request has {len(data):,} bytes and {MAX_MESSAGE_BYTES:,} are the most: "
-                "send the text in several calls",
+                f"the request has {len(data):,} bytes, above the limit of {MAX_MESSAGE_BYTES:,}: "
+                "split the text into several calls",
                 reason=MESSAGE_TOO_LARGE,
             )
         return data

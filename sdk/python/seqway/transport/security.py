@@ -1,4 +1,4 @@
-"""Who the client is, and how it is sure of the server."""
+"""TLS and credentials: who calls, and how the server is authenticated."""
 
 import os
 from dataclasses import dataclass, field
@@ -19,8 +19,8 @@ KEY_VARIABLE = "SEQWAY_TLS_KEY"
 class TlsFiles:
     """PEM files of a TLS connection.
 
-    `ca` holds the authorities that the server's certificate must come from, by default those of the
-    machine.  `certificate` and `key` are what the client shows to a server that asks for it.
+    `ca` holds the authorities that may have signed the server's certificate; by default those of
+    the machine.  `certificate` and `key` identify the client to a server that asks for them.
     """
 
     ca: str | os.PathLike[str] | None = None
@@ -58,7 +58,7 @@ def resolve_tls(tls: Tls | None) -> grpc.ChannelCredentials | None:
 
 @dataclass(frozen=True)
 class Access:
-    """Who calls, and how; what is None comes from the variables."""
+    """Credentials of the caller; None takes them from the variables."""
 
     tls: Tls | None = None
     tenant: str | None = None
@@ -66,10 +66,10 @@ class Access:
     allow_plaintext_key: bool = False
 
     def metadata(self, address: str, *, encrypted: bool) -> tuple[tuple[str, str], ...]:
-        """What every call carries; ValueError when a key would go to a network in plaintext."""
+        """What every call carries; ValueError when a key would cross a network in plaintext."""
         api_key = (self.api_key or os.environ.get(API_KEY_VARIABLE, "")).strip()
         if not (api_key.isascii() and api_key.isprintable()):
-            raise ValueError("the API key has characters that no key has: copy it again")
+            raise ValueError("the API key holds characters that no key can have: copy it again")
         tenant = self.tenant or os.environ.get(TENANT_VARIABLE)
         if api_key and not (encrypted or self.allow_plaintext_key or is_loopback(address)):
             raise ValueError(

@@ -61,9 +61,9 @@ def cancelled_here() -> CancelledError:
 
 
 def unknown_event() -> ServerError:
-    """The exception for a message of a stream that this version doesn't know."""
+    """The exception for a streamed message that this version doesn't know."""
     return ServerError(
-        "the server sent an event that this client doesn't know: update the client",
+        "the server sent an event unknown to this client: update the client",
         reason="UNKNOWN_EVENT",
     )
 

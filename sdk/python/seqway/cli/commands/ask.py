@@ -29,7 +29,7 @@ def ask(
     file: Annotated[
         Path | None,
         typer.Option(
-            "--file", "--context-file", "-f", "-i", help="A UTF-8 text file, which is the context."
+            "--file", "--context-file", "-f", "-i", help="UTF-8 text file that holds the context."
         ),
     ] = None,
     answers: AnswerFlags,

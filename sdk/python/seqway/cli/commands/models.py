@@ -20,11 +20,11 @@ _MOST_SHOWN = 4
 @with_flag_groups
 def models(
     *,
-    name: Annotated[str | None, typer.Argument(help="One variant, with all that is known.")] = None,
+    name: Annotated[str | None, typer.Argument(help="One variant, in full.")] = None,
     as_json: AsJson = False,
     connection: ConnectionFlags,
 ) -> None:
-    """List the models that the server holds, or describe one."""
+    """List the server's models, or describe one."""
     with connection.client() as client:
         found = client.list_models() if name is None else [client.get_model(name)]
     if as_json:
@@ -73,7 +73,7 @@ def _description(model: Model) -> Table:
 
 
 def _scope(model: Model, most: int | None) -> str:
-    """What it translates, or the labels that it gives; `most` of a list, and how many more."""
+    """Its languages or labels: the first `most` of a list, and how many more."""
     if model.labels:
         return _shortened(model.labels, most)
     if model.language_pairs:

@@ -1,4 +1,4 @@
-"""How a server stands at a moment, as far as a caller can see."""
+"""The state of a server, as far as a caller can see."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from seqway.results import Model
 from seqway.sync.client import Client
 
 MOST_JOBS = 500
-"""Jobs that are counted, the newest: each is looked up in the store."""
+"""Only so many jobs are counted, the newest, since each is looked up in the store."""
 
 _PACKAGE = "seqway.v1"
 _SERVICES = (

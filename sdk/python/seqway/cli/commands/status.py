@@ -28,12 +28,12 @@ _SECONDS = 2.0
 def status(
     *,
     watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Show it again and again, until Ctrl-C.")
+        bool, typer.Option("--watch", "-w", help="Refresh every 2 seconds, until Ctrl-C.")
     ] = False,
     as_json: AsJson = False,
     connection: ConnectionFlags,
 ) -> None:
-    """Show whether the server serves, its models, and how many jobs you have in which state.
+    """Show whether the server serves, its models, and your jobs by state.
 
     Exit code 0 when the server serves, else 1.
     """
@@ -92,7 +92,7 @@ def _page(standing: Standing) -> RenderableType:
 def _services(standing: Standing) -> Table:
     table = Table("Service", "State", box=SIMPLE)
     for name, serves in standing.services.items():
-        table.add_row(name, _word(serves, "serves", "no model answers"))
+        table.add_row(name, _word(serves, "serves", "no model ready"))
     return table
 
 

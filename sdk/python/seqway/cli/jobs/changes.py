@@ -10,12 +10,12 @@ from seqway.cli.options.groups import with_flag_groups
 
 @with_flag_groups
 def cancel(*, job: JobId, connection: ConnectionFlags) -> None:
-    """End a job early.  Lines that are done stay done."""
+    """Cancel a job.  Finished lines keep their results."""
     with connection.client() as client:
         found = client.jobs.cancel(job)
     counts = found.counts
     if found.state.ended and not found.cancel_requested:
-        said = f"it had ended already ({found.state.lower().replace('_', ' ')})"
+        said = f"it had already ended ({found.state.lower().replace('_', ' ')})"
     else:
         said = f"it ends with {counts.done:,} of {counts.total:,} lines done"
     typer.echo(f"seqway: {job}: {said}", err=True)
@@ -25,7 +25,7 @@ def cancel(*, job: JobId, connection: ConnectionFlags) -> None:
 def resume(
     *, job: JobId, deadline: Deadline = None, watch: Watched = False, connection: ConnectionFlags
 ) -> None:
-    """Run the lines of an ended job again that have not succeeded."""
+    """Run again the lines of an ended job that have not succeeded."""
     with connection.client() as client:
         found = client.jobs.resume(job, deadline=duration(deadline, "--deadline"))
         if watch:

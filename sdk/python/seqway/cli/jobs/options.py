@@ -1,4 +1,4 @@
-"""What several commands about jobs take."""
+"""Options that several commands of `seqway jobs` share."""
 
 import re
 from collections.abc import Sequence
@@ -9,17 +9,19 @@ import typer
 
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.", show_default=False)]
 Watched = Annotated[
-    bool, typer.Option("--watch", "-w", help="Show the progress until the job has ended.")
+    bool, typer.Option("--watch", "-w", help="Show progress until the job has ended.")
 ]
 Deadline = Annotated[
     str | None,
     typer.Option(
-        "--deadline", metavar="DURATION", help="What is not done by then expires: 90s, 15m, 2h, 7d."
+        "--deadline",
+        metavar="DURATION",
+        help="Time after which unfinished lines expire: 90s, 15m, 2h, 7d.",
     ),
 ]
 Labels = Annotated[
     list[str] | None,
-    typer.Option("--label", "-l", metavar="NAME=VALUE", help="A label; may come repeatedly."),
+    typer.Option("--label", "-l", metavar="NAME=VALUE", help="Label of the job; repeatable."),
 ]
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -32,7 +34,7 @@ def duration(text: str | None, option: str) -> timedelta | None:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
     if match is None or float(match[1]) == 0:
         raise typer.BadParameter(
-            f"{text!r} is not a duration: give a number above 0 with s, m, h or d, such as 2h",
+            f"{text!r} is not a duration: pass a number above 0 with s, m, h or d, such as 2h",
             param_hint=option,
         )
     try:

@@ -24,18 +24,18 @@ def list_jobs(
     *,
     states: Annotated[
         list[str] | None,
-        typer.Option("--state", help="Only in this state; may come repeatedly.", metavar="STATE"),
+        typer.Option("--state", help="Only jobs in this state; repeatable.", metavar="STATE"),
     ] = None,
     task: Annotated[
         str,
         typer.Option(
             "--task",
-            help="Only of this task: translation, summarization, classification, "
+            help="Only jobs of this task: translation, summarization, classification, "
             "question-answering.",
         ),
     ] = "",
     label: Labels = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The most jobs.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Most jobs to list.")] = 20,
     as_json: AsJson = False,
     connection: ConnectionFlags,
 ) -> None:
@@ -51,14 +51,14 @@ def list_jobs(
     elif found:
         Console().print(_table(found))
     else:
-        typer.echo("There is no such job." if wanted or task or label else "There is no job.")
+        typer.echo("No jobs match." if wanted or task or label else "No jobs.")
     if more:
-        typer.echo(f"seqway: there are more than {limit}: --limit shows them", err=True)
+        typer.echo(f"seqway: more than {limit} jobs match: raise --limit", err=True)
 
 
 @with_flag_groups
 def show(*, job: JobId, as_json: AsJson = False, connection: ConnectionFlags) -> None:
-    """Show one job with all that is known of it."""
+    """Show one job in full."""
     with connection.client() as client:
         found = client.jobs.get(job)
     if as_json:
@@ -72,7 +72,7 @@ def _state_named(name: str) -> JobState:
         return JobState[name.upper().replace("-", "_")]
     except KeyError:
         known = ", ".join(one.lower() for one in JobState if one is not JobState.UNSPECIFIED)
-        raise typer.BadParameter(f"{name!r} is none of {known}", param_hint="--state") from None
+        raise typer.BadParameter(f"{name!r} is not one of {known}", param_hint="--state") from None
 
 
 def _table(jobs: list[Job]) -> Table:

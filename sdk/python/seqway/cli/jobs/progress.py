@@ -94,7 +94,7 @@ def follow(client: Client, job: Job) -> None:
                 display.show(job)
     except KeyboardInterrupt:
         typer.echo(
-            f"seqway: the job goes on; `seqway jobs watch {job.id}` shows it again, "
+            f"seqway: the job continues; `seqway jobs watch {job.id}` shows it, "
             f"`seqway jobs cancel {job.id}` ends it",
             err=True,
         )

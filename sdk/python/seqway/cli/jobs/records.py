@@ -16,11 +16,9 @@ from seqway.cli.output.failures import fail
 from seqway.results import LineResult
 
 Follow = Annotated[
-    bool, typer.Option("--follow", help="Wait for what is not there yet, until the end.")
+    bool, typer.Option("--follow", help="Wait for the other results, until the job has ended.")
 ]
-Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Write to this file, which must not exist.")
-]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="New file to write to.")]
 
 
 @with_flag_groups
@@ -39,9 +37,9 @@ def results(
     output: Output = None,
     connection: ConnectionFlags,
 ) -> None:
-    """Print the final records of a job's lines in their order, as JSON Lines.
+    """Print the results of a job in the order of its lines, as JSON Lines.
 
-    Also while it runs: those that are there.  With --output a file appears when it is whole.
+    While the job runs, prints those that exist.  --output creates its file once it is complete.
 
         seqway jobs results JOB --output results.jsonl
     """
@@ -53,8 +51,8 @@ def results(
             printed += 1
         if printed < found.counts.total:
             typer.echo(
-                f"seqway: {printed:,} of {found.counts.total:,} lines are done up to here; "
-                "--follow waits for the others",
+                f"seqway: {printed:,} of {found.counts.total:,} lines are done so far; "
+                "--follow waits for the rest",
                 err=True,
             )
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,7 +19,9 @@ from seqway.transport.security import (
     TlsFiles,
 )
 
-_PANEL = "Connection"
+
+def _flag(*names: str, text: str, **more: Any) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel="Connection", **more)
 
 
 @dataclass(frozen=True)
@@ -28,77 +30,53 @@ class ConnectionFlags:
 
     address: Annotated[
         str,
-        typer.Option(
-            "--address",
-            "-a",
-            envvar=ADDRESS_VARIABLE,
-            help="Where the server listens, host:port.",
-            rich_help_panel=_PANEL,
-        ),
+        _flag("--address", "-a", envvar=ADDRESS_VARIABLE, text="Address of the server, host:port."),
     ] = DEFAULT_ADDRESS
     timeout: Annotated[
-        float,
-        typer.Option(
-            "--timeout",
-            min=0.001,
-            help="Give up after so many seconds.",
-            rich_help_panel=_PANEL,
-        ),
+        float, _flag("--timeout", min=0.001, text="Timeout of each call, in seconds.")
     ] = 120.0
-    tls: Annotated[
-        bool,
-        typer.Option("--tls", help="Encrypt the connection with TLS.", rich_help_panel=_PANEL),
-    ] = False
+    tls: Annotated[bool, _flag("--tls", text="Encrypt the connection with TLS.")] = False
     tls_ca: Annotated[
         str,
-        typer.Option(
+        _flag(
             "--tls-ca",
             envvar=CA_VARIABLE,
-            help="PEM file of the authorities to trust; by default those of the machine.",
-            rich_help_panel=_PANEL,
+            text="PEM file of the authorities to trust; by default those of this machine.",
         ),
     ] = ""
     tls_certificate: Annotated[
         str,
-        typer.Option(
+        _flag(
             "--tls-certificate",
             envvar=CERTIFICATE_VARIABLE,
-            help="PEM file of the certificate to show to the server.",
-            rich_help_panel=_PANEL,
+            text="PEM file of the certificate to show to the server.",
         ),
     ] = ""
     tls_key: Annotated[
-        str,
-        typer.Option(
-            "--tls-key", envvar=KEY_VARIABLE, help="PEM file of its key.", rich_help_panel=_PANEL
-        ),
+        str, _flag("--tls-key", envvar=KEY_VARIABLE, text="PEM file of the certificate's key.")
     ] = ""
     api_key: Annotated[
         str,
-        typer.Option(
+        _flag(
             "--api-key",
             envvar=API_KEY_VARIABLE,
-            help="Who calls. Better in the variable, which other users of the machine do not see.",
+            text="API key. Prefer the variable: other users of this machine can see options.",
             show_default=False,
-            rich_help_panel=_PANEL,
         ),
     ] = ""
     allow_plaintext_key: Annotated[
         bool,
-        typer.Option(
+        _flag(
             "--allow-plaintext-key",
-            help="Send the API key over a network without TLS, where others can read it.",
-            rich_help_panel=_PANEL,
+            text="Send the API key over a network without TLS, where others can read it.",
         ),
     ] = False
-
     tenant: Annotated[
         str,
-        typer.Option(
+        _flag(
             "--tenant",
             envvar=TENANT_VARIABLE,
-            help="Whose jobs to work on; by default the server's default tenant.",
-            rich_help_panel=_PANEL,
+            text="Tenant whose jobs to work on; by default the server's default tenant.",
         ),
     ] = ""
 

@@ -1,4 +1,4 @@
-"""How to generate: options that all commands have which make text."""
+"""How to generate: options of all commands that generate text."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -21,10 +21,10 @@ def _flag(*names: str, text: str, **limits: Any) -> Any:
 
 @dataclass(frozen=True)
 class GenerationFlags:
-    """What is not given is as the model's generation_config says."""
+    """Options that are not given follow the model's generation_config."""
 
     beams: Annotated[
-        int | None, _flag("--beams", min=1, max=8, text="Beams of the search; 1 is greedy.")
+        int | None, _flag("--beams", min=1, max=8, text="Beam width; 1 is greedy decoding.")
     ] = None
     length_penalty: Annotated[
         float | None,
@@ -34,20 +34,23 @@ class GenerationFlags:
     ] = None
     early_stopping: Annotated[
         Literal["true", "false", "never"] | None,
-        _flag("--early-stopping", text="When a beam search stops."),
+        _flag("--early-stopping", text="When beam search stops, as in transformers."),
     ] = None
     n_best: Annotated[
-        int | None, _flag("--n-best", min=1, max=8, text="Show so many answers, at most --beams.")
+        int | None,
+        _flag("--n-best", min=1, max=8, text="Number of answers to return, at most --beams."),
     ] = None
-    sample: Annotated[bool, _flag("--sample", text="Draw tokens at random.")] = False
+    sample: Annotated[bool, _flag("--sample", text="Sample tokens at random.")] = False
     temperature: Annotated[
-        float | None, _flag("--temperature", text="Of --sample; below 1 is less random.")
+        float | None, _flag("--temperature", text="Sampling temperature; below 1 is less random.")
     ] = None
     sampling_top_k: Annotated[
-        int | None, _flag("--top-k", min=0, text="Draw from the k best tokens; 0 is all.")
+        int | None,
+        _flag("--top-k", min=0, text="Sample from the k most probable tokens; 0 is all."),
     ] = None
     sampling_top_p: Annotated[
-        float | None, _flag("--top-p", text="Draw from the best tokens of this total probability.")
+        float | None,
+        _flag("--top-p", text="Sample from the most probable tokens up to this total."),
     ] = None
     seed: Annotated[
         int | None,
@@ -61,14 +64,16 @@ class GenerationFlags:
     ] = None
     no_repeat_ngram: Annotated[
         int | None,
-        _flag("--no-repeat-ngram", min=0, text="No n tokens in a row come twice; 0 allows all."),
+        _flag(
+            "--no-repeat-ngram", min=0, text="No n-gram of this length occurs twice; 0 allows all."
+        ),
     ] = None
     repetition_penalty: Annotated[
         float | None,
-        _flag("--repetition-penalty", text="Above 1 makes what has come less likely."),
+        _flag("--repetition-penalty", text="Above 1 makes repeated tokens less likely."),
     ] = None
     min_tokens: Annotated[
-        int | None, _flag("--min-tokens", min=0, text="The fewest tokens of a sentence.")
+        int | None, _flag("--min-tokens", min=0, text="Fewest tokens of a sentence.")
     ] = None
     max_tokens: Annotated[
         int | None,
@@ -76,21 +81,25 @@ class GenerationFlags:
             "--max-tokens",
             "--max-new-tokens",
             min=0,
-            text="The most tokens of a sentence; 0 is the model's own limit.",
+            text="Most tokens of a sentence; 0 is the model's own limit.",
         ),
     ] = None
-    prefix: Annotated[str | None, _flag("--prefix", text="What the answer begins with.")] = None
+    prefix: Annotated[str | None, _flag("--prefix", text="Text that the answer starts with.")] = (
+        None
+    )
     log_probs: Annotated[bool, _flag("--log-probs", text="Show each token's log-probability.")] = (
         False
     )
     stop_repetition: Annotated[
         bool | None,
-        _flag("--stop-repetition/--no-stop-repetition", text="Stop an answer that runs in a loop."),
+        _flag("--stop-repetition/--no-stop-repetition", text="Stop an answer that loops."),
     ] = None
-    bulk: Annotated[bool, _flag("--bulk", text="Give way to other calls.")] = False
+    bulk: Annotated[
+        bool, _flag("--bulk", text="Run at bulk priority, behind interactive calls.")
+    ] = False
 
     def options(self) -> GenerationOptions:
-        """As the client takes them; `typer.BadParameter` for what contradicts itself."""
+        """As the client takes them; `typer.BadParameter` for contradictions."""
         self._check_sampling()
         self._check_counts()
         return GenerationOptions(
@@ -121,9 +130,9 @@ class GenerationFlags:
 
     def _check_sampling(self) -> None:
         if self.sample and (self.beams or 1) > 1:
-            raise _refusal("--sample", f"it draws one answer, so --beams {self.beams} can't be")
+            raise _refusal("--sample", f"can't be combined with --beams {self.beams}")
         if self.sample and (self.n_best or 1) > 1:
-            raise _refusal("--sample", f"it draws one answer, so --n-best {self.n_best} can't be")
+            raise _refusal("--sample", f"can't be combined with --n-best {self.n_best}")
         for name, value in (
             ("--temperature", self.temperature),
             ("--top-k", self.sampling_top_k),
@@ -131,12 +140,10 @@ class GenerationFlags:
             ("--seed", self.seed),
         ):
             if value is not None and not self.sample:
-                raise _refusal(name, "it only means something with --sample: add that")
+                raise _refusal(name, "requires --sample")
         _check_span("--temperature", self.temperature, 0.001, 1000)
         if self.sampling_top_p is not None and not 0 < self.sampling_top_p <= 1:
-            raise _refusal(
-                "--top-p", f"it must be above 0 and at most 1, not {self.sampling_top_p:g}"
-            )
+            raise _refusal("--top-p", f"must be above 0 and at most 1, not {self.sampling_top_p:g}")
 
     def _check_counts(self) -> None:
         if self.beams is not None and self.n_best is not None and self.n_best > self.beams:
@@ -144,14 +151,14 @@ class GenerationFlags:
                 "--n-best", f"{self.beams} beams give {self.beams} answers at most: raise --beams"
             )
         if self.min_tokens and self.max_tokens and self.min_tokens > self.max_tokens:
-            raise _refusal("--min-tokens", f"it is above --max-tokens {self.max_tokens}")
+            raise _refusal("--min-tokens", f"is above --max-tokens {self.max_tokens}")
         _check_span("--repetition-penalty", self.repetition_penalty, 0.01, 100)
         _check_span("--length-penalty", self.length_penalty, -10, 10)
 
 
 def _check_span(name: str, value: float | None, lowest: float, highest: float) -> None:
     if value is not None and not lowest <= value <= highest:
-        raise _refusal(name, f"it must be from {lowest:g} to {highest:g}, not {value:g}")
+        raise _refusal(name, f"must be from {lowest:g} to {highest:g}, not {value:g}")
 
 
 def _refusal(name: str, problem: str) -> typer.BadParameter:

@@ -21,7 +21,7 @@ class MarkupFlags:
     format: Annotated[
         Format | None,
         typer.Option(
-            "--format", help="What the text is; of markup, the tags stay. [default: text]"
+            "--format", help="Format of the text; the tags of markup are kept. [default: text]"
         ),
     ] = None
     html: Annotated[bool, typer.Option("--html", help="Short for --format html.")] = False

@@ -15,28 +15,26 @@ class TermFlags:
 
     keep: Annotated[
         list[str] | None,
-        typer.Option(
-            "--keep", metavar="PHRASE", help="Do not translate this; may come repeatedly."
-        ),
+        typer.Option("--keep", metavar="PHRASE", help="Phrase to keep untranslated; repeatable."),
     ] = None
     glossary: Annotated[
         Path | None,
         typer.Option(
             "--glossary",
             "-g",
-            help="A UTF-8 file of terms: SOURCE<tab>TARGET a line, or with commas in a .csv file.",
+            help="UTF-8 file of terms: a line each of SOURCE<tab>TARGET, or CSV in a .csv file.",
         ),
     ] = None
     match_case: Annotated[
         bool,
-        typer.Option("--match-case", help="Terms of the glossary match upper and lower case."),
+        typer.Option("--match-case", help="Match the case of the glossary's terms."),
     ] = False
 
     def entries(self) -> tuple[GlossaryEntry, ...]:
         """The glossary; `typer.BadParameter` when its file can't be read or holds no term."""
         if self.glossary is None:
             if self.match_case:
-                raise typer.BadParameter("it needs --glossary", param_hint="--match-case")
+                raise typer.BadParameter("requires --glossary", param_hint="--match-case")
             return ()
         try:
             entries = read_glossary(self.glossary, case_sensitive=self.match_case)

@@ -9,15 +9,15 @@ import typer
 
 _FILE = "--file"
 
-Texts = Annotated[list[str] | None, typer.Argument(help="Texts, each on its own.")]
+Texts = Annotated[list[str] | None, typer.Argument(help="One text or several.")]
 File = Annotated[
     Path | None,
-    typer.Option(_FILE, "-f", "-i", help="A UTF-8 text file, which is one document."),
+    typer.Option(_FILE, "-f", "-i", help="UTF-8 text file, which is one document."),
 ]
 ModelName = Annotated[
     str,
     typer.Option(
-        "--model", "-m", help="A model, or one variant of it; by default the server picks."
+        "--model", "-m", help="A model, or one variant of it; by default the server's choice."
     ),
 ]
 
@@ -34,7 +34,7 @@ def read_texts(
     """
     if arguments and file is not None:
         raise typer.BadParameter(
-            f"give either {argument_name} or {_FILE}, not both", param_hint=_FILE
+            f"pass either {argument_name} or {_FILE}, not both", param_hint=_FILE
         )
     if arguments:
         return list(arguments)
@@ -42,7 +42,7 @@ def read_texts(
         return [_decode(_read_file(file), str(file))]
     if file is None and sys.stdin.isatty():
         raise typer.BadParameter(
-            f"nothing to read: give it as {argument_name}, with {_FILE}, or on standard input",
+            f"no input: pass it as {argument_name}, with {_FILE} or on standard input",
             param_hint=argument_name,
         )
     return [_decode(sys.stdin.buffer.read(), "standard input")]

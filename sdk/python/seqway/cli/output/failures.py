@@ -1,4 +1,4 @@
-"""Failures as one line on stderr that says what to do."""
+"""Failures as one line on stderr: what happened and what to do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +16,12 @@ from seqway.errors import (
 )
 
 _ADVICE = {
-    "UNKNOWN_JOB": ". `seqway jobs list` shows yours; --tenant names another's.",
-    "REQUEST_ID_CONFLICT": ". Take another --request-id for another job.",
-    "JOB_STATE": ". `seqway jobs show JOB` tells how it stands.",
+    "UNKNOWN_JOB": ". `seqway jobs list` lists yours; --tenant selects another tenant.",
+    "REQUEST_ID_CONFLICT": ". Use another --request-id for a different job.",
+    "JOB_STATE": ". `seqway jobs show JOB` shows its state.",
     "QUEUE_UNAVAILABLE": ". Try again in a moment.",
     "STORE_UNAVAILABLE": ". Try again in a moment.",
-    "UNIMPLEMENTED": ". The server takes no such calls; batch jobs need SEQWAY_JOB_STORE there.",
+    "UNIMPLEMENTED": ". The server does not offer this; batch jobs require SEQWAY_JOB_STORE there.",
 }
 
 
@@ -29,8 +29,8 @@ _ADVICE = {
 def friendly_failures(address: str) -> Iterator[None]:
     """Turns a `SeqwayError` of the block into a line on stderr and exit code 1.
 
-    Bytes of an argument that are no UTF-8 stand in it as lone surrogates (PEP 383), which no
-    message can hold: that is wrong usage, exit code 2.
+    An argument that is not UTF-8 holds lone surrogates (PEP 383), which no message can carry: that
+    is wrong usage, exit code 2.
     """
     try:
         yield
@@ -72,16 +72,16 @@ def _advice(error: SeqwayError, address: str) -> str:
             return ". Try again in a moment."
         case UnavailableError():
             return (
-                f". Is the server at {address} up? `make status` tells for a local one; "
-                "--address names another."
+                f". Is the server at {address} up? `make status` checks a local one; "
+                "--address selects another."
             )
         case DeadlineError():
-            return ". Give it more time with --timeout SECONDS."
+            return ". Allow more time with --timeout SECONDS."
         case NotFoundError():
-            return ". `seqway models` lists what is served."
+            return ". `seqway models` lists the models."
         case AuthenticationError():
             return ". Ask the server's operator for access."
         case InvalidRequestError():
             return ""
         case _:
-            return ". The server's log tells more."
+            return ". See the server's log."

@@ -22,16 +22,16 @@ from seqway.results import AskResult, ClassifyResult, Model, SummarizeResult, Tr
 
 Answer = AskResult | ClassifyResult | Model | SummarizeResult | TranslateResult
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print everything that is known, as JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print all fields as JSON.")]
 AsJsonOrEvents = Annotated[
     bool,
     typer.Option(
         "--json",
-        help="Print everything that is known, as JSON; with --stream, one object per event.",
+        help="Print all fields as JSON; with --stream, one object per event.",
     ),
 ]
 Streamed = Annotated[
-    bool, typer.Option("--stream", "-s", help="Print the answer while it is made.")
+    bool, typer.Option("--stream", "-s", help="Print the answer while it is generated.")
 ]
 
 _KINDS = {

@@ -1,4 +1,4 @@
-"""What the caller should know beside the answer, on stderr."""
+"""Notes and warnings beside the answer, on stderr."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,10 +17,10 @@ from seqway.results import (
 )
 
 _ENDINGS = {
-    FinishReason.LENGTH: "it stops short: the limit of tokens was reached (see --max-tokens)",
-    FinishReason.REPETITION: "it ran in a loop and was stopped; it holds the loop once",
-    FinishReason.CANCELLED: "it stops short: its generation was cancelled",
-    FinishReason.ERROR: "it stops short: its generation failed",
+    FinishReason.LENGTH: "truncated: the token limit was reached (see --max-tokens)",
+    FinishReason.REPETITION: "the answer looped and was stopped; it holds the loop once",
+    FinishReason.CANCELLED: "truncated: generation was cancelled",
+    FinishReason.ERROR: "truncated: generation failed",
 }
 
 
@@ -32,7 +32,7 @@ class Notes:
         self._glossary = glossary
 
     def of_text(self, index: int, answer: Translation | Summary) -> None:
-        """Warnings, the end, what was dropped, and the terms of the glossary that were applied."""
+        """Warnings, how it ended, what was left out, and the glossary's terms that were applied."""
         self._warn(index, *answer.warnings, *_ending(answer.finish_reason))
         match answer:
             case Translation():
@@ -80,7 +80,7 @@ def _ending(reason: FinishReason) -> tuple[str, ...]:
 
 
 def _dropped(span: DroppedSpan) -> str:
-    return f"characters {span.source_start:,} to {span.source_end:,} were not read: {span.reason}"
+    return f"characters {span.source_start:,} to {span.source_end:,} were left out: {span.reason}"
 
 
 def _term(entry: GlossaryEntry, times: int) -> str:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from unasync import Rule, unasync_files
+from unasync import Rule, unasync_files  # type: ignore[import-untyped]
 
 AIO = Path(__file__).parent / "seqway" / "aio"
 SYNC = AIO.with_name("sync")
@@ -46,8 +46,8 @@ def generate(folder: Path) -> dict[str, str]:
     unasync_files([str(AIO / name) for name in names], [rule])
     ours = "lint.isort.known-first-party = ['seqway']"
     for command in (["check", "--select", "I", "--fix", "--config", ours], ["format"]):
-        ruff = [Path(sys.executable).with_name("ruff"), *command, "--quiet", "--no-cache"]
-        subprocess.run([*ruff, "--line-length", "100", folder], check=True)
+        ruff = [str(Path(sys.executable).with_name("ruff")), *command, "--quiet", "--no-cache"]
+        subprocess.run([*ruff, "--line-length", "100", str(folder)], check=True)
     return {
         name: f"# Generated from ../aio/{name} by `make client`.\n\n{(folder / name).read_text()}"
         for name in sorted(names)

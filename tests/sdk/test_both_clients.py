@@ -25,7 +25,7 @@ from tests.sdk.clients import MAKERS
 from tests.sdk.server import FakeServer
 from tests.sdk.servicers.models import MODELS
 from tests.sdk.servicers.translation import VARIANT
-from tests.sdk.status import Failure, bad_request, error_info, retry_info
+from tests.sdk.status import FakeFailure, bad_request, error_info, retry_info
 
 LINES = [{"text": "one", "custom_id": "a"}, {"text": "bad"}, {"text": "three"}]
 
@@ -36,9 +36,9 @@ async def client(server: FakeServer, request: pytest.FixtureRequest) -> AsyncIte
         yield client
 
 
-def overloaded(times: int, hint: float = 0.05) -> Failure:
+def overloaded(times: int, hint: float = 0.05) -> FakeFailure:
     details = (error_info("OVERLOADED"), retry_info(hint))
-    return Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "busy", details, times=times)
+    return FakeFailure(grpc.StatusCode.RESOURCE_EXHAUSTED, "busy", details, times=times)
 
 
 async def test_texts_are_translated(client: AsyncClient) -> None:
@@ -69,7 +69,7 @@ async def test_leaving_a_stream_cancels_it_at_the_server(
 
 
 async def test_failures_carry_the_servers_details(client: AsyncClient, server: FakeServer) -> None:
-    server.translation.failure = Failure(
+    server.translation.failure = FakeFailure(
         grpc.StatusCode.INVALID_ARGUMENT,
         "bad",
         (error_info("EMPTY_TEXT"), bad_request("contents[0]", "the text is empty")),

@@ -14,7 +14,7 @@ from tests.sdk.command_line import COMMAND, refused, seqway
 from tests.sdk.server import FakeServer
 from tests.sdk.servicers.classification import CLASSIFIER
 from tests.sdk.servicers.models import MANY, MODELS
-from tests.sdk.status import Failure, bad_request, error_info
+from tests.sdk.status import FakeFailure, bad_request, error_info
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -236,7 +236,7 @@ def test_one_model_is_described_in_full() -> None:
 def test_a_refusal_is_one_line_with_the_reason(
     server: FakeServer, command: tuple[str, ...], task: str
 ) -> None:
-    getattr(server, task).failure = Failure(
+    getattr(server, task).failure = FakeFailure(
         grpc.StatusCode.INVALID_ARGUMENT,
         "bad",
         (error_info("INVALID_OPTION"), bad_request("options.num_beams", "8 are the most")),

@@ -21,7 +21,7 @@ from seqway.tasks.job_order import JobHandling, job_order
 from seqway.v1 import job_pb2 as pb
 
 from tests.sdk.server import FakeServer
-from tests.sdk.status import Failure, error_info
+from tests.sdk.status import FakeFailure, error_info
 
 LINES = [{"text": "one", "custom_id": "a"}, {"text": "bad"}, {"text": "three"}]
 
@@ -203,7 +203,7 @@ def test_other_failures_are_raised_at_once(server: FakeServer) -> None:
 
 def test_a_conflict_is_a_request_that_cannot_be_served(server: FakeServer) -> None:
     details = (error_info("REQUEST_ID_CONFLICT"),)
-    server.jobs.failure = Failure(grpc.StatusCode.ALREADY_EXISTS, "other content", details)
+    server.jobs.failure = FakeFailure(grpc.StatusCode.ALREADY_EXISTS, "other content", details)
     with Client(server.address) as client, pytest.raises(InvalidRequestError) as caught:
         client.jobs.translate(["x"], source="en", target="fr", request_id="a")
     assert caught.value.reason == "REQUEST_ID_CONFLICT"

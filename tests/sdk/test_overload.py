@@ -7,14 +7,14 @@ import pytest
 from seqway import Client, OverloadedError
 
 from tests.sdk.server import FakeServer
-from tests.sdk.status import Failure, error_info, retry_info
+from tests.sdk.status import FakeFailure, error_info, retry_info
 
 _HINT = 0.05
 
 
-def overloaded(times: int, hint: float = _HINT, reason: str = "OVERLOADED") -> Failure:
+def overloaded(times: int, hint: float = _HINT, reason: str = "OVERLOADED") -> FakeFailure:
     details = (error_info(reason), retry_info(hint))
-    return Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "busy", details, times=times)
+    return FakeFailure(grpc.StatusCode.RESOURCE_EXHAUSTED, "busy", details, times=times)
 
 
 def test_a_refused_call_is_sent_again_after_the_hint(server: FakeServer) -> None:

@@ -13,9 +13,9 @@ from opentelemetry.trace import SpanKind
 from seqway import AsyncClient, Client, SeqwayError
 
 from tests.sdk.server import FakeServer
-from tests.sdk.status import Failure
+from tests.sdk.status import FakeFailure
 
-DENIED = Failure(grpc.StatusCode.PERMISSION_DENIED, "no")
+DENIED = FakeFailure(grpc.StatusCode.PERMISSION_DENIED, "no")
 
 
 @pytest.fixture

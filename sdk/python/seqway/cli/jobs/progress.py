@@ -41,7 +41,7 @@ class _Display(Protocol):
     def show(self, job: Job) -> None: ...
 
 
-class _Bar:
+class _ProgressBar:
     def __init__(self, progress: Progress, job: Job) -> None:
         self._progress = progress
         self._task: TaskID = progress.add_task(
@@ -59,7 +59,7 @@ class _Bar:
         )
 
 
-class _Lines:
+class _ProgressLines:
     """At most one line in some seconds, and the last."""
 
     def __init__(self, job: Job) -> None:
@@ -109,7 +109,7 @@ def follow(client: Client, job: Job) -> None:
 def _display(job: Job) -> Iterator[_Display]:
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _Lines(job)
+        yield _ProgressLines(job)
         return
     columns = (
         SpinnerColumn(),
@@ -124,4 +124,4 @@ def _display(job: Job) -> Iterator[_Display]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as progress:
-        yield _Bar(progress, job)
+        yield _ProgressBar(progress, job)

@@ -35,7 +35,7 @@ class GenerationArguments(ModelArguments, total=False):
 
 
 class TranslateArguments(GenerationArguments, total=False):
-    """What `translate` takes beside the text."""
+    """What `translate` takes besides the text."""
 
     source: Required[str]
     target: Required[str]
@@ -45,14 +45,14 @@ class TranslateArguments(GenerationArguments, total=False):
 
 
 class SummarizeArguments(GenerationArguments, total=False):
-    """What `summarize` takes beside the text."""
+    """What `summarize` takes besides the text."""
 
     language: str
     length: SummaryLength | None
 
 
 class ClassifyArguments(ModelArguments, total=False):
-    """What `classify` takes beside the text."""
+    """What `classify` takes besides the text."""
 
     top_k: int
     threshold: float | None
@@ -60,7 +60,7 @@ class ClassifyArguments(ModelArguments, total=False):
 
 
 class AskArguments(GenerationArguments, total=False):
-    """What `ask` takes beside the question."""
+    """What `ask` takes besides the question."""
 
     context: Required[str]
     top_k: int
@@ -68,7 +68,7 @@ class AskArguments(GenerationArguments, total=False):
 
 
 class JobArguments(TypedDict, total=False):
-    """What every new job takes beside its lines and the arguments of its task."""
+    """What every new job takes besides its lines and the arguments of its task."""
 
     request_id: str
     labels: Mapping[str, str] | None

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
-    """What is wrong with one field of the request, such as `contents[2]`."""
+    """The problem with one field of the request, such as `contents[2]`."""
 
     field: str
     description: str
@@ -67,7 +67,7 @@ class AuthenticationError(SeqwayError):
 
 
 class OverloadedError(SeqwayError):
-    """The server has no capacity now; `retry_after` holds seconds, where the server tells."""
+    """The server has no capacity now; `retry_after` holds seconds, where the server sends them."""
 
 
 class UnavailableError(SeqwayError):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class GlossaryEntry:
-    """A term, matched as whole words, and what it is translated to."""
+    """A term, matched as whole words, and its translation."""
 
     source_term: str
     target_term: str

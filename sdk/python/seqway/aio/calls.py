@@ -78,7 +78,7 @@ class AsyncCalls:
         messages: Iterator[bytes],
         timeout: float | None,
     ) -> Result:
-        """Serialized requests, one response.  What `messages` raises is raised here."""
+        """Serialized requests, one response.  Raises what iterating over `messages` raises."""
         call = self._channel.upload(method)
         uploaded = UploadedMessages(messages)
         try:

@@ -79,7 +79,7 @@ class JobCounts:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A batch job as it was when the server was asked.
+    """A batch job at the time of the call.
 
     `model` is empty when the server picks, `source_language` and `target_language` unless it
     translates.  `end_time` and `delete_time` are None, and the objects empty, before its end.

@@ -80,7 +80,7 @@ class Calls:
         messages: Iterator[bytes],
         timeout: float | None,
     ) -> Result:
-        """Serialized requests, one response.  What `messages` raises is raised here."""
+        """Serialized requests, one response.  Raises what iterating over `messages` raises."""
         call = self._channel.upload(method)
         uploaded = UploadedMessages(messages)
         try:

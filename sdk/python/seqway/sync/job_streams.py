@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 
 
 class JobStream(Generic[Item]):
-    """Iterates over what a job gives, as it comes, and resumes when a server is replaced.
+    """Iterates over a job's updates or results, and resumes when a server is replaced.
 
     `UnavailableError` is raised when no server has answered for as long as the call's `patience`.
     `resume_token` starts another stream behind the last message that was read whole.
@@ -55,7 +55,7 @@ class JobStream(Generic[Item]):
         return self._items.popleft()
 
     def _receive(self) -> None:
-        """One message, or the pause after a failure that may pass."""
+        """One message, or the pause after a transient failure."""
         if self._cancelled.is_set():
             raise StopIteration
         try:
@@ -83,7 +83,7 @@ class JobStream(Generic[Item]):
         return self._responses
 
     def cancel(self) -> None:
-        """Ends the stream; the job goes on."""
+        """Ends the stream; the job continues."""
         self._cancelled.set()
         responses = self._responses
         if responses is not None:

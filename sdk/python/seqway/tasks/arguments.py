@@ -1,4 +1,4 @@
-"""The message of the generation options, and what else the requests of the tasks share."""
+"""The message of the generation options, and other parts that requests share."""
 
 from collections.abc import Sequence
 from dataclasses import fields, replace

@@ -14,10 +14,10 @@ from seqway.v1 import job_pb2 as pb
 
 @runtime_checkable
 class Readable(Protocol):
-    """A binary file, or what reads like one."""
+    """A binary file, or an object that reads like one."""
 
     def read(self, size: int, /) -> bytes:
-        """At most so many bytes; none at the end."""
+        """At most `size` bytes; empty at the end."""
 
 
 JobLines = Path | str | Readable | Iterable[str | Mapping[str, object]]
@@ -56,19 +56,19 @@ _SUFFIXES: dict[str, JobFormat] = {
 }
 _COMPRESSED = (".gz", ".zst")
 _PIECE_BYTES = 256 * 1024
-# A server ends uploads that stand still: what slow lines have filled so far goes out meanwhile.
+# A server ends uploads that stall: a piece that slow lines have not filled is sent after this.
 _PIECE_SECONDS = 5.0
 
 
 def is_uri(text: str) -> bool:
-    """Whether the server is to read it, as "s3://bucket/lines.jsonl"."""
+    """Whether the server reads it itself, as "s3://bucket/lines.jsonl"."""
     return "://" in text
 
 
 def format_of(file: Path) -> JobFormat:
-    """By the suffix, below one of a compression; JSON Lines where there is none.
+    """By the suffix, before that of a compression; JSON Lines without one.
 
-    InvalidRequestError for one that tells no format, as .md or .xlsx.
+    `InvalidRequestError` for a suffix of no supported format, such as .md or .xlsx.
     """
     suffixes = [suffix.lower() for suffix in file.suffixes]
     if suffixes and suffixes[-1] in _COMPRESSED:
@@ -127,7 +127,7 @@ def _invalid(field: str, problem: str) -> InvalidRequestError:
 
 
 def pieces(lines: JobLines, text_field: str) -> Iterator[bytes]:
-    """The bytes to upload, a piece at a time; none for a URI.  OSError as the file raises it."""
+    """The bytes to upload, piece by piece; none for a URI.  `OSError` as the file raises it."""
     if isinstance(lines, str):
         return
     if isinstance(lines, Path):

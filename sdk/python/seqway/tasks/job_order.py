@@ -1,4 +1,4 @@
-"""A batch job to create: what its messages say."""
+"""The messages that create a batch job."""
 
 import uuid
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from seqway.v1 import job_pb2 as pb
 
 PriorityName = Literal["low", "normal", "high"]
 
-# The most that servers allow; they end calls without a deadline after ten minutes.
+# The longest that servers allow; they end calls without a deadline after ten minutes.
 LONGEST_UPLOAD = 86_400.0
 
 
@@ -77,7 +77,7 @@ def _priority(name: str) -> "pb.JobPriority.ValueType":
 
 
 def timestamp(when: datetime | timedelta) -> Timestamp:
-    """A time, or one that is so far from now; one without a zone is of this machine's."""
+    """A time, or a duration from now; a time without a zone is local."""
     if isinstance(when, timedelta):
         when = datetime.now(UTC) + when
     stamp = Timestamp()

@@ -26,7 +26,7 @@ def job_page(response: pb.ListJobsResponse) -> JobPage:
 
 
 def job_of(message: pb.Job) -> results.Job:
-    """A job as the server told of it."""
+    """A job, as the server describes it."""
     counts = message.counts
     return results.Job(
         id=message.id,

@@ -26,7 +26,7 @@ def list_request(
 
 
 def read_request(job_id: str, which: Which, *, wait: bool) -> pb.ReadResultsRequest:
-    """The results of a job from the start."""
+    """The results of a job, from the first line."""
     filters = {
         "all": pb.JOB_RESULT_FILTER_UNSPECIFIED,
         "succeeded": pb.JOB_RESULT_FILTER_SUCCEEDED,
@@ -38,7 +38,7 @@ def read_request(job_id: str, which: Which, *, wait: bool) -> pb.ReadResultsRequ
 
 
 def resume_request(job_id: str, deadline: datetime | timedelta | None) -> pb.ResumeJobRequest:
-    """To run again what did not succeed."""
+    """Runs again the lines that have not succeeded."""
     request = pb.ResumeJobRequest(id=job_id)
     if deadline is not None:
         request.deadline.CopyFrom(timestamp(deadline))

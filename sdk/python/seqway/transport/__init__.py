@@ -1,1 +1,1 @@
-"""What surrounds a call in both clients: address, security, traces, retries and failures."""
+"""The surroundings of a call in both clients: address, security, traces, retries, failures."""

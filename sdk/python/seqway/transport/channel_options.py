@@ -9,8 +9,8 @@ from seqway.transport.method import MAX_MESSAGE_BYTES
 ADDRESS_VARIABLE = "SEQWAY_ADDRESS"
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 
-# These services only read: a call that is made twice does no harm.  The same holds for these
-# methods of JobService, of which CreateJob carries a request_id.
+# Calls of these services are idempotent: they only read.  So are these methods of JobService, of
+# which CreateJob carries a request_id.
 _IDEMPOTENT_SERVICES = (
     "seqway.v1.TranslationService",
     "seqway.v1.SummarizationService",
@@ -36,23 +36,23 @@ _SERVICE_CONFIG = {
                 "initialBackoff": "0.2s",
                 "maxBackoff": "2s",
                 "backoffMultiplier": 2,
-                # A server that shuts down cancels what reaches it before the client has heard of
-                # it (grpc#41785).  What this client cancels itself is never tried again.
+                # A server that shuts down cancels calls that reach it before the client has heard
+                # of it (grpc#41785).  Calls that this client cancels are never retried.
                 "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
             },
         }
     ],
     # When most calls fail, retries stop rather than double the load (gRFC A6).  A client may have a
-    # thousand calls under way that all break at once when a server is replaced.
+    # thousand calls in flight that all break at once when a server is replaced.
     "retryThrottling": {"maxTokens": 1000, "tokenRatio": 1},
 }
 
-# Pings keep long quiet calls alive through NAT boxes.  A server must allow them: by default gRPC
+# Pings keep long idle calls alive through NAT.  A server must allow them: by default gRPC
 # answers pings closer than 5 minutes with GOAWAY.
 _KEEPALIVE_MS = 60_000
 _KEEPALIVE_TIMEOUT_MS = 20_000
 
-# When a server is replaced the next one is there at once: the default of 1 s outlasts the retries.
+# A replaced server is back at once: the default back-off of 1 s would outlast the retries.
 _FIRST_RECONNECT_MS = 100
 
 _OPTIONS: list[tuple[str, str | int]] = [

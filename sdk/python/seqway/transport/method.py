@@ -1,4 +1,4 @@
-"""A method of the API, as data: both clients call by it."""
+"""A method of the API, as data for both clients."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class ResumableMessage(Protocol):
 
 @dataclass(frozen=True)
 class Method(Generic[Request, Response, Result]):
-    """Where a method is, its messages, and what one response becomes."""
+    """The path of a method, its messages, and the result of a response."""
 
     path: str
     request: type[Request]
@@ -32,7 +32,7 @@ class Method(Generic[Request, Response, Result]):
     result: Callable[[Response], Result]
 
     def serialize(self, request: Request) -> bytes:
-        """The request as it is sent; `InvalidRequestError` when it is too large."""
+        """The serialized request; `InvalidRequestError` when it is too large."""
         data = request.SerializeToString()
         if len(data) > MAX_MESSAGE_BYTES:
             raise InvalidRequestError(

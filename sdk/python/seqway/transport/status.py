@@ -41,7 +41,7 @@ def error_of(failure: grpc.RpcError) -> SeqwayError:
     call = cast(grpc.Call, failure)
     code, message = call.code(), call.details() or ""
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "message larger than max" in message:
-        # gRPC's own refusal, on either side: asking again can't help, unlike with an overload.
+        # Rejected by gRPC itself, on either side: a retry can't help, unlike with an overload.
         return InvalidRequestError(message, reason=MESSAGE_TOO_LARGE)
     details = _details(call)
     info = details.info
@@ -69,7 +69,7 @@ def unknown_event() -> ServerError:
 
 
 class _Details:
-    """The google.rpc details of a status; what the server left out is empty."""
+    """The google.rpc details of a status; empty where the server sent none."""
 
     def __init__(self) -> None:
         self.info = error_details_pb2.ErrorInfo()

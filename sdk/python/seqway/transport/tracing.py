@@ -1,4 +1,4 @@
-"""The span of each call, by OpenTelemetry's API; without an SDK set up by the program, no-ops."""
+"""The span of each call, by OpenTelemetry's API; a no-op unless the program sets up an SDK."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ _tracer = trace.get_tracer("seqway.client")
 
 @contextmanager
 def unary_span(path: str, address: str, metadata: Metadata) -> Iterator[Metadata]:
-    """The span of a call that is made meanwhile; gives the metadata that the call is to have."""
+    """The span of a call within the block; yields the metadata to send with the call."""
     span = _start(path, address)
     try:
         yield metadata_within(span, metadata)
@@ -29,7 +29,7 @@ def unary_span(path: str, address: str, metadata: Metadata) -> Iterator[Metadata
 
 
 class StreamSpan:
-    """The span of a call that goes on when the method that made it has returned."""
+    """The span of a call that outlives the method that started it."""
 
     def __init__(self, path: str, address: str, metadata: Metadata) -> None:
         self._span = _start(path, address)
@@ -46,7 +46,7 @@ class StreamSpan:
 
 
 def metadata_within(span: Span, metadata: Metadata) -> Metadata:
-    """The metadata, and what tells the server which span the call is part of."""
+    """The metadata with the trace context of the span."""
     carrier: dict[str, str] = {}
     propagate.inject(carrier, trace.set_span_in_context(span))
     return (*metadata, *((key.lower(), value) for key, value in carrier.items()))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 
 class UploadedMessages(Iterator[bytes]):
-    """Keeps what the caller's lines raise: gRPC would only say that the call was cancelled."""
+    """Keeps what iterating raises, of which gRPC would only report that the call was cancelled."""
 
     def __init__(self, messages: Iterator[bytes]) -> None:
         self._messages = messages

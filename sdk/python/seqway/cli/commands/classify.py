@@ -48,7 +48,7 @@ def classify(
 
 
 def _table(texts: Sequence[str], classifications: Sequence[Classification]) -> Table:
-    """A label a row; the text stands beside its best one."""
+    """A row per label; the text is beside its best label."""
     table = Table(box=SIMPLE)
     if len(texts) > 1:
         table.add_column("Text", no_wrap=True)

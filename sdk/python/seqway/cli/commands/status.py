@@ -51,7 +51,7 @@ def status(
 
 
 def _watch(client: Client, *, as_json: bool) -> None:
-    """A server that does not answer is shown as such, and asked again."""
+    """A server that does not answer is shown as such, and polled again."""
     if as_json:
         _watch_lines(client)
     with Live(auto_refresh=False, console=Console()) as live:

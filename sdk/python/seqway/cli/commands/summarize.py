@@ -30,7 +30,7 @@ def summarize(
 ) -> None:
     """Summarize TEXT, a file, or standard input.
 
-    A text that is longer than the model takes is summarized in parts, and these again.
+    A text longer than the model's input is summarized in parts, and the summaries again.
 
         seqway summarize --file article.txt --length short
 
@@ -49,7 +49,7 @@ def summarize(
 
 
 def _watched(events: Iterable[SummarizeEvent]) -> Iterator[SummarizeEvent]:
-    """Tells a person who waits how many parts are done."""
+    """Shows how many parts are done, on a terminal."""
     for event in events:
         if isinstance(event, SummaryProgress) and sys.stderr.isatty():
             typer.echo(f"seqway: part {event.parts_done} of {event.parts_total}", err=True)

@@ -25,7 +25,7 @@ def print_jobs(jobs: Job | Sequence[Job]) -> None:
 
 
 def line_of(result: LineResult) -> str:
-    """A result as a line of JSON; what says nothing is left out."""
+    """A result as a line of JSON, without empty fields."""
     document = {
         name: value
         for name, value in dataclasses.asdict(result).items()

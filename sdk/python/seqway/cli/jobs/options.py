@@ -28,7 +28,7 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def duration(text: str | None, option: str) -> timedelta | None:
-    """A number with a unit; `typer.BadParameter` names the option of what is none."""
+    """A number with a unit; `typer.BadParameter` names the option of anything else."""
     if text is None:
         return None
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())

@@ -60,7 +60,7 @@ class _ProgressBar:
 
 
 class _ProgressLines:
-    """At most one line in some seconds, and the last."""
+    """At most one line every few seconds, and the last one."""
 
     def __init__(self, job: Job) -> None:
         self._began = time.monotonic()

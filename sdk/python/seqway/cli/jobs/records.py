@@ -90,7 +90,7 @@ def _reason(result: LineResult) -> str:
 
 @contextmanager
 def _opened(path: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a file that takes its name when all is written."""
+    """Standard output, or a file that gets its name once it is complete."""
     if path is None:
         try:
             yield sys.stdout

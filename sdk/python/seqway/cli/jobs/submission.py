@@ -1,4 +1,4 @@
-"""What every new job takes, and how it is submitted."""
+"""The options that new jobs share, and how they are submitted."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What each task takes, the same for a call and for a batch job."""
+"""The options of each task, the same for a call and for a batch job."""
 
 from dataclasses import dataclass
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Terms of their own: what stays as it is, and how certain terms are translated."""
+"""Phrases to keep, and the glossary."""
 
 from dataclasses import dataclass
 from pathlib import Path

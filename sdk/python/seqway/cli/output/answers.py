@@ -12,7 +12,7 @@ from seqway.results import Segment, Summary, TokenLogProb, Translation
 
 
 def print_answers(answers: Iterable[Translation | Summary], notes: Notes) -> None:
-    """Each text, with a line end where it has none, and what belongs to it."""
+    """Each text on lines of its own, with its alternatives and notes."""
     for index, answer in enumerate(answers):
         _write(answer.text)
         _end_line(answer.text)
@@ -41,7 +41,7 @@ def _print_rest(index: int, answer: Translation | Summary, notes: Notes) -> None
 
 
 def _print_hypotheses(answers: Sequence[Segment | Summary]) -> None:
-    """Of each answer, its tokens and alternatives, where the call asked for them."""
+    """The tokens and alternatives of each answer, where the call requested them."""
     for number, answer in enumerate(answers, 1):
         if not answer.tokens and not answer.alternatives:
             continue

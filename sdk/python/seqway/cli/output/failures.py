@@ -49,7 +49,7 @@ def fail(message: str) -> None:
 
 
 def describe(error: SeqwayError, address: str) -> str:
-    """What happened, and what helps."""
+    """What happened, and what to do."""
     return f"{_what(error).rstrip('.')} [{error.reason}]{_advice(error, address)}"
 
 

@@ -53,7 +53,7 @@ class Notes:
             self._note(index, "no label reached the threshold")
 
     def of_answers(self, result: AskResult) -> None:
-        """Warnings, how the answers ended, and that there is none."""
+        """Warnings, how the answers ended, or that the context holds none."""
         self._warn(0, *result.warnings)
         for answer in result.answers:
             self._warn(0, *_ending(answer.finish_reason))

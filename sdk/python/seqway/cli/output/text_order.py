@@ -11,7 +11,7 @@ End = TextEnd | SummaryEnd
 
 @dataclass(frozen=True, slots=True)
 class TextPiece:
-    """More of text `content_index`; `end` closes that text and comes with no text itself."""
+    """More of text `content_index`; `end` closes it, with an empty `text`."""
 
     content_index: int
     text: str

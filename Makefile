@@ -115,6 +115,7 @@ test-faults: setup models ## Run every fault of batch jobs against the real serv
 lint: .venv/.installed $(NODE_PACKAGES) ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python sdk/python/generate_sync.py --check
 	$(BIN)/mypy
 	$(BIN)/mypy -p deploy.images.commands -p deploy.kubernetes
 	$(BIN)/mypy --explicit-package-bases tests/conftest.py tests/test_import_rules.py tests/test_patterns.py \
@@ -158,6 +159,10 @@ protos: .venv/.installed $(NODE_PACKAGES) ## Generate the stubs of protos/ for P
 		-Iprotos -I"$$COMMON" --python_out=$$OUT --grpc_python_out=$$OUT \
 		--mypy_out=quiet:$$OUT --mypy_grpc_out=quiet:$$OUT protos/seqway/v1/*.proto
 	npm --prefix sdk/typescript run --silent generate
+
+.PHONY: client
+client: .venv/.installed ## Generate the Python client for threads from the one for asyncio
+	$(BIN)/python sdk/python/generate_sync.py
 
 # ---- what the targets stand on; a stamp file says that a step is done
 

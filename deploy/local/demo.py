@@ -80,7 +80,7 @@ def _show_batch(console: Console, stack: StackSettings) -> None:
         console,
         stack,
         f"A batch job: a summary of each of {count:,} descriptions",
-        *("jobs", "submit", str(lines), "--task", "summarize", "--watch"),
+        *("jobs", "summarize", str(lines), "--watch"),
         is_captured=True,
     ).strip()
     results = stack.run_directory / "results.jsonl"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import seqway.tracing
+import seqway.transport.tracing
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -81,7 +81,7 @@ def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(seqway.tracing, "_tracer", provider.get_tracer("test"))
+    monkeypatch.setattr(seqway.transport.tracing, "_tracer", provider.get_tracer("test"))
     return exporter
 
 

@@ -28,9 +28,9 @@ from transformers import AutoTokenizer, PegasusForConditionalGeneration
 
 from services.inference.markup import Link, MarkedSegment, render
 from services.inference.markup.passage import Atom, AtomKind, Mark, MarkKind, Passage, PassagePart
-from services.inference.markup.source.scanner import MarkupKind
 from services.inference.markup.translation.placement import place, tree
 from services.inference.markup.translation.words import Word, words
+from services.inference.text.media_types import MarkupKind
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINT = ROOT / "examples/checkpoints/en-fr"

@@ -20,8 +20,8 @@ from services.inference.errors import (
     TextTooLongError,
     TooManyContentsError,
 )
-from services.inference.markup import mime_type_of
 from services.inference.settings import InferenceSettings
+from services.inference.text.media_types import mime_type_of
 
 # The engine refuses more.
 MAX_ANSWERS = 100

@@ -11,28 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from services.inference.markup.source.cdata import NO_SECTIONS, Sections
-from services.inference.markup.source.scanner import MarkupKind
-
-
-@dataclass(frozen=True, slots=True)
-class TermEntry:
-    """A term and what it becomes; whole words, of any case unless `case_sensitive`."""
-
-    source_term: str
-    target_term: str
-    case_sensitive: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class TermMatch:
-    """Where an entry was applied; the target span counts from the start of the rendered text."""
-
-    entry_index: int
-    source_start: int
-    source_end: int
-    target_start: int
-    target_end: int
-
+from services.inference.text.media_types import MarkupKind
+from services.inference.text.terms import TermMatch
 
 # The span of an output token, the span of the source token that it attends to most, and how much:
 # (target_start, target_end, source_start, source_end, weight).

@@ -16,9 +16,9 @@ from services.inference.markup.passage import (
     Passage,
 )
 from services.inference.markup.source.cdata import Sections
-from services.inference.markup.source.scanner import MarkupKind
 from services.inference.text import long_sentences
 from services.inference.text.characters import has_word
+from services.inference.text.media_types import MarkupKind
 from services.inference.text.segmentation import TextSegment, segment
 
 _LINE_BREAK = re.compile(r"[\n\r\f]")

@@ -4,7 +4,6 @@ from seqway.v1 import translation_pb2 as pb
 
 from services.gateway.api.messages import generation
 from services.gateway.api.messages.options import generation_of
-from services.inference.markup import TermEntry, mime_type_of
 from services.inference.rows.account import Account
 from services.inference.tasks.translation.document import (
     DocumentDelta,
@@ -16,6 +15,8 @@ from services.inference.tasks.translation.translator import (
     TranslationAnswer,
     TranslationRequest,
 )
+from services.inference.text.media_types import mime_type_of
+from services.inference.text.terms import TermEntry
 
 Request = pb.TranslateRequest | pb.StreamTranslateRequest
 

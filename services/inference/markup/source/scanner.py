@@ -12,14 +12,7 @@ from enum import Enum
 from html.entities import html5
 
 from services.inference.markup.source.elements import ESCAPABLE_TEXT, RAW_TEXT, VOID
-
-
-class MarkupKind(Enum):
-    """How the source is written."""
-
-    PLAIN = "plain"
-    HTML = "html"
-    XML = "xml"
+from services.inference.text.media_types import MarkupKind
 
 
 class TokenKind(Enum):

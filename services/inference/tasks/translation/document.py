@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from services.inference.errors import TextTooLongError
-from services.inference.markup import MarkedText, TermMatch, split
+from services.inference.markup import MarkedText, split
 from services.inference.rows.events import End, FinishReason, Hypothesis, Token, TooLong
 from services.inference.rows.generation import Generation
 from services.inference.tasks.translation.sentence import Sentence
+from services.inference.text.terms import TermMatch
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from services.inference.markup import MarkedSegment, TermMatch, render
+from services.inference.markup import MarkedSegment, render
 from services.inference.rows.events import End, Hypothesis, TooLong
 from services.inference.rows.generation import Generation, row_seed
 from services.inference.rows.window import CallRow
+from services.inference.text.terms import TermMatch
 
 if TYPE_CHECKING:
     from services.inference.tasks.translation.document import Document

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from services.inference.markup import TermEntry, TermTrie, parse
+from services.inference.markup import parse
 from services.inference.models.catalogue import Catalogue
 from services.inference.models.route import Route
 from services.inference.rows.account import Account
@@ -16,6 +16,7 @@ from services.inference.rows.tenancy import TENANT
 from services.inference.settings import InferenceSettings
 from services.inference.tasks.translation.document import Document, DocumentDelta, DocumentEnd
 from services.inference.tasks.translation.sentence import Sentence
+from services.inference.text.terms import TermEntry, TermTrie
 from services.inference.text.threads import CUTTING
 from services.inference.tracing import tracer
 

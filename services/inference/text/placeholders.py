@@ -6,7 +6,7 @@ A per cent sign behind a number is one, and so is a dollar sign before a number.
 import re
 from collections.abc import Iterator, Mapping
 
-from services.inference.markup.protection.addresses import (
+from services.inference.text.addresses import (
     ADDRESS_START,
     EMAIL,
     PATHS,

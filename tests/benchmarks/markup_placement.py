@@ -257,7 +257,7 @@ def placeholder_scores(
             is_masked=each.kind is AtomKind.PLACEHOLDER,
         )
         passage = Passage(text, (PassagePart(0, 0, len(text)),), (), (atom,), {})
-        segments.append(MarkedSegment(0, len(text), "", passage, text, MarkupKind.PLAIN))
+        segments.append(MarkedSegment(0, len(text), "", text, passage, text, MarkupKind.PLAIN))
     answers = model.translate([segment.text for segment in segments])
     survived = sum(
         answer.text.count(surface(each)) == 1

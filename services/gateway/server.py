@@ -35,12 +35,12 @@ from services.gateway.health import MODELS, SERVICES, Health
 from services.gateway.settings import GatewaySettings
 from services.inference.models.catalogue import Catalogue
 from services.inference.models.choice import VariantChoice
-from services.inference.models.watch import Watch
 from services.inference.tasks.classifier import Classifier
 from services.inference.tasks.question_answering.answerer import Answerer
 from services.inference.tasks.summarization.summarizer import Summarizer
 from services.inference.tasks.translation.translator import Translator
 from services.inference.triton.engine import TritonEngine
+from services.inference.triton.watch import Watch
 from services.jobs.service import JobBackend
 
 logger = logging.getLogger(__name__)

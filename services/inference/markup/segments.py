@@ -17,9 +17,8 @@ from services.inference.markup.passage import (
 )
 from services.inference.markup.source.cdata import Sections
 from services.inference.text import long_sentences
-from services.inference.text.characters import has_word
 from services.inference.text.media_types import MarkupKind
-from services.inference.text.segmentation import TextSegment, segment
+from services.inference.text.segmentation import TextSegment, has_word, segment
 
 _LINE_BREAK = re.compile(r"[\n\r\f]")
 

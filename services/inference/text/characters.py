@@ -34,13 +34,6 @@ WORD = (
 )
 
 _ZERO_WIDTH_JOINER = "\u200d"
-# They are letters to Unicode, and nothing to readers.
-_FILLERS = "\u115f\u1160\u3164\uffa0"
-
-
-def has_word(text: str) -> bool:
-    """Whether there is a letter in it, of whatever script."""
-    return any(each.isalpha() and each not in _FILLERS for each in text)
 
 
 def is_boundary(text: str, at: int) -> bool:

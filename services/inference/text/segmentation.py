@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 
 import sentencex
 
-from services.inference.text.abbreviations import base_language
-from services.inference.text.characters import has_word, is_boundary
-from services.inference.text.sentence_ends import is_cut
+from services.inference.text.characters import is_boundary
+from services.inference.text.sentence_ends import base_language, is_cut
 
 _BREAKS = re.compile(r"[\t\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 _SPACE = re.compile(r"\s+")
 _LIST_MARKER = re.compile(r"\s*(?:[-*+•·–—]|\d{1,3}[.)])\s+")
+# They are letters to Unicode, and nothing to readers.
+_FILLERS = "\u115f\u1160\u3164\uffa0"
 
 # The splitter takes quadratic time on a text full of quotes and brackets: 33 s for 100,000.
 _WINDOW = 2048
@@ -44,6 +45,11 @@ class Segmentation:
 
     segments: Sequence[TextSegment]
     tail: str
+
+
+def has_word(text: str) -> bool:
+    """Whether there is a letter in it, of whatever script."""
+    return any(each.isalpha() and each not in _FILLERS for each in text)
 
 
 def segment(text: str, language: str) -> Segmentation:

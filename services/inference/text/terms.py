@@ -68,14 +68,9 @@ class TermTrie:
         for index, entry in enumerate(glossary):
             self._add(entry.source_term, index, is_exact=entry.case_sensitive)
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to look for."""
-        return not self._root.longer
-
     def find(self, text: str) -> Iterator[Found]:
         """All that stand in `text`, in order; they do not overlap."""
-        if self.is_empty:
+        if not self._root.longer:
             return
         pieces = _pieces(text)
         folded = [piece.casefold() for piece in pieces]

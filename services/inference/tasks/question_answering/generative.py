@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from services.inference.errors import InvalidOptionError, TextTooLongError
 from services.inference.models.manifest import Manifest
-from services.inference.models.route import Route
 from services.inference.rows.account import Account
 from services.inference.rows.engine import InferenceEngine
 from services.inference.rows.events import TooLong
 from services.inference.rows.generation import row_seed
+from services.inference.rows.recovery import Route
 from services.inference.rows.run import running
 from services.inference.rows.window import CallRow
 from services.inference.settings import InferenceSettings

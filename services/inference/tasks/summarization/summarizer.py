@@ -8,10 +8,10 @@ from enum import Enum
 from services.inference.models.catalogue import SUMMARIZATION, Catalogue
 from services.inference.models.languages import own_code
 from services.inference.models.manifest import Manifest
-from services.inference.models.route import Route
 from services.inference.rows.account import Account
 from services.inference.rows.engine import InferenceEngine
 from services.inference.rows.generation import Generation
+from services.inference.rows.recovery import Route
 from services.inference.rows.run import running
 from services.inference.settings import InferenceSettings
 from services.inference.tasks.summarization.recursive_summary import RecursiveSummary

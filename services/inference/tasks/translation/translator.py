@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
 
 from services.inference.models.catalogue import Catalogue
-from services.inference.models.route import Route
 from services.inference.rows.account import Account
 from services.inference.rows.engine import InferenceEngine
 from services.inference.rows.generation import Generation
+from services.inference.rows.recovery import Route
 from services.inference.rows.run import in_thread, running
 from services.inference.settings import InferenceSettings
 from services.inference.tasks.translation.document import Document, DocumentDelta, DocumentEnd
@@ -132,8 +132,9 @@ async def _documents(job: TranslationRequest, generation: Generation) -> list[Do
 
 
 def _cut(job: TranslationRequest, generation: Generation) -> list[Document]:
-    terms = TermTrie(job.do_not_translate, job.glossary)
-    is_plain = MIME_TYPES[job.mime_type] is MarkupKind.PLAIN and terms.is_empty
+    has_terms = bool(job.do_not_translate or job.glossary)
+    terms = TermTrie(job.do_not_translate, job.glossary) if has_terms else None
+    is_plain = MIME_TYPES[job.mime_type] is MarkupKind.PLAIN and not has_terms
     documents = []
     for content, text in enumerate(job.contents):
         if is_plain and is_prose(text):

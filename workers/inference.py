@@ -10,9 +10,9 @@ from concurrent.futures import CancelledError, Future, wait
 import structlog
 
 from services.inference.errors import ServiceError, TritonUnavailableError
-from services.inference.models.watch import Watch
 from services.inference.service import InferenceBackend
 from services.inference.settings import InferenceSettings
+from services.inference.triton.watch import Watch
 from services.jobs.chunks.performer import Performer
 from services.jobs.chunks.runner import Cancelled
 from services.jobs.store.items import Item

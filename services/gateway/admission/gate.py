@@ -9,7 +9,7 @@ from services.gateway.admission.quotas import Quotas
 from services.gateway.authentication.authenticator import Authenticator, CredentialsCheck, Metadata
 from services.gateway.authentication.errors import InvalidCredentialsError
 from services.gateway.authentication.identity import CALLER, Identity
-from services.inference.rows.tenancy import TENANT
+from services.inference.rows.engine import TENANT
 
 
 class Gate:

@@ -12,7 +12,6 @@ from services.gateway.calls.deadlines import deadline_of
 from services.gateway.calls.handlers import Context
 from services.gateway.calls.settings import CallSettings
 from services.inference.errors import InvalidOptionError
-from services.inference.markup import TermEntry, mime_type_of
 from services.inference.rows.account import Account
 from services.inference.tasks.translation.document import (
     DocumentDelta,
@@ -25,6 +24,8 @@ from services.inference.tasks.translation.translator import (
     TranslationRequest,
     Translator,
 )
+from services.inference.text.media_types import mime_type_of
+from services.inference.text.terms import TermEntry
 
 Message = pb.TranslateRequest | pb.StreamTranslateRequest
 

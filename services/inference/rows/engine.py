@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
 
 from services.inference.rows.events import Event
 from services.inference.rows.generation import Generation
+
+TENANT: ContextVar[str] = ContextVar("tenant", default="")
+"""Whose call runs, for the engine, which shares its time; "" is nobody, as in a worker."""
 
 
 @dataclass(frozen=True, slots=True)

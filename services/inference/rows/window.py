@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from services.inference.errors import ModelFailedError, OverloadError
 from services.inference.rows.engine import EngineSession
@@ -12,35 +11,38 @@ from services.inference.rows.generation import Generation
 from services.inference.tracing import ModelSpan
 
 
-class CallRow(Protocol):
-    """A text that the engine is to work on; it is told what comes of it."""
+class CallRow:
+    """A text that the engine is to work on, and what it has said about it.
 
-    @property
-    def text(self) -> str:
-        """What the engine reads."""
-        ...
+    `content` is the index of what it belongs to among the contents of the call.
+    """
 
-    @property
-    def generation(self) -> Generation:
-        """How it generates."""
-        ...
-
-    @property
-    def content(self) -> int:
-        """Which of the call's contents it is for."""
-        ...
+    def __init__(self, content: int, text: str, generation: Generation) -> None:
+        self.content = content
+        self.text = text
+        self.generation = generation
+        self.said = ""
+        self.end: End | None = None
+        self.refusal: TooLong | None = None
 
     def append(self, text: str) -> None:
         """Takes more of the answer."""
-        ...
+        self.said += text
 
     def finish(self, end: End) -> None:
         """Takes the end, which is neither ERROR nor CANCELLED."""
-        ...
+        self.append(end.text)
+        self.end = end
 
     def divide(self, refusal: TooLong) -> Sequence["CallRow"]:
-        """The rows to run in its place, since it is too long."""
-        ...
+        """The rows to run in its place, since it is too long; none if its owner adds them later."""
+        self.refusal = refusal
+        return ()
+
+    def take(self) -> str:
+        """What it has said since it was last asked."""
+        text, self.said = self.said, ""
+        return text
 
 
 @dataclass(slots=True)

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.inference.markup.source.entities import escape
-from services.inference.markup.source.scanner import CDATA_END, CDATA_START, MarkupKind
+from services.inference.markup.source.scanner import CDATA_END, CDATA_START
+from services.inference.text.media_types import MarkupKind
 
 _SPLIT = f"]]{CDATA_END}{CDATA_START}>"
 

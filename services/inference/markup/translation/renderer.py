@@ -9,13 +9,13 @@ from services.inference.markup.passage import (
     MarkedSegment,
     MarkKind,
     Rendered,
-    TermMatch,
 )
 from services.inference.markup.source.cdata import Ink
 from services.inference.markup.translation.atoms import Search
 from services.inference.markup.translation.placement import Node, place, tree
 from services.inference.markup.translation.slots import SlotRow
 from services.inference.markup.translation.words import Word, words
+from services.inference.text.terms import TermMatch
 
 
 def render(segment: MarkedSegment, translation: str, links: Sequence[Link] = ()) -> Rendered:

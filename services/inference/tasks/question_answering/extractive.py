@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from services.inference.errors import InvalidOptionError, ModelFailedError
-from services.inference.models.route import Route
 from services.inference.rows.account import Account
 from services.inference.rows.encoder import Element, Encoder, Failure, Spans, read_by
 from services.inference.rows.generation import Generation
+from services.inference.rows.recovery import Route
 from services.inference.tasks.classifier import windows_warning
 from services.inference.tasks.question_answering.question import Answers, FoundAnswer, Question
 

@@ -8,17 +8,14 @@ from enum import Enum
 from services.inference.models.catalogue import SUMMARIZATION, Catalogue
 from services.inference.models.languages import own_code
 from services.inference.models.manifest import Manifest
-from services.inference.models.route import Route
 from services.inference.rows.account import Account
 from services.inference.rows.engine import InferenceEngine
 from services.inference.rows.generation import Generation
+from services.inference.rows.recovery import Route
 from services.inference.rows.run import running
-from services.inference.rows.tenancy import TENANT
 from services.inference.settings import InferenceSettings
-from services.inference.tasks.summarization.digest import Digest
-from services.inference.tasks.summarization.digest_rows import Attempt, PartRow
+from services.inference.tasks.summarization.recursive_summary import RecursiveSummary
 from services.inference.tasks.summarization.summary import DigestDelta, DigestEnd, DigestOutput
-from services.inference.text.threads import CUTTING
 
 
 class SummaryLength(Enum):
@@ -102,35 +99,33 @@ class Summarizer:
             source_language=language,
             target_language=language,
         )
-        digests = [
-            Digest(content, text, job.language, generation, manifest.max_source_tokens)
+        summaries = [
+            RecursiveSummary(content, text, job.language, generation, manifest.max_source_tokens)
             for content, text in enumerate(job.contents)
         ]
-        waiting = len(digests)
+        waiting = len(summaries)
         route = Route(self._catalogue, manifest.name, job.model)
         with running(self._engine, route, job.deadline, self._settings) as run:
-            for digest in digests:
-                run.add(digest.start())
-            touched = digests
+            for summary in summaries:
+                run.add(summary.start())
+            touched = summaries
             while True:
-                for digest in touched:
-                    for output in digest.drain():
+                for summary in touched:
+                    for output in summary.drain():
                         yield output
-                    while digest.is_due:
-                        run.add(await CUTTING.run(TENANT.get(), digest.advance))
-                        for output in digest.drain():
+                    while summary.is_due:
+                        await run.add_cut(summary.advance)
+                        for output in summary.drain():
                             yield output
-                    if digest.done:
+                    if summary.done:
                         waiting -= 1
-                        end = digest.end()
+                        end = summary.end()
                         end.warnings.extend(run.account.warnings)
                         yield end
                 if not waiting:
                     break
                 rows = await run.step()
-                touched = list(
-                    dict.fromkeys(r.digest for r in rows if isinstance(r, Attempt | PartRow))
-                )
+                touched = [summaries[index] for index in dict.fromkeys(r.content for r in rows)]
         yield run.account.close()
 
 

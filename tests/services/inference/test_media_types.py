@@ -3,7 +3,7 @@
 import pytest
 
 from services.inference.errors import UnsupportedMimeTypeError
-from services.inference.markup import mime_type_of
+from services.inference.text.media_types import mime_type_of
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ A per cent sign behind a number is one, and so is a dollar sign before a number.
 import re
 from collections.abc import Iterator, Mapping
 
-from services.inference.markup.protection.addresses import (
+from services.inference.text.addresses import (
     ADDRESS_START,
     EMAIL,
     PATHS,
@@ -92,6 +92,12 @@ _PLACEHOLDER = re.compile(
     rf"|(?P<message>{_MESSAGE_START})"
     rf"|(?=[{{\[<$#%@\\~./_:&]|(?<![A-Za-z0-9])[A-Za-z]:)(?:{_SHORT})"
 )
+# Of a catalogue's string; not in templates, paths of Windows, and commands of TeX.
+_ESCAPE = re.compile(
+    r"\{[^{}\n]{0,300}\}|<%(?:[^%\n]|%(?!>)){1,300}%>|(?<![A-Za-z0-9])[A-Za-z]:\\\S*|\\\\\S*"
+    r"|(?P<escape>(?:\\r)?\\n(?![a-z]+\{)|\\[rt](?![a-z]+\{))"
+)
+BYTE_ORDER_MARK = "\ufeff"
 # In a message '{' stands for the character.
 _BRACE = re.compile(r"'[{}]+'|[{}]")
 
@@ -111,6 +117,20 @@ def placeholders(text: str, start: int = 0, end: int | None = None) -> Iterator[
         if stop > start:
             yield start, stop
         start = max(stop, start + 1)
+
+
+def escapes(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
+    """The spans of the line breaks and tabs that are written as escapes, as in a catalogue."""
+    for found in _ESCAPE.finditer(text, start, len(text) if end is None else end):
+        if found["escape"] is not None:
+            yield found.span()
+
+
+def is_prose(text: str) -> bool:
+    """Whether there is nothing in a plain text that is to come back as it is, but white space."""
+    return not text.startswith(BYTE_ORDER_MARK) and not any(
+        next(found, None) for found in (escapes(text), placeholders(text))
+    )
 
 
 def _closing_braces(text: str, start: int, end: int) -> dict[int, int]:

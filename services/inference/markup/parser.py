@@ -3,22 +3,21 @@
 from collections.abc import Sequence
 
 from services.inference.markup.passage import MarkedText, MarkKind
-from services.inference.markup.protection.protector import Protector
-from services.inference.markup.protection.terms import TermTrie
+from services.inference.markup.protector import Protector
 from services.inference.markup.segments import Segmenter
 from services.inference.markup.source.block import PassageBuilder
 from services.inference.markup.source.cdata import Sections
 from services.inference.markup.source.elements import PREFORMATTED
-from services.inference.markup.source.media_types import MIME_TYPES
 from services.inference.markup.source.scanner import (
     CDATA_START,
-    MarkupKind,
     MarkupToken,
     TokenKind,
     language_of_section,
     scan,
 )
 from services.inference.markup.source.tag_pairs import Structure, structure
+from services.inference.text.media_types import MIME_TYPES, MarkupKind
+from services.inference.text.terms import TermTrie
 
 
 def parse(source: str, mime_type: str, language: str, terms: TermTrie | None = None) -> MarkedText:

@@ -10,11 +10,30 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from services.inference.markup.characters import WORD
-from services.inference.markup.passage import TermEntry
+from services.inference.text.characters import WORD
 
 # A term begins and ends where a piece does.
 _PIECE = re.compile(rf"\s+|{WORD}")
+
+
+@dataclass(frozen=True, slots=True)
+class TermEntry:
+    """A term and what it becomes; whole words, of any case unless `case_sensitive`."""
+
+    source_term: str
+    target_term: str
+    case_sensitive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TermMatch:
+    """Where an entry was applied; the target span counts from the start of the rendered text."""
+
+    entry_index: int
+    source_start: int
+    source_end: int
+    target_start: int
+    target_end: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,18 @@
 """The media types of texts: `type/subtype; parameter=value`, as RFC 9110 (8.3.1) writes them."""
 
 import re
+from enum import Enum
 
 from services.inference.errors import UnsupportedMimeTypeError
-from services.inference.markup.source.scanner import MarkupKind
+
+
+class MarkupKind(Enum):
+    """How a text is written."""
+
+    PLAIN = "plain"
+    HTML = "html"
+    XML = "xml"
+
 
 MIME_TYPES = {
     "": MarkupKind.PLAIN,

@@ -8,7 +8,7 @@ it stands apart on its left (`参照 https://a.example/wiki/日本`).
 
 import re
 
-from services.inference.markup.characters import MARKS
+from services.inference.text.characters import MARKS
 
 _ASCII = r"A-Za-z0-9\-._~:@!$*+,;=%"
 _AMPERSAND = r"&(?!(?:lt|gt|quot|apos|nbsp|#39|#34|#x2[27]);)"

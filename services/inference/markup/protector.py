@@ -12,11 +12,11 @@ from services.inference.markup.passage import (
     MarkKind,
     Passage,
 )
-from services.inference.markup.protection.placeholders import placeholders
-from services.inference.markup.protection.terms import TermTrie
 from services.inference.markup.source.cdata import Sections
 from services.inference.markup.source.entities import escape
-from services.inference.markup.source.scanner import MarkupKind
+from services.inference.text.media_types import MarkupKind
+from services.inference.text.placeholders import placeholders
+from services.inference.text.terms import TermTrie
 
 
 @dataclass(frozen=True, slots=True)

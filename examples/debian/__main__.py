@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from engine.commands.terminal import console, failure
 from engine.training.corpus import load_pairs
 from engine.training.evaluation import accuracy, measure_checkpoint, rouge
 from examples.debian.archive import CorpusError
@@ -26,10 +26,9 @@ def corpus(
     try:
         sizes = build_translation_corpus(folder, target) | build_description_corpora(folder)
     except CorpusError as error:
-        Console(stderr=True).print(f"seqway: {error}", markup=False, soft_wrap=True)
-        raise typer.Exit(1) from error
+        raise failure(error) from error
     for split, pairs in sizes.items():
-        Console().print(f"{split}: {pairs:,} pairs")
+        console.print(f"{split}: {pairs:,} pairs")
 
 
 @app.command()
@@ -51,7 +50,7 @@ def evaluate(
     table = Table("", *next(iter(rows.values())), title=f"{len(pairs):,} texts of {test}")
     for name, figures in rows.items():
         table.add_row(name, *(f"{figure:.2f}" for figure in figures.values()))
-    Console().print(table)
+    console.print(table)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.assembly import full_stack
 from deploy.local.ports import HOST
-from deploy.local.running import full_stack
 from deploy.local.settings import StackSettings, on_free_ports
 from tests.engine.conftest import write_marian
 from tests.engine.model import encoder_checkpoints

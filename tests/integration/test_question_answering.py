@@ -7,8 +7,8 @@ import pytest
 from seqway import Client, InvalidRequestError
 from typer.testing import CliRunner
 
+from deploy.local.assembly import running_stack
 from deploy.local.ports import HOST
-from deploy.local.running import running_stack
 from deploy.local.settings import StackSettings
 from engine.cli import app
 from tests.engine.model import encoder_checkpoints, seq2seq_checkpoints

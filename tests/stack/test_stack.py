@@ -18,7 +18,7 @@ from deploy.local import processes
 from deploy.local.errors import StackError
 from deploy.local.ports import HOST
 from deploy.local.records import StackRecord
-from deploy.local.services import Check, Service
+from deploy.local.services.service import Check, Service
 from deploy.local.stack import Stack
 from tests.stack.web import VARIABLE, web_service
 
@@ -298,7 +298,7 @@ def test_an_interrupted_start_stops_what_it_started(tmp_path: Path) -> None:
     script = textwrap.dedent(f"""
         import dataclasses, sys
         from pathlib import Path
-        from deploy.local.services import Check
+        from deploy.local.services.service import Check
         from deploy.local.stack import Stack
         from tests.stack.web import web_service
         folder = Path({str(tmp_path)!r})

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from deploy.local.errors import StackError
-from deploy.local.triton_http import get, post, read_json
+from deploy.local.triton.client import get, post, read_json
 
 _LOAD_SECONDS = 120.0
 _VERSION_STATE = "is at UNAVAILABLE state: "

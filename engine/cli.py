@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from engine.commands.building import build_command
-from engine.commands.importing import export_command, import_command
-from engine.commands.reporting import list_command, report_command
-from engine.commands.serving import serve_command
+from engine.commands.checkpoints import export_command, import_command
+from engine.commands.plans import build_command
+from engine.commands.report import list_command, report_command
+from engine.commands.server import serve_command
 from engine.commands.terminal import console, failure
 from engine.export.exporter import ExportJob, export, measure_variant
 from engine.model.checkpoint import load_checkpoint

@@ -8,8 +8,8 @@ from pathlib import Path
 import typer
 
 from engine.commands import options as given
+from engine.commands.checkpoints import run_import
 from engine.commands.example import example_command
-from engine.commands.importing import run_import
 from engine.commands.terminal import EXPECTED, console, failure
 from engine.export.exporter import MAX_LOSS
 from engine.export.importer import ImportRequest

@@ -23,7 +23,7 @@ VARIANTS := $(foreach model,$(EXAMPLES),model_repository/$(model)_fp32 model_rep
 EXPORTED := $(VARIANTS:%=%/.exported)
 
 # Those that start no stack, so that two can run at a time.
-UNIT_TESTS := tests/services tests/sdk tests/engine tests/test_import_rules.py tests/test_patterns.py
+UNIT_TESTS := tests/services tests/sdk tests/engine tests/examples tests/test_import_rules.py tests/test_patterns.py
 
 # Of these, what the Python version may matter to; the rest is torch's and ONNX Runtime's work.
 NEWEST_TESTS := tests/services tests/sdk tests/engine/runtime tests/engine/backend \
@@ -76,7 +76,7 @@ models: .venv/.installed $(EXPORTED) ## Import the example checkpoints to model_
 
 .PHONY: corpus
 corpus: .venv/.installed ## Download the Debian corpus and build the training set
-	$(BIN)/seqway-models corpus corpus
+	$(BIN)/python -m examples.debian corpus
 
 .PHONY: train
 train: $(EXAMPLES:%=train-%) ## Train the example models; goes on where it was stopped
@@ -246,4 +246,4 @@ examples/checkpoints/%/model.safetensors:
 		"\`make train\`."; exit 1
 
 corpus/en-fr.train.jsonl: | .venv/.installed
-	$(BIN)/seqway-models corpus corpus
+	$(BIN)/python -m examples.debian corpus

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from deploy.local.redis import redis_service, redis_url
-from deploy.local.services import Launch, Service
+from deploy.local.services.redis import redis_service, redis_url
+from deploy.local.services.service import Launch, Service
+from deploy.local.services.workers import controller_service, worker_service
 from deploy.local.settings import ROOT, StackSettings, on_free_ports
 from deploy.local.stack import Stack
-from deploy.local.workers import controller_service, worker_service
 from services.jobs.lifecycle.creation import Creator, JobSubmission
 from services.jobs.lifecycle.progress import Counter
 from services.jobs.queue.board import Board, Ticket

@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from seqway import Client
 
+from deploy.local.assembly import running_full_stack
 from deploy.local.ports import HOST
-from deploy.local.running import running_full_stack
 from deploy.local.settings import StackSettings
 from tests.observability.collector import Collector
 

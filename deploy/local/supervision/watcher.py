@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from deploy.local.errors import StackError
 from deploy.local.records import Repairs
-from deploy.local.services import Check, Service
+from deploy.local.services.service import Check, Service
 
 _CHECK_SECONDS = 3.0
 _LONGEST_DELAY = 30.0

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.local.gateway import gateway_service
 from deploy.local.interrupts import deferred_interrupts
-from deploy.local.redis import redis_service
-from deploy.local.services import Launch, Service
+from deploy.local.services.gateway import gateway_service
+from deploy.local.services.redis import redis_service
+from deploy.local.services.service import Launch, Service
+from deploy.local.services.triton import triton_service
+from deploy.local.services.workers import controller_service, worker_service
 from deploy.local.settings import ROOT, StackSettings, on_free_ports
 from deploy.local.stack import Stack
-from deploy.local.triton import triton_service
-from deploy.local.workers import controller_service, worker_service
 
 
 def full_stack(settings: StackSettings) -> Stack:

@@ -3,9 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.training import corpus
-from engine.training.corpus import Pair, align, is_clean, ngrams, split_by_package
-from engine.training.debian import CorpusError, Description, read_descriptions, split_paragraphs
+from engine.training.corpus import Pair
+from examples.debian import translation
+from examples.debian.archive import CorpusError, Description, read_descriptions, split_paragraphs
+from examples.debian.splits import ngrams
+from examples.debian.translation import align, is_clean, split_by_package
 from tests.engine.conftest import DATA
 
 
@@ -51,7 +53,7 @@ def test_a_language_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_no_apt_is_one_clear_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CorpusError, match="apt-get is not on this machine"):
-        corpus.build_translation_corpus(tmp_path)
+        translation.build_translation_corpus(tmp_path)
 
 
 def test_unequal_paragraphs_give_only_the_synopsis() -> None:

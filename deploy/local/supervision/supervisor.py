@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 from deploy.local import processes
 from deploy.local.records import Repairs, StackRecord
-from deploy.local.services import Service
+from deploy.local.services.service import Service
 from deploy.local.stack import Stack
-from deploy.local.watcher import Hands, Watcher
+from deploy.local.supervision.watcher import Hands, Watcher
 
 _TICK_SECONDS = 0.5
 

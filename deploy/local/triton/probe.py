@@ -9,10 +9,10 @@ import tritonclient.grpc as triton  # type: ignore[import-untyped]
 
 from deploy.images.commands.triton_probe import Triton
 from deploy.local.ports import HOST
-from deploy.local.services import Check
+from deploy.local.services.service import Check
 from deploy.local.settings import StackSettings
-from deploy.local.triton_http import SECONDS, get, read_json
-from deploy.local.triton_models import ModelState, is_live, model_names, model_states
+from deploy.local.triton.client import SECONDS, get, read_json
+from deploy.local.triton.models import ModelState, is_live, model_names, model_states
 
 _DEAD_SIGN = "not healthy"
 _MODEL = "model "

@@ -1,14 +1,15 @@
 """What Triton has of a repository's models; has it load them, and load again what is lost."""
 
-import os
-import signal
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
+
 from deploy.local.errors import StackError
-from deploy.local.triton_http import get, post, read_json
+from deploy.local.triton.client import get, post, read_json
 
 _LOAD_SECONDS = 120.0
 _VERSION_STATE = "is at UNAVAILABLE state: "
@@ -83,9 +84,7 @@ def revive_model(http_port: int, server: int, name: str) -> None:
         StackError: it can't be loaded.
 
     """
-    for pid in _processes_of(server, name):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    _kill_instances(server, name)
     is_unloaded, why = post(http_port, f"/v2/repository/models/{quote(name)}/unload")
     why = _load(http_port, name) if is_unloaded else why
     if why:
@@ -103,26 +102,11 @@ def _load(http_port: int, name: str) -> str:
     return "" if is_loaded else summary(why) or "Triton says nothing"
 
 
-def _processes_of(server: int, name: str) -> list[int]:
-    """The children of Triton that run instances of a model."""
-    found = []
-    for pid in _children(server):
-        with suppress(OSError):
-            words = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
-            if any(word.startswith(f"{name}_") and _is_place(word, name) for word in words):
-                found.append(pid)
-    return found
-
-
-def _is_place(word: str, name: str) -> bool:
-    """Whether a word is the name of an instance: that of the model, and two numbers."""
-    return word.removeprefix(f"{name}_").replace("_", "").isdecimal()
-
-
-def _children(pid: int) -> list[int]:
-    """The kernel lists them by the thread that made them."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            found += map(int, task.read_text().split())
-    return found
+def _kill_instances(server: int, name: str) -> None:
+    """Kills the children of Triton that run a model: each is told the name of its instance."""
+    instance = re.compile(rf"{re.escape(name)}_\d+_\d+")
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(server).children():
+            with suppress(psutil.NoSuchProcess):
+                if any(map(instance.fullmatch, child.cmdline())):
+                    child.kill()

@@ -5,7 +5,7 @@ from pathlib import Path
 from engine.runtime.encoders.session import EncoderRunner, EncoderSession
 from engine.runtime.manifest import Manifest
 from engine.runtime.sessions.cores import usable_cores
-from engine.runtime.sessions.session import OnnxSession, Session
+from engine.runtime.sessions.onnx_session import OnnxSession, Session
 from engine.runtime.sessions.tensorrt.cuda import Cuda
 from engine.runtime.sessions.tensorrt.encoder_session import TensorRTEncoderSession
 from engine.runtime.sessions.tensorrt.library import TensorRT, load_tensorrt

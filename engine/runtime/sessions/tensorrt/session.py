@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.runtime.manifest import Manifest
 from engine.runtime.sessions.caches import LENGTH_STEP
-from engine.runtime.sessions.session import key_value_names
+from engine.runtime.sessions.onnx_session import key_value_names
 from engine.runtime.sessions.slots import MASKED, Floats, Slots
 from engine.runtime.sessions.tensorrt.caches import DeviceCaches, Encoded
 from engine.runtime.sessions.tensorrt.cuda import Cuda

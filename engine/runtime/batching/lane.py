@@ -16,7 +16,7 @@ from engine.runtime.batching.row import Row
 from engine.runtime.batching.running_batch import RunningBatch
 from engine.runtime.batching.scheduler import Limits, Scheduler
 from engine.runtime.request import Delta, End, Event, FinishReason, Request
-from engine.runtime.sessions.onnx_session import Session
+from engine.runtime.sessions.session import Session
 
 logger = logging.getLogger(__name__)
 

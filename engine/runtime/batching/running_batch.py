@@ -16,7 +16,7 @@ from engine.runtime.decoding.selection import Floats, Ints
 from engine.runtime.decoding.trail import Trail, common_prefix
 from engine.runtime.request import FinishReason
 from engine.runtime.sessions.caches import padded
-from engine.runtime.sessions.onnx_session import Session
+from engine.runtime.sessions.session import Session
 
 
 class RunningBatch:

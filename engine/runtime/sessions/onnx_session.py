@@ -3,50 +3,19 @@
 from collections.abc import Mapping
 from copy import copy
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.runtime.manifest import Manifest
-from engine.runtime.sessions.caches import Caches
+from engine.runtime.sessions.caches import Caches, key_value_names
 from engine.runtime.sessions.onnx_graphs import open_graph
 from engine.runtime.sessions.slots import MASKED, Floats, Slots
 
 
-class Session(Protocol):
-    """The two graphs of a variant on some hardware, for one thread."""
-
-    manifest: Manifest
-    extra: Mapping[str, Floats]
-
-    @property
-    def outputs(self) -> frozenset[str]:
-        """The names of all that the decoder step can give."""
-        ...
-
-    def sibling(self) -> "Session":
-        """A session for another thread, with the same weights."""
-        ...
-
-    def slots(self, capacity: int) -> Slots:
-        """Slots for this session, in place of those before."""
-        ...
-
-    def encode(self, sources: list[list[int]], width: int) -> Any:
-        """Encodes rows padded to `width`: what the slots' `admit` takes."""
-        ...
-
-    def step(self, slots: Slots, extra: frozenset[str] = frozenset()) -> None:
-        """One decoder step of the live slots: fills their `next_ids`, `log_probs`, and `extra`."""
-        ...
-
-
 class OnnxSession:
-    """The encoder and the decoder step of the variant in `folder`, on `threads` CPU threads.
-
-    `extra` holds outputs of the last step beyond the slots' own, by name, one row a slot.
-    """
+    """See `Session`: the variant in `folder`, on `threads` CPU threads."""
 
     def __init__(self, folder: Path, manifest: Manifest, threads: int) -> None:
         self.manifest = manifest
@@ -66,18 +35,18 @@ class OnnxSession:
         self.extra: Mapping[str, Floats] = {}
 
     def sibling(self) -> "OnnxSession":
-        """A session for another thread: the same graphs and weights, bindings of its own."""
+        """See `Session`: the same graphs and weights, bindings of its own."""
         twin = copy(self)
         twin._start()
         return twin
 
     @property
     def outputs(self) -> frozenset[str]:
-        """The names of all that the decoder step can give."""
+        """See `Session`."""
         return frozenset(self._shapes)
 
     def encode(self, sources: list[list[int]], width: int) -> list[Floats]:
-        """Encodes rows padded to `width`; returns `cross_key_0 [B,H,width,K]` and so on."""
+        """See `Session`; returns `cross_key_0 [B,H,width,K]` and so on."""
         ids = np.full((len(sources), width), self.manifest.pad_id, dtype=np.int64)
         mask = np.full((len(sources), 1, 1, width), MASKED, dtype=np.float32)
         for row, source in enumerate(sources):
@@ -87,13 +56,13 @@ class OnnxSession:
         return outputs
 
     def step(self, slots: Slots, extra: frozenset[str] = frozenset()) -> None:
-        """One decoder step of the live slots: fills their `next_ids`, `log_probs`, and `extra`."""
+        """See `Session`."""
         if self._bound != (slots.rows, slots.geometry, extra):
             self._bind(slots, extra)
         self._step.run_with_iobinding(self._binding)
 
     def slots(self, capacity: int) -> Slots:
-        """Slots for this session, in place of those before."""
+        """See `Session`."""
         self._bound = None
         return Slots(self.manifest, capacity)
 
@@ -122,11 +91,6 @@ class OnnxSession:
         if name not in self._memory or self._memory[name].size < size:
             self._memory[name] = np.zeros(size, np.float32)
         return self._memory[name][:size].reshape(shape)
-
-
-def key_value_names(prefix: str, layers: int) -> list[str]:
-    """The graph's names of keys and values, in the order of memory: key 0, value 0, key 1, ..."""
-    return [f"{prefix}{part}_{layer}" for layer in range(layers) for part in ("key", "value")]
 
 
 def _named(prefix: str, arrays: list[Floats]) -> dict[str, NDArray[Any]]:

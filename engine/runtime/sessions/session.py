@@ -1,0 +1,52 @@
+"""The contract between a lane and whatever runs its model: ONNX Runtime, TensorRT."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from engine.runtime.manifest import Manifest
+from engine.runtime.sessions.slots import Floats, Slots
+
+
+class Session(Protocol):
+    """The encoder and the decoder step of one variant on some hardware, for one thread.
+
+    A lane calls `slots` once, and again after a step that failed.  Then, over and over: `encode`
+    for rows that start, whose result goes to the slots' `admit_beams`; and `step`, after which the
+    lane may change the slots' `next_ids` and `log_probs` and has the slots `advance`.
+
+    The lane owns the state of the running rows (`Slots`: tokens, positions, masks) and moves slots;
+    the session owns the memory of keys and values behind `Slots.caches` and `Slots.cross`, and
+    reads the rest.  A slot's outputs depend on that slot alone: the same row gives the same tokens
+    in any batch and any slot.
+
+    The lane sees whole vocabularies only through `extra`; a strategy that needs none leaves the
+    choice of the token to the session.
+    """
+
+    manifest: Manifest
+    extra: Mapping[str, Floats]
+    """The outputs that the last step was asked for, one row a slot, good until the next step."""
+
+    @property
+    def outputs(self) -> frozenset[str]:
+        """The names that `step` takes as `extra`."""
+        ...
+
+    def sibling(self) -> "Session":
+        """A session for another thread, with the same weights and with state of its own."""
+        ...
+
+    def slots(self, capacity: int) -> Slots:
+        """Empty slots for this session, in place of those before."""
+        ...
+
+    def encode(self, sources: list[list[int]], width: int) -> Any:
+        """Encodes rows padded to `width`: what `Slots.admit_beams` takes, until the next call."""
+        ...
+
+    def step(self, slots: Slots, extra: frozenset[str] = frozenset()) -> None:
+        """One decoder step of the live slots: fills their `next_ids`, `log_probs`, and `extra`.
+
+        `next_ids` are the most probable tokens.  An error leaves the slots in an unknown state.
+        """
+        ...

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.runtime.sessions.cores import usable_cores
+from engine.runtime.sessions.placement import usable_cores
 
 
 @pytest.mark.parametrize(

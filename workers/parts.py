@@ -8,15 +8,15 @@ from celery import Celery
 from services.jobs.chunks.memo import Memo
 from services.jobs.chunks.runner import ChunkRunner
 from services.jobs.lifecycle.finisher import Finisher
-from services.jobs.lifecycle.observer import JobObserver
 from services.jobs.lifecycle.progress import Counter
 from services.jobs.lifecycle.reconciler import Reconciler
+from services.jobs.observer import JobObserver
 from services.jobs.queue.board import Board
-from services.jobs.queue.clock import Clock
 from services.jobs.queue.feeder import Feeder
 from services.jobs.queue.messages import Queue
 from services.jobs.store.archive import Archive
-from services.jobs.store.store import open_store
+from services.jobs.store.clock import Clock
+from services.jobs.store.objects import open_store
 from workers.inference import TritonInference
 from workers.settings import WorkerSettings
 

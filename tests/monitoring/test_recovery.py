@@ -20,14 +20,14 @@ from deploy.local.stack import Stack
 from services.jobs.lifecycle.creation import Creator, JobSubmission
 from services.jobs.lifecycle.progress import Counter
 from services.jobs.queue.board import Board, Ticket
-from services.jobs.queue.clock import Clock
 from services.jobs.queue.feeder import Feeder
 from services.jobs.queue.messages import Queue, celery_app
 from services.jobs.settings import JobSettings
 from services.jobs.store.archive import Archive
+from services.jobs.store.clock import Clock
 from services.jobs.store.items import Item
+from services.jobs.store.objects import open_store
 from services.jobs.store.records import State
-from services.jobs.store.store import open_store
 from services.jobs.tasks import TranslationTask
 from tests.faults.stack import BrokenStack, wait_until
 from tests.monitoring.test_workers import read

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from services.inference.errors import ServiceUnavailableError
-from services.jobs.lifecycle.observer import JobObserver
+from services.jobs.observer import JobObserver
 from services.jobs.queue.board import Board
 from services.jobs.queue.messages import CONTROL_QUEUE
 from workers.monitoring.collector import JobsCollector

@@ -6,6 +6,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2  # type: ignore[import-untyped]
 from seqway.v1 import (
     classification_pb2,
+    job_pb2,
     model_pb2,
     question_answering_pb2,
     summarization_pb2,
@@ -28,6 +29,7 @@ OVERALL = ""
 # For the probes of Kubernetes: the process answers; it has a model, and does not drain.
 LIVENESS, READINESS = "liveness", "readiness"
 MODELS = model_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
+JOBS = job_pb2.DESCRIPTOR.services_by_name["JobService"].full_name
 
 # The services that need a model, and the task that it must be for.
 SERVICES: Mapping[str, str] = {

@@ -8,7 +8,6 @@ from grpc_health.v1 import health, health_pb2_grpc  # type: ignore[import-untype
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 from seqway.v1 import (
     classification_pb2_grpc,
-    job_pb2,
     job_pb2_grpc,
     model_pb2_grpc,
     question_answering_pb2_grpc,
@@ -30,7 +29,7 @@ from services.gateway.authentication.authenticator import Authenticator
 from services.gateway.calls.connections import Connections
 from services.gateway.calls.drain import Draining
 from services.gateway.calls.interceptor import CallInterceptor
-from services.gateway.health import MODELS, SERVICES, Health
+from services.gateway.health import JOBS, MODELS, SERVICES, Health
 from services.gateway.settings import GatewaySettings
 from services.gateway.transport import call_options, listen, probe_options
 from services.inference.service import InferenceBackend
@@ -51,7 +50,7 @@ class Gateway:
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
         self._authenticator = Authenticator(settings.authentication)
-        self._quotas = _quotas(settings)
+        self._quotas = Quotas(settings.admission, settings.jobs)
         self._inference = InferenceBackend(settings.inference)
         self._connections = Connections(settings.connections.max_idle_connections)
         self._draining = Draining()
@@ -145,9 +144,8 @@ class Gateway:
             )
             job_pb2_grpc.add_JobServiceServicer_to_server(self._jobs, server)
         if settings.listener.reflection:
-            ours = (*SERVICES, MODELS, *_jobs(settings))
-            names = (*ours, health.SERVICE_NAME, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, server)
+            names = [*SERVICES, MODELS, health.SERVICE_NAME, reflection.SERVICE_NAME]
+            reflection.enable_server_reflection([*names, JOBS] if self._jobs else names, server)
         return server
 
     def _add_tasks(self, server: grpc.aio.Server) -> None:
@@ -167,15 +165,3 @@ class Gateway:
         model_pb2_grpc.add_ModelServiceServicer_to_server(
             ModelServicer(inference.catalogue), server
         )
-
-
-def _quotas(settings: GatewaySettings) -> Quotas:
-    jobs, admission = settings.jobs, settings.admission
-    shared = jobs.redis_address if admission.limits_store == "redis" else None
-    return Quotas(admission.tenant_limits, shared, jobs.redis_timeout)
-
-
-def _jobs(settings: GatewaySettings) -> tuple[str, ...]:
-    """The name of the service of jobs, where there is one."""
-    service = job_pb2.DESCRIPTOR.services_by_name["JobService"]
-    return (service.full_name,) if settings.jobs.job_store else ()

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -16,8 +16,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from services.foundation.environment import InvalidSettingsError
-from services.gateway.admission.settings import TenantLimits
+from services.gateway.admission.settings import AdmissionSettings, TenantLimits
 from services.inference.errors import OverloadError
+from services.jobs.settings import JobSettings
 from services.jobs.store.items import Item
 
 logger = structlog.get_logger(__name__)
@@ -46,20 +47,19 @@ class QuotaError(OverloadError):
 class Quotas:
     """Counts what tenants use; tenants without a limit are not counted.
 
-    Rates are counted in a sliding window of one minute, in Redis for all gateways where a URL is
-    given.  Calls at a time are counted in this gateway.
+    Rates are counted in a sliding window of one minute, in Redis for all gateways where the
+    settings say so.  Calls at a time are counted in this gateway.
     """
 
-    def __init__(
-        self, limits: Mapping[str, TenantLimits], redis_url: str | None, timeout: float
-    ) -> None:
+    def __init__(self, settings: AdmissionSettings, jobs: JobSettings) -> None:
+        limits = settings.tenant_limits
         common = self._common = limits.get(_EVERYBODY, TenantLimits())
         self._limits = {
             tenant: common.model_copy(update=own.model_dump(exclude_unset=True))
             for tenant, own in limits.items()
         }
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
-        self._shared = _shared_limiter(redis_url, timeout)
+        self._shared = _shared_limiter(jobs) if settings.limits_store == "redis" else None
         self._away_until = 0.0
         self._calls: Counter[str] = Counter()
         self._streams: Counter[str] = Counter()
@@ -190,10 +190,8 @@ def _release(counters: Iterable[Counter[str]], tenant: str) -> None:
             del counter[tenant]
 
 
-def _shared_limiter(url: str | None, timeout: float) -> SlidingWindowCounterRateLimiter | None:
-    if url is None:
-        return None
-    patience = min(timeout, _MOST_PATIENCE)
+def _shared_limiter(settings: JobSettings) -> SlidingWindowCounterRateLimiter:
+    patience = min(settings.redis_timeout, _MOST_PATIENCE)
     options: dict[str, Any] = {
         "socket_timeout": patience,
         "socket_connect_timeout": patience,
@@ -201,7 +199,8 @@ def _shared_limiter(url: str | None, timeout: float) -> SlidingWindowCounterRate
         "retry": Retry(NoBackoff(), 0),
     }
     try:
-        storage = RedisStorage(f"async+{url}", implementation="redispy", **options)
+        url = f"async+{settings.redis_address}"
+        storage = RedisStorage(url, implementation="redispy", **options)
     except ConfigurationError:  # whose words hold the password
         raise InvalidSettingsError(
             "SEQWAY_REDIS_URL names no host and port, which SEQWAY_LIMITS_STORE=redis needs"

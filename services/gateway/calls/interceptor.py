@@ -14,8 +14,15 @@ from services.gateway.authentication.identity import Identity
 from services.gateway.calls.connections import Connections
 from services.gateway.calls.deadlines import seconds_of
 from services.gateway.calls.drain import Draining
-from services.gateway.calls.first_message import LATE, awaiting_message
-from services.gateway.calls.handlers import Behaviour, Context, Handler, parts_of, tolerant
+from services.gateway.calls.handlers import (
+    LATE,
+    Behaviour,
+    Context,
+    Handler,
+    awaiting_message,
+    parts_of,
+    tolerant,
+)
 from services.gateway.calls.lifetime import bounded
 from services.gateway.calls.outcome import CallOrigin, observed
 from services.gateway.calls.settings import CallSettings

@@ -22,57 +22,39 @@ async def bounded(
 
     Raises DeadlineExceededError then, or the CredentialsError or ScopeError of `check`.
     """
-    checks: _Checks | None = None
+    faults: list[ServiceError] = []
+    checks: asyncio.Task[None] | None = None
     scope = asyncio.timeout(seconds)
     try:
         async with scope:
-            checks = _Checks(scope, check, interval) if check is not None else None
+            if check is not None:
+                checks = asyncio.create_task(_recheck(check, interval, scope, faults))
             yield
     except TimeoutError:
         if not scope.expired():
             raise
-        if checks is not None and checks.fault is not None:
-            raise checks.fault from None
+        if faults:
+            raise faults[0] from None
         raise DeadlineExceededError("the deadline passed before the call was done") from None
     finally:
         if checks is not None:
-            checks.close()
+            checks.cancel()
 
 
-class _Checks:
-    """Checks at intervals; costs nothing before the first one."""
-
-    def __init__(self, scope: asyncio.Timeout, check: CredentialsCheck, interval: float) -> None:
-        self.fault: ServiceError | None = None
-        self._scope = scope
-        self._check = check
-        self._interval = interval
-        self._looking: asyncio.Task[None] | None = None
-        self._wait()
-
-    def _wait(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._interval, self._begin)
-
-    def _begin(self) -> None:
-        self._looking = asyncio.create_task(self._look())
-
-    async def _look(self) -> None:
+async def _recheck(
+    check: CredentialsCheck, interval: float, scope: asyncio.Timeout, faults: list[ServiceError]
+) -> None:
+    """Checks at intervals until a check refuses, which ends the scope."""
+    while not faults:
+        await asyncio.sleep(interval)
         try:
-            await self._check()
+            await check()
         except (CredentialsError, ScopeError) as error:
-            self.fault = error
-            with suppress(RuntimeError):  # it ends already
-                self._scope.reschedule(asyncio.get_running_loop().time())
-            return
+            faults.append(error)
+            with suppress(RuntimeError):  # the scope ends already
+                scope.reschedule(asyncio.get_running_loop().time())
         except ENDINGS:
             raise
         except BaseException as error:
             # A temporary outage of the issuer ends no calls.
             logger.warning("credentials could not be checked again", kind=type(error).__name__)
-        self._wait()
-
-    def close(self) -> None:
-        self._timer.cancel()
-        if self._looking is not None:
-            self._looking.cancel()

@@ -6,7 +6,7 @@ import grpc
 from google.protobuf import any_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
-from google.rpc import code_pb2, error_details_pb2, status_pb2  # type: ignore[import-untyped]
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
 from services.gateway.admission.quotas import QuotaError
 from services.gateway.authentication.errors import CredentialsError, ScopeError
@@ -63,7 +63,7 @@ async def abort(context: Context, error: ServiceError, request_id: str) -> NoRet
     code = code_of(error)
     message = _message(error)
     status = status_pb2.Status(
-        code=_number(code), message=message, details=_details(error, message, request_id)
+        code=code.value[0], message=message, details=_details(error, message, request_id)
     )
     trailers: list[tuple[str, str | bytes]] = [
         ("grpc-status-details-bin", status.SerializeToString())
@@ -79,10 +79,6 @@ def _message(error: ServiceError) -> str:
     if len(message) <= _MOST_MESSAGE_BYTES:
         return message.decode()
     return message[:_MOST_MESSAGE_BYTES].decode(errors="ignore") + " ..."
-
-
-def _number(code: grpc.StatusCode) -> int:
-    return int(code_pb2.Code.Value(code.name))
 
 
 def _details(error: ServiceError, message: str, request_id: str) -> list[any_pb2.Any]:

@@ -28,16 +28,13 @@ class JobStreams:
     @contextmanager
     def place(self, tenant: str) -> Iterator[None]:
         """Holds a place; OverloadError when there is none."""
-        if self._of_tenants.total() >= self._most:
-            raise OverloadError(
-                f"{self._most:,} streams of jobs are in flight, which is the limit",
-                retry_delay=_RETRY_SECONDS,
-            )
-        if self._of_tenants[tenant] >= self._share:
-            raise OverloadError(
-                f"{self._share:,} streams of the tenant's jobs are in flight, which is the limit",
-                retry_delay=_RETRY_SECONDS,
-            )
+        for held, most, jobs in (
+            (self._of_tenants.total(), self._most, "jobs"),
+            (self._of_tenants[tenant], self._share, "the tenant's jobs"),
+        ):
+            if held >= most:
+                message = f"{most:,} streams of {jobs} are in flight, which is the limit"
+                raise OverloadError(message, retry_delay=_RETRY_SECONDS)
         self._of_tenants[tenant] += 1
         try:
             yield

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from seqway.v1 import job_pb2 as pb
 
 from services.foundation.fibers import give_way, wait
-from services.gateway.calls.first_message import SETTLE_SECONDS
+from services.gateway.calls.handlers import SETTLE_SECONDS
 from services.inference.errors import BadRequestError, DeadlineExceededError, MalformedMessageError
 
 # Read at a time before another upload has its turn; decompressed it may be much more.

@@ -1,6 +1,6 @@
 """Turns a structured source into plain sentences for a model, and their translations into markup.
 
-    terms = Terms(["Debian"], [GlossaryEntry("editor", "éditeur")])  # once for many sources
+    terms = TermTrie(["Debian"], [TermEntry("editor", "éditeur")])  # once for many sources
     marked = parse(source, "text/html", "en", terms)
     for segment in marked.segments:          # translate segment.text; ask for the alignment
         rendered = render(segment, translation, alignment)   # when segment.needs_alignment

@@ -42,8 +42,8 @@ class EngineSession(AbstractContextManager["EngineSession"], Protocol):
     async def receive(self) -> Sequence[Reply]:
         """All that has arrived, at least one reply; waits for it.
 
-        A request that the engine lost or failed on ends with a `Lost`.  Raises DeadlineError when
-        the deadline has passed.
+        A request that the engine lost or failed on ends with a `Lost`.  Raises
+        DeadlineExceededError when the deadline has passed.
         """
         ...
 
@@ -56,5 +56,5 @@ class InferenceEngine(Protocol):
         ...
 
     async def probe(self, model: str, within: float) -> None:
-        """Returns when the model's engine answers `within` seconds, else SeqwayError."""
+        """Returns when the model's engine answers `within` seconds, else ServiceError."""
         ...

@@ -113,7 +113,7 @@ class Transcript:
         known = self._said[self._at : self._at + len(text)]
         self._at += len(text)
         if not text.startswith(known) or (ends and self._at < len(self._said)):
-            raise ModelNotReadyError("the model stopped, and answered otherwise when it was back")
+            raise ModelNotReadyError("the model restarted, and gave a different answer")
         new = text[len(known) :]
         self._said += new
         return new

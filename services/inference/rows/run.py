@@ -66,7 +66,7 @@ class RowRunner:
     async def step(self) -> list[CallRow]:
         """Sends what there is room for, waits for news, and returns the rows that had some.
 
-        Raises a SeqwayError when the call has failed.
+        Raises a ServiceError when the call has failed.
         """
         if self._other:
             self._move()
@@ -154,15 +154,15 @@ class RowRunner:
     def _cancelled(self) -> ServiceError:
         """Nobody here cancelled: either the engine saw the deadline pass, or it is going down."""
         if asyncio.get_running_loop().time() > self._deadline - _CLOCK_SLACK:
-            return DeadlineExceededError("the deadline passed before the answer was done")
-        return ModelNotReadyError(f"{self.account.variant} stopped before the answer was done")
+            return DeadlineExceededError("the deadline passed before the answer was complete")
+        return ModelNotReadyError(f"{self.account.variant} stopped before the answer was complete")
 
     def _refuse(self, request_id: str, refusal: Refused) -> None:
         if refusal.reason == "INVALID_OPTIONS":
             raise invalid_options(refusal.message)
         if refusal.reason != "QUEUE_FULL":
             raise ModelFailedError(f"the engine refused the request ({refusal.reason})")
-        message = "the model's waiting line is full"
+        message = "the model's queue is full"
         if self._recovery.accepted:
             full = ModelNotReadyError(message, retry_delay=self._retry_delay)
             self._send_again(request_id, Lost(full, begun=False))

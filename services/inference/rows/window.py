@@ -94,7 +94,7 @@ class RowWindow:
         request = self._requests.get(request_id)
         row = request.rows[index] if request and 0 <= index < len(request.rows) else None
         if row is None:
-            raise ModelFailedError("the engine spoke of a text that it does not have")
+            raise ModelFailedError("the engine answered for a text that it was not sent")
         return row
 
     def settle(self, request_id: str, index: int) -> None:
@@ -110,7 +110,7 @@ class RowWindow:
     def refuse(self, request_id: str, message: str, retry_delay: float) -> None:
         """Takes back the rows of a refused request, and sends no more than the engine has now.
 
-        OverloadedError when it has none.
+        OverloadError when it has none.
         """
         rows = self.take_back(request_id)
         if not self._in_flight:
@@ -139,7 +139,9 @@ class RowWindow:
     def close(self, request_id: str) -> None:
         """Notes the final response; ModelFailedError when a row of the request has no end."""
         if self._requests.pop(request_id, None) is not None:
-            raise ModelFailedError("the engine closed a request before its texts were done")
+            raise ModelFailedError(
+                "the engine closed a request before all of its texts were answered"
+            )
 
     def _generation(self, row: CallRow) -> Generation:
         prefix = self._prefixes.get(row)

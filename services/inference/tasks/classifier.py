@@ -66,7 +66,7 @@ class Classifier:
         self._catalogue = catalogue
 
     async def classify(self, job: ClassificationRequest) -> ClassificationAnswer:
-        """The answer; raises a SeqwayError, also when only one of the texts failed."""
+        """The answer; raises a ServiceError, also when only one of the texts failed."""
         manifest = self._catalogue.pick_only(CLASSIFICATION, job.model).manifest
         account = Account(manifest.name)
         multi_label = manifest.multi_label if job.multi_label is None else job.multi_label

@@ -39,7 +39,7 @@ def _start(span: tuple[int, int, MarkupKind]) -> int:
     return span[0]
 
 
-class Ink:
+class SourceWriter:
     """What is written in the place of a segment: escaped as each place of it needs."""
 
     def __init__(

@@ -25,7 +25,7 @@ class Answerer:
         self._generative = GenerativeAnswerer(engine, settings)
 
     async def answer(self, question: Question) -> Answers:
-        """The answers, best first; raises a SeqwayError."""
+        """The answers, best first; raises a ServiceError."""
         manifest = self._catalogue.pick(QUESTION_ANSWERING, question.model).manifest
         route = Route(self._catalogue, manifest.name, question.model)
         if manifest.kind == "encoder":

@@ -20,7 +20,7 @@ class Extractor:
         self._encoder = encoder
 
     async def answer(self, question: Question, route: Route) -> Answers:
-        """The answers of a variant with a span head; raises a SeqwayError."""
+        """The answers of a variant with a span head; raises a ServiceError."""
         _check_options(question, route.variant)
         account = Account(route.variant)
         most = question.max_answer_tokens or _MAX_ANSWER_TOKENS
@@ -50,7 +50,7 @@ class Extractor:
 def _check_options(question: Question, variant: str) -> None:
     if replace(question.generation, priority="interactive") != Generation():
         raise InvalidOptionError(
-            f"options have no use here: {variant} finds its answers in the context and generates "
-            "nothing; leave them out, or name a generative model",
+            f"options do not apply: {variant} extracts its answers from the context and generates "
+            "no text; leave them out, or name a generative model",
             field="options",
         )

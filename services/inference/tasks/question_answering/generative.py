@@ -117,10 +117,10 @@ class GenerativeAnswerer:
         self._settings = settings
 
     async def answer(self, question: Question, manifest: Manifest, route: Route) -> Answers:
-        """The answers of an encoder-decoder; raises a SeqwayError."""
+        """The answers of an encoder-decoder; raises a ServiceError."""
         if question.max_answer_tokens:
             raise InvalidOptionError(
-                f"max_answer_tokens has no use here: {manifest.name} generates its answers; set "
+                f"max_answer_tokens does not apply: {manifest.name} generates its answers; set "
                 "options.max_new_tokens",
                 field="max_answer_tokens",
             )

@@ -56,7 +56,7 @@ class RecursiveSummary:
     def start(self) -> list[CallRow]:
         """The first rows to run."""
         if not self._level.text.strip():
-            self._result.warnings.append("the text is white space")
+            self._result.warnings.append("the text is blank")
             self.done = True
             return []
         return self._attempt()
@@ -111,8 +111,8 @@ class RecursiveSummary:
             return self._attempt()
         if len(above.stretches) > 1:
             self._result.warnings.append(
-                "the summaries of the parts are no shorter than the text: they are joined as"
-                " they are"
+                "the summaries of the parts are no shorter than the text: they are joined without"
+                " being summarized again"
             )
         self._whole.append(above.text)
         self._parts = []
@@ -126,7 +126,7 @@ class RecursiveSummary:
             start, end = self._level.source_span(row.part)
             known = self._result.dropped
             if not any(each.source_start <= start and end <= each.source_end for each in known):
-                reason = "the model said nothing of it"
+                reason = "the model wrote no summary of it"
                 if row.refusal is not None:
                     reason = "one character has more tokens than the model takes"
                 known.append(OmittedSpan(start, end, reason))

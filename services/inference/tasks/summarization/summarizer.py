@@ -66,7 +66,7 @@ class Summarizer:
         texts = [""] * len(job.contents)
         ends: dict[int, DigestEnd] = {}
         account = None
-        async with aclosing(self._outputs(job, stream=False)) as outputs:
+        async with aclosing(self.stream(job, live=False)) as outputs:
             async for output in outputs:
                 if isinstance(output, DigestDelta):
                     texts[output.content] += output.text
@@ -77,25 +77,20 @@ class Summarizer:
         assert account is not None
         return SummaryAnswer(texts, [ends[index] for index in range(len(texts))], account)
 
-    def stream(
+    async def stream(
         self, job: SummaryRequest, *, live: bool = True
     ) -> AsyncGenerator[SummaryOutput, None]:
         """Progress, deltas and an end for each text, in order within a text, then the account.
 
         When not `live`, the deltas are whole summaries, which costs less.  Close it
         when you leave early: that cancels what the engine still does for it.  Raises a
-        SeqwayError.
+        ServiceError.
         """
-        return self._outputs(job, stream=live)
-
-    async def _outputs(
-        self, job: SummaryRequest, *, stream: bool
-    ) -> AsyncGenerator[SummaryOutput, None]:
         manifest = self._catalogue.pick(SUMMARIZATION, job.model).manifest
         language = own_code(manifest, job.language)
         generation = replace(
             bounded(job.generation, job.length, manifest),
-            stream=stream,
+            stream=live,
             source_language=language,
             target_language=language,
         )

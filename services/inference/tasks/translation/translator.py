@@ -66,7 +66,7 @@ class Translator:
         parts: list[list[str]] = [[] for _ in job.contents]
         ends: dict[int, DocumentEnd] = {}
         account = None
-        async with aclosing(self._outputs(job, stream=False)) as outputs:
+        async with aclosing(self.stream(job, live=False)) as outputs:
             async for output in outputs:
                 if isinstance(output, DocumentDelta):
                     parts[output.content].append(output.text)
@@ -79,21 +79,18 @@ class Translator:
             ["".join(each) for each in parts], [ends[i] for i in range(len(parts))], account
         )
 
-    def stream(self, job: TranslationRequest, *, live: bool = True) -> AsyncGenerator[Output, None]:
+    async def stream(
+        self, job: TranslationRequest, *, live: bool = True
+    ) -> AsyncGenerator[Output, None]:
         """Deltas and an end for each text, in order within a text, then the account.
 
         When not `live`, the deltas are whole sentences, which costs less.  Close it
         when you leave early: that cancels what the engine still does for it.  Raises a
-        SeqwayError.
+        ServiceError.
         """
-        return self._outputs(job, stream=live)
-
-    async def _outputs(
-        self, job: TranslationRequest, *, stream: bool
-    ) -> AsyncGenerator[Output, None]:
         variant, source, target = self._catalogue.pick_translator(job.source, job.target, job.model)
         generation = replace(
-            job.generation, stream=stream, source_language=source, target_language=target
+            job.generation, stream=live, source_language=source, target_language=target
         )
         documents = await _documents(job, generation)
         waiting = len(documents)

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from unasync import Rule, unasync_files  # type: ignore[import-untyped]
+from unasync import Rule, unasync_files
 
 AIO = Path(__file__).parent / "seqway" / "aio"
 SYNC = AIO.with_name("sync")

@@ -24,23 +24,30 @@ class Rule:
 
 RULES = [
     Rule("engine", "engine", ours=("engine",)),
-    Rule("services.foundation", "services.foundation", ours=("services.foundation",)),
+    Rule(
+        "engine/contract",
+        "engine.contract",
+        ours=("engine.contract",),
+        others=frozenset({"msgspec"}),
+    ),
+    Rule("services/foundation", "services.foundation", ours=("services.foundation",)),
     Rule(
         "services/inference",
         "services.inference",
-        ours=("services.inference", "services.foundation"),
+        ours=("services.inference", "services.foundation", "engine.contract"),
     ),
     Rule(
         "services/jobs",
         "services.jobs",
-        ours=("services.jobs", "services.inference", "services.foundation"),
+        ours=("services.jobs", "services.inference", "services.foundation", "engine.contract"),
     ),
-    Rule("services", "services", ours=("services", "seqway.v1")),
+    Rule("services", "services", ours=("services", "seqway.v1", "engine.contract")),
     Rule(
         "workers",
         "workers",
         ours=(
             "workers",
+            "engine.contract",
             "services.jobs",
             "services.inference",
             "services.foundation",
@@ -113,6 +120,12 @@ def test_packages_import_only_what_they_may(rule: Rule) -> None:
     ("package", "statement"),
     [
         ("services", "from engine.runtime import scheduler"),
+        ("services", "import engine"),
+        ("services.inference", "from engine.runtime.request import Request"),
+        ("services.foundation", "from engine.contract import events"),
+        ("workers", "from engine.runtime import engine"),
+        ("engine.contract", "from engine.runtime import request"),
+        ("engine.contract", "import numpy"),
         ("services", "import workers.tasks"),
         ("services", "from seqway import Client"),
         ("services", "import seqway.client"),
@@ -143,6 +156,9 @@ def test_a_violation_is_found(tmp_path: Path, package: str, statement: str) -> N
         ("services", "from seqway.v1 import translation_pb2"),
         ("services", "from services.inference.errors import InferenceError"),
         ("services.inference", "from . import errors"),
+        ("services.inference", "from engine.contract.events import End"),
+        ("workers", "from engine.contract import events"),
+        ("engine.contract", "import msgspec, json"),
         ("workers", "import services.jobs.chunks.chunked"),
         ("engine", "import numpy, engine.runtime"),
         ("examples", "from engine.training import corpus"),

@@ -7,6 +7,8 @@ RUN python3 -m venv --without-pip /opt/seqway/venv
 RUN python3 -m pip install --no-cache-dir uv==0.13.9
 # Metadata of all packages stays in the environment, where scanners look for it.
 COPY LICENSE README.md constraints.txt pyproject.toml ./
+COPY engine/__init__.py engine/__init__.py
+COPY engine/contract engine/contract
 COPY services services
 COPY sdk/python sdk/python
 RUN uv pip install --python /opt/seqway/venv/bin/python3 -c constraints.txt '.[gateway]' ./sdk/python

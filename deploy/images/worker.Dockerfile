@@ -7,6 +7,8 @@ WORKDIR /src
 RUN python3 -m venv --without-pip /opt/seqway/venv
 RUN python3 -m pip install --no-cache-dir uv==0.13.9
 COPY LICENSE README.md constraints.txt pyproject.toml ./
+COPY engine/__init__.py engine/__init__.py
+COPY engine/contract engine/contract
 COPY services services
 COPY workers workers
 RUN uv pip install --python /opt/seqway/venv/bin/python3 -c constraints.txt '.[jobs]'

@@ -15,9 +15,10 @@ import triton_python_backend_utils as pb_utils
 from engine.backend.device import device_of
 from engine.backend.encoder_metrics import EncoderMetrics
 from engine.backend.tracing import open_spans, take_traceparents
+from engine.contract.options import InvalidOptionsError
+from engine.contract.readings import Failure, Reading, encode_reading
 from engine.runtime.encoders.engine import EncoderEngine
-from engine.runtime.encoders.request import EncoderItem, Failure, Result, parse_encoder_options
-from engine.runtime.request import InvalidOptionsError
+from engine.runtime.encoders.request import EncoderItem, parse_encoder_options
 from engine.runtime.sessions.placement import usable_cores
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class EncoderVariant:
             return Failure("INVALID_OPTIONS", f"OPTIONS is not JSON: {error}")
 
 
-def _response(results: list[Result]) -> Any:
-    texts = [[json.dumps(result.as_dict(), ensure_ascii=False).encode()] for result in results]
+def _response(results: list[Reading]) -> Any:
+    texts = [[encode_reading(result)] for result in results]
     tensor = pb_utils.Tensor("RESULT", np.array(texts, dtype=np.object_))
     return pb_utils.InferenceResponse([tensor])

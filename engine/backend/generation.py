@@ -22,17 +22,11 @@ from engine.backend.device import device_of
 from engine.backend.metrics import EngineMetrics
 from engine.backend.outbox import Message, Outbox
 from engine.backend.tracing import open_spans, take_traceparents
+from engine.contract.events import Event, Refused, encode_events
+from engine.contract.options import InvalidOptionsError, Options, Priority, parse_options
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.engine import Engine, Settings
-from engine.runtime.request import (
-    Event,
-    InvalidOptionsError,
-    Options,
-    Priority,
-    Refused,
-    Request,
-    parse_options,
-)
+from engine.runtime.request import Request
 from engine.runtime.sessions.placement import usable_cores
 
 if TYPE_CHECKING:
@@ -78,7 +72,7 @@ class GenerationVariant:
             try:
                 texts, options, cancelled, traceparents = _read(request)
             except InvalidOptionsError as error:
-                refused: list[Event] = [Refused("INVALID_OPTIONS", str(error))]
+                refused: list[Event] = [Refused("INVALID_OPTIONS", str(error), error.option)]
                 self._outbox.put(Message(key, sender, refused, last=True))
                 continue
             for other in cancelled:
@@ -122,10 +116,10 @@ class GenerationVariant:
         if message.last:
             with self._asking:
                 self._senders.pop(message.key, None)
-        text = json.dumps([event.as_dict() for event in message.events], ensure_ascii=False)
+        content = encode_events(message.events)
         flags = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL if message.last else 0
         try:
-            message.sender.send(_response(text), flags=flags)
+            message.sender.send(_response(content), flags=flags)
         except pb_utils.TritonModelException:
             self._engine.cancel(message.key)  # the caller is gone
         if message.key in self._traced:
@@ -206,6 +200,6 @@ def _read(request: Any) -> tuple[list[str], Options, list[str], list[str]]:
         raise InvalidOptionsError(f"TEXT is not UTF-8: {error}") from error
 
 
-def _response(text: str) -> Any:
-    array = np.array([text.encode()], dtype=np.object_)
+def _response(events: bytes) -> Any:
+    array = np.array([events], dtype=np.object_)
     return pb_utils.InferenceResponse([pb_utils.Tensor("EVENTS", array)])

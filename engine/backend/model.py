@@ -10,7 +10,7 @@ from typing import Any
 from engine.backend import logs
 from engine.backend.encoder import EncoderVariant
 from engine.backend.generation import GenerationVariant
-from engine.runtime.manifest import read_manifest
+from engine.contract.manifest import read_manifest
 
 
 class TritonPythonModel:

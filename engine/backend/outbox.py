@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine.runtime.request import Event
+from engine.contract.events import Event
 
 HOLD_SECONDS = 0.03
 """How long an answer that can wait does so; each response costs as much as some rows of a step."""

@@ -18,9 +18,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from engine.runtime.encoders.request import Failure, Logits, Result
-from engine.runtime.encoders.request import Spans as Marked
-from engine.runtime.request import End, Event, FinishReason
+from engine.contract.events import End, Event, FinishReason
+from engine.contract.readings import Failure, Logits, Reading
+from engine.contract.readings import Spans as Marked
 
 FLUSH_SECONDS = 2.0
 
@@ -42,7 +42,7 @@ class TracedRequest:
         """Notes which lane ended rows; to be called in the lane's thread."""
         for event in events:
             if isinstance(event, End):
-                self.lanes[event.i] = threading.current_thread().name
+                self.lanes[event.index] = threading.current_thread().name
 
     def at(self, milliseconds: float) -> int:
         """Nanoseconds since the epoch of a time that counts from the arrival."""
@@ -73,10 +73,10 @@ class SpanRecorder:
     def generated(self, request: TracedRequest, events: Sequence[Event]) -> None:
         """Tells of the rows that end with these events."""
         for event in events:
-            if isinstance(event, End) and (parent := request.parents[event.i]):
+            if isinstance(event, End) and (parent := request.parents[event.index]):
                 self._generated(request, event, parent)
 
-    def read(self, request: TracedRequest, results: Sequence[Result], batch: int) -> None:
+    def read(self, request: TracedRequest, results: Sequence[Reading], batch: int) -> None:
         """Tells of the elements of a request that has been read now, in a batch of so many."""
         ended = time.time_ns()
         for parent, result in zip(request.parents, results, strict=True):
@@ -98,7 +98,7 @@ class SpanRecorder:
                 "seqway.finish_reason": end.finish_reason.value,
                 "seqway.input_tokens": end.input_tokens,
                 "seqway.output_tokens": end.output_tokens,
-                "seqway.lane": request.lanes.get(end.i, ""),
+                "seqway.lane": request.lanes.get(end.index, ""),
             }
         )
         if end.finish_reason is FinishReason.ERROR:

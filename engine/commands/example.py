@@ -1,6 +1,6 @@
 """A line of the `seqway` command line that shows what a model does."""
 
-from engine.runtime.manifest import Manifest
+from engine.contract.manifest import Manifest
 
 _SENTENCE = "A small and fast text editor."
 _PARAGRAPH = (

@@ -7,10 +7,10 @@ import typer
 
 from engine.commands import options as given
 from engine.commands.terminal import EXPECTED, console, failure, stage, stoppable
+from engine.contract.manifest import MANIFEST_FILE
 from engine.export.repository import RepositoryError
 from engine.export.tensorrt.plans import build_plans
 from engine.export.variant import place_on_gpu
-from engine.runtime.manifest import MANIFEST_FILE
 
 
 def build_command(

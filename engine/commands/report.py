@@ -11,6 +11,7 @@ from rich.table import Table
 
 from engine.commands import options as given
 from engine.commands.terminal import EXPECTED, console, failure
+from engine.contract.manifest import Manifest, read_manifest
 from engine.export.precision.recipes import PRECISIONS
 from engine.export.report.answers import fits, left_out, machine
 from engine.export.report.page import Setting, write_page
@@ -19,7 +20,6 @@ from engine.export.report.variants import Output, as_table, report_variant, tran
 from engine.export.repository import RepositoryError, stands
 from engine.export.texts import read_pairs
 from engine.model.errors import counted, in_one_line
-from engine.runtime.manifest import Manifest, read_manifest
 from engine.training.corpus import Pair
 
 MOST_PAIRS = 4

@@ -9,12 +9,12 @@ import typer
 
 from engine.commands.options import REPOSITORY, Capabilities, Repository, plan_wish
 from engine.commands.terminal import EXPECTED, failure
+from engine.contract.manifest import Task
 from engine.export.exporter import DEFAULT_PRECISIONS, MAX_LOSS
 from engine.export.importer import ImportRequest, ImportRequestError
 from engine.export.precision.recipes import PRECISIONS, Precision
 from engine.export.tensorrt.plans import PlanWish
 from engine.export.variant import Serving
-from engine.runtime.manifest import Task
 
 
 def with_request(command: Callable[[ImportRequest], None]) -> Callable[..., None]:

@@ -12,8 +12,8 @@ from engine.commands.checkpoints import import_with_progress
 from engine.commands.example import example_command
 from engine.commands.request import with_request
 from engine.commands.terminal import console, failure
+from engine.contract.manifest import read_manifest
 from engine.export.importer import ImportRequest
-from engine.runtime.manifest import read_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_PORT = "50051"

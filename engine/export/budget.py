@@ -7,11 +7,11 @@ query and key, with the square of it; a decoder keeps keys and values of every l
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine.contract.manifest import Manifest
 from engine.model.checkpoint import Checkpoint
 from engine.model.config import BlockConfig
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.engine import Settings
-from engine.runtime.manifest import Manifest
 from engine.runtime.sessions.placement import default_lanes
 from engine.runtime.sessions.slots import padded
 

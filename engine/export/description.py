@@ -4,12 +4,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from engine.contract.manifest import Manifest
 from engine.export.gates.tokenizer import check_encoder_tokenizer, check_tokenizer
 from engine.export.source_plan import SourcePlan, Wish, plan_source
 from engine.export.variant import tokenizer_sha256
 from engine.model.checkpoint import Checkpoint
 from engine.model.tokenizers.tokenizer import CheckpointTokenizer
-from engine.runtime.manifest import Manifest
 
 
 def describe(
@@ -50,7 +50,7 @@ def _encoder(checkpoint: Checkpoint, common: dict[str, Any]) -> Manifest:
         **common,
         pad_id=config.pad_id,
         head=checkpoint.head or "",
-        labels=list(checkpoint.labels),
+        labels=tuple(checkpoint.labels),
         multi_label=checkpoint.multi_label,
         token_type_ids=config.token_types > 0,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from engine.contract.manifest import MANIFEST_FILE, Manifest, Task
 from engine.export.budget import Budget
 from engine.export.description import describe
 from engine.export.gates.language import require_language
@@ -34,7 +35,6 @@ from engine.model.errors import counted
 from engine.model.tokenizers.tokenizer import load_tokenizer, save_tokenizer
 from engine.runtime.encoders.windows import WindowCutter
 from engine.runtime.engine import Settings
-from engine.runtime.manifest import MANIFEST_FILE, Manifest, Task
 from engine.runtime.text.vocabulary import load_tokenizer as load_runtime_tokenizer
 from engine.runtime.text.vocabulary import load_vocabulary
 from engine.training.corpus import Pair
@@ -124,7 +124,7 @@ def export(
         return place.commit()
 
 
-def _languages_read(manifest: Manifest) -> list[str]:
+def _languages_read(manifest: Manifest) -> Sequence[str]:
     return manifest.source_languages or [source for source, _ in manifest.language_pairs]
 
 

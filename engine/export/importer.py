@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.contract.manifest import Task
 from engine.export.calibration_texts import generic_texts, random_proteins
 from engine.export.exporter import (
     DEFAULT_PRECISIONS,
@@ -31,7 +32,6 @@ from engine.model.checkpoint import (
 from engine.model.families.languages import language_tag
 from engine.model.hub import locate
 from engine.model.tasks import guess_task
-from engine.runtime.manifest import Task
 
 logger = logging.getLogger(__name__)
 

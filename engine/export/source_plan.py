@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from engine.contract.manifest import Task
 from engine.model.checkpoint import Checkpoint, CheckpointError
 from engine.model.families.languages import (
     bcp47,
@@ -21,7 +22,6 @@ from engine.model.tokenizers.tokenizer import (
     load_tokenizer,
     stated_languages,
 )
-from engine.runtime.manifest import Task
 
 _OPUS = re.compile(r"opus-mt-(?:tc-[a-z]+-)?([A-Za-z_]+)-([A-Za-z_]+)")
 _PLACE = re.compile(r"\{\w+\}")
@@ -46,9 +46,9 @@ class Wish:
 class SourcePlan:
     """The fields of the manifest with the same names; see there."""
 
-    language_pairs: list[list[str]] = field(default_factory=list)
-    source_languages: list[str] = field(default_factory=list)
-    target_languages: list[str] = field(default_factory=list)
+    language_pairs: tuple[tuple[str, str], ...] = ()
+    source_languages: tuple[str, ...] = ()
+    target_languages: tuple[str, ...] = ()
     language_codes: dict[str, str] = field(default_factory=dict)
     source_format: dict[str, Any] = field(default_factory=dict)
     template: str = ""
@@ -116,8 +116,8 @@ def _one_language(
     start = {"": ids[tags[target]]}
     by_start = tokenizer.name == "MBartTokenizer"
     return SourcePlan(
-        source_languages=[source],
-        target_languages=[target],
+        source_languages=(source,),
+        target_languages=(target,),
         language_codes={tag: tags[tag] for tag in (source, target)},
         source_format=fixed,
         template=_template(checkpoint, wish),
@@ -175,17 +175,16 @@ def _plain(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, wish: Wish) -
     }
     wish = replace(wish, source=_any_tag(wish.source), target=_any_tag(wish.target))
     if wish.task != "translation":
-        named = [[wish.source], [wish.target or wish.source]] if wish.source else [[], []]
         return SourcePlan(
-            source_languages=named[0],
-            target_languages=named[1],
+            source_languages=(wish.source,) if wish.source else (),
+            target_languages=(wish.target or wish.source,) if wish.source else (),
             template=_template(checkpoint, wish),
             **shared,
         )
     pairs = _pairs(checkpoint, wish)
     template, names = _translation_template(checkpoint, wish, pairs)
     return SourcePlan(
-        language_pairs=[list(pair) for pair in pairs],
+        language_pairs=tuple(pairs),
         language_codes=names,
         template=template,
         **shared,
@@ -323,8 +322,8 @@ def _some(tags: Iterable[str]) -> str:
 
 def _languages(sources: list[str], targets: list[str]) -> dict[str, Any]:
     if len(sources) == len(targets) == 1:
-        return {"language_pairs": [[sources[0], targets[0]]]}
-    return {"source_languages": sources, "target_languages": targets}
+        return {"language_pairs": ((sources[0], targets[0]),)}
+    return {"source_languages": tuple(sources), "target_languages": tuple(targets)}
 
 
 def _only_translates(checkpoint: Checkpoint, wish: Wish) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import onnx
 
+from engine.contract.manifest import MANIFEST_FILE, Manifest
 from engine.export.graphs.builder import save_model
-from engine.runtime.manifest import MANIFEST_FILE, Manifest
 from engine.runtime.text.vocabulary import TOKENIZER_FILES
 
 ENCODER_BATCH = 64

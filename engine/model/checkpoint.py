@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, PretrainedConfig
 
+from engine.contract.manifest import Task
 from engine.model.config import ModelConfig
 from engine.model.encoders.model import EncoderModel
 from engine.model.errors import CheckpointError, counted, in_one_line, unreadable
@@ -39,7 +40,6 @@ from engine.model.hub import locate
 from engine.model.tasks import Head, check_architecture
 from engine.model.transformer import Transformer
 from engine.model.weights import read_weights
-from engine.runtime.manifest import Task
 
 __all__ = ["Checkpoint", "CheckpointError", "load_checkpoint", "read_config"]
 

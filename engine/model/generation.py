@@ -8,11 +8,11 @@ from typing import Any
 
 from transformers import GenerationConfig
 
+from engine.contract.manifest import Task
+from engine.contract.options import MAX_BEAMS, InvalidOptionsError, parse_options
 from engine.model.errors import CheckpointError, in_one_line
 from engine.model.families.languages import fitting_pairs
 from engine.model.tokenizers.stated_tokens import read_object
-from engine.runtime.decoding.options import MAX_BEAMS, InvalidOptionsError, parse_options
-from engine.runtime.manifest import Task
 
 logger = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
+from engine.contract.manifest import Task
 from engine.model.errors import CheckpointError
-from engine.runtime.manifest import Task
 
 Head = Literal["classification", "spans"]
 

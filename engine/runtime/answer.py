@@ -1,10 +1,13 @@
 """What an answer says at its end: its text, its tokens, its alternatives, its alignment."""
 
+from engine.contract.events import Alternative, End, FinishReason, Link, Token
 from engine.runtime.batching.row import Row
 from engine.runtime.decoding.beam_search import BeamHypothesis
 from engine.runtime.decoding.trail import Trail
-from engine.runtime.request import Alternative, End, FinishReason, Link, Token
 from engine.runtime.text.detokenizer import Detokenizer
+
+_LOWEST = -3.4e38
+"""JSON has no infinity."""
 
 
 def closing_event(
@@ -19,13 +22,13 @@ def closing_event(
     texts = added_texts(best.trail, token_bytes)
     others = hypotheses[1 : row.answers]
     return End(
-        i=row.index,
+        index=row.index,
         finish_reason=reason,
         input_tokens=len(row.source),
         text=row.detokenizer.push(ids[row.flushed :], end=True),
         output_tokens=len(ids),
-        score=round(float(best.score), 4),
-        log_prob=round(best.trail.log_prob, 4),
+        score=_finite(best.score),
+        log_prob=_finite(best.trail.log_prob),
         token_ids=tuple(ids) if options.token_ids else (),
         tokens=_tokens(best.trail, texts) if options.token_log_probs else (),
         alternatives=tuple(_alternative(row, other, token_bytes) for other in others),
@@ -51,16 +54,21 @@ def _alternative(row: Row, hypothesis: BeamHypothesis, token_bytes: list[bytes])
     texts = added_texts(trail, token_bytes)
     return Alternative(
         text="".join(texts),
-        score=round(float(hypothesis.score), 4),
-        log_prob=round(trail.log_prob, 4),
+        score=_finite(hypothesis.score),
+        log_prob=_finite(trail.log_prob),
         token_ids=tuple(trail.tokens.tolist()) if options.token_ids else (),
         tokens=_tokens(trail, texts) if options.token_log_probs else (),
     )
 
 
+def _finite(log_prob: float) -> float:
+    """Rounded; the logarithm of 0, of a token that was forced against the model, becomes finite."""
+    return max(round(float(log_prob), 4), _LOWEST)
+
+
 def _tokens(trail: Trail, texts: list[str]) -> tuple[Token, ...]:
-    log_probs = [round(float(value), 4) for value in trail.log_probs]
-    return tuple(zip(trail.tokens.tolist(), texts, log_probs, strict=True))
+    values = zip(trail.tokens.tolist(), texts, trail.log_probs.tolist(), strict=True)
+    return tuple(Token(token, text, _finite(log_prob)) for token, text, log_prob in values)
 
 
 def _links(row: Row, trail: Trail, texts: list[str]) -> tuple[Link, ...]:

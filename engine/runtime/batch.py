@@ -4,8 +4,10 @@ import queue
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine.contract.events import End, Event
+from engine.contract.options import Options
 from engine.runtime.engine import Engine
-from engine.runtime.request import End, Event, Options, Request
+from engine.runtime.request import Request
 
 
 class EngineError(RuntimeError):

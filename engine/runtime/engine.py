@@ -10,19 +10,14 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.contract.events import Event, Ready, Refused, TooLong
+from engine.contract.manifest import read_manifest
+from engine.contract.options import InvalidOptionsError
 from engine.runtime.batching.lane import Gauges, Lane
 from engine.runtime.batching.row import Row
 from engine.runtime.batching.scheduler import Limits
-from engine.runtime.manifest import read_manifest
 from engine.runtime.planner import Planner
-from engine.runtime.request import (
-    Event,
-    InvalidOptionsError,
-    Ready,
-    Refused,
-    Request,
-    TooLong,
-)
+from engine.runtime.request import Request
 from engine.runtime.sessions.placement import default_lanes, open_session
 from engine.runtime.text.vocabulary import load_vocabulary
 
@@ -121,7 +116,7 @@ class Engine:
         try:
             planned = self._planner.plan(request, time.monotonic())
         except InvalidOptionsError as error:
-            request.emit([Refused("INVALID_OPTIONS", str(error))])
+            request.emit([Refused("INVALID_OPTIONS", str(error), error.option)])
             return
         for row in planned:
             if len(row.source) > limit:

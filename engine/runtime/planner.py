@@ -6,15 +6,15 @@ from typing import TypeVar
 
 import numpy as np
 
+from engine.contract.manifest import Manifest
+from engine.contract.options import MAX_SEED, InvalidOptionsError, wrong
 from engine.runtime.batching.row import Row
 from engine.runtime.decoding.alignment import alignment_outputs
 from engine.runtime.decoding.beam_search import BeamSearch
 from engine.runtime.decoding.choice import Choice
-from engine.runtime.decoding.options import MAX_SEED, InvalidOptionsError
 from engine.runtime.decoding.processors import Processors, forced_tokens
 from engine.runtime.decoding.sampling import Sampler
 from engine.runtime.decoding.settings import Decoding, resolve
-from engine.runtime.manifest import Manifest
 from engine.runtime.prompt import start_id, with_pair
 from engine.runtime.request import Request
 from engine.runtime.text.detokenizer import Detokenizer
@@ -42,9 +42,8 @@ class Planner:
         options = request.options = with_pair(request.options, self.manifest)
         decoding = resolve(options, self.manifest)
         if decoding.num_beams > self.max_slots:
-            raise InvalidOptionsError(
-                f"num_beams is {decoding.num_beams}, and this engine has room for {self.max_slots}"
-            )
+            rule = f"is {decoding.num_beams}, and this engine has room for {self.max_slots}"
+            raise wrong("num_beams", rule)
         count = len(request.texts)
         prefixes = _each("target_prefix", options.target_prefix, count)
         seed = secrets.randbelow(MAX_SEED + 1) if options.seed is None else options.seed
@@ -92,10 +91,11 @@ class Planner:
         if prefix:
             row.prompt = len(prefix) + (decoding.forced_bos_id is not None)
         if row.prompt >= longest:
-            raise InvalidOptionsError(
+            message = (
                 f"target_prefix of text {row.index} has {row.prompt} tokens, and an answer has at"
                 f" most {longest}"
             )
+            raise InvalidOptionsError(message, "target_prefix")
         row.limit = min(row.prompt + decoding.max_new_tokens, longest)
         row.forced = forced_tokens(decoding, prefix, row.limit)
         row.decoder = self._decoder(row, decoding, key)
@@ -139,5 +139,5 @@ def _each(name: str, value: T | list[T], count: int) -> list[T]:
     if not isinstance(value, list):
         return [value] * count
     if len(value) != count:
-        raise InvalidOptionsError(f"{name} has {len(value)} entries for {count} texts")
+        raise wrong(name, f"has {len(value)} entries for {count} texts")
     return value

@@ -6,11 +6,11 @@ Served requests go this way, and so does whatever measures or calibrates a varia
 from dataclasses import dataclass, replace
 from typing import Any
 
+from engine.contract.manifest import Manifest
+from engine.contract.options import Options
 from engine.runtime.decoding.choice import Choice
-from engine.runtime.decoding.options import Options
 from engine.runtime.decoding.processors import Processors, forced_tokens
 from engine.runtime.decoding.settings import Decoding, resolve
-from engine.runtime.manifest import Manifest
 
 
 def with_pair(options: Options, manifest: Manifest) -> Options:

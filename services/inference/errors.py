@@ -124,9 +124,10 @@ class ServiceUnavailableError(ServiceError):
 
 
 class TritonUnavailableError(ServiceUnavailableError):
-    """Triton does not answer."""
+    """Triton does not answer; `reached` is false where no connection to it was made."""
 
     reason = "TRITON_UNAVAILABLE"
+    reached = True
 
 
 class ModelNotReadyError(ServiceUnavailableError):

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
+from engine.contract.options import Options
 from services.inference.models.catalogue import (
     CLASSIFICATION,
     QUESTION_ANSWERING,
     SUMMARIZATION,
     TRANSLATION,
 )
-from services.inference.rows.generation import Generation
 from services.inference.tasks.summarization.summarizer import SummaryLength
 from services.inference.text.terms import TermEntry
 
@@ -24,7 +24,7 @@ class TranslationTask:
     source: str
     target: str
     model: str = ""
-    generation: Generation = field(default_factory=Generation)
+    generation: Options = field(default_factory=Options)
     mime_type: str = "text/plain"
     do_not_translate: Sequence[str] = ()
     glossary: Sequence[TermEntry] = ()
@@ -37,7 +37,7 @@ class SummarizationTask:
 
     language: str = "en"
     model: str = ""
-    generation: Generation = field(default_factory=Generation)
+    generation: Options = field(default_factory=Options)
     length: str = SummaryLength.FREE.name
     kind: Literal["summarization"] = "summarization"
 
@@ -60,7 +60,7 @@ class AnsweringTask:
     model: str = ""
     top_k: int = 1
     max_answer_tokens: int = 0
-    generation: Generation = field(default_factory=Generation)
+    generation: Options = field(default_factory=Options)
     kind: Literal["question-answering"] = "question-answering"
 
 

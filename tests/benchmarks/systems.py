@@ -12,9 +12,9 @@ from seqway import AsyncClient
 from tokenizers import Tokenizer
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PegasusConfig
 
+from engine.contract.options import Options
 from engine.runtime.batch import run_texts
 from engine.runtime.engine import Engine, Settings
-from engine.runtime.request import Options
 
 THREADS = 2
 

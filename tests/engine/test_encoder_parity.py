@@ -13,11 +13,12 @@ from transformers import (
 from typer.testing import CliRunner
 
 from engine.cli import app
+from engine.contract.manifest import read_manifest
+from engine.contract.readings import Logits
 from engine.runtime.encoders.engine import EncoderEngine
-from engine.runtime.encoders.request import EncoderItem, EncoderOptions, Logits
+from engine.runtime.encoders.request import EncoderItem, EncoderOptions
 from engine.runtime.encoders.session import EncoderSession
 from engine.runtime.encoders.windows import WindowCutter
-from engine.runtime.manifest import read_manifest
 from engine.runtime.text.vocabulary import load_tokenizer
 from tests.engine.model.encoder_checkpoints import FAMILIES, HEADS, LABELS
 

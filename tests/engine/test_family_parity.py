@@ -17,10 +17,10 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from typer.testing import CliRunner
 
 from engine.cli import app
+from engine.contract.manifest import read_manifest
+from engine.contract.options import Options
 from engine.runtime.batch import run_texts
 from engine.runtime.engine import Engine, Settings
-from engine.runtime.manifest import read_manifest
-from engine.runtime.request import Options
 from tests.engine.model.seq2seq_checkpoints import FAMILIES as USUAL
 from tests.engine.model.seq2seq_checkpoints import write_m2m100_pad_start
 

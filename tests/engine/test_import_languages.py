@@ -14,6 +14,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
+from engine.contract.manifest import Manifest
+from engine.contract.options import Options
 from engine.export.gates import transformer
 from engine.export.precision.calibration import decode_greedily
 from engine.export.report.answers import answer_texts
@@ -21,9 +23,7 @@ from engine.export.report.variants import report_variant, transformers_answers
 from engine.model.tokenizers.samples import TEXTS
 from engine.runtime.batch import run_texts
 from engine.runtime.engine import Engine, Settings
-from engine.runtime.manifest import Manifest
 from engine.runtime.prompt import greedy_start
-from engine.runtime.request import Options
 from engine.runtime.sessions.onnx_session import OnnxSession
 from engine.runtime.text.vocabulary import load_tokenizer, load_vocabulary
 from engine.training.corpus import Pair

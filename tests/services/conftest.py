@@ -14,12 +14,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from redis_server import RedisServer, binaries
 from s3_server import S3Server
 
+from engine.contract.manifest import Manifest
 from services.foundation.endpoints import host_and_port
 from services.foundation.environment import read_settings
 from services.gateway.server import Gateway
 from services.gateway.settings import GatewaySettings
 from services.inference import tracing
-from services.inference.models.manifest import Manifest
 from tests.services.twin import Twin, manifest_of
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.inference.models.manifest import Manifest
-from services.inference.rows.events import parse_events
+from engine.contract.events import Refused
+from engine.contract.manifest import decode_manifest
+from services.inference.triton.wire import events_of, reading_of
 from services.jobs.store.records import (
     ACTIVES,
     FINALS,
@@ -36,10 +37,22 @@ def test_records_may_have_more_keys(codec: Codec[Any], record: Any) -> None:
 
 def test_events_may_have_more_keys() -> None:
     event = {"type": "delta", "i": 0, "text": "a"}
-    expected = parse_events(json.dumps([event]).encode())
-    assert parse_events(json.dumps([event | _LATER]).encode()) == expected
+    expected = events_of(json.dumps([event]).encode())
+    assert events_of(json.dumps([event | _LATER]).encode()) == expected
+
+
+def test_readings_may_have_more_keys() -> None:
+    reading = {"type": "logits", "logits": [0.5], "windows": 1, "input_tokens": 3}
+    expected = reading_of(json.dumps(reading).encode())
+    assert reading_of(json.dumps(reading | _LATER).encode()) == expected
+
+
+def test_a_refusal_of_an_engine_that_names_no_option() -> None:
+    event = {"type": "refused", "reason": "INVALID_OPTIONS", "message": "num_beams is wrong"}
+    [refused] = events_of(json.dumps([event]).encode())
+    assert refused == Refused("INVALID_OPTIONS", "num_beams is wrong", option="")
 
 
 def test_manifests_may_have_more_keys() -> None:
     manifest = manifest_of()
-    assert Manifest.model_validate(manifest.model_dump() | _LATER) == manifest
+    assert decode_manifest(json.dumps(json.loads(manifest.to_json()) | _LATER)) == manifest

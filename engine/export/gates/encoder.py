@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from engine.contract.manifest import Manifest, read_manifest
 from engine.export.budget import Budget
 from engine.export.gates.transformer import DifferenceError, GateError, NotFiniteError
 from engine.model.checkpoint import Checkpoint
 from engine.runtime.encoders.session import EncoderSession, Floats
 from engine.runtime.encoders.windows import TokenWindow, WindowCutter
-from engine.runtime.manifest import Manifest, read_manifest
 from engine.runtime.text.vocabulary import load_tokenizer
 
 TEXTS = 8

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from engine.contract.manifest import Manifest
 from engine.model.errors import CheckpointError, library_errors
 from engine.model.tokenizers.pieces import SOURCE_MODELS
 from engine.model.tokenizers.samples import SPELLED, TEXTS
 from engine.model.tokenizers.sentence_piece import SentencePieceFile
 from engine.model.tokenizers.tokenizer import CheckpointTokenizer
-from engine.runtime.manifest import Manifest
 from engine.runtime.text.detokenizer import Detokenizer
 from engine.runtime.text.vocabulary import Vocabulary, load_vocabulary
 from engine.runtime.text.vocabulary import load_tokenizer as load_runtime_tokenizer

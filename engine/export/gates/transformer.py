@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from engine.contract.manifest import read_manifest
 from engine.export.budget import Budget
 from engine.export.graphs.builder import Array
 from engine.model.checkpoint import Checkpoint
 from engine.runtime.batching.row import Row
 from engine.runtime.batching.running_batch import RunningBatch
 from engine.runtime.decoding.trail import Trail
-from engine.runtime.manifest import read_manifest
 from engine.runtime.planner import Planner
 from engine.runtime.prompt import example_options
 from engine.runtime.request import Request

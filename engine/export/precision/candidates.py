@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.contract.manifest import Manifest
 from engine.export.gates.encoder import check_encoder
 from engine.export.gates.transformer import (
     DifferenceError,
@@ -22,7 +23,6 @@ from engine.export.precision.floats import FloatGraphs, Graphs
 from engine.export.precision.recipes import Precision, Recipe, around, make_recipe
 from engine.export.precision.sensitivity import Rounding
 from engine.export.variant import write_graphs
-from engine.runtime.manifest import Manifest
 
 logger = logging.getLogger(__name__)
 

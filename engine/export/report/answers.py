@@ -5,14 +5,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine.contract.manifest import Manifest, Task, read_manifest
+from engine.contract.options import Options
+from engine.contract.readings import Logits
 from engine.model.errors import counted
 from engine.runtime.batch import EngineError, run_texts
 from engine.runtime.encoders.engine import EncoderEngine
-from engine.runtime.encoders.request import EncoderItem, EncoderOptions, Logits
+from engine.runtime.encoders.request import EncoderItem, EncoderOptions
 from engine.runtime.engine import Engine, Settings
-from engine.runtime.manifest import Manifest, Task, read_manifest
 from engine.runtime.prompt import example_options
-from engine.runtime.request import Options
 from engine.runtime.sessions.placement import usable_cores
 from engine.runtime.text.vocabulary import load_tokenizer, load_vocabulary
 

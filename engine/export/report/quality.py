@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import sacrebleu
 
-from engine.runtime.manifest import Task
+from engine.contract.manifest import Task
 from engine.training.evaluation import accuracy, rouge
 
 Quality = dict[str, float]

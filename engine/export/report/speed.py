@@ -10,12 +10,12 @@ from statistics import quantiles
 
 import psutil
 
+from engine.contract.manifest import read_manifest
 from engine.export.report.answers import options_for
 from engine.runtime.batch import run_texts
 from engine.runtime.encoders.engine import EncoderEngine
 from engine.runtime.encoders.request import EncoderItem, EncoderOptions
 from engine.runtime.engine import Engine
-from engine.runtime.manifest import read_manifest
 
 TOGETHER = 64
 """Texts in flight when throughput is measured."""

@@ -9,6 +9,7 @@ import torch
 from rich.table import Table
 from transformers import AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
 
+from engine.contract.manifest import Manifest, read_manifest
 from engine.export.precision.recipes import RECIPE_FILE, read_recipes
 from engine.export.report.answers import likeliest_labels, options_for
 from engine.export.report.quality import FIGURES, Quality, measure
@@ -16,7 +17,6 @@ from engine.export.report.speed import Speed, measure_speed
 from engine.model.errors import counted
 from engine.runtime.batch import TextAnswer, run_texts
 from engine.runtime.engine import Engine
-from engine.runtime.manifest import Manifest, read_manifest
 from engine.runtime.prompt import greedy_start
 from engine.runtime.sessions.tensorrt.plan import PlanManifest, plan_folders, read_plan
 from engine.runtime.text.vocabulary import load_tokenizer, load_vocabulary

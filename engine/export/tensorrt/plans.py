@@ -12,13 +12,13 @@ from typing import Any
 
 import onnx
 
+from engine.contract.manifest import Manifest, read_manifest
 from engine.export.graphs.builder import check_model, save_model
 from engine.export.precision.recipes import read_recipes, typed_graph
 from engine.export.precision.typed import stays_float, value_types
 from engine.export.tensorrt.builder import Profile, Shape, build
 from engine.export.tensorrt.inspection import Expected, inspect
 from engine.export.tensorrt.targets import choose, gpu_here
-from engine.runtime.manifest import Manifest, read_manifest
 from engine.runtime.sessions.slots import LENGTH_STEP, padded
 from engine.runtime.sessions.tensorrt.library import (
     TensorRT,

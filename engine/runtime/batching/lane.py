@@ -9,13 +9,16 @@ import queue
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+import msgspec
+
+from engine.contract.events import Delta, End, Event, FinishReason
 from engine.runtime.answer import closing_event
 from engine.runtime.batching.row import Row
 from engine.runtime.batching.running_batch import RunningBatch
 from engine.runtime.batching.scheduler import Limits, Scheduler
-from engine.runtime.request import Delta, End, Event, FinishReason, Request
+from engine.runtime.request import Request
 from engine.runtime.sessions.session import Session
 
 logger = logging.getLogger(__name__)
@@ -234,7 +237,7 @@ class Lane:
         if row in self._fresh:
             self._fresh.remove(row)
         event = closing_event(row, reason, hypotheses, self._token_bytes)
-        self._close(row, replace(event, message=message))
+        self._close(row, msgspec.structs.replace(event, message=message))
 
     def _end(self, row: Row, reason: FinishReason, message: str = "") -> None:
         """Ends a row that has no slots."""
@@ -249,7 +252,7 @@ class Lane:
             self.gauges.run_seconds += now - row.admitted
         else:
             self.gauges.wait_seconds += now - row.arrived
-        timed = replace(
+        timed = msgspec.structs.replace(
             event,
             queue_ms=round(1000 * ((row.admitted or now) - row.arrived), 3),
             encoded_ms=round(1000 * max(0.0, row.encoded - row.arrived), 3),

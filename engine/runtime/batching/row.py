@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.contract.options import Options
 from engine.runtime.decoding.beam_search import BeamSearch
 from engine.runtime.decoding.choice import Choice
-from engine.runtime.request import Options, Request
+from engine.runtime.request import Request
 from engine.runtime.text.detokenizer import Detokenizer
 
 Span = tuple[int, int]

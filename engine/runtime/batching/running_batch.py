@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from engine.contract.events import FinishReason
 from engine.runtime.batching.row import Row
 from engine.runtime.decoding.alignment import alignment_outputs, mean_attention
 from engine.runtime.decoding.beam_search import BeamHypothesis, BeamSearch, place_beams
@@ -14,7 +15,6 @@ from engine.runtime.decoding.choice import Choice
 from engine.runtime.decoding.repetition import looping, settled
 from engine.runtime.decoding.selection import Floats, Ints
 from engine.runtime.decoding.trail import Trail, common_prefix
-from engine.runtime.request import FinishReason
 from engine.runtime.sessions.caches import padded
 from engine.runtime.sessions.session import Session
 

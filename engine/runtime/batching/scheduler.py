@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from engine.contract.options import Priority
 from engine.runtime.batching.fairness import Line
 from engine.runtime.batching.row import Row
-from engine.runtime.request import Priority
 
 _RESTS = 8.0
 """The rest of a tenant that gives way, in times of what encoding its row took."""

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.contract.manifest import Manifest
 from engine.runtime.decoding.selection import Floats
-from engine.runtime.manifest import Manifest
 
 
 def alignment_outputs(manifest: Manifest) -> list[str]:

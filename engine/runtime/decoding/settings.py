@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from engine.runtime.decoding.options import EarlyStopping, InvalidOptionsError, Options
-from engine.runtime.manifest import Manifest
+from engine.contract.manifest import Manifest
+from engine.contract.options import EarlyStopping, InvalidOptionsError, Options, wrong
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,8 @@ def resolve(options: Options, manifest: Manifest) -> Decoding:
 def _choose_method(given: Mapping[str, Any], values: dict[str, Any]) -> None:
     """Where request and manifest name different methods the request's holds."""
     if given.get("sample") and given.get("num_beams", 1) > 1:
-        raise InvalidOptionsError(
-            f"sample can't be combined with num_beams {given['num_beams']}: it needs num_beams 1"
-        )
+        rule = f"can't be combined with num_beams {given['num_beams']}: it needs num_beams 1"
+        raise wrong("sample", rule)
     if given.get("sample"):
         values["num_beams"] = 1
     elif "num_beams" in given or values.get("num_beams", 1) > 1:
@@ -104,16 +103,16 @@ def _choose_method(given: Mapping[str, Any], values: dict[str, Any]) -> None:
 def _check_method(given: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     for name in _SAMPLING:
         if name in given and not values.get("sample"):
-            raise InvalidOptionsError(f"{name} needs sample: true")
+            raise wrong(name, "needs sample: true")
     for name in _BEAMS:
         if name in given and values.get("num_beams", 1) == 1:
-            raise InvalidOptionsError(f"{name} needs num_beams above 1")
+            raise wrong(name, "needs num_beams above 1")
 
 
 def _settle_hypotheses(given: Mapping[str, Any], values: dict[str, Any]) -> None:
     beams, count = values.get("num_beams", 1), values.get("num_hypotheses", 1)
     if "num_hypotheses" in given and count > beams:
-        raise InvalidOptionsError(f"num_hypotheses is {count}, but num_beams only {beams}")
+        raise wrong("num_hypotheses", f"is {count}, but num_beams only {beams}")
     values["num_hypotheses"] = min(count, beams)
 
 
@@ -123,7 +122,7 @@ def _settle_lengths(given: Mapping[str, Any], values: dict[str, Any], manifest: 
     least = values.get("min_new_tokens", 0)
     if least > most and "min_new_tokens" in given:
         source = "" if given.get("max_new_tokens") else ", which is the model's"
-        raise InvalidOptionsError(f"min_new_tokens is {least}, above max_new_tokens {most}{source}")
+        raise wrong("min_new_tokens", f"is {least}, above max_new_tokens {most}{source}")
     values["min_new_tokens"] = min(least, most)
 
 
@@ -135,9 +134,10 @@ def _check_languages(options: Options, manifest: Manifest) -> None:
     )
     for name, language, known in sides:
         if language and known and language not in known:
-            raise InvalidOptionsError(f"{name} {language!r} is not one of this model's languages")
+            raise wrong(name, f"{language!r} is not one of this model's languages")
     if not target and manifest.target_languages and "" not in manifest.forced_bos_ids:
-        raise InvalidOptionsError("target_language must be set: this model has several")
+        raise wrong("target_language", "must be set: this model has several")
     pairs = manifest.language_pairs
     if source and target and pairs and [source, target] not in [list(pair) for pair in pairs]:
-        raise InvalidOptionsError(f"this model does not translate {source!r} to {target!r}")
+        message = f"this model does not translate {source!r} to {target!r}"
+        raise InvalidOptionsError(message, "target_language")

@@ -12,14 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.runtime.encoders.request import (
-    EncoderItem,
-    EncoderReady,
-    Failure,
-    Logits,
-    Result,
-    Spans,
-)
+from engine.contract.manifest import read_manifest
+from engine.contract.readings import EncoderReady, Failure, Logits, Reading, Spans
+from engine.runtime.encoders.request import EncoderItem
 from engine.runtime.encoders.session import Floats
 from engine.runtime.encoders.spans import best_spans, decode_spans
 from engine.runtime.encoders.windows import (
@@ -30,7 +25,6 @@ from engine.runtime.encoders.windows import (
     WindowedText,
     batches,
 )
-from engine.runtime.manifest import read_manifest
 from engine.runtime.sessions.placement import default_lanes, open_encoder_session
 from engine.runtime.text.vocabulary import load_tokenizer
 
@@ -76,7 +70,7 @@ class EncoderEngine:
         """Waits for what runs and ends the lanes."""
         self._pool.shutdown()
 
-    def run(self, items: Sequence[EncoderItem]) -> list[Result]:
+    def run(self, items: Sequence[EncoderItem]) -> list[Reading]:
         """The result of each item, in order; one that fails does not touch the others."""
         texts = [self._cut(item) for item in items]
         windows = [w for text in texts if isinstance(text, WindowedText) for w in text.windows]
@@ -91,7 +85,7 @@ class EncoderEngine:
         self.counts.texts += len(items)
         return results
 
-    def _cut(self, item: EncoderItem) -> WindowedText | Result:
+    def _cut(self, item: EncoderItem) -> WindowedText | Reading:
         options = item.options
         if options.probe:
             return EncoderReady()
@@ -136,7 +130,7 @@ class EncoderEngine:
 
     def _join(
         self, item: EncoderItem, text: WindowedText, logits: list[Floats | Failure]
-    ) -> Result:
+    ) -> Reading:
         arrays = [one for one in logits if not isinstance(one, Failure)]
         if len(arrays) < len(logits):
             return next(one for one in logits if isinstance(one, Failure))

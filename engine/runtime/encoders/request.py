@@ -1,13 +1,10 @@
-"""What a caller asks of an encoder, and the results that answer it.
-
-The results' `as_dict` is the form in which they leave Triton (docs/triton-protocol.md).
-"""
+"""What a caller asks of an encoder."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Any
 
-from engine.runtime.request import InvalidOptionsError
+from engine.contract.options import InvalidOptionsError, wrong
 
 
 @dataclass(frozen=True)
@@ -42,11 +39,10 @@ def parse_encoder_options(raw: Mapping[str, Any], *, spans: bool) -> EncoderOpti
     for name, (least, most) in LIMITS.items():
         value = raw.get(name, least)
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise InvalidOptionsError(
-                f"{name} must be a whole number from {least} to {most}, not {value!r}"
-            )
+            rule = f"must be a whole number from {least} to {most}; it is {value!r}"
+            raise wrong(name, rule)
     if not isinstance(raw.get("probe", False), bool):
-        raise InvalidOptionsError(f"probe must be true or false, not {raw['probe']!r}")
+        raise wrong("probe", f"must be true or false; it is {raw['probe']!r}")
     return EncoderOptions(**raw)
 
 
@@ -57,62 +53,3 @@ class EncoderItem:
     text: str
     question: str = ""
     options: EncoderOptions = EncoderOptions()
-
-
-class Result:
-    """The answer to one item."""
-
-    type: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """The result as it is sent."""
-        return {"type": self.type, **asdict(self)}  # type: ignore[call-overload]
-
-
-@dataclass(frozen=True)
-class Logits(Result):
-    """One logit for each label, averaged over the text's `windows`.
-
-    `input_tokens` counts the text's tokens and the special ones around them once.
-    """
-
-    logits: tuple[float, ...]
-    windows: int
-    input_tokens: int
-    type = "logits"
-
-
-@dataclass(frozen=True)
-class SpanAnswer:
-    """Code points `start` to `end` of the context, and the probability of that span."""
-
-    start: int
-    end: int
-    score: float
-
-
-@dataclass(frozen=True)
-class Spans(Result):
-    """The most probable answers, best first, and the probability that there is none."""
-
-    answers: tuple[SpanAnswer, ...]
-    no_answer_score: float
-    windows: int
-    input_tokens: int
-    type = "spans"
-
-
-@dataclass(frozen=True)
-class Failure(Result):
-    """The item was refused or failed; its neighbours were not touched by it."""
-
-    reason: Literal["INVALID_OPTIONS", "TOO_LONG", "FAILED"]
-    message: str
-    type = "error"
-
-
-@dataclass(frozen=True)
-class EncoderReady(Result):
-    """The answer to a probe."""
-
-    type = "ready"

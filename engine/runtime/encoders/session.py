@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.contract.manifest import Manifest
 from engine.runtime.encoders.windows import TokenWindow
-from engine.runtime.manifest import Manifest
 from engine.runtime.sessions.onnx_graphs import open_graph
 
 GRAPH_FILE = "model.onnx"

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.runtime.encoders.request import SpanAnswer
+from engine.contract.readings import SpanAnswer
 from engine.runtime.encoders.windows import TokenWindow
 
 Floats = NDArray[np.float32]

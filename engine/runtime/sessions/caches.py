@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.runtime.manifest import Manifest
+from engine.contract.manifest import Manifest
 
 LENGTH_STEP = 16
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.runtime.manifest import Manifest
+from engine.contract.manifest import Manifest
 from engine.runtime.sessions.caches import Caches, key_value_names
 from engine.runtime.sessions.onnx_graphs import open_graph
 from engine.runtime.sessions.slots import MASKED, Floats, Slots

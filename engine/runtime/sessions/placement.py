@@ -7,8 +7,8 @@ import math
 import os
 from pathlib import Path
 
+from engine.contract.manifest import Manifest
 from engine.runtime.encoders.session import EncoderRunner, EncoderSession
-from engine.runtime.manifest import Manifest
 from engine.runtime.sessions.onnx_session import OnnxSession
 from engine.runtime.sessions.session import Session
 from engine.runtime.sessions.tensorrt.cuda import Cuda

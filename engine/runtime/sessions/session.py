@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from engine.runtime.manifest import Manifest
+from engine.contract.manifest import Manifest
 from engine.runtime.sessions.slots import Floats, Slots
 
 

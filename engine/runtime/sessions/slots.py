@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.contract.manifest import Manifest
 from engine.runtime.decoding.repetition import MAX_CYCLE, Runs, extend_runs
 from engine.runtime.decoding.trail import Trail
-from engine.runtime.manifest import Manifest
 from engine.runtime.sessions.caches import LENGTH_STEP, Caches, Floats, KeyValueMemory, padded
 
 __all__ = ["LENGTH_STEP", "MASKED", "Floats", "Ints", "Slots", "padded"]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from engine.runtime.manifest import Manifest
+from engine.contract.manifest import Manifest
 
 TEXT = "{text}"
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from engine.runtime.manifest import Manifest
+from engine.contract.manifest import Manifest
 from engine.runtime.text.hugging_face import (
     TOKENIZER_FILE,
     HuggingFaceVocabulary,

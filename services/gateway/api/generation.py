@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from google.protobuf.duration_pb2 import Duration
 from seqway.v1 import generation_pb2
 
+from engine.contract.events import Alternative, FinishReason, Token
 from services.inference.rows.account import Account
-from services.inference.rows.events import FinishReason, Hypothesis, Token
 
 
 def token_counts(input_tokens: int, output_tokens: int) -> generation_pb2.TokenCounts:
@@ -36,7 +36,7 @@ def tokens(made: Iterable[Token]) -> list[generation_pb2.TokenLogProb]:
     ]
 
 
-def hypotheses(answers: Iterable[Hypothesis]) -> list[generation_pb2.Hypothesis]:
+def hypotheses(answers: Iterable[Alternative]) -> list[generation_pb2.Hypothesis]:
     """The other answers, best first."""
     return [
         generation_pb2.Hypothesis(

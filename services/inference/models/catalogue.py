@@ -1,8 +1,9 @@
 """Which variants there are, and which of them serves a call."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from engine.contract.manifest import Manifest
 from services.inference.errors import (
     MissingFieldError,
     ModelNotReadyError,
@@ -12,7 +13,6 @@ from services.inference.errors import (
 )
 from services.inference.models.choice import VariantChoice
 from services.inference.models.languages import direction, directions, reads
-from services.inference.models.manifest import Manifest
 
 TRANSLATION = "translation"
 SUMMARIZATION = "summarization"
@@ -182,8 +182,8 @@ def _is_named(variant: Variant, model: str) -> bool:
 
 def _is_equal(one: Manifest, other: Manifest) -> bool:
     """Whether two manifests describe the same model, whatever computes it."""
-    own = {"name", "precision", "quality", "speed"}
-    return one.model_dump(exclude=own) == other.model_dump(exclude=own)
+    own = {name: getattr(one, name) for name in ("name", "precision", "quality", "speed")}
+    return one == replace(other, **own)
 
 
 def _unknown_pair(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from services.inference.models.manifest import Manifest
+from engine.contract.manifest import Manifest
 
 AUTO = "auto"
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from engine.contract.manifest import Manifest
 from services.inference.errors import UnknownLanguagePairError
-from services.inference.models.manifest import Manifest
 
 
 def direction(manifest: Manifest, source: str, target: str) -> tuple[str, str] | None:

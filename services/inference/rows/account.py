@@ -4,7 +4,7 @@ import asyncio
 import math
 from dataclasses import dataclass, field
 
-from services.inference.rows.events import End, FinishReason
+from engine.contract.events import End, FinishReason, worst
 
 
 @dataclass(slots=True)
@@ -23,7 +23,7 @@ class Account:
 
     def note_end(self, end: End) -> None:
         """Counts a generation that has ended."""
-        self.finish_reason = max(self.finish_reason, end.finish_reason)
+        self.finish_reason = worst(self.finish_reason, end.finish_reason)
         self.input_tokens += end.input_tokens
         self.output_tokens += end.output_tokens
         self.queue = max(self.queue, end.queue_ms / 1000)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from engine.contract.readings import Failure, Reading
 from services.inference.errors import (
     InvalidOptionError,
     ModelFailedError,
@@ -25,51 +26,13 @@ class Element:
     question: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Logits:
-    """One for each label, the mean over the windows."""
-
-    logits: Sequence[float]
-    windows: int
-    input_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """`text[start:end]`, in code points, and its probability."""
-
-    start: int
-    end: int
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Spans:
-    """The answers to a question, best first, and how well "there is none" fits."""
-
-    answers: Sequence[Span]
-    no_answer_score: float
-    windows: int
-    input_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """One element could not be read; the others were."""
-
-    reason: str
-    message: str
-
-    def error(self, field: str) -> ServiceError:
-        """The error that fails the call; `field` of the request held the element."""
-        if self.reason == "INVALID_OPTIONS":
-            return InvalidOptionError(self.message, field="options")
-        if self.reason == "TOO_LONG":
-            return TextTooLongError(f"{field}: {self.message}", field=field)
-        return ModelFailedError(f"the model failed on {field}", field=field)
-
-
-Reading = Logits | Spans | Failure
+def error_of_failure(failure: Failure, field: str) -> ServiceError:
+    """The error that fails the call; `field` of the request held the element."""
+    if failure.reason == "INVALID_OPTIONS":
+        return InvalidOptionError(failure.message, field="options")
+    if failure.reason == "TOO_LONG":
+        return TextTooLongError(f"{field}: {failure.message}", field=field)
+    return ModelFailedError(f"the model failed on {field}", field=field)
 
 
 class Encoder(Protocol):

@@ -6,11 +6,26 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.inference.rows.events import Event
-from services.inference.rows.generation import Generation
+from engine.contract.events import Event
+from engine.contract.options import Options
+from services.inference.errors import ServiceError
 
 TENANT: ContextVar[str] = ContextVar("tenant", default="")
 """Whose call runs, for the engine, which shares its time; "" is nobody, as in a worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Nothing more comes on the request, as the engine or the way to it broke.
+
+    `begun` says whether the engine may have begun to work on it.
+    """
+
+    error: ServiceError
+    begun: bool
+
+
+RowEvent = Event | Lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +33,7 @@ class Reply:
     """Events of one request; `final` when the engine has nothing more to say on it."""
 
     request_id: str
-    events: Sequence[Event]
+    events: Sequence[RowEvent]
     final: bool
 
 
@@ -26,7 +41,7 @@ class EngineSession(AbstractContextManager["EngineSession"], Protocol):
     """The requests of one call; leaving it cancels those not released."""
 
     def submit(
-        self, texts: Sequence[str], generation: Generation, traceparents: Sequence[str] = ()
+        self, texts: Sequence[str], generation: Options, traceparents: Sequence[str] = ()
     ) -> str:
         """Sends texts, one row of the running batch each, and returns the request's id.
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from services.inference.errors import ModelNotReadyError, ServiceError, ServiceUnavailableError
 from services.inference.models.catalogue import Catalogue
-from services.inference.rows.events import Lost
+from services.inference.rows.engine import Lost
 
 _PAUSE = 0.25
 # A text may be what ends the engine: one that was lost more often while it ran is not tried again.

@@ -1,23 +1,32 @@
 """Runs the rows of one call through the engine: what all generating tasks share."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from typing import TypeVar
 
+import msgspec
+
+from engine.contract.events import Delta, End, FinishReason, Refused, TooLong
 from services.foundation.pools import Pool
 from services.inference.errors import (
     DeadlineExceededError,
+    InvalidOptionError,
     ModelFailedError,
     ModelNotReadyError,
     ServiceError,
 )
 from services.inference.rows.account import Account
-from services.inference.rows.engine import TENANT, EngineSession, InferenceEngine, Reply
-from services.inference.rows.events import Delta, End, Event, FinishReason, Lost, Refused, TooLong
+from services.inference.rows.engine import (
+    TENANT,
+    EngineSession,
+    InferenceEngine,
+    Lost,
+    Reply,
+    RowEvent,
+)
+from services.inference.rows.generation import can_begin_anywhere
 from services.inference.rows.recovery import Recovery, Route, Transcript
-from services.inference.rows.refusals import invalid_options
 from services.inference.rows.window import CallRow, RowWindow
 from services.inference.settings import InferenceSettings
 from services.inference.tracing import ModelSpan
@@ -29,6 +38,24 @@ _Answer = TypeVar("_Answer")
 # They share one interpreter lock: more of them would cut no faster, and slow the event loop.
 _THREADS = 2
 _CUTTING = Pool("cut", _THREADS)
+
+
+# Where the engine's options stand in a request, when not in options.<name>.
+_FIELDS: Mapping[str, str] = {
+    "": "options",
+    "sample": "options.sampling",
+    "temperature": "options.sampling.temperature",
+    "top_k": "options.sampling.top_k",
+    "top_p": "options.sampling.top_p",
+    "seed": "options.sampling.seed",
+    "source_language": "source_language_code",
+    "target_language": "target_language_code",
+}
+
+
+def field_of(option: str) -> str:
+    """The field of the caller's request that holds an option of the engine."""
+    return _FIELDS.get(option, f"options.{option}")
 
 
 class RowRunner:
@@ -85,7 +112,7 @@ class RowRunner:
         if reply.final and reply.request_id not in self._lost:
             self._window.close(reply.request_id)
 
-    def _apply(self, request_id: str, event: Event) -> CallRow | None:
+    def _apply(self, request_id: str, event: RowEvent) -> CallRow | None:
         if isinstance(event, Delta):
             row = self._window.row(request_id, event.index)
             self._recovery.progress()
@@ -131,7 +158,7 @@ class RowRunner:
         self._session = self._open_session(variant)
         self._add_again(self._window.move(self._session))
         for row, transcript in self._transcripts.items():
-            if transcript.whole_words and row.generation.can_begin_anywhere:
+            if transcript.whole_words and can_begin_anywhere(row.generation):
                 self._window.begin_with(row, transcript.whole_words)
         self.account.note_move(variant)
 
@@ -146,7 +173,7 @@ class RowRunner:
         self._recovery.progress()
         self._recovery.settle(row)
         if transcript := self._transcripts.pop(row, None):
-            end = replace(end, text=transcript.add(end.text, ends=True))
+            end = msgspec.structs.replace(end, text=transcript.add(end.text, ends=True))
         row.finish(end)
         self.account.note_end(end)
         return row
@@ -159,7 +186,7 @@ class RowRunner:
 
     def _refuse(self, request_id: str, refusal: Refused) -> None:
         if refusal.reason == "INVALID_OPTIONS":
-            raise invalid_options(refusal.message)
+            raise InvalidOptionError(refusal.message, field=field_of(refusal.option))
         if refusal.reason != "QUEUE_FULL":
             raise ModelFailedError(f"the engine refused the request ({refusal.reason})")
         message = "the model's queue is full"

@@ -4,10 +4,10 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from engine.contract.events import End, TooLong
+from engine.contract.options import Options
 from services.inference.errors import ModelFailedError, OverloadError
 from services.inference.rows.engine import EngineSession
-from services.inference.rows.events import End, TooLong
-from services.inference.rows.generation import Generation
 from services.inference.tracing import ModelSpan
 
 
@@ -17,7 +17,7 @@ class CallRow:
     `content` is the index of what it belongs to among the contents of the call.
     """
 
-    def __init__(self, content: int, text: str, generation: Generation) -> None:
+    def __init__(self, content: int, text: str, generation: Options) -> None:
         self.content = content
         self.text = text
         self.generation = generation
@@ -82,7 +82,7 @@ class RowWindow:
             room = self._size - self._in_flight
             if room < min(len(self._waiting), max(1, self._size // 4)):
                 return
-            groups: dict[Generation, list[CallRow]] = {}
+            groups: dict[Options, list[CallRow]] = {}
             for _ in range(min(room, len(self._waiting))):
                 row = self._waiting.popleft()
                 groups.setdefault(self._generation(row), []).append(row)
@@ -143,11 +143,11 @@ class RowWindow:
                 "the engine closed a request before all of its texts were answered"
             )
 
-    def _generation(self, row: CallRow) -> Generation:
+    def _generation(self, row: CallRow) -> Options:
         prefix = self._prefixes.get(row)
         return replace(row.generation, target_prefix=prefix) if prefix else row.generation
 
-    def _send(self, rows: list[CallRow], generation: Generation) -> None:
+    def _send(self, rows: list[CallRow], generation: Options) -> None:
         traceparents = self._span.traceparents([row.content for row in rows])
         request_id = self._session.submit([row.text for row in rows], generation, traceparents)
         self._requests[request_id] = _Request(list(rows), len(rows))

@@ -4,10 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engine.contract.readings import Failure, Logits, Reading
 from services.inference.errors import ModelFailedError
 from services.inference.models.catalogue import CLASSIFICATION, Catalogue
 from services.inference.rows.account import Account
-from services.inference.rows.encoder import Element, Encoder, Failure, Logits, Reading, read_by
+from services.inference.rows.encoder import Element, Encoder, error_of_failure, read_by
 from services.inference.rows.recovery import Route
 
 # Of a multi-label model, what is more likely than not.
@@ -84,7 +85,7 @@ class Classifier:
 
 def _logits(reading: Reading, labels: int, field: str) -> Logits:
     if isinstance(reading, Failure):
-        raise reading.error(field)
+        raise error_of_failure(reading, field)
     if not isinstance(reading, Logits) or len(reading.logits) != labels:
         raise ModelFailedError(f"the model did not score its {labels} labels", field=field)
     if not all(map(math.isfinite, reading.logits)):

@@ -13,7 +13,7 @@ import grpc
 
 from services.foundation.endings import ENDINGS
 from services.inference.errors import ModelNotReadyError, ServiceError, TritonUnavailableError
-from services.inference.rows.events import Lost
+from services.inference.rows.engine import Lost
 from services.inference.triton import wire
 from services.inference.triton.faults import error_of
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 
+from engine.contract.readings import EncoderReady, Reading
 from services.inference.errors import (
     DeadlineExceededError,
     ModelDeadError,
@@ -20,14 +21,13 @@ from services.inference.errors import (
     ServiceUnavailableError,
     TritonUnavailableError,
 )
-from services.inference.rows.encoder import Element, Encoder, Reading
-from services.inference.rows.events import Lost
+from services.inference.rows.encoder import Element, Encoder
+from services.inference.rows.engine import Lost
 from services.inference.rows.recovery import Recovery
 from services.inference.tracing import ModelSpan
 from services.inference.triton import wire
-from services.inference.triton.faults import error_of
+from services.inference.triton.faults import error_of, was_reached
 from services.inference.triton.pulse import Pulse
-from services.inference.triton.readings import parse_result
 
 # Elements of one request, and requests of one call that are with Triton at a time: together they
 # fill the largest batch of a variant, and no call takes more than that.
@@ -64,7 +64,7 @@ class TritonEncoder(Encoder):
                 traced = span.traceparents(range(at, at + len(chunk)))
                 with self._pulse.working(model):
                     results = await self._ask_again(model, chunk, options, deadline, traced, leaves)
-                return [parse_result(each) for each in results]
+                return [wire.reading_of(each) for each in results]
 
         with ModelSpan(model) as span:
             starts = range(0, len(elements), _CHUNK)
@@ -85,7 +85,7 @@ class TritonEncoder(Encoder):
             if self._pulse.is_excused(model):
                 return
             raise ModelNotReadyError(f"{model} did not answer within {within:g} s") from None
-        if b'"ready"' not in answer:
+        if not isinstance(wire.reading_of(answer), EncoderReady):
             raise ModelNotReadyError(f"{model} did not answer the probe as it should")
 
     async def _ask_again(
@@ -172,7 +172,7 @@ def _may_have_begun(error: ServiceUnavailableError) -> bool:
 
     A process that is dead stays so until Triton is started again, and waiting for it harms nobody.
     """
-    return not isinstance(error, ModelNotReadyError) and "connect" not in str(error)
+    return not isinstance(error, ModelNotReadyError) and getattr(error, "reached", True)
 
 
 def _failure(error: grpc.aio.AioRpcError) -> ServiceError:
@@ -183,5 +183,7 @@ def _failure(error: grpc.aio.AioRpcError) -> ServiceError:
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceededError("the deadline passed before the answer was done")
     if error.code() is grpc.StatusCode.UNAVAILABLE:
-        return TritonUnavailableError(f"Triton is not reachable: {details}")
+        unavailable = TritonUnavailableError(f"Triton is not reachable: {details}")
+        unavailable.reached = was_reached(details)
+        return unavailable
     return known

@@ -10,15 +10,15 @@ from weakref import WeakSet
 import grpc
 from tritonclient.grpc import service_pb2_grpc  # type: ignore[import-untyped]
 
+from engine.contract.events import Ready
+from engine.contract.options import Options
 from services.inference.errors import (
     DeadlineExceededError,
     ModelDeadError,
     ModelNotReadyError,
     ServiceError,
 )
-from services.inference.rows.engine import InferenceEngine
-from services.inference.rows.events import Event, Lost, Ready
-from services.inference.rows.generation import Generation
+from services.inference.rows.engine import InferenceEngine, Lost, RowEvent
 from services.inference.settings import InferenceSettings
 from services.inference.triton.connection import TritonConnection
 from services.inference.triton.encoder import TritonEncoder
@@ -92,7 +92,7 @@ class TritonEngine(InferenceEngine):
         """
         deadline = asyncio.get_running_loop().time() + within
         with self.open(model, deadline) as session:
-            request_id = session.submit((), Generation())
+            request_id = session.submit((), Options())
             try:
                 replies = await session.receive()
                 session.release(request_id)
@@ -172,7 +172,7 @@ class TritonEngine(InferenceEngine):
             connection.retire()
 
 
-def _require_answer(model: str, events: Sequence[Event]) -> None:
+def _require_answer(model: str, events: Sequence[RowEvent]) -> None:
     for event in events:
         if isinstance(event, Lost):
             raise event.error

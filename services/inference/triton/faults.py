@@ -1,4 +1,4 @@
-"""What Triton's error messages mean: it tells faults of a model apart by text only."""
+"""What the messages of Triton and of gRPC mean, which tell faults apart by their text only."""
 
 import logging
 
@@ -23,3 +23,8 @@ def error_of(message: str) -> ServiceError:
     if any(sign in message.lower() for sign in _NOT_READY_SIGNS):
         return ModelNotReadyError("the model does not answer now")
     return ModelFailedError("the model failed on the request")
+
+
+def was_reached(details: str) -> bool:
+    """Whether a call that failed as unavailable may have reached Triton, by gRPC's message."""
+    return "connect" not in details

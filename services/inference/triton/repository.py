@@ -1,15 +1,14 @@
 """What Triton has loaded."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import grpc
-from pydantic import ValidationError
+import msgspec
 from tritonclient.grpc import service_pb2 as triton  # type: ignore[import-untyped]
 
+from engine.contract.manifest import Manifest, decode_manifest
 from services.inference.errors import TritonUnavailableError
-from services.inference.models.manifest import Manifest
 
 
 class TritonRepository:
@@ -38,8 +37,8 @@ class TritonRepository:
         if "manifest" not in parameters:
             return None
         try:
-            return Manifest.model_validate(json.loads(parameters["manifest"].string_value))
-        except (json.JSONDecodeError, ValidationError):
+            return decode_manifest(parameters["manifest"].string_value)
+        except msgspec.MsgspecError:
             return None
 
     async def _answer(self, call: Any) -> Any:

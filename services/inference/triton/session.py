@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
+from engine.contract.events import Delta, End
+from engine.contract.options import Options
 from services.inference.errors import DeadlineExceededError, ModelDeadError, ServiceError
-from services.inference.rows.engine import EngineSession, Reply
-from services.inference.rows.events import Delta, End, Event, Lost, parse_events
-from services.inference.rows.generation import Generation
+from services.inference.rows.engine import EngineSession, Lost, Reply, RowEvent
 from services.inference.triton import wire
 from services.inference.triton.connection import TritonConnection
 from services.inference.triton.mailbox import Mailbox
+from services.inference.triton.wire import events_of
 
 
 class TritonSession(EngineSession):
@@ -51,7 +52,7 @@ class TritonSession(EngineSession):
         return self._asked if self._open else math.inf
 
     def submit(
-        self, texts: Sequence[str], generation: Generation, traceparents: Sequence[str] = ()
+        self, texts: Sequence[str], generation: Options, traceparents: Sequence[str] = ()
     ) -> str:
         """Puts a request on the stream with the fewest."""
         request_id = uuid.uuid4().hex
@@ -113,10 +114,10 @@ class TritonSession(EngineSession):
                 connection.send(wire.cancel_request(self.model, uuid.uuid4().hex, ids))
         self._open.clear()
 
-    def _options(self, generation: Generation) -> dict[str, Any]:
+    def _options(self, generation: Options) -> dict[str, Any]:
         remaining = self._deadline - self._loop.time()
         deadline = {"deadline_ms": max(1, int(remaining * 1000))}
-        return generation.options() | deadline | self._tenant
+        return generation.as_dict() | deadline | self._tenant
 
     def _expire(self) -> None:
         self._mailbox.fail(DeadlineExceededError("the deadline passed before the answer was done"))
@@ -129,7 +130,7 @@ def _trace(traceparents: Sequence[str]) -> dict[str, Any]:
     return {"traceparent": traceparents[0] if len(set(traceparents)) == 1 else list(traceparents)}
 
 
-def _events(content: bytes | Lost | None) -> Sequence[Event]:
+def _events(content: bytes | Lost | None) -> Sequence[RowEvent]:
     if isinstance(content, Lost):
         return [content]
-    return parse_events(content) if content else ()
+    return events_of(content) if content else ()

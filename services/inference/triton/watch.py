@@ -5,10 +5,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from engine.contract.manifest import Manifest
 from services.foundation.endings import ENDINGS
 from services.inference.errors import ServiceError, TritonUnavailableError
 from services.inference.models.catalogue import Catalogue, Variant
-from services.inference.models.manifest import Manifest
 from services.inference.rows.encoder import Encoder
 from services.inference.rows.engine import InferenceEngine
 from services.inference.settings import InferenceSettings

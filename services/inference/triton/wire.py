@@ -9,7 +9,12 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from tritonclient.grpc import service_pb2 as triton  # type: ignore[import-untyped]
+
+from engine.contract.events import Event, decode_events
+from engine.contract.readings import Reading, decode_reading
+from services.inference.errors import ModelFailedError
 
 _LENGTH = struct.Struct("<I")
 _FINAL = "triton_final_response"
@@ -45,6 +50,24 @@ def element_request(
 def cancel_request(model: str, request_id: str, cancelled: Sequence[str]) -> Any:
     """A control request that cancels the rows of other requests."""
     return infer_request(model, request_id, (), {"cancel": list(cancelled)})
+
+
+def events_of(payload: bytes) -> list[Event]:
+    """The events of one response; ModelFailedError when they break the protocol."""
+    try:
+        return decode_events(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ModelFailedError(f"the engine sent events that break the protocol: {error}") from None
+
+
+def reading_of(payload: bytes) -> Reading:
+    """The result of one element; ModelFailedError when it breaks the protocol."""
+    try:
+        return decode_reading(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ModelFailedError(
+            f"the model sent a result that breaks the protocol: {error}"
+        ) from None
 
 
 def events_payload(response: Any) -> bytes | None:

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import asdict, replace
 from typing import Any
 
+from engine.contract.options import Priority
 from services.inference.errors import (
     DeadlineExceededError,
     InvalidOptionError,
@@ -114,7 +115,7 @@ class Performer:
             target=task.target,
             deadline=deadline,
             model=variant.name,
-            generation=replace(task.generation, priority="bulk"),
+            generation=replace(task.generation, priority=Priority.BULK),
             mime_type=task.mime_type,
             do_not_translate=task.do_not_translate,
             glossary=task.glossary,
@@ -138,7 +139,7 @@ class Performer:
             deadline=deadline,
             language=task.language,
             model=variant,
-            generation=replace(task.generation, priority="bulk"),
+            generation=replace(task.generation, priority=Priority.BULK),
             length=SummaryLength[task.length],
         )
         texts: dict[int, str] = {}
@@ -203,7 +204,7 @@ class Performer:
                 model=task.model,
                 top_k=task.top_k,
                 max_answer_tokens=task.max_answer_tokens,
-                generation=replace(task.generation, priority="bulk"),
+                generation=replace(task.generation, priority=Priority.BULK),
             )
         )
         found = [

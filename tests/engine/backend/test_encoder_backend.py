@@ -14,6 +14,7 @@ from tritonclient.grpc.aio import InferenceServerClient as AsyncClient
 
 from deploy.local.assembly import running_triton
 from deploy.local.settings import StackSettings
+from engine.contract.readings import encode_reading
 from engine.export.exporter import ExportJob, export
 from engine.model.checkpoint import load_checkpoint
 from engine.runtime.encoders.engine import EncoderEngine
@@ -85,8 +86,8 @@ def test_logits_are_those_of_the_engine(
     for result, own in zip(classify(triton, *sources, model=model), expected, strict=True):
         assert result["type"] == "logits"
         assert len(result["logits"]) == len(LABELS)
-        assert result.keys() == own.as_dict().keys()
-        np.testing.assert_allclose(result["logits"], own.as_dict()["logits"], atol=1e-4)
+        assert result.keys() == json.loads(encode_reading(own)).keys()
+        np.testing.assert_allclose(result["logits"], own.logits, atol=1e-4)
 
 
 def test_spans_are_code_points_of_the_context(triton: StackSettings, repository: Path) -> None:
@@ -103,7 +104,7 @@ def test_spans_are_code_points_of_the_context(triton: StackSettings, repository:
     (own,) = EncoderEngine(repository / "spans_fp32" / "1").run(
         [EncoderItem(LONG, QUESTION, options)]
     )
-    expected = json.loads(json.dumps(own.as_dict()))
+    expected = json.loads(encode_reading(own))
     assert result["type"] == "spans"
     assert result["windows"] > 3
     assert [a["start"] for a in result["answers"]] == [a["start"] for a in expected["answers"]]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine.backend.outbox import Message, Outbox
-from engine.runtime.request import Refused
+from engine.contract.events import Refused
 
 
 def _message(key: str, number: int, last: bool = False, can_wait: bool = False) -> Message:

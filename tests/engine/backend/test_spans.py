@@ -11,8 +11,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from engine.backend.spans import SpanRecorder
 from engine.backend.tracing import open_spans, take_traceparents
-from engine.runtime.encoders.request import Failure, Logits
-from engine.runtime.request import Delta, End, FinishReason, TooLong
+from engine.contract.events import Delta, End, FinishReason, TooLong
+from engine.contract.readings import Failure, Logits
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED = f"00-{TRACE}-{PARENT}-01"

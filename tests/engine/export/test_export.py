@@ -12,14 +12,14 @@ import pytest
 import torch
 import transformers
 
+from engine.contract.manifest import read_manifest
+from engine.contract.options import Options
 from engine.export.exporter import ExportJob, export
 from engine.export.gates.transformer import GateError, check_variant
 from engine.export.report.variants import transformers_answers
 from engine.model.checkpoint import Checkpoint, load_checkpoint
 from engine.runtime.batch import run_texts
 from engine.runtime.engine import Engine
-from engine.runtime.manifest import read_manifest
-from engine.runtime.request import Options
 from engine.runtime.sessions.caches import Caches
 from engine.runtime.sessions.onnx_session import OnnxSession
 from engine.runtime.sessions.slots import Slots

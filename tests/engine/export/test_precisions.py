@@ -12,6 +12,8 @@ import pytest
 from onnx import TensorProto
 from safetensors.numpy import load_file, save_file
 
+from engine.contract.manifest import Task, read_manifest
+from engine.contract.options import Options
 from engine.export.exporter import ExportJob, export
 from engine.export.gates.transformer import GateError, NotFiniteError
 from engine.export.precision import candidates, recipes
@@ -25,8 +27,6 @@ from engine.export.texts import TextFileError, read_pairs, read_texts
 from engine.model.checkpoint import CheckpointError, load_checkpoint
 from engine.runtime.batch import run_texts
 from engine.runtime.engine import Engine
-from engine.runtime.manifest import Task, read_manifest
-from engine.runtime.request import Options
 from engine.training.corpus import Pair
 from tests.engine.conftest import read_sources
 

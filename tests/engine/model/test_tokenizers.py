@@ -16,11 +16,11 @@ import sentencepiece
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer
 
+from engine.contract.manifest import Manifest
 from engine.export.source_plan import Wish, plan_source
 from engine.model.generation import GenerationDefaults
 from engine.model.tokenizers.samples import TEXTS as SAMPLES
 from engine.model.tokenizers.tokenizer import load_tokenizer, save_tokenizer
-from engine.runtime.manifest import Manifest
 from engine.runtime.text.detokenizer import Detokenizer
 from engine.runtime.text.vocabulary import (
     UnknownLanguageError,

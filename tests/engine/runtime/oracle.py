@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 import transformers
 
-from engine.runtime.manifest import Manifest
+from engine.contract.manifest import Manifest
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,12 @@ import pytest
 import torch
 import transformers
 
+from engine.contract.options import InvalidOptionsError
+from engine.contract.readings import EncoderReady, Failure, Logits, Spans, encode_reading
 from engine.export.exporter import ExportJob, export
 from engine.model.checkpoint import load_checkpoint
 from engine.runtime.encoders.engine import EncoderEngine
-from engine.runtime.encoders.request import (
-    EncoderItem,
-    EncoderOptions,
-    EncoderReady,
-    Failure,
-    Logits,
-    Spans,
-    parse_encoder_options,
-)
-from engine.runtime.request import InvalidOptionsError
+from engine.runtime.encoders.request import EncoderItem, EncoderOptions, parse_encoder_options
 from tests.engine.model.encoder_checkpoints import FAMILIES, LABELS, LONGEST
 from tests.engine.model.encoder_tokenizers import texts
 
@@ -77,7 +70,7 @@ def test_a_variant_gives_the_logits_of_transformers(variant: Variant, family: st
     folder = files.parents[2] / f"{family}-classification"
     sources = ["MKTAYIAKQR", "QISFVKSHFS", "M"] if family == "esm2" else [SHORT, "A game."]
     engine = EncoderEngine(files, lanes=1)
-    assert engine.manifest.labels == list(LABELS)
+    assert engine.manifest.labels == tuple(LABELS)
     assert engine.manifest.multi_label == (family == "roberta")
     results = run(engine, [EncoderItem(text) for text in sources])
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
@@ -224,7 +217,7 @@ def test_a_window_that_fails_takes_no_other_with_it(
 
 def test_results_are_sent_as_the_protocol_says(engine: EncoderEngine) -> None:
     (result,) = engine.run([EncoderItem("A game.")])
-    sent = json.loads(json.dumps(result.as_dict()))
+    sent = json.loads(encode_reading(result))
     assert set(sent) == {"type", "logits", "windows", "input_tokens"}
     assert sent["type"] == "logits"
     assert len(sent["logits"]) == len(LABELS)

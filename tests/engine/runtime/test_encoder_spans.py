@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from transformers.pipelines.document_question_answering import select_starts_ends
 
-from engine.runtime.encoders.request import SpanAnswer
+from engine.contract.readings import SpanAnswer
 from engine.runtime.encoders.spans import best_spans, decode_spans
 from engine.runtime.encoders.windows import TokenWindow, window_ranges
 

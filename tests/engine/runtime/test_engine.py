@@ -7,23 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from engine.contract.events import Delta, End, Event, FinishReason, Ready, Refused, TooLong
+from engine.contract.options import InvalidOptionsError, Options, Priority, parse_options
 from engine.runtime.batch import run_texts
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.engine import Engine, Settings
-from engine.runtime.request import (
-    Delta,
-    End,
-    Event,
-    FinishReason,
-    InvalidOptionsError,
-    Options,
-    Priority,
-    Ready,
-    Refused,
-    Request,
-    TooLong,
-    parse_options,
-)
+from engine.runtime.request import Request
 from tests.engine.conftest import read_sources
 
 SECONDS = 60.0
@@ -39,7 +28,7 @@ class Caller:
 
     def send(self, texts: list[str], name: str = "call", **options: object) -> "Caller":
         sink = lambda events, last: self.inbox.put((events, last))  # noqa: E731
-        self.engine.submit(Request(name, texts, Options(**options), sink))
+        self.engine.submit(Request(name, texts, Options(**{"stream": True, **options}), sink))
         return self
 
     def next(self) -> list[Event]:
@@ -75,7 +64,7 @@ def _texts(count: int) -> list[str]:
 
 
 def _ends(events: list[Event]) -> list[End]:
-    return sorted((e for e in events if isinstance(e, End)), key=lambda end: end.i)
+    return sorted((e for e in events if isinstance(e, End)), key=lambda end: end.index)
 
 
 def test_an_answer_does_not_depend_on_its_neighbours(variant: Path) -> None:
@@ -100,7 +89,7 @@ def test_deltas_and_the_end_concatenate_to_the_whole_text(engine: Engine) -> Non
     events = Caller(engine).send(texts, stream=True).finish()
     assert sum(isinstance(event, Delta) for event in events) > len(texts)
     assert whole == [
-        "".join(e.text for e in events if isinstance(e, Delta | End) and e.i == index)
+        "".join(e.text for e in events if isinstance(e, Delta | End) and e.index == index)
         for index in range(len(texts))
     ]
 
@@ -112,16 +101,16 @@ def test_the_limit_of_tokens_ends_an_answer_with_length(engine: Engine) -> None:
 
 def test_more_texts_than_slots_are_all_answered(engine: Engine) -> None:
     ends = _ends(Caller(engine).send(_texts(30), stream=False).finish())
-    assert [end.i for end in ends] == list(range(30))
+    assert [end.index for end in ends] == list(range(30))
     assert {end.finish_reason for end in ends} <= {FinishReason.EOS, FinishReason.LENGTH}
 
 
 def test_a_text_that_is_too_long_is_refused_and_its_neighbours_run(engine: Engine) -> None:
     events = Caller(engine).send(["short text", "word " * 200], stream=False).finish()
     (refused,) = [event for event in events if isinstance(event, TooLong)]
-    assert (refused.i, refused.limit) == (1, 128)
+    assert (refused.index, refused.limit) == (1, 128)
     assert refused.input_tokens > 128
-    assert [end.i for end in _ends(events)] == [0]
+    assert [end.index for end in _ends(events)] == [0]
 
 
 def test_only_too_long_texts_close_the_request(engine: Engine) -> None:
@@ -223,7 +212,7 @@ def test_cancelled_rows_get_no_step_more(engine: Engine) -> None:
 def _longest_running(engine: Engine) -> str:
     texts = _texts(40)
     ends = _ends(Caller(engine).send(texts, stream=False).finish())
-    return texts[max(ends, key=lambda end: end.output_tokens).i]
+    return texts[max(ends, key=lambda end: end.output_tokens).index]
 
 
 def test_rows_are_spread_over_the_lanes(folder: Path) -> None:
@@ -306,7 +295,7 @@ def test_times_are_in_order(engine: Engine) -> None:
     ("raw", "message"),
     [
         ({"beam": 4}, "unknown option 'beam'"),
-        ({"max_new_tokens": -1}, "max_new_tokens must be a whole number"),
+        ({"max_new_tokens": -1}, "max_new_tokens must not be negative"),
         ({"max_new_tokens": True}, "max_new_tokens must be a whole number"),
         ({"deadline_ms": "1"}, "deadline_ms must be a whole number"),
         ({"priority": "urgent"}, "priority must be"),

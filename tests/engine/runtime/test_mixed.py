@@ -4,24 +4,19 @@ import json
 import queue
 import random
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
+from engine.contract.events import Delta, End, Event, FinishReason, Refused, encode_events
+from engine.contract.options import Options
 from engine.runtime.batch import run_texts
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.engine import Engine, Settings
-from engine.runtime.request import (
-    Delta,
-    End,
-    Event,
-    FinishReason,
-    Options,
-    Refused,
-    Request,
-)
+from engine.runtime.request import Request
 from tests.engine.conftest import read_sources
 from tests.engine.runtime.conftest import Served
 
@@ -190,7 +185,7 @@ def test_a_list_of_seeds_frees_a_text_of_its_place_in_the_request(engine: Engine
     closed.get(timeout=SECONDS)
     crowd.send("alone", texts[1], replace(options, seed=[6]))
     crowd.wait(1)
-    (second,) = [event for event in both if isinstance(event, End) and event.i == 1]
+    (second,) = [event for event in both if isinstance(event, End) and event.index == 1]
     (alone,) = [event for event in crowd.events["alone"] if isinstance(event, End)]
     assert second.text == alone.text
 
@@ -230,7 +225,7 @@ def test_beam_streams_send_only_what_stays(engine: Engine) -> None:
     crowd = Crowd(engine)
     deltas = 0
     for index, text in enumerate(TEXTS[:12]):
-        options = Options(num_beams=4)
+        options = Options(num_beams=4, stream=True)
         crowd.send(f"stream{index}", text, options)
         crowd.wait(1)
         whole = run_texts(engine, [text], replace(options, stream=False))[0].text
@@ -293,8 +288,8 @@ def test_events_are_plain_json(engine: Engine) -> None:
     crowd.send("all", TEXTS[0], options)
     crowd.wait(1)
     end = crowd.events["all"][-1]
-    sent = json.loads(json.dumps(end.as_dict()))
-    assert set(sent) == set(asdict(end)) | {"type"}  # type: ignore[call-overload]
+    sent = json.loads(encode_events([end]))[0]
+    assert set(sent) == {field.encode_name for field in msgspec.structs.fields(end)} | {"type"}
     assert set(sent["alternatives"][0]) >= {"text", "score", "log_prob", "token_ids", "tokens"}
     assert len(sent["tokens"][0]) == 3
     assert len(sent["alignment"][0]) == 5

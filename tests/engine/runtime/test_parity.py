@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from engine.contract.events import End, FinishReason
+from engine.contract.options import Options
 from engine.runtime.batch import run_texts
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.engine import Engine, Settings
-from engine.runtime.request import End, FinishReason, Options
 from engine.runtime.text.vocabulary import load_vocabulary
 from tests.engine.conftest import read_sources
 from tests.engine.runtime.conftest import Served
@@ -226,6 +227,6 @@ def test_scores_and_log_probabilities(pair: Pair) -> None:
     )
     for answer in run_texts(pair.engine, TEXTS, options):
         end: End = answer.end
-        assert "".join(text for _, text, _ in end.tokens) == answer.text
-        assert sum(log_prob for *_, log_prob in end.tokens) == pytest.approx(end.log_prob, abs=2e-3)
+        assert "".join(token.text for token in end.tokens) == answer.text
+        assert sum(token.log_prob for token in end.tokens) == pytest.approx(end.log_prob, abs=2e-3)
         assert end.log_prob / len(end.tokens) ** 0.5 == pytest.approx(end.score, abs=1e-3)

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.contract.events import FinishReason
+from engine.contract.options import Options
 from engine.runtime.batch import run_texts
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.decoding.repetition import (
@@ -18,7 +20,6 @@ from engine.runtime.decoding.repetition import (
     settled,
 )
 from engine.runtime.engine import Engine, Settings
-from engine.runtime.request import FinishReason, Options
 from engine.runtime.text.vocabulary import load_vocabulary
 from tests.engine.conftest import read_sources
 from tests.engine.runtime.conftest import Served

@@ -1,8 +1,9 @@
 import numpy as np
 
+from engine.contract.options import Options, Priority
 from engine.runtime.batching.row import Row
 from engine.runtime.batching.scheduler import Limits, Scheduler
-from engine.runtime.request import Options, Priority, Request
+from engine.runtime.request import Request
 from engine.runtime.text.detokenizer import Detokenizer
 
 NOW = 100.0

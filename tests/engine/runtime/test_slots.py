@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.contract.manifest import read_manifest
 from engine.runtime.decoding.beam_search import place_beams
-from engine.runtime.manifest import read_manifest
 from engine.runtime.sessions.caches import Caches, Floats, KeyValueMemory
 from engine.runtime.sessions.slots import MASKED, Slots, padded
 

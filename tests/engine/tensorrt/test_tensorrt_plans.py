@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import load_file, save_file
 
+from engine.contract.manifest import read_manifest
 from engine.export.exporter import ExportJob, announce, export
 from engine.export.precision.half import restored
 from engine.export.precision.recipes import RECIPE_FILE, read_recipes
@@ -21,7 +22,6 @@ from engine.export.tensorrt.inspection import Expected, inspect
 from engine.export.tensorrt.layers import Layer, read_layers
 from engine.export.tensorrt.plans import PlanWish, TypedGraphs, build_plans, shapes_of
 from engine.model.checkpoint import load_checkpoint
-from engine.runtime.manifest import read_manifest
 from engine.runtime.sessions.tensorrt import library as library_module
 from engine.runtime.sessions.tensorrt.library import TensorRT, TensorRTMissingError, load_tensorrt
 from engine.runtime.sessions.tensorrt.plan import PlanError, read_plan, require_plan

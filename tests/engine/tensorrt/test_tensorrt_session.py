@@ -11,16 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.contract.manifest import read_manifest
+from engine.contract.options import Options
+from engine.contract.readings import Logits
 from engine.export.exporter import ExportJob, export
 from engine.export.tensorrt.plans import TypedGraphs
 from engine.model.checkpoint import load_checkpoint
 from engine.runtime.batch import run_texts
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.encoders.engine import EncoderEngine
-from engine.runtime.encoders.request import EncoderItem, EncoderOptions, Logits
+from engine.runtime.encoders.request import EncoderItem, EncoderOptions
 from engine.runtime.engine import Engine, Settings
-from engine.runtime.manifest import read_manifest
-from engine.runtime.request import Options
 from engine.runtime.sessions import placement
 from engine.runtime.sessions.tensorrt import cuda as cuda_module
 from engine.runtime.sessions.tensorrt import engine as engine_module

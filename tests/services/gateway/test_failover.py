@@ -1,5 +1,6 @@
 """A call whose variant is lost goes on with another one of the model, if the caller may have it."""
 
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -8,7 +9,7 @@ from gateway_stack import MakeStack, Stack, failure, wait_until
 from seqway.v1 import classification_pb2, question_answering_pb2, summarization_pb2
 from seqway.v1 import translation_pb2 as pb
 
-from services.inference.models.manifest import Manifest
+from engine.contract.manifest import Manifest
 from tests.services.twin import (
     classifier,
     extractor,
@@ -25,7 +26,7 @@ SENTENCE = "One small step for all of us."
 def both(manifest: Manifest) -> list[Manifest]:
     """The variant, and a faster one of the same model."""
     name = f"{manifest.base_model}_int8"
-    return [manifest, manifest.model_copy(update={"precision": "int8", "name": name})]
+    return [manifest, replace(manifest, precision="int8", name=name)]
 
 
 def request(kind: Any, text: str = SENTENCE, **fields: Any) -> Any:

@@ -5,12 +5,12 @@ from gateway_stack import MakeStack, Stack, failure
 from seqway.v1 import generation_pb2 as generation
 from seqway.v1 import translation_pb2 as pb
 
+from engine.contract.options import Options
 from services.gateway.api.options import generation_of
 from services.inference.errors import InvalidOptionError
-from services.inference.rows.generation import Generation
 from tests.services.twin import many_to_many
 
-Options = generation.GenerationOptions
+Message = generation.GenerationOptions
 
 
 def request(text: str, source: str = "en", target: str = "fr", **options: Any) -> Any:
@@ -18,7 +18,7 @@ def request(text: str, source: str = "en", target: str = "fr", **options: Any) -
         contents=[text],
         source_language_code=source,
         target_language_code=target,
-        options=Options(**options),
+        options=Message(**options),
     )
 
 
@@ -35,7 +35,7 @@ def request(text: str, source: str = "en", target: str = "fr", **options: Any) -
         ({"priority": 9}, "priority", "no such"),
         ({"num_beams": 100}, "num_beams", "from 1 to 8; it is 100"),
         ({"num_beams": 0}, "num_beams", "from 1 to 8"),
-        ({"num_hypotheses": 9}, "num_hypotheses", "from 0 to 8"),
+        ({"num_hypotheses": 9}, "num_hypotheses", "from 1 to 8"),
         ({"num_hypotheses": 4, "num_beams": 3}, "num_hypotheses", "more than num_beams, 3"),
         ({"num_hypotheses": 2, "sampling": {}}, "num_hypotheses", "beam search"),
         ({"num_beams": 2, "sampling": {}}, "num_beams", "sampling"),
@@ -54,27 +54,27 @@ def request(text: str, source: str = "en", target: str = "fr", **options: Any) -
 )
 def test_wrong_options_are_named(options: dict[str, Any], field: str, words: str) -> None:
     with pytest.raises(InvalidOptionError, match=words) as wrong:
-        generation_of(Options(**options))
+        generation_of(Message(**options))
     assert wrong.value.field == f"options.{field}"
     assert str(wrong.value).startswith(f"options.{field} ")
 
 
 def test_unknown_options_are_refused() -> None:
-    later = Options.FromString(b"\xf8\x06\x01")  # field 111
+    later = Message.FromString(b"\xf8\x06\x01")  # field 111
     with pytest.raises(InvalidOptionError, match="field number 111"):
         generation_of(later)
-    nested = Options.FromString(b"\x42\x03\xf8\x06\x01")
+    nested = Message.FromString(b"\x42\x03\xf8\x06\x01")
     with pytest.raises(InvalidOptionError) as wrong:
         generation_of(nested)
     assert wrong.value.field == "options.sampling"
 
 
 def test_nothing_set_is_nothing_asked() -> None:
-    assert generation_of(Options()) == Generation()
+    assert generation_of(Message()) == Options()
 
 
 def test_everything_set_is_asked() -> None:
-    options = Options(
+    options = Message(
         max_new_tokens=9,
         priority=generation.PRIORITY_BULK,
         min_new_tokens=2,
@@ -87,7 +87,7 @@ def test_everything_set_is_asked() -> None:
         token_log_probs=True,
         stop_repetition=False,
     )
-    assert generation_of(options).options() == {
+    assert generation_of(options).as_dict() == {
         "stream": False,
         "max_new_tokens": 9,
         "priority": "bulk",
@@ -115,6 +115,7 @@ async def test_beams_of_a_hundred_are_refused(stack: Stack) -> None:
 
 async def test_what_the_model_cannot_do_is_the_callers_mistake(stack: Stack) -> None:
     stack.twin.refusal = "num_hypotheses is 3, more than num_beams, 1"
+    stack.twin.refused_option = "num_hypotheses"
     call = stack.translation.Translate(request("a", num_hypotheses=3))
     assert await failure(call) == ("INVALID_ARGUMENT", "INVALID_OPTION", "options.num_hypotheses")
 

@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -149,9 +150,7 @@ async def test_lengths_are_shares_of_the_models(
 
 
 async def test_a_summarizer_of_many_languages_is_told_which(make_stack: MakeStack) -> None:
-    many = summarizer().model_copy(
-        update={"source_languages": ("en", "de"), "target_languages": ("de", "en")}
-    )
+    many = replace(summarizer(), source_languages=("en", "de"), target_languages=("de", "en"))
     stack = await make_stack(manifests=[many])
     await summarize(stack, "Ein Text.", language_code="de-CH")
     [asked] = stack.twin.options

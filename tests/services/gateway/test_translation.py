@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -333,7 +334,7 @@ async def test_what_is_refused_is_told_in_so_many_words_as_clients_take(
 ) -> None:
     languages = tuple(f"{a}{b}{c}" for a in "abcdefgh" for b in "abcdefgh" for c in "abcdefgh")
     many = {"source_languages": languages, "target_languages": languages}
-    world = many_to_many().model_copy(update=many)
+    world = replace(many_to_many(), **many)
     stack = await make_stack(manifests=[world])
     expected = ("INVALID_ARGUMENT", "UNKNOWN_LANGUAGE_PAIR", "source_language_code")
     assert await failure(stack.translation.Translate(request("a"))) == expected

@@ -1,13 +1,15 @@
+from dataclasses import replace
+
 import pytest
 
+from engine.contract.manifest import Manifest
 from services.inference.models.choice import VariantChoice
-from services.inference.models.manifest import Manifest
 from tests.services.twin.manifests import manifest_of
 
 
 def _variant(precision: str, bleu: float | None = None, **speed: float) -> Manifest:
     quality = {} if bleu is None else {"bleu": bleu}
-    return manifest_of(precision).model_copy(update={"quality": quality, "speed": speed})
+    return replace(manifest_of(precision), quality=quality, speed=speed)
 
 
 @pytest.mark.parametrize(

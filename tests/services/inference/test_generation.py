@@ -1,15 +1,17 @@
 import pytest
 
+from engine.contract.events import Alternative, End, FinishReason, Token, worst
+from engine.contract.options import Options
 from services.inference.errors import ModelFailedError
-from services.inference.rows.events import End, FinishReason, Hypothesis, Token, parse_events
-from services.inference.rows.generation import Generation, row_seed
-from services.inference.rows.refusals import invalid_options
+from services.inference.rows.generation import row_seed
+from services.inference.rows.run import field_of
+from services.inference.triton.wire import events_of
 
 
 def test_only_what_is_set_is_sent() -> None:
-    assert Generation().options() == {"stream": False}
-    chosen = Generation(num_beams=1, min_new_tokens=0, early_stopping=False, length_penalty=0.0)
-    assert chosen.options() == {
+    assert Options().as_dict() == {"stream": False}
+    chosen = Options(num_beams=1, min_new_tokens=0, early_stopping=False, length_penalty=0.0)
+    assert chosen.as_dict() == {
         "stream": False,
         "num_beams": 1,
         "min_new_tokens": 0,
@@ -27,8 +29,16 @@ def test_rows_draw_apart_and_the_first_has_the_seed() -> None:
 
 
 def test_severity_of_finish_reasons() -> None:
-    names = ["EOS", "LENGTH", "REPETITION", "CANCELLED", "ERROR"]
-    assert [reason.name for reason in sorted(FinishReason)] == names
+    rising = [
+        FinishReason.EOS,
+        FinishReason.LENGTH,
+        FinishReason.REPETITION,
+        FinishReason.CANCELLED,
+        FinishReason.ERROR,
+    ]
+    for index, reason in enumerate(rising):
+        assert all(worst(reason, other) is reason for other in rising[: index + 1])
+        assert all(worst(reason, other) is other for other in rising[index:])
 
 
 def test_an_end_with_everything() -> None:
@@ -37,11 +47,11 @@ def test_an_end_with_everything() -> None:
         "alternatives": [{"text": "c", "score": -3, "log_prob": -6, "token_ids": [1],
                           "tokens": [[1, "c", -6.0]]}],
         "alignment": [[0, 1, 4, 5, 0.75]]}]"""
-    [end] = parse_events(payload)
+    [end] = events_of(payload)
     assert isinstance(end, End) and end.finish_reason is FinishReason.REPETITION
-    assert end.tokens == [Token(5, "a", -0.5)] and end.log_prob == -2.0
-    assert end.alternatives == [Hypothesis("c", -3, -6, [Token(1, "c", -6.0)])]
-    assert end.alignment == [(0, 1, 4, 5, 0.75)]
+    assert end.tokens == (Token(5, "a", -0.5),) and end.log_prob == -2.0
+    assert end.alternatives == (Alternative("c", -3, -6, (1,), (Token(1, "c", -6.0),)),)
+    assert end.alignment == ((0, 1, 4, 5, 0.75),)
 
 
 @pytest.mark.parametrize(
@@ -49,18 +59,17 @@ def test_an_end_with_everything() -> None:
 )
 def test_a_broken_end_is_the_models_fault(field: str) -> None:
     with pytest.raises(ModelFailedError):
-        parse_events(f'[{{"type": "end", "i": 0, "finish_reason": "EOS", {field}}}]'.encode())
+        events_of(f'[{{"type": "end", "i": 0, "finish_reason": "EOS", {field}}}]'.encode())
 
 
 @pytest.mark.parametrize(
-    ("message", "field"),
+    ("option", "field"),
     [
-        ("num_beams must be 1", "options.num_beams"),
-        ("the model does not know the target_language 'xx'", "target_language_code"),
-        ("top_k needs sample", "options.sampling.top_k"),
-        ("no", "options"),
+        ("num_beams", "options.num_beams"),
+        ("target_language", "target_language_code"),
+        ("top_k", "options.sampling.top_k"),
+        ("", "options"),
     ],
 )
-def test_a_refusal_names_the_callers_field(message: str, field: str) -> None:
-    error = invalid_options(message)
-    assert (str(error), error.field) == (message, field)
+def test_a_refusal_names_the_callers_field(option: str, field: str) -> None:
+    assert field_of(option) == field

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
+from engine.contract.manifest import Manifest
 from services.inference.errors import ServiceUnavailableError
 from services.inference.models.catalogue import Catalogue
 from services.inference.models.choice import VariantChoice
-from services.inference.models.manifest import Manifest
 from services.inference.settings import InferenceSettings
 from services.inference.tasks.classifier import Classifier
 from services.inference.tasks.question_answering.answerer import Answerer
@@ -53,10 +54,7 @@ class Line:
 
 def both(manifest: Manifest) -> list[Manifest]:
     names = {each: f"{manifest.base_model}_{each}" for each in (INT8, FP32)}
-    return [
-        manifest.model_copy(update={"precision": each, "name": name})
-        for each, name in names.items()
-    ]
+    return [replace(manifest, precision=each, name=name) for each, name in names.items()]
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.inference.models.manifest import Manifest
+from engine.contract.manifest import Manifest
 from tests.services.twin.models import count_tokens
 
 

@@ -1,6 +1,17 @@
 """Manifests for the twin, one for each kind of model."""
 
-from services.inference.models.manifest import Manifest
+from typing import Any
+
+from engine.contract.manifest import Manifest
+
+COMMON: dict[str, Any] = {
+    "family": "twin",
+    "checkpoint_sha256": "",
+    "tokenizer_sha256": "",
+    "max_source_tokens": 512,
+    "vocab_size": 100,
+    "pad_id": 0,
+}
 
 LABELS = ("games", "libs", "science")
 
@@ -14,8 +25,7 @@ def manifest_of(precision: str = "int8", base_model: str = "en-fr") -> Manifest:
         task="translation",
         language_pairs=((source, target),),
         precision=precision,
-        family="twin",
-        max_source_tokens=512,
+        **COMMON,
         max_target_tokens=256,
         quality={"bleu": 30.1},
     )
@@ -30,8 +40,7 @@ def many_to_many(base_model: str = "world") -> Manifest:
         source_languages=("en", "de", "es", "pt-BR"),
         target_languages=("en", "de", "es", "pt-BR"),
         precision="fp32",
-        family="twin",
-        max_source_tokens=512,
+        **COMMON,
         max_target_tokens=256,
         generation={"num_beams": 4, "early_stopping": True, "bad_words": [[7]]},
     )
@@ -44,8 +53,7 @@ def summarizer(base_model: str = "summary") -> Manifest:
         base_model=base_model,
         task="summarization",
         precision="fp32",
-        family="twin",
-        max_source_tokens=512,
+        **COMMON,
         max_target_tokens=512,
         generation={"min_new_tokens": 48, "max_new_tokens": 128},
     )
@@ -62,8 +70,7 @@ def classifier(base_model: str = "section", *, multi_label: bool = False) -> Man
         labels=LABELS,
         multi_label=multi_label,
         precision="fp32",
-        family="twin",
-        max_source_tokens=512,
+        **COMMON,
     )
 
 
@@ -76,8 +83,7 @@ def extractor(base_model: str = "spans") -> Manifest:
         task="question-answering",
         head="spans",
         precision="fp32",
-        family="twin",
-        max_source_tokens=512,
+        **COMMON,
     )
 
 
@@ -89,7 +95,6 @@ def generative_answerer(base_model: str = "answer") -> Manifest:
         task="question-answering",
         template="q: {question} c: {context}",
         precision="fp32",
-        family="twin",
-        max_source_tokens=512,
+        **COMMON,
         max_target_tokens=128,
     )

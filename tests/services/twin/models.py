@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.inference.models.manifest import Manifest
+from engine.contract.manifest import Manifest
 
 _WORD_LOG_PROB = -0.5
 _SHRINKS_BY = 8

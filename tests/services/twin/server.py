@@ -10,7 +10,7 @@ import grpc
 from tritonclient.grpc import service_pb2 as triton  # type: ignore[import-untyped]
 from tritonclient.grpc import service_pb2_grpc
 
-from services.inference.models.manifest import Manifest
+from engine.contract.manifest import Manifest
 from services.inference.triton.wire import pack, unpack
 from tests.services.twin.encoders import result
 from tests.services.twin.manifests import manifest_of
@@ -27,7 +27,7 @@ class Twin:
     every row ends with instead of EOS.
     `killed`: models whose process is gone: what it had stays open, later requests get an error.
     `busy`: probes of encoders wait at the gate too.  `refusal`: why every request is refused as
-    INVALID_OPTIONS.
+    INVALID_OPTIONS, and `refused_option` the option that is at fault.
     """
 
     manifests: list[Manifest] = field(default_factory=lambda: [manifest_of()])
@@ -39,6 +39,7 @@ class Twin:
     killed: set[str] = field(default_factory=set)
     failing: str = ""
     refusal: str = ""
+    refused_option: str = ""
     busy: bool = False
     error: str = ""
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -101,7 +102,7 @@ class _Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[
         response = triton.ModelConfigResponse()
         for manifest in self._twin.manifests:
             if manifest.name == request.name:
-                text = manifest.model_dump_json()
+                text = manifest.to_json()
                 response.config.parameters["manifest"].string_value = text
         return response
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tritonclient.grpc import service_pb2 as triton  # type: ignore[import-untyped]
 
-from services.inference.models.manifest import Manifest
+from engine.contract.manifest import Manifest
 from services.inference.triton.wire import pack, unpack
 from tests.services.twin.models import answer, count_tokens, details
 
@@ -66,7 +66,8 @@ class Stream:
             reason, message = "QUEUE_FULL", "full"
         else:
             return None
-        return {"type": "refused", "reason": reason, "message": message}
+        refused = {"type": "refused", "reason": reason, "message": message}
+        return refused | {"option": self._twin.refused_option}
 
     async def _generate(
         self, request_id: str, manifest: Manifest, texts: list[str], options: dict[str, Any]

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.contract.manifest import Manifest
 from engine.runtime.encoders.windows import TokenWindow
-from engine.runtime.manifest import Manifest
 from engine.runtime.sessions.caches import LENGTH_STEP
 from engine.runtime.sessions.tensorrt.cuda import Cuda
 from engine.runtime.sessions.tensorrt.engine import PlanContext, PlanEngine

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.runtime.manifest import Manifest
+from engine.contract.manifest import Manifest
 from engine.runtime.sessions.caches import LENGTH_STEP, key_value_names
 from engine.runtime.sessions.slots import MASKED, Floats, Slots
 from engine.runtime.sessions.tensorrt.caches import DeviceCaches, Encoded

@@ -7,11 +7,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from seqway.v1 import classification_pb2, generation_pb2, question_answering_pb2
 from seqway.v1 import job_pb2 as pb
 
+from engine.contract.options import Options
 from services.gateway.api import classification, question_answering, summarization, translation
 from services.gateway.api.settings import TextSettings
 from services.gateway.settings import GatewaySettings
 from services.inference.errors import InvalidOptionError, MissingFieldError
-from services.inference.rows.generation import Generation
 from services.jobs.intake import Compression, Format, InputForm
 from services.jobs.lifecycle.creation import JobSubmission
 from services.jobs.lifecycle.progress import Progress
@@ -233,9 +233,9 @@ def _task(spec: pb.JobSpec, settings: TextSettings) -> Task:
     raise MissingFieldError("spec.task is required: what is to be done?", field="spec.task")
 
 
-def _plain(generation: Generation) -> Generation:
+def _plain(generation: Options) -> Options:
     """Refuses what the results of jobs have no room for."""
-    if generation.num_hypotheses > 1 or generation.token_log_probs:
+    if (generation.num_hypotheses or 1) > 1 or generation.token_log_probs:
         raise _wrong(
             "options", "asks for num_hypotheses or token_log_probs, which results do not carry"
         )

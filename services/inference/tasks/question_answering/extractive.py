@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+from engine.contract.options import Options, Priority
+from engine.contract.readings import Failure, Spans
 from services.inference.errors import InvalidOptionError, ModelFailedError
 from services.inference.rows.account import Account
-from services.inference.rows.encoder import Element, Encoder, Failure, Spans, read_by
-from services.inference.rows.generation import Generation
+from services.inference.rows.encoder import Element, Encoder, error_of_failure, read_by
 from services.inference.rows.recovery import Route
 from services.inference.tasks.classifier import windows_warning
 from services.inference.tasks.question_answering.question import Answers, FoundAnswer, Question
@@ -29,7 +30,7 @@ class Extractor:
         [spans] = await read_by(self._encoder, route, [element], options, question.deadline)
         account.variant = route.variant
         if isinstance(spans, Failure):
-            raise spans.error("question" if spans.reason == "TOO_LONG" else "context")
+            raise error_of_failure(spans, "question" if spans.reason == "TOO_LONG" else "context")
         if not isinstance(spans, Spans):
             raise ModelFailedError("the model did not answer with spans of the context")
         account.input_tokens = spans.input_tokens
@@ -48,7 +49,7 @@ class Extractor:
 
 
 def _check_options(question: Question, variant: str) -> None:
-    if replace(question.generation, priority="interactive") != Generation():
+    if replace(question.generation, priority=Priority.INTERACTIVE) != Options():
         raise InvalidOptionError(
             f"options do not apply: {variant} extracts its answers from the context and generates "
             "no text; leave them out, or name a generative model",

@@ -4,11 +4,11 @@ import math
 import re
 from dataclasses import replace
 
+from engine.contract.events import TooLong
+from engine.contract.manifest import Manifest
 from services.inference.errors import InvalidOptionError, TextTooLongError
-from services.inference.models.manifest import Manifest
 from services.inference.rows.account import Account
 from services.inference.rows.engine import InferenceEngine
-from services.inference.rows.events import TooLong
 from services.inference.rows.generation import row_seed
 from services.inference.rows.recovery import Route
 from services.inference.rows.run import running

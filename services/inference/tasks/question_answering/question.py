@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from engine.contract.events import FinishReason
+from engine.contract.options import Options
 from services.inference.rows.account import Account
-from services.inference.rows.events import FinishReason
-from services.inference.rows.generation import Generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Question:
     model: str = ""
     top_k: int = 1
     max_answer_tokens: int = 0
-    generation: Generation = field(default_factory=Generation)
+    generation: Options = field(default_factory=Options)
 
 
 @dataclass(frozen=True, slots=True)

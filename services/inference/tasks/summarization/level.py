@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from services.inference.rows.events import End, TooLong
-from services.inference.rows.generation import Generation, row_seed
+from engine.contract.events import End, TooLong
+from engine.contract.options import Options
+from services.inference.rows.generation import row_seed
 from services.inference.rows.window import CallRow
 from services.inference.text.parts import Part, pack
 
@@ -36,7 +37,7 @@ class Level:
     content: int
     text: str
     language: str
-    asked: Generation
+    asked: Options
     stretches: Sequence[LevelStretch] = ()
 
     def source_span(self, part: Part) -> tuple[int, int]:
@@ -86,9 +87,9 @@ class PartRow(CallRow):
         generation = replace(
             level.asked,
             stream=False,
-            max_new_tokens=0,
+            max_new_tokens=None,
             min_new_tokens=None,
-            num_hypotheses=0,
+            num_hypotheses=None,
             target_prefix="",
             token_log_probs=False,
             seed=row_seed(level.asked.seed, level.number + 1, part.start),

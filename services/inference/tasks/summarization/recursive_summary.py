@@ -7,8 +7,9 @@ joined, and the joined text takes the same way, until one fits.  No I/O here.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from services.inference.rows.events import End, TooLong
-from services.inference.rows.generation import Generation, row_seed
+from engine.contract.events import End, TooLong, worst
+from engine.contract.options import Options
+from services.inference.rows.generation import row_seed
 from services.inference.rows.window import CallRow
 from services.inference.tasks.summarization.level import Level, PartRow
 from services.inference.tasks.summarization.summary import (
@@ -35,7 +36,7 @@ class RecursiveSummary:
     """
 
     def __init__(
-        self, content: int, text: str, language: str, generation: Generation, limit: int
+        self, content: int, text: str, language: str, generation: Options, limit: int
     ) -> None:
         asked = replace(generation, seed=row_seed(generation.seed, content))
         self.done = False
@@ -143,7 +144,7 @@ class RecursiveSummary:
 
     def _count(self, end: End) -> None:
         result = self._result
-        result.finish_reason = max(result.finish_reason, end.finish_reason)
+        result.finish_reason = worst(result.finish_reason, end.finish_reason)
         result.input_tokens += end.input_tokens
         result.output_tokens += end.output_tokens
 

@@ -5,12 +5,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from engine.contract.manifest import Manifest
+from engine.contract.options import Options
 from services.inference.models.catalogue import SUMMARIZATION, Catalogue
 from services.inference.models.languages import own_code
-from services.inference.models.manifest import Manifest
 from services.inference.rows.account import Account
 from services.inference.rows.engine import InferenceEngine
-from services.inference.rows.generation import Generation
 from services.inference.rows.recovery import Route
 from services.inference.rows.run import running
 from services.inference.settings import InferenceSettings
@@ -35,7 +35,7 @@ class SummaryRequest:
     deadline: float
     language: str = "en"
     model: str = ""
-    generation: Generation = field(default_factory=Generation)
+    generation: Options = field(default_factory=Options)
     length: SummaryLength = SummaryLength.FREE
 
 
@@ -124,7 +124,7 @@ class Summarizer:
         yield run.account.close()
 
 
-def bounded(generation: Generation, length: SummaryLength, manifest: Manifest) -> Generation:
+def bounded(generation: Options, length: SummaryLength, manifest: Manifest) -> Options:
     """The options with the bounds of a length; those that are set already are exact and win."""
     low, high = length.value
     least, most = generation.min_new_tokens, generation.max_new_tokens
@@ -134,6 +134,6 @@ def bounded(generation: Generation, length: SummaryLength, manifest: Manifest) -
         most = max(int(limit * high), least or 0, 1)
     if least is None and low is not None:
         least = min(int(limit * low), most or limit)
-    if least is None and high is not None and usual.get("min_new_tokens", 0) > most:
+    if least is None and most and high is not None and usual.get("min_new_tokens", 0) > most:
         least = most // 2
     return replace(generation, min_new_tokens=least, max_new_tokens=most)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from services.inference.rows.events import FinishReason, Hypothesis, Token
+from engine.contract.events import Alternative, FinishReason, Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class DigestEnd:
     score: float = 0.0
     log_prob: float = 0.0
     tokens: Sequence[Token] = ()
-    alternatives: Sequence[Hypothesis] = ()
+    alternatives: Sequence[Alternative] = ()
     warnings: list[str] = field(default_factory=list)
 
 

@@ -6,7 +6,7 @@ Segments are translated in any order and leave in order.  No I/O here.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from services.inference.rows.events import End, FinishReason, Hypothesis, Token
+from engine.contract.events import Alternative, End, FinishReason, Token, worst
 from services.inference.tasks.translation.sentence import Sentence
 from services.inference.text.terms import TermMatch
 
@@ -23,7 +23,7 @@ class TranslatedSegment:
     score: float
     log_prob: float
     tokens: Sequence[Token]
-    alternatives: Sequence[Hypothesis]
+    alternatives: Sequence[Alternative]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Document:
             )
             for match in row.glossary_matches
         )
-        result.finish_reason = max(result.finish_reason, end.finish_reason)
+        result.finish_reason = worst(result.finish_reason, end.finish_reason)
         result.input_tokens += end.input_tokens
         result.output_tokens += end.output_tokens
 

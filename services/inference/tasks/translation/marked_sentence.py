@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+import msgspec
+
+from engine.contract.events import Alternative, End
+from engine.contract.options import Options
 from services.inference.markup import MarkedSegment, render, split
-from services.inference.rows.events import End, Hypothesis
-from services.inference.rows.generation import Generation
 from services.inference.tasks.translation.sentence import Sentence
 
 
@@ -12,7 +14,7 @@ class MarkedSentence(Sentence):
     """A sentence whose parts are placed once its translation is complete."""
 
     def __init__(
-        self, content: int, segment: MarkedSegment, asked: Generation, *, is_part: bool = False
+        self, content: int, segment: MarkedSegment, asked: Options, *, is_part: bool = False
     ) -> None:
         super().__init__(content, segment, asked, is_part=is_part)
         self._marked = segment
@@ -35,11 +37,15 @@ class MarkedSentence(Sentence):
         if not self._marked.is_plain:
             rendered = render(self._marked, self._raw, end.alignment)
             self.said, self.glossary_matches = rendered.text, rendered.glossary_matches
-            self.end = replace(end, alternatives=[self._render(one) for one in end.alternatives])
+            self.end = msgspec.structs.replace(
+                end, alternatives=[self._render(one) for one in end.alternatives]
+            )
 
-    def _render(self, alternative: Hypothesis) -> Hypothesis:
+    def _render(self, alternative: Alternative) -> Alternative:
         """The engine aligns the best answer only: the parts of others are placed by share."""
-        return replace(alternative, text=render(self._marked, alternative.text, ()).text)
+        return msgspec.structs.replace(
+            alternative, text=render(self._marked, alternative.text, ()).text
+        )
 
     def _halves(self) -> tuple[MarkedSegment, MarkedSegment]:
         return split(self._marked)

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from engine.contract.events import TooLong
+from engine.contract.options import Options
 from services.inference.errors import TextTooLongError
-from services.inference.rows.events import TooLong
-from services.inference.rows.generation import Generation, row_seed
+from services.inference.rows.generation import row_seed
 from services.inference.rows.window import CallRow
 from services.inference.text.long_sentences import split
 from services.inference.text.segmentation import TextSegment
@@ -19,7 +20,7 @@ class Sentence(CallRow):
     """
 
     def __init__(
-        self, content: int, segment: TextSegment, asked: Generation, *, is_part: bool = False
+        self, content: int, segment: TextSegment, asked: Options, *, is_part: bool = False
     ) -> None:
         seed = row_seed(asked.seed, content, segment.start)
         super().__init__(content, segment.text, replace(asked, seed=seed))

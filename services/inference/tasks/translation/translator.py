@@ -5,10 +5,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
 
+from engine.contract.options import Options
 from services.inference.models.catalogue import Catalogue
 from services.inference.rows.account import Account
 from services.inference.rows.engine import InferenceEngine
-from services.inference.rows.generation import Generation
 from services.inference.rows.recovery import Route
 from services.inference.rows.run import in_thread, running
 from services.inference.settings import InferenceSettings
@@ -33,7 +33,7 @@ class TranslationRequest:
     target: str
     deadline: float
     model: str = ""
-    generation: Generation = field(default_factory=Generation)
+    generation: Options = field(default_factory=Options)
     mime_type: str = "text/plain"
     do_not_translate: Sequence[str] = ()
     glossary: Sequence[TermEntry] = ()
@@ -112,7 +112,7 @@ class Translator:
         yield run.account.close()
 
 
-async def _documents(job: TranslationRequest, generation: Generation) -> list[Document]:
+async def _documents(job: TranslationRequest, generation: Options) -> list[Document]:
     """The contents, cut into sentences; in a thread when that takes long."""
 
     def cut() -> list[Document]:
@@ -128,7 +128,7 @@ async def _documents(job: TranslationRequest, generation: Generation) -> list[Do
     return cut()
 
 
-def _cut(job: TranslationRequest, generation: Generation) -> list[Document]:
+def _cut(job: TranslationRequest, generation: Options) -> list[Document]:
     has_terms = bool(job.do_not_translate or job.glossary)
     terms = TermTrie(job.do_not_translate, job.glossary) if has_terms else None
     is_plain = MIME_TYPES[job.mime_type] is MarkupKind.PLAIN and not has_terms
@@ -147,7 +147,7 @@ def _cut(job: TranslationRequest, generation: Generation) -> list[Document]:
 
 
 def _document(
-    content: int, found: Segmentation, generation: Generation, kind: type[Sentence] = Sentence
+    content: int, found: Segmentation, generation: Options, kind: type[Sentence] = Sentence
 ) -> Document:
     """Of the sentences of a text, only the first begins with the prefix."""
     generations = chain([generation], repeat(replace(generation, target_prefix="")))

@@ -1,9 +1,11 @@
 """The manifest of a variant: what the exporter says and the runtime and the gateway read."""
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+import msgspec
 
 MANIFEST_FILE = "manifest.json"
 
@@ -29,7 +31,7 @@ class Manifest:
 
     Decoding: `decoder_start_ids` (by target language, or "") come before `decoder_start_id`;
     `forced_bos_ids` (by target language, or "") are the first tokens that are forced. `generation`
-    holds defaults of the options in `engine.runtime.request`, and "forced_eos_id",
+    holds defaults of the options in `engine.contract.options`, and "forced_eos_id",
     "suppressed_ids", "begin_suppressed_ids" and "bad_words". `alignment_layers` are the decoder
     layers whose cross-attention is averaged for alignment; empty: the runtime chooses. `silent_ids`
     are tokens that a text may spell and that an answer leaves out.
@@ -51,9 +53,9 @@ class Manifest:
     quality: dict[str, float] = field(default_factory=dict)
     speed: dict[str, float] = field(default_factory=dict)
 
-    language_pairs: list[list[str]] = field(default_factory=list)
-    source_languages: list[str] = field(default_factory=list)
-    target_languages: list[str] = field(default_factory=list)
+    language_pairs: tuple[tuple[str, str], ...] = ()
+    source_languages: tuple[str, ...] = ()
+    target_languages: tuple[str, ...] = ()
     language_codes: dict[str, str] = field(default_factory=dict)
 
     template: str = ""
@@ -72,7 +74,7 @@ class Manifest:
     silent_ids: list[int] = field(default_factory=list)
 
     head: Literal["", "classification", "spans"] = ""
-    labels: list[str] = field(default_factory=list)
+    labels: tuple[str, ...] = ()
     multi_label: bool = False
     token_type_ids: bool = False
 
@@ -80,25 +82,46 @@ class Manifest:
     def example_languages(self) -> tuple[str, str]:
         """A pair that the model serves, for calibration and checks; "" without languages."""
         if self.language_pairs:
-            return self.language_pairs[0][0], self.language_pairs[0][1]
+            return self.language_pairs[0]
         if not self.source_languages or not self.target_languages:
             return "", ""
         source = "en" if "en" in self.source_languages else self.source_languages[0]
         others = [target for target in self.target_languages if target != source]
         return source, (others or self.target_languages)[0]
 
+    @property
+    def generation_defaults(self) -> dict[str, float]:
+        """The options that the checkpoint sets and that are numbers, or true (1) or false (0)."""
+        return {
+            name: float(value)
+            for name, value in self.generation.items()
+            if isinstance(value, bool | int | float)
+        }
+
     def to_json(self) -> str:
         """One JSON object."""
         return json.dumps(asdict(self), ensure_ascii=False)
 
 
+_DECODER = msgspec.json.Decoder(Manifest)
+
+
+def decode_manifest(content: str | bytes) -> Manifest:
+    """Reads a manifest; unknown keys are ignored.
+
+    Raises:
+        msgspec.MsgspecError: `content` is not a manifest.
+
+    """
+    return _DECODER.decode(content)
+
+
 def read_manifest(folder: Path) -> Manifest:
-    """Reads the manifest of the variant whose files are in `folder`; unknown keys are ignored.
+    """Reads the manifest of the variant whose files are in `folder`.
 
     Raises:
         FileNotFoundError: `folder` is not a variant's.
+        msgspec.MsgspecError: the file is not a manifest.
 
     """
-    content = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
-    known = {key.name for key in fields(Manifest)}
-    return Manifest(**{key: value for key, value in content.items() if key in known})
+    return decode_manifest((folder / MANIFEST_FILE).read_bytes())

@@ -140,7 +140,7 @@ def test_a_violation_is_found(tmp_path: Path, package: str, statement: str) -> N
         ("services", "from seqway.v1 import translation_pb2"),
         ("services", "from services.inference.errors import InferenceError"),
         ("services.inference", "from . import errors"),
-        ("workers", "import services.jobs.chunks.chunked"),
+        ("workers", "import services.jobs.chunks.runner"),
         ("engine", "import numpy, engine.runtime"),
         ("seqway", "from seqway.v1.translation_pb2 import TextDelta"),
         ("seqway", "import grpc.aio, json"),

@@ -1,76 +1,36 @@
-"""What a job does with each of its texts: a task of inference, without texts and deadline."""
+"""What a job does with each of its texts: a request to inference, without texts and deadline."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, SerializerFunctionWrapHandler, TypeAdapter, WrapSerializer
 
-from services.inference.markup import TermEntry
-from services.inference.models.catalogue import (
-    CLASSIFICATION,
-    QUESTION_ANSWERING,
-    SUMMARIZATION,
-    TRANSLATION,
-)
-from services.inference.rows.generation import Generation
-from services.inference.tasks.summarization.summarizer import SummaryLength
+from services.inference.tasks.classifier import ClassificationRequest
+from services.inference.tasks.question_answering.question import Question
+from services.inference.tasks.summarization.summarizer import SummaryRequest
+from services.inference.tasks.translation.translator import TranslationRequest
+
+# What each chunk adds, and no record keeps.
+_ADDED = ("contents", "question", "context", "deadline")
+_SHOWN_APART = ("kind", "model", "source", "target")
 
 
-@dataclass(frozen=True, slots=True)
-class TranslationTask:
-    """See `services.inference.tasks.translation.translator.Job`."""
-
-    source: str
-    target: str
-    model: str = ""
-    generation: Generation = field(default_factory=Generation)
-    mime_type: str = "text/plain"
-    do_not_translate: Sequence[str] = ()
-    glossary: Sequence[TermEntry] = ()
-    kind: Literal["translation"] = "translation"
+def _kept(task: Any, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    return {name: value for name, value in serialize(task).items() if name not in _ADDED}
 
 
-@dataclass(frozen=True, slots=True)
-class SummarizationTask:
-    """See `SummaryJob`; `length` is the name of a SummaryLength."""
-
-    language: str = "en"
-    model: str = ""
-    generation: Generation = field(default_factory=Generation)
-    length: str = SummaryLength.FREE.name
-    kind: Literal["summarization"] = "summarization"
-
-
-@dataclass(frozen=True, slots=True)
-class ClassificationTask:
-    """See `services.inference.tasks.classifier.ClassificationJob`."""
-
-    model: str = ""
-    top_k: int = 0
-    threshold: float | None = None
-    multi_label: bool | None = None
-    kind: Literal["classification"] = "classification"
-
-
-@dataclass(frozen=True, slots=True)
-class AnsweringTask:
-    """See `services.inference.tasks.question_answering.question.Question`."""
-
-    model: str = ""
-    top_k: int = 1
-    max_answer_tokens: int = 0
-    generation: Generation = field(default_factory=Generation)
-    kind: Literal["question-answering"] = "question-answering"
-
-
+# Its `kind` is the task of the catalogue that a model must be for.
 Task = Annotated[
-    TranslationTask | SummarizationTask | ClassificationTask | AnsweringTask,
+    TranslationRequest | SummaryRequest | ClassificationRequest | Question,
     Field(discriminator="kind"),
+    WrapSerializer(_kept),
 ]
 
 _TASKS: TypeAdapter[Task] = TypeAdapter(Task)
-_NAMED = ("kind", "model", "source", "target")
+
+
+def stored_form(task: Task) -> Any:
+    """The task as JSON, as it stands in the record of its job."""
+    return _TASKS.dump_python(task, mode="json")
 
 
 def options_of(task: Task) -> dict[str, Any]:
@@ -82,14 +42,5 @@ def options_of(task: Task) -> dict[str, Any]:
     return {
         name: value
         for name, value in values.items()
-        if name not in _NAMED and value not in ("", [], {})
+        if name not in _SHOWN_APART and value not in ("", [], {})
     }
-
-
-# The task of the catalogue that a model must be for.
-CATALOGUE_TASKS: Mapping[str, str] = {
-    "translation": TRANSLATION,
-    "summarization": SUMMARIZATION,
-    "classification": CLASSIFICATION,
-    "question-answering": QUESTION_ANSWERING,
-}

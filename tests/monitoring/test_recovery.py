@@ -17,6 +17,7 @@ from deploy.local.services import Launch, Service
 from deploy.local.settings import ROOT, StackSettings, on_free_ports
 from deploy.local.stack import Stack
 from deploy.local.workers import controller_service, worker_service
+from services.inference.tasks.translation.translator import TranslationRequest
 from services.jobs.lifecycle.creation import Creator, JobSubmission
 from services.jobs.lifecycle.progress import Counter
 from services.jobs.queue.board import Board, Ticket
@@ -28,7 +29,6 @@ from services.jobs.store.clock import Clock
 from services.jobs.store.items import Item
 from services.jobs.store.objects import open_store
 from services.jobs.store.records import State
-from services.jobs.tasks import TranslationTask
 from tests.faults.stack import BrokenStack, wait_until
 from tests.monitoring.test_workers import read
 
@@ -103,7 +103,7 @@ def batch(stack: BrokenStack, **values: Any) -> Iterator[tuple[JobSettings, Boar
 
 
 def create(archive: Archive, settings: JobSettings, count: int = 1, **order: Any) -> str:
-    task = TranslationTask(source="en", target="fr", model="tiny")
+    task = TranslationRequest(source="en", target="fr", model="tiny")
     items = (Item(number, f"text {number}", f"id-{number}") for number in range(count))
     return (
         Creator(archive, settings).create(JobSubmission("default", task, _HOUR, **order), items).id

@@ -9,20 +9,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
-from pydantic import TypeAdapter
 
 from services.inference.tracing import traceparent_of
-from services.jobs.chunks.chunked import chunked
 from services.jobs.errors import InvalidInputError, RequestIdConflictError, StoreUnavailableError
 from services.jobs.settings import JobSettings
 from services.jobs.store import layout
 from services.jobs.store.archive import Archive
-from services.jobs.store.items import Item
+from services.jobs.store.items import Item, chunked, encode_items
 from services.jobs.store.objects import Store
 from services.jobs.store.records import JOBS, JobRecord, QueuePriority
 from services.jobs.store.recurrence import Recurrence
-from services.jobs.store.results import encode_items
-from services.jobs.tasks import Task
+from services.jobs.tasks import Task, stored_form
 
 logger = structlog.get_logger(__name__)
 
@@ -168,11 +165,7 @@ def job_id_of(order: JobSubmission) -> str:
     return b32encode(raw).decode().lower()
 
 
-_ORDERS = TypeAdapter(Task)
-
-
 def _digestible(order: JobSubmission) -> bytes:
     """What, with the lines, makes two calls the same."""
-    task = _ORDERS.dump_python(order.task, mode="json")
-    rest = [task, dict(order.labels), int(order.priority), order.retention]
+    rest = [stored_form(order.task), dict(order.labels), int(order.priority), order.retention]
     return json.dumps(rest, sort_keys=True).encode()

@@ -134,14 +134,16 @@ class Board:
 
     def take_back(self, handout: Handout) -> None:
         """Undoes a dispatch of which no worker will hear; nothing when one has heard of it."""
-        refund = 1 / self._weights.get(handout.tenant, 1)
+        self._put_back(handout, "", 1 / self._weights.get(handout.tenant, 1))
+
+    def put_back(self, handout: Handout, token: str) -> None:
+        """Has the chunk of a token's owner wait again; nothing when another worker has it."""
+        self._put_back(handout, token, 0)
+
+    def _put_back(self, handout: Handout, token: str, refund: float) -> None:
         ticket = handout.ticket
         place = handout.tenant, ticket.job, handout.order, ticket.chunk, str(ticket)
-        self._run("put_back", *place, "", refund)
-
-    def put_back(self, tenant: str, order: float, ticket: Ticket, token: str = "") -> None:
-        """Has a chunk wait again; nothing when another worker has it."""
-        self._run("put_back", tenant, ticket.job, order, ticket.chunk, str(ticket), token, 0)
+        self._run("put_back", *place, token, refund)
 
     def pause(self, job: str, seconds: float) -> None:
         """Lets other jobs go first for a while."""

@@ -7,7 +7,7 @@ from services.inference.errors import InvalidOptionError
 from services.jobs.errors import UnknownJobError
 from services.jobs.store import layout
 from services.jobs.store.clock import Clock
-from services.jobs.store.items import Item
+from services.jobs.store.items import Item, decode_items
 from services.jobs.store.layout import RunLayout
 from services.jobs.store.objects import Store
 from services.jobs.store.records import (
@@ -20,8 +20,9 @@ from services.jobs.store.records import (
     JobRecord,
     LineCounts,
     RunRecord,
+    Status,
 )
-from services.jobs.store.results import Line, decode, decode_items
+from services.jobs.store.results import Line, decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +115,12 @@ class Archive:
             raise UnknownJobError(f"chunk {chunk} of {run.record.id} has no input")
         return decode_items(data)
 
-    def lines(self, run: JobRun, chunk: int) -> list[Line] | None:
-        """The results of a chunk as they are after a run; None while it has none."""
-        data = self.lines_object(run, chunk)
-        return decode(data) if data is not None else None
+    def kept(self, run: JobRun, chunk: int) -> dict[int, Line]:
+        """The lines of a chunk that succeeded in an earlier run, by index."""
+        before = self.before(run)
+        data = self.lines_object(before, chunk) if before is not None else None
+        succeeded = Status.SUCCEEDED.value
+        return {x["index"]: x for x in decode(data or b"") if x["status"] == succeeded}
 
     def lines_object(self, run: JobRun, chunk: int) -> bytes | None:
         """The object with the results of a chunk after a run: that of the last run that did it."""

@@ -13,7 +13,7 @@ from services.inference.tasks.classifier import (
 def job_of(request: pb.ClassifyRequest, deadline: float) -> ClassificationRequest:
     """The job of a request that has been checked."""
     return ClassificationRequest(
-        contents=request.contents,
+        contents=list(request.contents),
         deadline=deadline,
         model=request.model,
         top_k=request.top_k,

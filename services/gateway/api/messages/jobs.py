@@ -1,7 +1,8 @@
 """The messages of `seqway.v1.JobService`."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from math import inf
+from typing import Any, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from seqway.v1 import classification_pb2, generation_pb2, question_answering_pb2
@@ -21,22 +22,19 @@ from services.gateway.api.messages import (
 )
 from services.gateway.settings import GatewaySettings
 from services.inference.errors import InvalidOptionError, MissingFieldError
-from services.inference.rows.generation import Generation
 from services.inference.settings import InferenceSettings
+from services.inference.tasks.question_answering.question import Question
+from services.inference.tasks.summarization.summarizer import SummaryRequest
+from services.inference.tasks.translation.translator import TranslationRequest
 from services.jobs.intake import Compression, Format, InputForm
 from services.jobs.lifecycle.creation import JobSubmission
 from services.jobs.lifecycle.progress import Progress
 from services.jobs.settings import JobSettings
 from services.jobs.store.records import QueuePriority, Status
 from services.jobs.store.results import Line
-from services.jobs.tasks import (
-    AnsweringTask,
-    ClassificationTask,
-    SummarizationTask,
-    Task,
-    TranslationTask,
-    options_of,
-)
+from services.jobs.tasks import Task, options_of
+
+_Generating = TypeVar("_Generating", TranslationRequest, SummaryRequest, Question)
 
 MAX_REQUEST_ID = 128
 MAX_LABELS = 64
@@ -176,7 +174,7 @@ def job_message(progress: Progress) -> pb.Job:
         job.end_time.CopyFrom(_time(progress.final.ended))
         job.delete_time.CopyFrom(_time(progress.final.delete))
         job.output_object, job.error_object = progress.final.output, progress.final.errors
-    if isinstance(task, TranslationTask):
+    if isinstance(task, TranslationRequest):
         job.source_language_code, job.target_language_code = task.source, task.target
     job.options.update(options_of(task))
     return job
@@ -207,50 +205,27 @@ def _task(spec: pb.JobSpec, settings: InferenceSettings) -> Task:
     match spec.WhichOneof("task"):
         case "translate":
             check_translation(spec.translate, settings, in_job=True)
-            job = translation.job_of(spec.translate, 0.0)
-            return TranslationTask(
-                source=job.source,
-                target=job.target,
-                model=job.model,
-                generation=_plain(job.generation),
-                mime_type=job.mime_type,
-                do_not_translate=list(job.do_not_translate),
-                glossary=list(job.glossary),
-            )
+            return _plain(translation.job_of(spec.translate, inf))
         case "summarize":
             check_summarization(spec.summarize, settings, in_job=True)
-            summary = summarization.job_of(spec.summarize, 0.0)
-            return SummarizationTask(
-                language=summary.language,
-                model=summary.model,
-                generation=_plain(summary.generation),
-                length=summary.length.name,
-            )
+            return _plain(summarization.job_of(spec.summarize, inf))
         case "classify":
             check_classification(spec.classify, settings, in_job=True)
-            labels = classification.job_of(spec.classify, 0.0)
-            return ClassificationTask(
-                labels.model, labels.top_k, labels.threshold, labels.multi_label
-            )
+            return classification.job_of(spec.classify, inf)
         case "answer_question":
             check_question(spec.answer_question, settings, in_job=True)
-            question = question_answering.question_of(spec.answer_question, 0.0)
-            return AnsweringTask(
-                model=question.model,
-                top_k=question.top_k,
-                max_answer_tokens=question.max_answer_tokens,
-                generation=_plain(question.generation),
-            )
+            return _plain(question_answering.question_of(spec.answer_question, inf))
     raise MissingFieldError("spec.task is required: what is to be done?", field="spec.task")
 
 
-def _plain(generation: Generation) -> Generation:
+def _plain(task: _Generating) -> _Generating:
     """Refuses what the results of jobs have no room for."""
+    generation = task.generation
     if generation.num_hypotheses > 1 or generation.token_log_probs:
         raise _wrong(
             "options", "asks for num_hypotheses or token_log_probs, which results do not carry"
         )
-    return generation
+    return task
 
 
 def _check_length(name: str, value: str, most: int) -> None:

@@ -28,7 +28,7 @@ _LENGTHS: Mapping[int, SummaryLength] = {
 def job_of(request: Request, deadline: float) -> SummaryRequest:
     """The job of a request whose fields, but for the options, have been checked."""
     return SummaryRequest(
-        contents=request.contents,
+        contents=list(request.contents),
         deadline=deadline,
         language=request.language_code or "en",
         model=request.model,

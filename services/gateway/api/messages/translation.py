@@ -23,14 +23,14 @@ Request = pb.TranslateRequest | pb.StreamTranslateRequest
 def job_of(request: Request, deadline: float) -> TranslationRequest:
     """The job of a request whose fields, but for the options, have been checked."""
     return TranslationRequest(
-        contents=request.contents,
+        contents=list(request.contents),
         source=request.source_language_code,
         target=request.target_language_code,
         deadline=deadline,
         model=request.model,
         generation=generation_of(request.options),
         mime_type=mime_type_of(request.mime_type),
-        do_not_translate=request.do_not_translate,
+        do_not_translate=list(request.do_not_translate),
         glossary=[
             TermEntry(each.source_term, each.target_term, each.case_sensitive)
             for each in request.glossary

@@ -44,7 +44,7 @@ def _settings() -> WorkerSettings:
     except InvalidSettingsError as error:
         sys.exit(f"seqway worker: {error}")
     if not settings.job_store:
-        sys.exit("seqway worker: SEQWAY_JOB_STORE is not set: where are the jobs?")
+        sys.exit("seqway worker: SEQWAY_JOB_STORE is not set: name the store of the jobs")
     return settings
 
 
@@ -76,7 +76,7 @@ def run_chunk(job: str, run: int, chunk: int) -> None:
             parts.queue.finish_job(job)
         parts.feeder.feed()
     except QueueUnavailableError as error:
-        logger.warning("the reconciler has to go on", error=str(error))
+        logger.warning("the next step is left to the reconciler", error=str(error))
 
 
 @app.task(name=FINISH_TASK)  # type: ignore[untyped-decorator]
@@ -114,7 +114,7 @@ def give_way(sender: Any, **_: Any) -> None:
     """Before the pool forks, so that its processes give way and count too."""
     queues = sender.app.amqp.queues.consume_from
     if CONTROL_QUEUE in queues and forks(sender):
-        sys.exit("seqway worker: who consumes seqway.control needs --pool threads")
+        sys.exit("seqway worker: a worker that consumes seqway.control needs --pool threads")
     os.nice(settings.worker_nice)
     parts.observer = monitoring.start(queues)
     if CONTROL_QUEUE in queues:
@@ -170,7 +170,7 @@ class ConsumerHeartbeat(bootsteps.StartStopStep):  # type: ignore[misc]
         try:
             self._board.live(self._role, socket.gethostname(), os.getpid(), _ALIVE_SECONDS)
         except QueueUnavailableError as error:
-            logger.warning("nobody hears that this process lives", error=str(error))
+            logger.warning("this process could not report that it is alive", error=str(error))
 
 
 app.steps["consumer"].add(ConsumerHeartbeat)

@@ -103,7 +103,7 @@ class SteadyConsumer(Consumer):  # type: ignore[misc]
         now = time.monotonic()
         self._failures = 0 if now - self._failed > _GOOD_SECONDS else self._failures + 1
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(self._failures, 10))
-        logger.warning("Redis refuses the consumer", error=_named(error), next_try=pause)
+        logger.warning("Redis rejects the consumer", error=_named(error), next_try=pause)
         time.sleep(pause)
         self._failed = time.monotonic()
         self._still_tries()

@@ -124,7 +124,7 @@ def bombs(target: Target) -> None:
     path.write_bytes(bomb)
     with (
         Client(target.address, api_key=target.key) as client,
-        pytest.raises(SeqwayError, match="which is the most") as caught,
+        pytest.raises(SeqwayError, match="which is the limit") as caught,
     ):
         client.jobs.translate(path, source="en", target="fr")
     assert caught.value.reason == "INVALID_INPUT"
@@ -248,7 +248,7 @@ def uris_that_lead_elsewhere(target: Target) -> None:
             failure: Any = caught.value
             assert failure.code() is grpc.StatusCode.INVALID_ARGUMENT, uri
             assert (
-                "is no readable file" in failure.details()
+                "is not a readable file" in failure.details()
                 or "must" in failure.details()
                 or ("is not within" in failure.details())
             ), uri

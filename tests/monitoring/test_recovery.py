@@ -80,7 +80,7 @@ def log(stack: BrokenStack, role: str) -> str:
 
 
 def refusals(stack: BrokenStack, role: str) -> int:
-    return len(re.findall("Redis refuses the consumer", log(stack, role)))
+    return len(re.findall("Redis rejects the consumer", log(stack, role)))
 
 
 def send(stack: BrokenStack, role: str, count: int) -> None:

@@ -49,7 +49,7 @@ class Liveness:
         except OSError as error:
             sys.exit(
                 f"seqway worker: SEQWAY_HEARTBEAT_FILE: {self._file} cannot be written"
-                f" ({error.strerror}): name a file in a folder that can be written to"
+                f" ({error.strerror}): name a file in a writable folder"
             )
         self._round = self._good = time.monotonic()
         self._thread.start()

@@ -68,7 +68,7 @@ class Heartbeat:
             if self._archive.store.exists(self._run.layout.final):
                 return Halt.ENDED
         except ServiceUnavailableError as error:
-            logger.warning("the store could not be asked", error=str(error))
+            logger.warning("the store could not be reached", error=str(error))
         return None
 
     def _halt(self, reason: Halt) -> None:

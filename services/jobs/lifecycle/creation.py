@@ -82,7 +82,7 @@ class Creator:
                 data = json.dumps(texts).encode()
                 self._store.create(layout.recurring(job, upload, number), data)
         if not sizes:
-            raise InvalidInputError("the input is empty: give it one line or more")
+            raise InvalidInputError("the input is empty: it needs at least one line")
         return JobRecord(
             id=job,
             tenant=order.tenant,
@@ -121,8 +121,8 @@ class Creator:
         self._store.delete_folder(layout.upload_folder(record.id, record.upload))
         if existing.digest != record.digest:
             raise RequestIdConflictError(
-                f"request_id {record.request_id!r} was used for a job with other content: give a"
-                " new job a new request_id",
+                f"request_id {record.request_id!r} was used for a job with other content: use a"
+                " new request_id for a new job",
                 field="spec.request_id",
             )
         return existing
@@ -135,7 +135,7 @@ class Creator:
         try:
             remove_other_uploads(self._store, record)
         except StoreUnavailableError as error:
-            logger.warning("parts of other uploads stay until the job ends", error=str(error))
+            logger.warning("parts of other uploads are kept until the job ends", error=str(error))
 
     def _discard(self, job: str, upload: str) -> None:
         existing = self._archive.record(job)

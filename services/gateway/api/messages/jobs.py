@@ -79,7 +79,7 @@ def order_of(spec: pb.JobSpec, tenant: str, settings: GatewaySettings) -> JobSub
     """The order of a specification; raises an InvalidRequestError that names the field."""
     _check_length("request_id", spec.request_id, MAX_REQUEST_ID)
     if spec.priority not in _PRIORITIES:
-        raise _wrong("priority", f"is {spec.priority}, and there is no such priority")
+        raise _wrong("priority", f"is {spec.priority}, which is not a known priority")
     return JobSubmission(
         tenant=tenant,
         task=_task(spec, settings),
@@ -98,9 +98,11 @@ def form_of(spec: pb.JobSpec) -> InputForm:
         _check_length(f"input.{name}", getattr(given, name), MAX_FIELD_NAME)
     _check_length("input.uri", given.uri, MAX_URI)
     if given.format not in _FORMATS:
-        raise _wrong("input.format", f"is {given.format}, and there is no such format")
+        raise _wrong("input.format", f"is {given.format}, which is not a known format")
     if given.compression not in _COMPRESSIONS:
-        raise _wrong("input.compression", f"is {given.compression}, which there is not")
+        raise _wrong(
+            "input.compression", f"is {given.compression}, which is not a known compression"
+        )
     asks = spec.WhichOneof("task") == "answer_question"
     return InputForm(
         format=_FORMATS[given.format],
@@ -116,15 +118,15 @@ def filter_of(request: pb.ListJobsRequest) -> Callable[[Progress], bool]:
     """Which jobs a list is to have; InvalidOptionError names the field that is wrong."""
     known = set(pb.JobState.values())
     if unknown := [each for each in request.states[:MAX_LABELS] if each not in known]:
-        raise InvalidOptionError(f"there is no state {unknown[0]}", field="states")
+        raise InvalidOptionError(f"unknown state {unknown[0]}", field="states")
     if len(request.states) > MAX_LABELS:
         raise InvalidOptionError(
-            f"states has {len(request.states):,} entries; the most is {MAX_LABELS}", field="states"
+            f"states has {len(request.states):,} entries; the limit is {MAX_LABELS}", field="states"
         )
     states = {pb.JobState.Name(state).removeprefix("JOB_STATE_") for state in request.states}
     if len(request.labels) > MAX_LABELS:
         raise InvalidOptionError(
-            f"labels has {len(request.labels):,} entries; the most is {MAX_LABELS}", field="labels"
+            f"labels has {len(request.labels):,} entries; the limit is {MAX_LABELS}", field="labels"
         )
     task, labels = request.task, dict(request.labels)
 
@@ -215,7 +217,7 @@ def _task(spec: pb.JobSpec, settings: InferenceSettings) -> Task:
         case "answer_question":
             check_question(spec.answer_question, settings, in_job=True)
             return _plain(question_answering.question_of(spec.answer_question, inf))
-    raise MissingFieldError("spec.task is required: what is to be done?", field="spec.task")
+    raise MissingFieldError("spec.task is required: set one of the tasks", field="spec.task")
 
 
 def _plain(task: _Generating) -> _Generating:
@@ -223,14 +225,15 @@ def _plain(task: _Generating) -> _Generating:
     generation = task.generation
     if generation.num_hypotheses > 1 or generation.token_log_probs:
         raise _wrong(
-            "options", "asks for num_hypotheses or token_log_probs, which results do not carry"
+            "options",
+            "asks for num_hypotheses or token_log_probs, which results of jobs do not have",
         )
     return task
 
 
 def _check_length(name: str, value: str, most: int) -> None:
     if len(value) > most:
-        raise _wrong(name, f"has {len(value):,} characters, and the most is {most:,}")
+        raise _wrong(name, f"has {len(value):,} characters; the limit is {most:,}")
 
 
 def _retention(spec: pb.JobSpec, settings: JobSettings) -> float:
@@ -244,7 +247,7 @@ def _retention(spec: pb.JobSpec, settings: JobSettings) -> float:
 
 def _labels(labels: Mapping[str, str]) -> dict[str, str]:
     if len(labels) > MAX_LABELS:
-        raise _wrong("labels", f"has {len(labels)} entries; the most is {MAX_LABELS}")
+        raise _wrong("labels", f"has {len(labels)} entries; the limit is {MAX_LABELS}")
     if any(len(x) > MAX_LABEL for pair in labels.items() for x in pair):
         raise _wrong("labels", f"has a name or value of more than {MAX_LABEL} characters")
     return dict(labels)

@@ -58,7 +58,7 @@ app.conf.update(
 observe(settings)
 parts = Parts(app, settings)
 monitoring = Monitoring(settings)
-app.conf.worker_consumer = partial(SteadyConsumer, monitoring)
+app.conf.worker_consumer = partial(SteadyConsumer, monitoring.liveness)
 
 
 @app.task(name=CHUNK_TASK)  # type: ignore[untyped-decorator]
@@ -118,14 +118,14 @@ def give_way(sender: Any, **_: Any) -> None:
     os.nice(settings.worker_nice)
     parts.observer = monitoring.start(queues)
     if CONTROL_QUEUE in queues:
-        monitoring.needs(looks.lives)
+        monitoring.liveness.needs(looks.lives)
         looks.start()
 
 
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def stop(**_: Any) -> None:
     """From now on the process need not consume."""
-    monitoring.stops()
+    monitoring.liveness.leaves()
 
 
 @signals.worker_shutdown.connect  # type: ignore[untyped-decorator]
@@ -166,7 +166,7 @@ class ConsumerHeartbeat(bootsteps.StartStopStep):  # type: ignore[misc]
             self._timer = None
 
     def _tell(self) -> None:
-        monitoring.consumes()
+        monitoring.liveness.consumes()
         try:
             self._board.live(self._role, socket.gethostname(), os.getpid(), _ALIVE_SECONDS)
         except QueueUnavailableError as error:

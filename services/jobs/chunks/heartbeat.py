@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable
 from enum import Enum, auto
-from types import TracebackType
 from typing import Self
 
 import structlog
@@ -93,11 +92,6 @@ class Heartbeat:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._left.set()
         self._thread.join()

@@ -55,7 +55,7 @@ class Creator:
         self._archive.check_deadline(order.deadline, "spec.deadline")
         job, upload = job_id_of(order), secrets.token_hex(8)
         # A mark of an earlier upload may be so old that the reconciler would remove this one.
-        self._archive.activate_again(job, order.tenant)
+        self._archive.activate(job, order.tenant, afresh=True)
         try:
             record = self._upload(order, job, upload, items)
             return self._commit(record)

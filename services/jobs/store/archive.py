@@ -135,15 +135,10 @@ class Archive:
             return None
         return JobRun(run.record, self._run(run.record, run.run.number - 1))
 
-    def activate(self, job: str, tenant: str) -> None:
-        """Marks a job for the reconciler; the time of a mark that is there stays."""
-        mark = ActiveRecord(tenant, self.clock.now())
-        self.store.create(layout.active(job), ACTIVES.encode(mark))
-
-    def activate_again(self, job: str, tenant: str) -> None:
-        """The same, with the time of now, from which on an upload may take its time."""
-        mark = ActiveRecord(tenant, self.clock.now())
-        self.store.replace(layout.active(job), ACTIVES.encode(mark))
+    def activate(self, job: str, tenant: str, *, afresh: bool = False) -> None:
+        """Marks a job for the reconciler; a mark that is there keeps its time, unless `afresh`."""
+        write = self.store.replace if afresh else self.store.create
+        write(layout.active(job), ACTIVES.encode(ActiveRecord(tenant, self.clock.now())))
 
     def active(self) -> Iterator[str]:
         """The jobs that may have work to do."""

@@ -3,7 +3,6 @@
 import sqlite3
 import tempfile
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 
@@ -24,11 +23,6 @@ class ScratchTable:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._table.close()
         self._folder.cleanup()

@@ -42,51 +42,30 @@ MAX_LABEL = 128
 MAX_FIELD_NAME = 256
 MAX_URI = 4096
 
-_FORMATS: Mapping[int, Format | None] = {
-    pb.JOB_INPUT_FORMAT_UNSPECIFIED: None,
-    pb.JOB_INPUT_FORMAT_JSON_LINES: Format.JSON_LINES,
-    pb.JOB_INPUT_FORMAT_CSV: Format.CSV,
-    pb.JOB_INPUT_FORMAT_TSV: Format.TSV,
-    pb.JOB_INPUT_FORMAT_TEXT: Format.TEXT,
-    pb.JOB_INPUT_FORMAT_PARQUET: Format.PARQUET,
+# What the API calls as the store does, behind a prefix.
+_FORMATS = {pb.JobInputFormat.Value(f"JOB_INPUT_FORMAT_{each.name}"): each for each in Format}
+_COMPRESSIONS = {
+    pb.JobInputCompression.Value(f"JOB_INPUT_COMPRESSION_{each.name}"): each for each in Compression
 }
-_COMPRESSIONS: Mapping[int, Compression | None] = {
-    pb.JOB_INPUT_COMPRESSION_UNSPECIFIED: None,
-    pb.JOB_INPUT_COMPRESSION_NONE: Compression.NONE,
-    pb.JOB_INPUT_COMPRESSION_GZIP: Compression.GZIP,
-    pb.JOB_INPUT_COMPRESSION_ZSTD: Compression.ZSTD,
-}
-_PRIORITIES: Mapping[int, QueuePriority] = {
-    pb.JOB_PRIORITY_UNSPECIFIED: QueuePriority.NORMAL,
-    pb.JOB_PRIORITY_LOW: QueuePriority.LOW,
-    pb.JOB_PRIORITY_NORMAL: QueuePriority.NORMAL,
-    pb.JOB_PRIORITY_HIGH: QueuePriority.HIGH,
-}
-_PRIORITY_NAMES = {
-    QueuePriority.LOW: pb.JOB_PRIORITY_LOW,
-    QueuePriority.NORMAL: pb.JOB_PRIORITY_NORMAL,
-    QueuePriority.HIGH: pb.JOB_PRIORITY_HIGH,
-}
+_PRIORITIES = {pb.JobPriority.Value(f"JOB_PRIORITY_{each.name}"): each for each in QueuePriority}
+_PRIORITY_VALUES = {priority: value for value, priority in _PRIORITIES.items()}
 _STATUSES = {
-    Status.SUCCEEDED.value: pb.JOB_RESULT_STATUS_SUCCEEDED,
-    Status.FAILED.value: pb.JOB_RESULT_STATUS_FAILED,
-    Status.CANCELLED.value: pb.JOB_RESULT_STATUS_CANCELLED,
-    Status.EXPIRED.value: pb.JOB_RESULT_STATUS_EXPIRED,
+    each.value: pb.JobResultStatus.Value(f"JOB_RESULT_STATUS_{each.name}") for each in Status
 }
+_Choice = TypeVar("_Choice")
 
 
 def order_of(spec: pb.JobSpec, tenant: str, settings: GatewaySettings) -> JobSubmission:
     """The order of a specification; raises an InvalidRequestError that names the field."""
     _check_length("request_id", spec.request_id, MAX_REQUEST_ID)
-    if spec.priority not in _PRIORITIES:
-        raise _wrong("priority", f"is {spec.priority}, which is not a known priority")
+    priority = _chosen(spec.priority, _PRIORITIES, "priority")
     return JobSubmission(
         tenant=tenant,
         task=_task(spec, settings),
         retention=_retention(spec, settings),
         request_id=spec.request_id,
         labels=_labels(spec.labels),
-        priority=_PRIORITIES[spec.priority],
+        priority=priority or QueuePriority.NORMAL,
         deadline=deadline_in(spec.deadline) if spec.HasField("deadline") else None,
     )
 
@@ -97,16 +76,10 @@ def form_of(spec: pb.JobSpec) -> InputForm:
     for name in ("text_field", "custom_id_field", "question_field"):
         _check_length(f"input.{name}", getattr(given, name), MAX_FIELD_NAME)
     _check_length("input.uri", given.uri, MAX_URI)
-    if given.format not in _FORMATS:
-        raise _wrong("input.format", f"is {given.format}, which is not a known format")
-    if given.compression not in _COMPRESSIONS:
-        raise _wrong(
-            "input.compression", f"is {given.compression}, which is not a known compression"
-        )
     asks = spec.WhichOneof("task") == "answer_question"
     return InputForm(
-        format=_FORMATS[given.format],
-        compression=_COMPRESSIONS[given.compression],
+        format=_chosen(given.format, _FORMATS, "input.format"),
+        compression=_chosen(given.compression, _COMPRESSIONS, "input.compression"),
         text_field=given.text_field or "text",
         custom_id_field=given.custom_id_field or "custom_id",
         question_field=(given.question_field or "question") if asks else None,
@@ -165,7 +138,7 @@ def job_message(progress: Progress) -> pb.Job:
         model=task.model,
         request_id=record.request_id,
         labels=record.labels,
-        priority=_PRIORITY_NAMES[record.priority],
+        priority=_PRIORITY_VALUES[record.priority],
         create_time=_time(record.created),
         cancel_requested=progress.cancel_requested,
         run=run.run.number,
@@ -229,6 +202,13 @@ def _plain(task: _Generating) -> _Generating:
             "asks for num_hypotheses or token_log_probs, which results of jobs do not have",
         )
     return task
+
+
+def _chosen(value: int, known: Mapping[Any, _Choice], field: str) -> _Choice | None:
+    """What a value of an enumeration stands for; None for the one that is unspecified."""
+    if value and value not in known:
+        raise _wrong(field, f"is {value}, which is not a known value")
+    return known.get(value)
 
 
 def _check_length(name: str, value: str, most: int) -> None:

@@ -53,7 +53,7 @@ class Archive:
     def check_deadline(self, deadline: float | None, field: str) -> None:
         """InvalidOptionError when a deadline that is asked for has passed already."""
         if deadline is not None and deadline <= self.clock.now():
-            why = "is in the past: give a time in the future"
+            why = "has passed already: give a time in the future"
             raise InvalidOptionError(f"{field} {why}", field=field)
 
     def is_late(self, run: JobRun) -> bool:

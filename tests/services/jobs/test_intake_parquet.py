@@ -86,7 +86,7 @@ def test_many_rows_of_one_category_and_large_texts() -> None:
         ({"text": pa.nulls(1)}, "row 1 has no 'text'"),
         ({"text": ["x", None]}, "row 2 has no 'text'"),
         ({"txt": ["x"]}, "no column 'text'; the columns are 'txt'"),
-        ({"text": ["x"] * 2, "custom_id": ["1"] * 2}, "row 2 has the 'custom_id' of line 1"),
+        ({"text": ["x"] * 2, "custom_id": ["1"] * 2}, "row 2 repeats the 'custom_id' of line 1"),
     ],
 )
 def test_columns_that_cannot_be_read_are_named(columns: dict[str, Any], said: str) -> None:

@@ -159,7 +159,7 @@ def test_a_violation_is_found(tmp_path: Path, package: str, statement: str) -> N
         ("services.inference", "from engine.contract.events import End"),
         ("workers", "from engine.contract import events"),
         ("engine.contract", "import msgspec, json"),
-        ("workers", "import services.jobs.chunks.chunked"),
+        ("workers", "import services.jobs.chunks.runner"),
         ("engine", "import numpy, engine.runtime"),
         ("examples", "from engine.training import corpus"),
         ("seqway", "from seqway.v1.translation_pb2 import TextDelta"),

@@ -44,7 +44,7 @@ def _settings() -> WorkerSettings:
     except InvalidSettingsError as error:
         sys.exit(f"seqway worker: {error}")
     if not settings.jobs.job_store:
-        sys.exit("seqway worker: SEQWAY_JOB_STORE is not set: where are the jobs?")
+        sys.exit("seqway worker: SEQWAY_JOB_STORE is not set: name the store of the jobs")
     return settings
 
 
@@ -58,7 +58,7 @@ app.conf.update(
 observe(settings)
 parts = Parts(app, settings)
 monitoring = Monitoring(settings)
-app.conf.worker_consumer = partial(SteadyConsumer, monitoring)
+app.conf.worker_consumer = partial(SteadyConsumer, monitoring.liveness)
 
 
 @app.task(name=CHUNK_TASK)  # type: ignore[untyped-decorator]
@@ -76,7 +76,7 @@ def run_chunk(job: str, run: int, chunk: int) -> None:
             parts.queue.finish_job(job)
         parts.feeder.feed()
     except QueueUnavailableError as error:
-        logger.warning("the reconciler has to go on", error=str(error))
+        logger.warning("the next step is left to the reconciler", error=str(error))
 
 
 @app.task(name=FINISH_TASK)  # type: ignore[untyped-decorator]
@@ -114,18 +114,18 @@ def give_way(sender: Any, **_: Any) -> None:
     """Before the pool forks, so that its processes give way and count too."""
     queues = sender.app.amqp.queues.consume_from
     if CONTROL_QUEUE in queues and forks(sender):
-        sys.exit("seqway worker: who consumes seqway.control needs --pool threads")
+        sys.exit("seqway worker: a worker that consumes seqway.control needs --pool threads")
     os.nice(settings.process.worker_nice)
     parts.observer = monitoring.start(queues)
     if CONTROL_QUEUE in queues:
-        monitoring.needs(looks.lives)
+        monitoring.liveness.needs(looks.lives)
         looks.start()
 
 
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def stop(**_: Any) -> None:
     """From now on the process need not consume."""
-    monitoring.stops()
+    monitoring.liveness.leaves()
 
 
 @signals.worker_shutdown.connect  # type: ignore[untyped-decorator]
@@ -166,11 +166,11 @@ class ConsumerHeartbeat(bootsteps.StartStopStep):  # type: ignore[misc]
             self._timer = None
 
     def _tell(self) -> None:
-        monitoring.consumes()
+        monitoring.liveness.consumes()
         try:
             self._board.live(self._role, socket.gethostname(), os.getpid(), _ALIVE_SECONDS)
         except QueueUnavailableError as error:
-            logger.warning("nobody hears that this process lives", error=str(error))
+            logger.warning("this process could not report that it is alive", error=str(error))
 
 
 app.steps["consumer"].add(ConsumerHeartbeat)

@@ -9,7 +9,7 @@ from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 
 from workers import descriptors
-from workers.monitoring.monitor import Monitoring
+from workers.monitoring.liveness import Liveness
 
 logger = structlog.get_logger(__name__)
 
@@ -28,8 +28,8 @@ class SteadyConsumer(Consumer):  # type: ignore[misc]
     nothing here needs it: each of these writes to Redis whenever the consumer connects.
     """
 
-    def __init__(self, monitoring: Monitoring, *arguments: Any, **options: Any) -> None:
-        self._monitoring = monitoring
+    def __init__(self, liveness: Liveness, *arguments: Any, **options: Any) -> None:
+        self._liveness = liveness
         self._failures = 0
         self._failed = float("-inf")
         alone = {"without_mingle": True, "without_gossip": True, "without_heartbeat": True}
@@ -103,13 +103,13 @@ class SteadyConsumer(Consumer):  # type: ignore[misc]
         now = time.monotonic()
         self._failures = 0 if now - self._failed > _GOOD_SECONDS else self._failures + 1
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(self._failures, 10))
-        logger.warning("Redis refuses the consumer", error=_named(error), next_try=pause)
+        logger.warning("Redis rejects the consumer", error=_named(error), next_try=pause)
         time.sleep(pause)
         self._failed = time.monotonic()
         self._still_tries()
 
     def _still_tries(self) -> None:
-        self._monitoring.comes_round()
+        self._liveness.comes_round()
         maybe_shutdown()
 
 

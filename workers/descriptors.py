@@ -21,7 +21,7 @@ def end_without(error: BaseException) -> None:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in _EXHAUSTED:
-            logger.critical("the process is out of file descriptors, and ends")
+            logger.critical("the process is out of file descriptors and exits")
             raise WorkerTerminate(1) from error
         cause = cause.__cause__ or cause.__context__
 
@@ -32,5 +32,5 @@ def end_child_without() -> None:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:
         if error.errno in _EXHAUSTED and hasattr(current_process(), "index"):
-            logger.critical("a process of the pool is out of file descriptors, and ends")
+            logger.critical("a process of the pool is out of file descriptors and exits")
             os._exit(1)

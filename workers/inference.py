@@ -4,20 +4,23 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, MutableMapping, Sequence
-from concurrent.futures import CancelledError, Future, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import aclosing
+from queue import Empty, SimpleQueue
 
 import structlog
 
 from services.inference.errors import ServiceError, TritonUnavailableError
 from services.inference.service import InferenceBackend
 from services.inference.settings import InferenceSettings
+from services.inference.tasks.translation.translator import TranslationRequest
 from services.inference.triton.watch import Watch
+from services.jobs.chunks.inference import Cancelled
 from services.jobs.chunks.performer import Performer
-from services.jobs.chunks.runner import Cancelled
 from services.jobs.store.items import Item
 from services.jobs.store.results import Outcome
-from services.jobs.tasks import CATALOGUE_TASKS, Task, TranslationTask
+from services.jobs.tasks import Task
 from workers.settings import WorkerSettings
 
 logger = structlog.get_logger(__name__)
@@ -27,6 +30,9 @@ _LOOK_SECONDS = 1.0
 _LOOP_SECONDS = 60.0
 # A worker has time to find out that a model is gone, and every worker asks.
 _LEAST_WATCH_INTERVAL = 2.0
+
+# What the event loop hands to the thread of a task; None is the end.
+_Outcomes = SimpleQueue[tuple[int, Outcome] | None]
 
 
 class TritonInference:
@@ -64,14 +70,14 @@ class TritonInference:
             _die("the event loop of inference has ended")
 
     def is_ready(self, task: Task, *, afresh: bool = False) -> bool:
-        """See `services.jobs.chunks.runner.Inference`."""
+        """See `services.jobs.chunks.inference.Inference`."""
         if afresh:
             asyncio.run_coroutine_threadsafe(self._watch.look(), self._loop).result()
         try:
-            if isinstance(task, TranslationTask):
+            if isinstance(task, TranslationRequest):
                 self._catalogue.pick_translator(task.source, task.target, task.model)
             else:
-                self._catalogue.pick(CATALOGUE_TASKS[task.kind], task.model)
+                self._catalogue.pick(task.kind, task.model)
         except ServiceError:
             return False
         return True
@@ -81,16 +87,17 @@ class TritonInference:
         task: Task,
         items: Sequence[Item],
         seconds: float,
-        done: MutableMapping[int, Outcome],
         on_halt: Callable[[Callable[[], object] | None], None],
-    ) -> None:
-        """See `services.jobs.chunks.runner.Inference`."""
+    ) -> Iterator[tuple[int, Outcome]]:
+        """See `services.jobs.chunks.inference.Inference`."""
+        outcomes: _Outcomes = SimpleQueue()
         future = asyncio.run_coroutine_threadsafe(
-            self._perform(task, items, seconds, done), self._loop
+            self._perform(task, items, seconds, outcomes), self._loop
         )
+        future.add_done_callback(lambda _: outcomes.put(None))
         on_halt(future.cancel)
         try:
-            self._wait(task, future, seconds)
+            yield from self._received(task, seconds, outcomes)
             future.result()
         except CancelledError:
             raise Cancelled from None
@@ -99,18 +106,27 @@ class TritonInference:
             future.cancel()
 
     async def _perform(
-        self,
-        task: Task,
-        items: Sequence[Item],
-        seconds: float,
-        done: MutableMapping[int, Outcome],
+        self, task: Task, items: Sequence[Item], seconds: float, outcomes: _Outcomes
     ) -> None:
-        await self._performer.perform(task, items, self._loop.time() + seconds, done)
+        deadline = self._loop.time() + seconds
+        async with aclosing(self._performer.perform(task, items, deadline)) as performed:
+            async for outcome in performed:
+                outcomes.put(outcome)
 
-    def _wait(self, task: Task, future: "Future[None]", seconds: float) -> None:
-        """Returns when it is done; TritonUnavailableError when no model answers for too long."""
+    def _received(
+        self, task: Task, seconds: float, outcomes: _Outcomes
+    ) -> Iterator[tuple[int, Outcome]]:
+        """The outcomes up to the end; TritonUnavailableError when no model answers for too long."""
         answered = began = time.monotonic()
-        while not wait([future], timeout=_LOOK_SECONDS).done:
+        while True:
+            try:
+                outcome = outcomes.get(timeout=_LOOK_SECONDS)
+            except Empty:
+                pass
+            else:
+                if outcome is None:
+                    return
+                yield outcome
             if time.monotonic() - began > seconds + _LOOP_SECONDS:
                 _die("the event loop of inference hangs")
             if self.is_ready(task):

@@ -15,22 +15,22 @@ class WorkerProcessSettings(EnvironmentSettings):
     """How a worker behaves beside its neighbours, and how it ends."""
 
     worker_soft_shutdown: float = Field(
-        default=20.0, ge=0, description="seconds that chunks get to finish at shutdown"
+        default=20.0, ge=0, description="seconds that running chunks get to finish at shutdown"
     )
     worker_nice: int = Field(
         default=10,
         ge=0,
         le=19,
-        description="how much the workers give way to other processes of their machine",
+        description="niceness of the workers, by which other processes of the machine go first",
     )
     worker_stall: float = Field(
         default=10.0,
         gt=0,
-        description="seconds without an answering model after which a chunk's attempt is given up",
+        description="seconds without a ready model after which an attempt at a chunk is aborted",
     )
     heartbeat_file: str = Field(
         default="",
-        description="a file that is touched every few seconds while the process lives; none: off",
+        description="a file that is updated every few seconds while the process lives; empty: off",
     )
 
 

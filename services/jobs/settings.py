@@ -20,58 +20,68 @@ class JobSettings(EnvironmentSettings):
     )
     redis_url: str = Field(
         default="redis://127.0.0.1:6379/0",
-        description="the Redis server that queues chunks; rediss:// speaks TLS",
+        description="the Redis server that queues chunks; rediss:// uses TLS",
     )
     redis_tls_ca: FilePath | None = Field(
         default=None,
-        description="PEM file of the authorities that Redis' certificate comes from; without it"
+        description="PEM file of the authorities that sign Redis's certificate; by default"
         " those of the machine",
     )
     redis_tls_certificate: FilePath | None = Field(
-        default=None, description="PEM file of the certificate to show to Redis"
+        default=None, description="PEM file of the certificate to present to Redis"
     )
     redis_tls_key: FilePath | None = Field(default=None, description="PEM file of its key")
     job_input_uris: tuple[str, ...] = Field(
         default=(),
         description="prefixes of the URIs that jobs may read their input from (JSON array)",
     )
-    job_max_items: int = Field(default=5_000_000, ge=1, description="the most lines of one job")
+    job_max_items: int = Field(
+        default=5_000_000, ge=1, description="maximum number of lines in one job"
+    )
     job_max_input_bytes: int = Field(
-        default=16 * 2**30, ge=1, description="the most bytes of one job's input, decompressed"
+        default=16 * 2**30,
+        ge=1,
+        description="maximum size of one job's input in bytes, decompressed",
     )
     job_max_line_bytes: int = Field(
-        default=8 * 2**20, ge=1, description="the most bytes of one line of an input"
+        default=8 * 2**20, ge=1, description="maximum size of one input line in bytes"
     )
     job_parquet_memory: int = Field(
         default=256 * 2**20,
         ge=32 * 2**20,
-        description="bytes of memory that reading one Parquet input may take, beside 100 MiB for"
-        " its process; two are read at a time",
+        description="bytes of memory for reading one Parquet input, besides 100 MiB for its"
+        " process; two are read at a time",
     )
     job_retention: float = Field(
-        default=7 * 86400.0, gt=0, description="seconds that a job is kept after its end"
+        default=7 * 86400.0, gt=0, description="seconds that a job is kept after it has ended"
     )
     job_max_retention: float = Field(
-        default=90 * 86400.0, gt=0, description="the most seconds that a caller may ask for"
+        default=90 * 86400.0,
+        gt=0,
+        description="maximum retention in seconds that a caller may request",
     )
     job_upload_grace: float = Field(
         default=86400.0, gt=0, description="seconds after which an upload without a job is removed"
     )
-    chunk_items: int = Field(default=256, ge=1, description="the most lines in one chunk")
+    chunk_items: int = Field(default=256, ge=1, description="maximum number of lines in one chunk")
     chunk_characters: int = Field(
         default=262_144, ge=1, description="characters after which a chunk is closed"
     )
     chunk_window: int = Field(
-        default=4, ge=1, description="chunks that are queued or run at a time, of all jobs"
+        default=4,
+        ge=1,
+        description="maximum number of chunks queued or running at a time, over all jobs",
     )
     chunk_lease: float = Field(
-        default=30.0, gt=0, description="seconds without a heartbeat after which a chunk is lost"
+        default=30.0,
+        gt=0,
+        description="seconds without a heartbeat after which a worker loses its chunk",
     )
     chunk_attempts: int = Field(
-        default=3, ge=1, description="attempts that may crash before a chunk is halved"
+        default=3, ge=1, description="crashed attempts after which a chunk is halved"
     )
     chunk_timeout: float = Field(
-        default=600.0, gt=0, description="seconds that one attempt at a chunk may take"
+        default=600.0, gt=0, description="maximum duration of one attempt at a chunk in seconds"
     )
     chunk_patience: float = Field(
         default=300.0,
@@ -86,25 +96,25 @@ class JobSettings(EnvironmentSettings):
     job_pause: float = Field(
         default=15.0,
         gt=0,
-        description="seconds that other jobs go first when a chunk was given back",
+        description="seconds that a job pauses after one of its chunks was given back",
     )
     bulk_rows: int = Field(
-        default=64, ge=1, description="rows that one chunk has at Triton at a time"
+        default=64, ge=1, description="maximum number of rows of one chunk in flight at Triton"
     )
     memo_bytes: int = Field(
         default=64 * 2**20,
         ge=0,
-        description="bytes of answers that Redis keeps of one job, for texts that come again",
+        description="bytes of answers that Redis caches per job, for repeated texts",
     )
     tenant_weights: dict[str, float] = Field(
         default_factory=dict,
-        description="shares of tenants that are not 1 (JSON object)",
+        description="weights of tenants in fair sharing, where not 1 (JSON object)",
     )
     reconcile_interval: float = Field(
-        default=5.0, gt=0, description="seconds between two looks for lost chunks"
+        default=5.0, gt=0, description="seconds between two runs of the reconciler"
     )
     redis_timeout: float = Field(
-        default=5.0, gt=0, description="seconds after which Redis counts as away"
+        default=5.0, gt=0, description="timeout of requests to Redis in seconds"
     )
 
     @property

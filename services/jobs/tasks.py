@@ -1,76 +1,71 @@
-"""What a job does with each of its texts: a task of inference, without texts and deadline."""
+"""What a job does with each of its texts: a request to inference, without texts and deadline."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    WrapSerializer,
+)
 
 from engine.contract.options import Options
-from services.inference.models.catalogue import (
-    CLASSIFICATION,
-    QUESTION_ANSWERING,
-    SUMMARIZATION,
-    TRANSLATION,
-)
-from services.inference.tasks.summarization.summarizer import SummaryLength
-from services.inference.text.terms import TermEntry
+from services.inference.tasks.classifier import ClassificationRequest
+from services.inference.tasks.question_answering.question import Question
+from services.inference.tasks.summarization.summarizer import SummaryRequest
+from services.inference.tasks.translation.translator import TranslationRequest
+
+# What each chunk adds, and no record keeps.
+_ADDED = ("contents", "question", "context", "deadline")
+_SHOWN_APART = ("kind", "model", "source", "target")
 
 
-@dataclass(frozen=True, slots=True)
-class TranslationTask:
-    """See `services.inference.tasks.translation.translator.Job`."""
-
-    source: str
-    target: str
-    model: str = ""
-    generation: Options = field(default_factory=Options)
-    mime_type: str = "text/plain"
-    do_not_translate: Sequence[str] = ()
-    glossary: Sequence[TermEntry] = ()
-    kind: Literal["translation"] = "translation"
+# How records write options that are unset; those of a request alone stand in none.
+_UNSET: Mapping[str, Any] = {"max_new_tokens": 0, "num_hypotheses": 0, "stop_repetition": None}
+_USUAL = asdict(Options())
+_OF_A_REQUEST = ("tenant", "deadline_ms", "token_ids")
 
 
-@dataclass(frozen=True, slots=True)
-class SummarizationTask:
-    """See `SummaryJob`; `length` is the name of a SummaryLength."""
-
-    language: str = "en"
-    model: str = ""
-    generation: Options = field(default_factory=Options)
-    length: str = SummaryLength.FREE.name
-    kind: Literal["summarization"] = "summarization"
-
-
-@dataclass(frozen=True, slots=True)
-class ClassificationTask:
-    """See `services.inference.tasks.classifier.ClassificationJob`."""
-
-    model: str = ""
-    top_k: int = 0
-    threshold: float | None = None
-    multi_label: bool | None = None
-    kind: Literal["classification"] = "classification"
+def _kept(task: Any, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    values = {name: value for name, value in serialize(task).items() if name not in _ADDED}
+    if "generation" in values:
+        values["generation"] = {
+            name: _UNSET[name] if name in _UNSET and value is _USUAL[name] else value
+            for name, value in values["generation"].items()
+            if name not in _OF_A_REQUEST
+        }
+    return values
 
 
-@dataclass(frozen=True, slots=True)
-class AnsweringTask:
-    """See `services.inference.tasks.question_answering.question.Question`."""
+def _read(task: Any) -> Any:
+    """Options that a record writes as unset are so."""
+    if not isinstance(task, dict) or "generation" not in task:
+        return task
+    set_here = {
+        name: value
+        for name, value in task["generation"].items()
+        if name not in _UNSET or value != _UNSET[name]
+    }
+    return {**task, "generation": set_here}
 
-    model: str = ""
-    top_k: int = 1
-    max_answer_tokens: int = 0
-    generation: Options = field(default_factory=Options)
-    kind: Literal["question-answering"] = "question-answering"
 
-
+# Its `kind` is the task of the catalogue that a model must be for.
 Task = Annotated[
-    TranslationTask | SummarizationTask | ClassificationTask | AnsweringTask,
+    TranslationRequest | SummaryRequest | ClassificationRequest | Question,
     Field(discriminator="kind"),
+    BeforeValidator(_read),
+    WrapSerializer(_kept),
 ]
 
 _TASKS: TypeAdapter[Task] = TypeAdapter(Task)
-_NAMED = ("kind", "model", "source", "target")
+
+
+def stored_form(task: Task) -> Any:
+    """The task as JSON, as it stands in the record of its job."""
+    return _TASKS.dump_python(task, mode="json")
 
 
 def options_of(task: Task) -> dict[str, Any]:
@@ -82,14 +77,5 @@ def options_of(task: Task) -> dict[str, Any]:
     return {
         name: value
         for name, value in values.items()
-        if name not in _NAMED and value not in ("", [], {})
+        if name not in _SHOWN_APART and value not in ("", [], {})
     }
-
-
-# The task of the catalogue that a model must be for.
-CATALOGUE_TASKS: Mapping[str, str] = {
-    "translation": TRANSLATION,
-    "summarization": SUMMARIZATION,
-    "classification": CLASSIFICATION,
-    "question-answering": QUESTION_ANSWERING,
-}

@@ -1,6 +1,6 @@
 """The spans of a job: its chunks, each a part of the call that made the job, and their lines."""
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from opentelemetry import context, trace
@@ -15,8 +15,6 @@ from services.jobs.store.records import Status as LineStatus
 from services.jobs.store.results import Outcome
 
 _LINES = context.create_key("seqway-lines")
-
-Done = MutableMapping[int, Outcome]
 
 
 @contextmanager
@@ -66,26 +64,33 @@ class LineSpans:
 
     def __init__(self) -> None:
         self._contexts: dict[int, Context] = {}
+        self._open: dict[int, Span] = {}
 
     @contextmanager
-    def answering(self, items: Sequence[Item], done: Done) -> Iterator[Done]:
-        """Spans from now on until an outcome is put into what this gives, which is `done`.
+    def answering(self, items: Sequence[Item]) -> Iterator[None]:
+        """Spans from now on until their lines are `answered`, or the attempt ends.
 
         The line of an attempt that fails has no status; there is another span for the next one.
         """
         if not trace.get_current_span().is_recording():
-            yield done
+            yield
             return
         spans = {item.index: tracer.start_span("line", attributes=_about(item)) for item in items}
         here = {index: trace.set_span_in_context(span) for index, span in spans.items()}
         self._contexts.update(here)
+        self._open = spans
         token = context.attach(context.set_value(_LINES, here))
         try:
-            yield _Noting(done, spans)
+            yield
         finally:
             context.detach(token)
             for span in spans.values():
                 span.end()
+
+    def answered(self, index: int, outcome: Outcome) -> None:
+        """Ends the span of a line."""
+        if (span := self._open.pop(index, None)) is not None:
+            _end(span, outcome)
 
     def recalled(self, items: Sequence[Item], done: Mapping[int, Outcome]) -> None:
         """Tells of lines that were answered from memory."""
@@ -101,22 +106,6 @@ class LineSpans:
             known = self._contexts.get(first)
             links = [Link(trace.get_current_span(known).get_span_context())] if known else []
             _end(tracer.start_span("line", attributes=_about(item), links=links), outcome)
-
-
-class _Noting(dict[int, Outcome]):
-    """Outcomes on their way into another mapping; each ends its line's span."""
-
-    def __init__(self, done: Done, spans: dict[int, Span]) -> None:
-        super().__init__(done)
-        self._done = done
-        self._spans = spans
-
-    def __setitem__(self, index: int, outcome: Outcome) -> None:
-        super().__setitem__(index, outcome)
-        self._done[index] = outcome
-        span = self._spans.pop(index, None)
-        if span is not None:
-            _end(span, outcome)
 
 
 def _about(item: Item) -> dict[str, str | int | bool]:

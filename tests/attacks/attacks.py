@@ -248,7 +248,7 @@ def uris_that_lead_elsewhere(target: Target) -> None:
             failure: Any = caught.value
             assert failure.code() is grpc.StatusCode.INVALID_ARGUMENT, uri
             assert (
-                "is no readable file" in failure.details()
+                "is not a readable file" in failure.details()
                 or "must" in failure.details()
                 or ("is not within" in failure.details())
             ), uri

@@ -17,6 +17,7 @@ from deploy.local.services.service import Launch, Service
 from deploy.local.services.workers import controller_service, worker_service
 from deploy.local.settings import ROOT, StackSettings, on_free_ports
 from deploy.local.stack import Stack
+from services.inference.tasks.translation.translator import TranslationRequest
 from services.jobs.lifecycle.creation import Creator, JobSubmission
 from services.jobs.lifecycle.progress import Counter
 from services.jobs.queue.board import Board, Ticket
@@ -28,7 +29,6 @@ from services.jobs.store.clock import Clock
 from services.jobs.store.items import Item
 from services.jobs.store.objects import open_store
 from services.jobs.store.records import State
-from services.jobs.tasks import TranslationTask
 from tests.faults.stack import BrokenStack, wait_until
 from tests.monitoring.test_workers import read
 
@@ -80,7 +80,7 @@ def log(stack: BrokenStack, role: str) -> str:
 
 
 def refusals(stack: BrokenStack, role: str) -> int:
-    return len(re.findall("Redis refuses the consumer", log(stack, role)))
+    return len(re.findall("Redis rejects the consumer", log(stack, role)))
 
 
 def send(stack: BrokenStack, role: str, count: int) -> None:
@@ -103,7 +103,7 @@ def batch(stack: BrokenStack, **values: Any) -> Iterator[tuple[JobSettings, Boar
 
 
 def create(archive: Archive, settings: JobSettings, count: int = 1, **order: Any) -> str:
-    task = TranslationTask(source="en", target="fr", model="tiny")
+    task = TranslationRequest(source="en", target="fr", model="tiny")
     items = (Item(number, f"text {number}", f"id-{number}") for number in range(count))
     return (
         Creator(archive, settings).create(JobSubmission("default", task, _HOUR, **order), items).id

@@ -7,12 +7,14 @@ import threading
 import time
 from collections import Counter as Counts
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.inference.errors import TritonUnavailableError
+from services.inference.tasks.translation.translator import TranslationRequest
+from services.jobs.chunks.inference import Cancelled
 from services.jobs.chunks.memo import Memo
-from services.jobs.chunks.runner import Cancelled, ChunkRunner
+from services.jobs.chunks.runner import ChunkRunner
 from services.jobs.lifecycle.creation import Creator, JobSubmission
 from services.jobs.lifecycle.finisher import Finisher
 from services.jobs.lifecycle.operations import Operations
@@ -29,9 +31,9 @@ from services.jobs.store.items import Item
 from services.jobs.store.objects import open_store
 from services.jobs.store.records import JobRecord, Status
 from services.jobs.store.results import Line, Outcome
-from services.jobs.tasks import Task, TranslationTask
+from services.jobs.tasks import Task
 
-TASK = TranslationTask(source="en", target="fr", model="tiny")
+TASK = TranslationRequest(source="en", target="fr", model="tiny")
 
 
 class KilledError(BaseException):
@@ -58,9 +60,8 @@ class FakeInference:
         task: Task,
         items: Sequence[Item],
         seconds: float,
-        done: MutableMapping[int, Outcome],
         on_halt: Callable[[Callable[[], object] | None], None],
-    ) -> None:
+    ) -> Iterator[tuple[int, Outcome]]:
         halted = threading.Event()
         on_halt(halted.set)
         self.started.set()
@@ -76,7 +77,7 @@ class FakeInference:
                 raise TritonUnavailableError("Triton is gone")
             for item in items:
                 self.seen.append(item.text)
-                done[item.index] = Outcome(Status.SUCCEEDED, {"text": item.text.upper()})
+                yield item.index, Outcome(Status.SUCCEEDED, {"text": item.text.upper()})
         finally:
             on_halt(None)
 

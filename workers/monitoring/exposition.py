@@ -30,8 +30,8 @@ def share_counts() -> None:
         folder = tempfile.mkdtemp(prefix="seqway-metrics-")
     except OSError as error:
         sys.exit(
-            f"seqway worker: no folder for the counts of the metrics can be made ({error}): set"
-            " TMPDIR to a folder that can be written to, or SEQWAY_METRICS_PORT to 0"
+            f"seqway worker: the folder for the metrics cannot be made ({error}): set"
+            " TMPDIR to a writable folder, or SEQWAY_METRICS_PORT to 0"
         )
     os.environ[_FOLDER_VARIABLE] = folder
     values.ValueClass = values.MultiProcessValue(_place)  # type: ignore[no-untyped-call]

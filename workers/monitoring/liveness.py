@@ -27,12 +27,15 @@ class Liveness:
 
     def __init__(
         self,
-        file: Path,
+        file: Path | None,
         refuses: Callable[[], bool],
         interval: float = _INTERVAL,
         patience: float = _PATIENCE,
     ) -> None:
-        """`refuses` tells whether Redis takes no commands now, and may block for some seconds."""
+        """`refuses` tells whether Redis rejects commands now, and may block for some seconds.
+
+        Without a file nothing is written or watched.
+        """
         self._file = file
         self._refuses = refuses
         self._interval = interval
@@ -44,12 +47,14 @@ class Liveness:
 
     def start(self) -> None:
         """Ends the process, with a sentence, when the file cannot be written."""
+        if self._file is None:
+            return
         try:
             self._write()
         except OSError as error:
             sys.exit(
                 f"seqway worker: SEQWAY_HEARTBEAT_FILE: {self._file} cannot be written"
-                f" ({error.strerror}): name a file in a folder that can be written to"
+                f" ({error.strerror}): name a file in a writable folder"
             )
         self._round = self._good = time.monotonic()
         self._thread.start()
@@ -92,6 +97,7 @@ class Liveness:
 
     def _write(self) -> None:
         """In one piece, over what is there: no reader sees an empty file."""
+        assert self._file is not None, "nothing was started"
         seconds = time.clock_gettime(time.CLOCK_BOOTTIME)
         descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT, 0o644)
         try:

@@ -1,7 +1,7 @@
 """What a worker's parent process tells of itself: metrics over HTTP, and a file of its liveness."""
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from services.inference.errors import ServiceUnavailableError
@@ -26,12 +26,11 @@ class Monitoring:
         self._exposition: Exposition | None = None
         self._board = Board(settings.jobs.redis_address, settings.jobs.redis_timeout, {})
         file = settings.process.heartbeat_file
-        self._liveness = Liveness(Path(file), self._refuses) if file else None
+        self.liveness = Liveness(Path(file) if file else None, self._refuses)
 
     def start(self, queues: Iterable[str]) -> JobObserver:
         """Begins for a process that consumes these queues; returns who counts."""
-        if self._liveness is not None:
-            self._liveness.start()
+        self.liveness.start()
         settings = self._settings
         if not settings.serving.metrics_port:
             return JobObserver()
@@ -47,26 +46,6 @@ class Monitoring:
         """In a forked process, which serves nothing."""
         if self._exposition is not None:
             self._exposition.leave()
-
-    def needs(self, lives: Callable[[], bool]) -> None:
-        """Something without which the process does not do its work."""
-        if self._liveness is not None:
-            self._liveness.needs(lives)
-
-    def consumes(self) -> None:
-        """The consumer's loop has come round."""
-        if self._liveness is not None:
-            self._liveness.consumes()
-
-    def comes_round(self) -> None:
-        """The consumer has no connection, and still tries."""
-        if self._liveness is not None:
-            self._liveness.comes_round()
-
-    def stops(self) -> None:
-        """The process is being stopped."""
-        if self._liveness is not None:
-            self._liveness.leaves()
 
     def _refuses(self) -> bool:
         """Whether Redis takes no commands that write."""

@@ -52,7 +52,7 @@ def check(message: pb.ClassifyRequest, settings: TextSettings, *, in_job: bool =
 def request_of(message: pb.ClassifyRequest, deadline: float) -> ClassificationRequest:
     """The request in a message that has been checked."""
     return ClassificationRequest(
-        contents=message.contents,
+        contents=list(message.contents),
         deadline=deadline,
         model=message.model,
         top_k=message.top_k,

@@ -72,7 +72,7 @@ def check(message: Message, settings: TextSettings, *, in_job: bool = False) -> 
 def request_of(message: Message, deadline: float) -> SummaryRequest:
     """The request in a message that has been checked; options are checked here."""
     return SummaryRequest(
-        contents=message.contents,
+        contents=list(message.contents),
         deadline=deadline,
         language=message.language_code or "en",
         model=message.model,

@@ -70,14 +70,14 @@ def check(message: Message, settings: TextSettings, *, in_job: bool = False) -> 
 def request_of(message: Message, deadline: float) -> TranslationRequest:
     """The request in a message that has been checked; options are checked here."""
     return TranslationRequest(
-        contents=message.contents,
+        contents=list(message.contents),
         source=message.source_language_code,
         target=message.target_language_code,
         deadline=deadline,
         model=message.model,
         generation=generation_of(message.options),
         mime_type=mime_type_of(message.mime_type),
-        do_not_translate=message.do_not_translate,
+        do_not_translate=list(message.do_not_translate),
         glossary=[
             TermEntry(each.source_term, each.target_term, each.case_sensitive)
             for each in message.glossary

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from engine.contract.readings import Failure, Logits, Reading
 from services.inference.errors import ModelFailedError
@@ -15,20 +16,22 @@ from services.inference.rows.recovery import Route
 _MULTI_LABEL_THRESHOLD = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClassificationRequest:
     """What to classify, and how; `deadline` is a time of the running event loop's clock.
 
     `top_k` 0 is all labels.  None is what the checkpoint says (`multi_label`), and for `threshold`
-    0.5 for a multi-label model and no limit for others.
+    0.5 for a multi-label model and no limit for others.  A batch job keeps one without contents
+    and deadline, which each of its chunks adds.
     """
 
-    contents: Sequence[str]
-    deadline: float
+    contents: Sequence[str] = ()
+    deadline: float = math.inf
     model: str = ""
     top_k: int = 0
     threshold: float | None = None
     multi_label: bool | None = None
+    kind: Literal["classification"] = "classification"
 
 
 @dataclass(frozen=True, slots=True)

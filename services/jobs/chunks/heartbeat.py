@@ -3,14 +3,13 @@
 import threading
 from collections.abc import Callable
 from enum import Enum, auto
-from types import TracebackType
 from typing import Self
 
 import structlog
 
 from services.foundation.endings import ENDINGS
 from services.inference.errors import ServiceUnavailableError
-from services.jobs.queue.board import Board, Ticket
+from services.jobs.queue.lease import Lease
 from services.jobs.store.archive import Archive, JobRun
 
 logger = structlog.get_logger(__name__)
@@ -24,21 +23,13 @@ class Halt(Enum):
 
 
 class Heartbeat:
-    """A thread that renews the lease three times in its length.
+    """A thread that renews the lease at least three times in its length."""
 
-    When Redis does not answer it goes on: the chunk's result is written once all the same.
-    """
-
-    def __init__(
-        self, board: Board, archive: Archive, run: JobRun, ticket: Ticket, token: str, lease: float
-    ) -> None:
+    def __init__(self, lease: Lease, archive: Archive, run: JobRun) -> None:
         self.reason: Halt | None = None
-        self._board = board
+        self._lease = lease
         self._archive = archive
         self._run = run
-        self._ticket = ticket
-        self._token = token
-        self._lease = lease
         self._on_halt: Callable[[], object] | None = None
         self._left = threading.Event()
         self._lock = threading.Lock()
@@ -68,20 +59,15 @@ class Heartbeat:
         return self.reason
 
     def _look(self) -> Halt | None:
-        try:
-            owner = self._ticket, self._token, self._lease
-            # A Redis that came back empty has forgotten us: ask again, as a new owner would.
-            if not (self._board.renew(*owner) or self._board.acquire(*owner)):
-                return Halt.LOST
-        except ServiceUnavailableError as error:
-            logger.warning("the lease could not be renewed", error=str(error))
+        if not self._lease.renew():
+            return Halt.LOST
         try:
             if self._archive.is_late(self._run) or self._archive.is_cancelled(self._run):
                 return Halt.ENDED
             if self._archive.store.exists(self._run.layout.final):
                 return Halt.ENDED
         except ServiceUnavailableError as error:
-            logger.warning("the store could not be asked", error=str(error))
+            logger.warning("the store could not be reached", error=str(error))
         return None
 
     def _halt(self, reason: Halt) -> None:
@@ -93,7 +79,7 @@ class Heartbeat:
             call()
 
     def _beat(self) -> None:
-        while not self._left.wait(min(self._lease / 3, 2.0)):
+        while not self._left.wait(min(self._lease.seconds / 3, 2.0)):
             try:
                 if self.look() is not None:
                     return
@@ -106,11 +92,6 @@ class Heartbeat:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._left.set()
         self._thread.join()

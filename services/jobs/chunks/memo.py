@@ -33,7 +33,7 @@ class Memo:
         try:
             found = self._board.recall(run.record.id, list(texts))
         except ServiceUnavailableError as error:
-            logger.warning("no answers could be recalled", error=str(error))
+            logger.warning("remembered answers could not be read", error=str(error))
             return {}
         pairs = zip(texts, found, strict=True)
         return {text: Outcome(Status.SUCCEEDED, json.loads(a)) for text, a in pairs if a}
@@ -52,4 +52,4 @@ class Memo:
             }
             self._board.memorize(run.record.id, answers, self._limit, _SECONDS)
         except ServiceUnavailableError as error:
-            logger.warning("no answers could be kept", error=str(error))
+            logger.warning("answers could not be remembered", error=str(error))

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from services.jobs.errors import InvalidInputError
-from services.jobs.intake.form import FORMATS_TAKEN, Format, InputForm
+from services.jobs.intake.form import FORMATS_ACCEPTED, Format, InputForm
 
 HEAD_BYTES = 4096
 
@@ -20,8 +20,8 @@ _BINARY = (
     (rb"ORC[\0-\x08]", "an ORC file"),
     (rb"Obj\x01", "an Avro file"),
     (rb"SQLite format 3\0", "an SQLite database"),
-    (rb"\x1f\x8b", "gzip, and was not said to be"),
-    (rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", "zstd, and was not said to be"),
+    (rb"\x1f\x8b", "gzip, which was not declared"),
+    (rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", "zstd, which was not declared"),
     (rb"BZh[1-9]1AY&SY", "bzip2"),
     (rb"\xfd7zXZ\0", "xz"),
     (rb"[\x02\x04]\x22\x4d\x18|\xff\x06\0\0sNaPpY", "LZ4 or Snappy"),
@@ -42,7 +42,7 @@ _TEXTUAL = (
     (rb"\d+\s+\d\d:\d\d:\d\d[,.]\d", "SRT subtitles"),
     (rb"---\s|#{1,6} ", "Markdown or YAML"),
 )
-_SEPARATED = ((b",", "CSV"), (b"\t", "TSV"), (b";", "CSV with semicolons, where commas belong"))
+_SEPARATED = ((b",", "CSV"), (b"\t", "TSV"), (b";", "CSV with semicolons instead of commas"))
 _NAMES = {
     Format.JSON_LINES: "JSON Lines",
     Format.CSV: "CSV",
@@ -73,7 +73,9 @@ def refuse_binary(head: bytes, form: InputForm) -> None:
     seen = _binary(head)
     if seen:
         read_as = _NAMES[form.actual_format]
-        raise InvalidInputError(f"the input is {seen}; it was read as {read_as}: {FORMATS_TAKEN}")
+        raise InvalidInputError(
+            f"the input is {seen}; it was read as {read_as}: {FORMATS_ACCEPTED}"
+        )
 
 
 def hint(head: bytes, form: InputForm) -> str:
@@ -81,7 +83,7 @@ def hint(head: bytes, form: InputForm) -> str:
     read_as = _NAMES[form.actual_format]
     seen = _binary(head) or _textual(head, form)
     looks = f"the input looks like {seen}; it" if seen else "the input"
-    return f"{looks} was read as {read_as}: {FORMATS_TAKEN}"
+    return f"{looks} was read as {read_as}: {FORMATS_ACCEPTED}"
 
 
 def _binary(head: bytes) -> str | None:

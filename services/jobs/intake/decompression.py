@@ -171,7 +171,7 @@ def _window(header: bytes) -> int | None:
         raise _broken(Compression.ZSTD) from None
     if window > _MOST_WINDOW:
         raise InvalidInputError(
-            f"the input asks for a zstd window of {window} bytes, and the most is {_MOST_WINDOW}:"
+            f"the input asks for a zstd window of {window} bytes; the limit is {_MOST_WINDOW}:"
             " compress it with --long=27 or less"
         )
     return window
@@ -183,7 +183,7 @@ def _zstd_reader() -> Any:
 
 def _broken(kind: Compression) -> InvalidInputError:
     return InvalidInputError(
-        f"the input is not whole or not {kind.value}: it cannot be decompressed to its end"
+        f"the input is incomplete or not {kind.value}: it cannot be decompressed to its end"
     )
 
 

@@ -27,9 +27,9 @@ class Compression(StrEnum):
 
 
 # Every message about an input in another format ends with it.
-FORMATS_TAKEN = (
-    "taken are JSON Lines (.jsonl), CSV (.csv), TSV (.tsv), plain text with one text a line (.txt)"
-    " and Parquet (.parquet), each plain or in gzip (.gz) or zstd (.zst)"
+FORMATS_ACCEPTED = (
+    "accepted are JSON Lines (.jsonl), CSV (.csv), TSV (.tsv), plain text with one text per line"
+    " (.txt) and Parquet (.parquet), each uncompressed or compressed with gzip (.gz) or zstd (.zst)"
 )
 
 # JSON Lines in a file named .json are common; what is a JSON array or one document is told by its
@@ -75,8 +75,8 @@ class InputForm:
         known = _SUFFIXES.get(suffixes[-1].lower())
         if known is None:
             raise InvalidInputError(
-                f"the name of the input ends in {suffixes[-1][:20]!r}, which tells no format:"
-                f" {FORMATS_TAKEN}; if it is one of these under another name, give its format",
+                f"the name of the input ends in {suffixes[-1][:20]!r}, which is no known format:"
+                f" {FORMATS_ACCEPTED}; if its content is in one of these, set its format",
                 field="spec.input.format",
             )
         return known
@@ -113,11 +113,11 @@ def check_size(size: int, compressed: int, limits: IntakeLimits) -> None:
     """InvalidInputError when `size` bytes are too many, or too many for the compressed ones."""
     if size > limits.max_input_bytes:
         raise InvalidInputError(
-            f"the input has more than {limits.max_input_bytes} bytes, which is the most: cut it"
+            f"the input has more than {limits.max_input_bytes} bytes, which is the limit: split it"
             " into several jobs"
         )
     if size > max(_RATIO_FROM, compressed * limits.max_ratio):
         raise InvalidInputError(
-            f"the input is a decompression bomb: it has more than {limits.max_ratio} times its"
-            " compressed size, which is the most"
+            "the input is a decompression bomb: it expands to more than"
+            f" {limits.max_ratio} times its compressed size, which is the limit"
         )

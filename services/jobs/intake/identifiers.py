@@ -1,41 +1,18 @@
-"""Finds custom ids that come twice, with memory that does not grow."""
+"""Finds custom ids that are used twice, in constant memory."""
 
-import sqlite3
-import tempfile
-from pathlib import Path
-from types import TracebackType
-from typing import Self
+from services.jobs.store.scratch import ScratchTable
 
 
-class Identifiers:
-    """A temporary table on disk."""
+class Identifiers(ScratchTable):
+    """Each id, and the line where it came first."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="seqway-job-")
-        self._table = sqlite3.connect(
-            Path(self._folder.name) / "ids", isolation_level=None, check_same_thread=False
-        )
-        self._table.execute("PRAGMA journal_mode = OFF")
-        self._table.execute("PRAGMA synchronous = OFF")
-        self._table.execute("CREATE TABLE ids (id TEXT PRIMARY KEY, line INTEGER) WITHOUT ROWID")
-        self._table.execute("BEGIN")
+        super().__init__("id TEXT PRIMARY KEY, line INTEGER")
 
     def add(self, custom_id: str, line: int) -> int | None:
-        """Notes an id; the line where it was before, if it was."""
-        done = self._table.execute("INSERT OR IGNORE INTO ids VALUES (?, ?)", (custom_id, line))
+        """Notes an id; returns the line that already has it, if any."""
+        done = self._table.execute("INSERT OR IGNORE INTO scratch VALUES (?, ?)", (custom_id, line))
         if done.rowcount:
             return None
-        row = self._table.execute("SELECT line FROM ids WHERE id = ?", (custom_id,)).fetchone()
+        row = self._table.execute("SELECT line FROM scratch WHERE id = ?", (custom_id,)).fetchone()
         return int(row[0])
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        self._table.close()
-        self._folder.cleanup()

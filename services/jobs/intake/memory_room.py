@@ -24,7 +24,7 @@ class Room:
         """A place for as long as the block runs; blocks for one, then raises OverloadedError."""
         if not self._free.acquire(timeout=self._patience):
             raise OverloadError(
-                f"{self._places} {self._what} are being read already, which is the most at a time:"
+                f"{self._places} {self._what} are being read already, which is the limit:"
                 " try again",
                 retry_delay=_RETRY_DELAY,
             )

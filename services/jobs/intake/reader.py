@@ -35,8 +35,8 @@ def read_items(
             count += 1
             if count > limits.max_items:
                 raise InvalidInputError(
-                    f"the input has more than {limits.max_items} lines, which is the most: cut it"
-                    " into several jobs"
+                    f"the input has more than {limits.max_items} lines, which is the limit:"
+                    " split it into several jobs"
                 )
             try:
                 item = _item(row, count - 1, form, limits, identifiers)
@@ -51,7 +51,7 @@ def read_items(
     if faults:
         raise _refusal(faults, limits, form)
     if not count:
-        raise InvalidInputError("the input is empty: give it one line or more")
+        raise InvalidInputError("the input is empty: it needs at least one line")
 
 
 def _source(chunks: Iterable[bytes], form: InputForm, limits: IntakeLimits) -> Source:
@@ -87,7 +87,7 @@ def _item(
         before = identifiers.add(custom_id, row.line)
         if before is not None:
             raise _LineFault(
-                f"has the {form.custom_id_field!r} of line {before}: give each its own"
+                f"repeats the {form.custom_id_field!r} of line {before}: custom ids must be unique"
             )
     return Item(index, text, custom_id, question)
 
@@ -97,9 +97,9 @@ def _text(values: dict[str, Any], name: str, most: int) -> str:
     if value is None:
         raise _LineFault(f"has no {name!r}")
     if not isinstance(value, str):
-        raise _LineFault(f"has a {name!r} that is no text")
+        raise _LineFault(f"has a {name!r} that is not a string")
     if len(value) > most:
-        raise _LineFault(f"has a {name!r} of {len(value)} characters; the most is {most}")
+        raise _LineFault(f"has a {name!r} of {len(value)} characters; the limit is {most}")
     _check_unicode(value, name)
     return value
 
@@ -109,10 +109,10 @@ def _custom_id(value: Any, form: InputForm, limits: IntakeLimits) -> str:
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise _LineFault(f"has a {name!r} that is neither text nor a whole number")
+        raise _LineFault(f"has a {name!r} that is neither a string nor an integer")
     custom_id = str(value)
     if len(custom_id) > most:
-        raise _LineFault(f"has a {name!r} of {len(custom_id)} characters; the most is {most}")
+        raise _LineFault(f"has a {name!r} of {len(custom_id)} characters; the limit is {most}")
     _check_unicode(custom_id, name)
     return custom_id
 

@@ -24,15 +24,15 @@ def open_uri(uri: str, allowed: Sequence[str]) -> Iterator[Iterator[bytes]]:
     """
     if not allowed:
         raise _refusal(
-            "can't be read, as this server reads none: send the input in the call, or have its"
-            " operator set SEQWAY_JOB_INPUT_URIS"
+            "cannot be read, because this server reads none: send the input in the call, or ask"
+            " the operator to set SEQWAY_JOB_INPUT_URIS"
         )
     try:
         parts = urlsplit(uri)
     except ValueError:
         raise _refusal("is not a URI") from None
     if parts.query or parts.fragment or "\0" in unquote(parts.path):
-        raise _refusal("must have neither query nor fragment nor NUL")
+        raise _refusal("must not contain a query, a fragment or a NUL")
     if parts.scheme == "file":
         with _file(parts, allowed).open("rb") as file:
             yield iter(lambda: file.read(_CHUNK), b"")
@@ -56,7 +56,7 @@ def _file(parts: SplitResult, allowed: Sequence[str]) -> Path:
                 return path
     except (OSError, RuntimeError):
         inside = False
-    raise _refusal("is no readable file in a folder that this server may read")
+    raise _refusal("is not a readable file in a folder that this server may read")
 
 
 def _object(parts: SplitResult, allowed: Sequence[str]) -> Iterator[bytes]:
@@ -77,7 +77,7 @@ def _stream(answer: Any) -> Iterator[bytes]:
         for chunk in answer.stream(min_chunk_size=_CHUNK):
             yield bytes(chunk)
     except (BaseError, OSError) as error:
-        raise _refusal(f"broke off while it was read ({type(error).__name__})") from None
+        raise _refusal(f"could not be read to its end ({type(error).__name__})") from None
 
 
 def _refusal(what: str) -> UnreadableUriError:

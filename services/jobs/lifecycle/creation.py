@@ -9,20 +9,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
-from pydantic import TypeAdapter
 
 from services.inference.tracing import traceparent_of
-from services.jobs.chunks.chunked import chunked
 from services.jobs.errors import InvalidInputError, RequestIdConflictError, StoreUnavailableError
 from services.jobs.settings import JobSettings
 from services.jobs.store import layout
 from services.jobs.store.archive import Archive
-from services.jobs.store.items import Item
+from services.jobs.store.items import Item, chunked, encode_items
 from services.jobs.store.objects import Store
 from services.jobs.store.records import JOBS, JobRecord, QueuePriority
 from services.jobs.store.recurrence import Recurrence
-from services.jobs.store.results import encode_items
-from services.jobs.tasks import Task
+from services.jobs.tasks import Task, stored_form
 
 logger = structlog.get_logger(__name__)
 
@@ -58,7 +55,7 @@ class Creator:
         self._archive.check_deadline(order.deadline, "spec.deadline")
         job, upload = job_id_of(order), secrets.token_hex(8)
         # A mark of an earlier upload may be so old that the reconciler would remove this one.
-        self._archive.activate_again(job, order.tenant)
+        self._archive.activate(job, order.tenant, afresh=True)
         try:
             record = self._upload(order, job, upload, items)
             return self._commit(record)
@@ -85,7 +82,7 @@ class Creator:
                 data = json.dumps(texts).encode()
                 self._store.create(layout.recurring(job, upload, number), data)
         if not sizes:
-            raise InvalidInputError("the input is empty: give it one line or more")
+            raise InvalidInputError("the input is empty: it needs at least one line")
         return JobRecord(
             id=job,
             tenant=order.tenant,
@@ -124,8 +121,8 @@ class Creator:
         self._store.delete_folder(layout.upload_folder(record.id, record.upload))
         if existing.digest != record.digest:
             raise RequestIdConflictError(
-                f"request_id {record.request_id!r} was used for a job with other content: give a"
-                " new job a new request_id",
+                f"request_id {record.request_id!r} was used for a job with other content: use a"
+                " new request_id for a new job",
                 field="spec.request_id",
             )
         return existing
@@ -138,7 +135,7 @@ class Creator:
         try:
             remove_other_uploads(self._store, record)
         except StoreUnavailableError as error:
-            logger.warning("parts of other uploads stay until the job ends", error=str(error))
+            logger.warning("parts of other uploads are kept until the job ends", error=str(error))
 
     def _discard(self, job: str, upload: str) -> None:
         existing = self._archive.record(job)
@@ -168,11 +165,7 @@ def job_id_of(order: JobSubmission) -> str:
     return b32encode(raw).decode().lower()
 
 
-_ORDERS = TypeAdapter(Task)
-
-
 def _digestible(order: JobSubmission) -> bytes:
     """What, with the lines, makes two calls the same."""
-    task = _ORDERS.dump_python(order.task, mode="json")
-    rest = [task, dict(order.labels), int(order.priority), order.retention]
+    rest = [stored_form(order.task), dict(order.labels), int(order.priority), order.retention]
     return json.dumps(rest, sort_keys=True).encode()

@@ -5,7 +5,6 @@ import json
 import structlog
 
 from services.inference.errors import ServiceUnavailableError
-from services.jobs.chunks.runner import stopped
 from services.jobs.lifecycle.creation import remove_other_uploads
 from services.jobs.lifecycle.progress import Counter
 from services.jobs.observer import JobObserver
@@ -13,7 +12,7 @@ from services.jobs.queue.board import Board
 from services.jobs.store import layout
 from services.jobs.store.archive import Archive, JobRun
 from services.jobs.store.records import FINALS, FinalRecord, Status
-from services.jobs.store.results import encode, line_of, raw_lines
+from services.jobs.store.results import Outcome, encode, line_of, raw_lines
 from services.jobs.tracing import work_span
 
 logger = structlog.get_logger(__name__)
@@ -54,11 +53,9 @@ class Finisher:
         except ServiceUnavailableError:
             at_work = set()  # who comes late with a result is refused
         for chunk in sorted(set(run.run.chunks) - self._archive.done(run) - at_work):
+            kept, rest = self._archive.kept(run, chunk), Outcome.stopped(status)
             items = self._archive.items(run, chunk)
-            before = self._archive.before(run)
-            kept = self._archive.lines(before, chunk) if before is not None else None
-            good = {x["index"]: x for x in kept or () if x["status"] == Status.SUCCEEDED.value}
-            lines = [good.get(item.index) or line_of(item, stopped(status)) for item in items]
+            lines = [kept.get(item.index) or line_of(item, rest) for item in items]
             self._store.create(run.layout.result(chunk), encode(lines, run=run.run.number))
 
     def _write_files(self, run: JobRun) -> None:

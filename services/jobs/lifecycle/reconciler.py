@@ -130,7 +130,7 @@ class Reconciler:
         run = self._archive.current(job)
         final = self._archive.final(run) if run is not None else None
         if run is not None and final is not None and self._archive.clock.is_over(final.delete):
-            logger.info("a job is deleted: its time is over", job_id=job)
+            logger.info("a job is deleted: its retention is over", job_id=job)
             remove(self._store, run)
         if run is None and self._archive.active_since(job) is None:
             self._store.delete_folder(layout.job_folder(job))  # half deleted

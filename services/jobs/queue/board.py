@@ -18,7 +18,7 @@ The tenant with the least virtual time is next, and a chunk adds one over the te
 stride scheduling (Waldspurger and Weihl, 1995).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -108,20 +108,12 @@ class Board:
             for name in _SCRIPTS
         }
 
-    def announce(self, tenant: str, order: float, tickets: Iterable[Ticket]) -> None:
+    def announce(self, tenant: str, order: float, tickets: Sequence[Ticket]) -> None:
         """Adds chunks of one job that are to be done; those that are known stay as they are."""
-        batch: list[Ticket] = []
-        for ticket in tickets:
-            batch.append(ticket)
-            if len(batch) == _ANNOUNCED_AT_ONCE:
-                self._announce(tenant, order, batch)
-                batch = []
-        if batch:
-            self._announce(tenant, order, batch)
-
-    def _announce(self, tenant: str, order: float, tickets: list[Ticket]) -> None:
-        job = tickets[0].job
-        self._run("announce", tenant, job, order, *[x for t in tickets for x in (t.chunk, str(t))])
+        for start in range(0, len(tickets), _ANNOUNCED_AT_ONCE):
+            batch = tickets[start : start + _ANNOUNCED_AT_ONCE]
+            named = [x for ticket in batch for x in (ticket.chunk, str(ticket))]
+            self._run("announce", tenant, batch[0].job, order, *named)
 
     def dispatch(self, window: int, lease: float) -> Handout | None:
         """Takes the next chunk out, of the tenant whose turn it is; None when there is none."""
@@ -134,14 +126,16 @@ class Board:
 
     def take_back(self, handout: Handout) -> None:
         """Undoes a dispatch of which no worker will hear; nothing when one has heard of it."""
-        refund = 1 / self._weights.get(handout.tenant, 1)
+        self._put_back(handout, "", 1 / self._weights.get(handout.tenant, 1))
+
+    def put_back(self, handout: Handout, token: str) -> None:
+        """Has the chunk of a token's owner wait again; nothing when another worker has it."""
+        self._put_back(handout, token, 0)
+
+    def _put_back(self, handout: Handout, token: str, refund: float) -> None:
         ticket = handout.ticket
         place = handout.tenant, ticket.job, handout.order, ticket.chunk, str(ticket)
-        self._run("put_back", *place, "", refund)
-
-    def put_back(self, tenant: str, order: float, ticket: Ticket, token: str = "") -> None:
-        """Has a chunk wait again; nothing when another worker has it."""
-        self._run("put_back", tenant, ticket.job, order, ticket.chunk, str(ticket), token, 0)
+        self._run("put_back", *place, token, refund)
 
     def pause(self, job: str, seconds: float) -> None:
         """Lets other jobs go first for a while."""

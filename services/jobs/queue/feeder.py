@@ -39,7 +39,7 @@ class Feeder:
 
     def announce(self, run: JobRun, chunks: list[int]) -> None:
         """Adds chunks of a run that are to be done; raises QueueUnavailableError."""
-        tickets = (Ticket(run.record.id, run.run.number, chunk) for chunk in chunks)
+        tickets = [Ticket(run.record.id, run.run.number, chunk) for chunk in chunks]
         self._board.announce(run.record.tenant, run.order, tickets)
 
     def _next(self) -> Handout | None:

@@ -134,4 +134,6 @@ def _faults() -> Iterator[None]:
         yield
     except (kombu.exceptions.KombuError, redis.RedisError, OSError) as error:
         kind = type(error).__name__
-        raise QueueUnavailableError(f"Redis takes no message ({kind})", retry_delay=5.0) from error
+        raise QueueUnavailableError(
+            f"Redis accepts no message ({kind})", retry_delay=5.0
+        ) from error

@@ -7,7 +7,7 @@ from services.inference.errors import InvalidOptionError
 from services.jobs.errors import UnknownJobError
 from services.jobs.store import layout
 from services.jobs.store.clock import Clock
-from services.jobs.store.items import Item
+from services.jobs.store.items import Item, decode_items
 from services.jobs.store.layout import RunLayout
 from services.jobs.store.objects import Store
 from services.jobs.store.records import (
@@ -20,8 +20,9 @@ from services.jobs.store.records import (
     JobRecord,
     LineCounts,
     RunRecord,
+    Status,
 )
-from services.jobs.store.results import Line, decode, decode_items
+from services.jobs.store.results import Line, decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Archive:
     def check_deadline(self, deadline: float | None, field: str) -> None:
         """InvalidOptionError when a deadline that is asked for has passed already."""
         if deadline is not None and deadline <= self.clock.now():
-            why = "has passed already: give a time that is yet to come"
+            why = "has passed already: give a time in the future"
             raise InvalidOptionError(f"{field} {why}", field=field)
 
     def is_late(self, run: JobRun) -> bool:
@@ -114,10 +115,12 @@ class Archive:
             raise UnknownJobError(f"chunk {chunk} of {run.record.id} has no input")
         return decode_items(data)
 
-    def lines(self, run: JobRun, chunk: int) -> list[Line] | None:
-        """The results of a chunk as they are after a run; None while it has none."""
-        data = self.lines_object(run, chunk)
-        return decode(data) if data is not None else None
+    def kept(self, run: JobRun, chunk: int) -> dict[int, Line]:
+        """The lines of a chunk that succeeded in an earlier run, by index."""
+        before = self.before(run)
+        data = self.lines_object(before, chunk) if before is not None else None
+        succeeded = Status.SUCCEEDED.value
+        return {x["index"]: x for x in decode(data or b"") if x["status"] == succeeded}
 
     def lines_object(self, run: JobRun, chunk: int) -> bytes | None:
         """The object with the results of a chunk after a run: that of the last run that did it."""
@@ -132,15 +135,10 @@ class Archive:
             return None
         return JobRun(run.record, self._run(run.record, run.run.number - 1))
 
-    def activate(self, job: str, tenant: str) -> None:
-        """Marks a job for the reconciler; the time of a mark that is there stays."""
-        mark = ActiveRecord(tenant, self.clock.now())
-        self.store.create(layout.active(job), ACTIVES.encode(mark))
-
-    def activate_again(self, job: str, tenant: str) -> None:
-        """The same, with the time of now, from which on an upload may take its time."""
-        mark = ActiveRecord(tenant, self.clock.now())
-        self.store.replace(layout.active(job), ACTIVES.encode(mark))
+    def activate(self, job: str, tenant: str, *, afresh: bool = False) -> None:
+        """Marks a job for the reconciler; a mark that is there keeps its time, unless `afresh`."""
+        write = self.store.replace if afresh else self.store.create
+        write(layout.active(job), ACTIVES.encode(ActiveRecord(tenant, self.clock.now())))
 
     def active(self) -> Iterator[str]:
         """The jobs that may have work to do."""

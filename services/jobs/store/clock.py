@@ -64,7 +64,7 @@ class Clock:
         except ServiceUnavailableError as error:
             self._due = time.monotonic() + _RETRY_SECONDS
             if self._offset is not None and self._is_heard:
-                logger.debug("the time is that of earlier", error=str(error))
+                logger.debug("an earlier answer of Redis gives the time", error=str(error))
                 return self._offset
             return _offset_of(self._store)
         self._is_heard = True

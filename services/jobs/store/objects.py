@@ -166,4 +166,4 @@ def open_store(url: str) -> Store:
         return Store(from_url(url, mkdir=True, automatic_cleanup=True), folder)
     if scheme in ("s3", "gs"):
         return Store(from_url(url))
-    raise ValueError(f"{url!r} is no file://, s3:// or gs:// URL")
+    raise ValueError(f"{url!r} is not a file://, s3:// or gs:// URL")

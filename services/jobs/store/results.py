@@ -5,15 +5,16 @@ The header stands in the first bytes, so that counting results does not read the
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from services.jobs.store.items import Item
+from services.jobs.store.items import Item, json_line
 from services.jobs.store.records import LineCounts, Status, count
 
 # More than a header can have.
 HEADER_BYTES = 512
+_NOT_IN_ANSWER = ("index", "status", "custom_id", "error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,23 @@ class Outcome:
     def failure(cls, reason: str, message: str, status: Status = Status.FAILED) -> "Outcome":
         """A text that has no answer."""
         return cls(status, {}, reason, message)
+
+    @classmethod
+    def stopped(cls, status: Status) -> "Outcome":
+        """A text whose run was cancelled, or expired, before it was done."""
+        if status is Status.EXPIRED:
+            why = "the job's deadline passed before this line was done"
+            return cls.failure("DEADLINE_PASSED", why, status)
+        why = "the job was cancelled before this line was done"
+        return cls.failure("JOB_CANCELLED", why, status)
+
+    @classmethod
+    def of_line(cls, line: "Line") -> "Outcome":
+        """What became of a text, from its final record."""
+        answer = {name: value for name, value in line.items() if name not in _NOT_IN_ANSWER}
+        error = line.get("error", {})
+        reason, message = error.get("reason", ""), error.get("message", "")
+        return cls(Status(line["status"]), answer, reason, message)
 
 
 Line = dict[str, Any]
@@ -49,7 +67,7 @@ def encode(lines: Sequence[Line], **about: Any) -> bytes:
     """The object of a chunk; `about` goes into its header."""
     counts = count(Counter(line["status"] for line in lines))
     header = {"counts": asdict(counts), **about}
-    return b"".join(map(_json, [header, *lines]))
+    return b"".join(map(json_line, [header, *lines]))
 
 
 def counts_of(head: bytes) -> LineCounts:
@@ -65,17 +83,3 @@ def decode(data: bytes) -> list[Line]:
 def raw_lines(data: bytes) -> Iterator[bytes]:
     """The lines of an object as they stand, without the header."""
     return iter(data.splitlines()[1:])
-
-
-def encode_items(items: Iterable[Item]) -> bytes:
-    """The lines of an input chunk."""
-    return b"".join(_json([i.index, i.text, i.custom_id, i.question]) for i in items)
-
-
-def decode_items(data: bytes) -> list[Item]:
-    """The items of an input chunk."""
-    return [Item(*json.loads(line)) for line in data.splitlines()]
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

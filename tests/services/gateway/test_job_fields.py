@@ -11,10 +11,10 @@ from gateway_stack import MakeStack, Stack, failure
 from seqway.v1 import job_pb2 as pb
 from seqway.v1.translation_pb2 import TranslateRequest
 
+from services.inference.tasks.translation.translator import TranslationRequest
 from services.jobs.lifecycle.creation import JobSubmission
 from services.jobs.store import layout
 from services.jobs.store.items import Item
-from services.jobs.tasks import TranslationTask
 
 TASK = TranslateRequest(source_language_code="en", target_language_code="fr")
 LONG = "a" * 100_000
@@ -153,7 +153,7 @@ async def test_a_tenant_may_have_a_long_name(make_stack: MakeStack, tmp_path: Pa
         assert len(layout.index_folder(tenant).split("/")[1]) <= 255
     names = ["\U0001f600" * 128, "\U0001f601" * 128]
     jobs = stack.gateway._jobs._jobs  # type: ignore[union-attr]
-    task = TranslationTask(source="en", target="fr")
+    task = TranslationRequest(source="en", target="fr")
     for name in names:
         order = JobSubmission(name, task, 60.0)
         record = await asyncio.to_thread(jobs.creator.create, order, [Item(0, "a")])

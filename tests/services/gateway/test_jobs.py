@@ -324,8 +324,8 @@ LINES = [
     (gzip.compress(b'{"text": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}\n' * 100_000), "input", "1000"),
     (gzip.compress(b"\0" * 50_000_000), "input", "100000"),
     (b'[{"text": "a"},\n{"text": "b"}]\n', "line 1", "a JSON array"),
-    (b'[{"text": "a"},\n{"text": "b"}]\n', "line 1", "taken are JSON Lines (.jsonl) CSV"),
-    (b"PK\x03\x04" + bytes(100), "input", "taken are JSON Lines (.jsonl) CSV"),
+    (b'[{"text": "a"},\n{"text": "b"}]\n', "line 1", "accepted are JSON Lines (.jsonl) CSV"),
+    (b"PK\x03\x04" + bytes(100), "input", "accepted are JSON Lines (.jsonl) CSV"),
     (b'{"text": "a", "text": "b"}\n', "line 1", "'text' twice"),
 ]
 

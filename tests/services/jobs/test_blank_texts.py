@@ -10,23 +10,21 @@ from gateway_stack import wait_until
 from jobs_bench import Bench
 
 from services.foundation.environment import read_settings
+from services.inference.tasks.classifier import ClassificationRequest
+from services.inference.tasks.question_answering.question import Question
+from services.inference.tasks.summarization.summarizer import SummaryRequest
+from services.inference.tasks.translation.translator import TranslationRequest
 from services.jobs.intake import Format, InputForm, IntakeLimits, read_items
 from services.jobs.lifecycle.creation import JobSubmission
 from services.jobs.store.records import State
-from services.jobs.tasks import (
-    AnsweringTask,
-    ClassificationTask,
-    SummarizationTask,
-    Task,
-    TranslationTask,
-)
+from services.jobs.tasks import Task
 from tests.services.twin import Twin, manifest_of
 from tests.services.twin.manifests import classifier, extractor, summarizer
 from workers.inference import TritonInference
 from workers.settings import WorkerSettings
 
-TRANSLATION = TranslationTask("en", "fr")
-SUMMARIZATION = SummarizationTask()
+TRANSLATION = TranslationRequest(source="en", target="fr")
+SUMMARIZATION = SummaryRequest()
 CSV = b'text,question\n"",what?\n  ,what?\ngames libs,what?\n'
 INPUTS = {
     Format.TEXT: b"\n  \ngames libs\n",
@@ -64,7 +62,7 @@ async def ended(
     inference = await asyncio.to_thread(TritonInference, settings)
     await wait_until(lambda: inference.is_ready(task))
     bench.runner._inference = inference
-    asks = "question" if isinstance(task, AnsweringTask) else None
+    asks = "question" if isinstance(task, Question) else None
     items = read_items([INPUTS[kind]], InputForm(kind, question_field=asks), IntakeLimits())
     job = bench.creator.create(JobSubmission("default", task, 3600.0), items).id
     progress = await asyncio.to_thread(bench.settle, job)
@@ -94,7 +92,7 @@ async def test_the_summary_of_a_blank_text_is_blank(
 
 @pytest.mark.parametrize(
     ("task", "said"),
-    [(ClassificationTask(), "nothing to classify"), (AnsweringTask(), "nothing to search")],
+    [(ClassificationRequest(), "nothing to classify"), (Question(), "nothing to search")],
 )
 async def test_in_a_blank_text_there_is_nothing_to_classify_or_to_search(
     make: Callable[..., Bench], twin: Twin, task: Task, said: str

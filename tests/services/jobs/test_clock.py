@@ -10,13 +10,13 @@ from jobs_bench import Bench, make_bench
 from redis_server import RedisServer
 
 from services.inference.errors import InvalidOptionError
+from services.inference.tasks.translation.translator import TranslationRequest
 from services.jobs.errors import QueueUnavailableError, StoreUnavailableError
 from services.jobs.lifecycle.creation import JobSubmission
 from services.jobs.queue.board import Board
 from services.jobs.store.clock import Clock
 from services.jobs.store.objects import open_store
 from services.jobs.store.records import State
-from services.jobs.tasks import TranslationTask
 
 _ROOT = Path(__file__).resolve().parents[3]
 _HOUR = 3600.0
@@ -142,7 +142,7 @@ def test_a_job_expires_at_its_time(bench: Bench) -> None:
 
 
 def test_a_deadline_is_judged_by_the_shared_clock(bench: Bench, wrong_clock: float) -> None:
-    task = TranslationTask(source="en", target="fr", model="tiny")
+    task = TranslationRequest(source="en", target="fr", model="tiny")
     late = JobSubmission("default", task, _HOUR, deadline=bench.board.now() - 5)
     with pytest.raises(InvalidOptionError, match="deadline has passed"):
         bench.creator.create(late, iter(()))

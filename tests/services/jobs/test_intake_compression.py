@@ -60,7 +60,7 @@ def test_a_frame_that_is_cut_is_refused(cut: int) -> None:
 def test_a_frame_that_asks_for_too_wide_a_window_is_told_so(data: bytes, window_log: int) -> None:
     wide = data + frame(b"x\n", window_log)
     said = refused(wide, TEXT, IntakeLimits())
-    assert f"asks for a zstd window of {2**window_log} bytes, and the most is 134217728" in said
+    assert f"asks for a zstd window of {2**window_log} bytes; the limit is 134217728" in said
 
 
 def test_a_window_as_wide_as_that_of_the_zstd_program_is_read() -> None:

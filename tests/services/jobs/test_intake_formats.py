@@ -45,7 +45,7 @@ def test_tsv_keeps_what_is_no_tab_and_no_line_end() -> None:
     assert texts(b"text\na\n\nb\n", TSV) == ["a", "", "b"]
     assert texts(b"text\tn\na\t1\n\nb\t2\n", TSV) == ["a", "b"]
     assert texts(b"text\tn\n\t1\n", TSV) == [""]
-    assert "line 2 has 1 columns, and the header has 2" in refusal(b"text\tn\na", InputForm(TSV))
+    assert "line 2 has 1 columns, but the header has 2" in refusal(b"text\tn\na", InputForm(TSV))
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -126,7 +126,7 @@ def test_csv_that_does_not_end_is_refused(data: bytes, said: str) -> None:
     [
         (b'{"text": "a", "n": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
         (b'{"text": "a", "n": ' + b'{"n":' * 50_000 + b"1" + b"}" * 50_000 + b"}", "too deeply"),
-        (b'{"text": ' + b"1" * 100_000 + b"}", "has a 'text' that is no text"),
+        (b'{"text": ' + b"1" * 100_000 + b"}", "has a 'text' that is not a string"),
         (b'{"text": "a", "custom_id": ' + b"1" * 300 + b"}", "has a 'custom_id' of 300 characters"),
         (b'{"text": "a", "custom_id": ' + b"1" * MIB + b"}", "has a 'custom_id' that is neither"),
         (b'{"text": "a", "custom_id": 1e999}', "has a 'custom_id' that is neither"),
@@ -227,7 +227,7 @@ FILES = {
 def test_a_file_that_is_no_text_is_named_with_what_is_taken(name: str, kind: Format) -> None:
     said = refusal(FILES[name], InputForm(kind))
     assert name in said
-    assert "taken are JSON Lines (.jsonl), CSV (.csv), TSV (.tsv), plain text" in said
+    assert "accepted are JSON Lines (.jsonl), CSV (.csv), TSV (.tsv), plain text" in said
 
 
 @pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
@@ -240,7 +240,7 @@ def test_wide_characters_without_a_mark_are_seen(kind: Format, codec: str) -> No
 def test_bytes_that_are_compressed_though_it_is_said_that_they_are_not() -> None:
     data = gzip.compress(b'{"text": "a"}\n')
     said = refusal(data, InputForm(JSON, Compression.NONE))
-    assert "the input is gzip, and was not said to be" in said
+    assert "the input is gzip, which was not declared" in said
     assert "gzip" in refusal(gzip.compress(data), InputForm(JSON))
     assert "zstd" in refusal(b"\x28\xb5\x2f\xfd\x00", InputForm(TEXT, Compression.NONE))
     archive = io.BytesIO()
@@ -275,14 +275,14 @@ def test_what_is_not_json_lines_is_told_what_it_looks_like(name: str, data: byte
         texts(data, JSON)
     said = str(caught.value)
     assert f"the input looks like {name}" in said
-    assert "was read as JSON Lines: taken are JSON Lines (.jsonl)" in said
+    assert "was read as JSON Lines: accepted are JSON Lines (.jsonl)" in said
     # A client may show the lines alone.
-    assert "taken are" in caught.value.lines[0].reason
+    assert "accepted are" in caught.value.lines[0].reason
 
 
 def test_one_bad_line_behind_good_ones_tells_of_no_other_format() -> None:
-    assert "taken are" not in refusal(b'{"text": "a"}\n[1]\n', InputForm(JSON))
-    assert "taken are" not in refusal(b'{"txt": "a"}\n', InputForm(JSON))
+    assert "accepted are" not in refusal(b'{"text": "a"}\n[1]\n', InputForm(JSON))
+    assert "accepted are" not in refusal(b'{"txt": "a"}\n', InputForm(JSON))
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_a_header_without_the_column_is_told_what_it_looks_like(kind: Format, na
     said = refusal(LOOKS[name][0], InputForm(kind))
     assert "there is no column 'text'" in said
     assert f"looks like {name}" in said
-    assert "taken are" in said
+    assert "accepted are" in said
 
 
 def test_plain_text_may_look_like_anything() -> None:
@@ -318,7 +318,7 @@ def test_plain_text_may_look_like_anything() -> None:
 )
 def test_a_name_that_tells_no_format_is_refused(name: str) -> None:
     form = InputForm(uri=f"s3://bucket/folder.csv/{name}")
-    with pytest.raises(InvalidInputError, match=r"taken are JSON Lines \(.jsonl\)") as caught:
+    with pytest.raises(InvalidInputError, match=r"accepted are JSON Lines \(.jsonl\)") as caught:
         list(read_items([b'{"text": "a"}\n'], form, IntakeLimits()))
     assert caught.value.field == "spec.input.format"
     named = InputForm(JSON, uri=form.uri)

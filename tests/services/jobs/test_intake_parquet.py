@@ -79,14 +79,14 @@ def test_many_rows_of_one_category_and_large_texts() -> None:
 @pytest.mark.parametrize(
     ("columns", "said"),
     [
-        ({"text": [1]}, "column 'text' is of int64: it must be of strings"),
-        ({"text": [b"x"]}, "column 'text' is of binary"),
-        ({"text": [["x"]]}, "column 'text' is of list"),
-        ({"text": ["x"], "custom_id": [0.5]}, "column 'custom_id' is of double"),
+        ({"text": [1]}, "column 'text' has the type int64: it must hold strings"),
+        ({"text": [b"x"]}, "column 'text' has the type binary"),
+        ({"text": [["x"]]}, "column 'text' has the type list"),
+        ({"text": ["x"], "custom_id": [0.5]}, "column 'custom_id' has the type double"),
         ({"text": pa.nulls(1)}, "row 1 has no 'text'"),
         ({"text": ["x", None]}, "row 2 has no 'text'"),
         ({"txt": ["x"]}, "no column 'text'; the columns are 'txt'"),
-        ({"text": ["x"] * 2, "custom_id": ["1"] * 2}, "row 2 has the 'custom_id' of line 1"),
+        ({"text": ["x"] * 2, "custom_id": ["1"] * 2}, "row 2 repeats the 'custom_id' of line 1"),
     ],
 )
 def test_columns_that_cannot_be_read_are_named(columns: dict[str, Any], said: str) -> None:
@@ -219,11 +219,11 @@ def test_many_columns_and_many_row_groups_are_read() -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (HONEST[:-1], "not whole"),
-        (HONEST[: len(HONEST) // 2], "not whole"),
-        (HONEST[:-8] + b"\xff\xff\xff\x7fPAR1", "not whole"),
+        (HONEST[:-1], "incomplete"),
+        (HONEST[: len(HONEST) // 2], "incomplete"),
+        (HONEST[:-8] + b"\xff\xff\xff\x7fPAR1", "incomplete"),
         (HONEST[:-8] + b"\0\0\0\0PAR1", "cannot be read"),
-        (b"PAR1PAR1", "not whole"),
+        (b"PAR1PAR1", "incomplete"),
         (b"PARE" + HONEST[4:], "encrypted"),
         (HONEST[:-4] + b"PARE", "encrypted"),
         (b'{"text": "a"}\n', "not a Parquet file"),
@@ -239,7 +239,7 @@ def test_arrow_ipc_is_no_parquet() -> None:
     feather.write_feather(pa.table({"text": ["x"]}), out)
     said = refusal(out.getvalue())
     assert "looks like Arrow IPC" in said
-    assert "taken are JSON Lines" in said
+    assert "accepted are JSON Lines" in said
     stream = io.BytesIO()
     with pa.ipc.new_stream(stream, pa.schema([("text", pa.string())])) as writer:
         writer.write_table(pa.table({"text": ["x"]}))

@@ -11,6 +11,7 @@ from services.jobs.chunks.heartbeat import Heartbeat
 from services.jobs.errors import InvalidInputError, StoreUnavailableError
 from services.jobs.lifecycle.creation import Creator, JobSubmission, job_id_of
 from services.jobs.queue.board import Ticket
+from services.jobs.queue.lease import Lease
 from services.jobs.store import layout
 from services.jobs.store.archive import Archive, JobRun
 from services.jobs.store.objects import Store, open_store
@@ -150,8 +151,8 @@ def test_a_heartbeat_outlives_what_is_no_exception(
         raise PanicException
 
     monkeypatch.setattr(bench.archive, "is_cancelled", fail)
-    ticket = Ticket(run.record.id, 1, 0)
-    with Heartbeat(bench.board, bench.archive, run, ticket, "me", 0.1):
+    lease = Lease(bench.board, Ticket(run.record.id, 1, 0), 0.1)
+    with Heartbeat(lease, bench.archive, run):
         deadline = time.monotonic() + PATIENCE
         while len(looks) < 3:
             assert time.monotonic() < deadline

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
@@ -11,16 +12,16 @@ from services.inference.errors import ServiceUnavailableError
 from services.inference.models.catalogue import Catalogue
 from services.inference.models.choice import VariantChoice
 from services.inference.settings import InferenceSettings
-from services.inference.tasks.classifier import Classifier
+from services.inference.tasks.classifier import ClassificationRequest, Classifier
 from services.inference.tasks.question_answering.answerer import Answerer
-from services.inference.tasks.summarization.summarizer import Summarizer
-from services.inference.tasks.translation.translator import Translator
+from services.inference.tasks.summarization.summarizer import Summarizer, SummaryRequest
+from services.inference.tasks.translation.translator import TranslationRequest, Translator
 from services.inference.triton.engine import TritonEngine
 from services.inference.triton.watch import Watch
 from services.jobs.chunks.performer import Performer
 from services.jobs.store.items import Item
 from services.jobs.store.results import Outcome
-from services.jobs.tasks import ClassificationTask, SummarizationTask, Task, TranslationTask
+from services.jobs.tasks import Task
 from tests.services.twin import Twin, classifier, manifest_of, summarizer
 
 INT8, FP32 = "int8", "fp32"
@@ -49,7 +50,9 @@ class Line:
 
     async def perform(self, task: Task, items: list[Item], done: dict[int, Outcome]) -> None:
         deadline = asyncio.get_running_loop().time() + 10
-        await self.performer.perform(task, items, deadline, done)
+        async with aclosing(self.performer.perform(task, items, deadline)) as outcomes:
+            async for index, outcome in outcomes:
+                done[index] = outcome
 
 
 def both(manifest: Manifest) -> list[Manifest]:
@@ -73,9 +76,9 @@ async def line() -> AsyncIterator[Line]:
 @pytest.mark.parametrize(
     "task",
     [
-        TranslationTask(source="en", target="fr"),
-        SummarizationTask(),
-        ClassificationTask(),
+        TranslationRequest(source="en", target="fr"),
+        SummaryRequest(),
+        ClassificationRequest(),
     ],
     ids=lambda task: task.kind,
 )
@@ -101,7 +104,7 @@ async def test_each_record_says_which_variant_made_it(line: Line, task: Task) ->
 
 
 async def test_a_chunk_that_names_its_variant_is_done_by_no_other(line: Line) -> None:
-    task = TranslationTask(source="en", target="fr", model="en-fr_int8")
+    task = TranslationRequest(source="en", target="fr", model="en-fr_int8")
     line.twin.killed.add("en-fr_int8")
     done: dict[int, Outcome] = {}
     with pytest.raises(ServiceUnavailableError):

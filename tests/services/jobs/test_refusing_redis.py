@@ -13,6 +13,7 @@ from redis_server import RedisServer, binaries, free_port
 from services.jobs.chunks.heartbeat import Heartbeat
 from services.jobs.errors import QueueUnavailableError
 from services.jobs.queue.board import Board, Ticket
+from services.jobs.queue.lease import Lease
 from services.jobs.queue.messages import Queue, celery_app
 from services.jobs.settings import JobSettings
 from services.jobs.store.records import State
@@ -152,7 +153,7 @@ def test_at_maxmemory_a_worker_can_give_back(bench: Bench, server: RedisServer) 
     assert second is not None
     assert bench.board.acquire(first.ticket, "worker", _LONG)
     with full(server):
-        bench.board.put_back(first.tenant, first.order, first.ticket, "worker")
+        bench.board.put_back(first, "worker")
         bench.board.take_back(second)
     load = bench.board.load()
     assert (load.pending, load.out) == (5, 0)
@@ -305,8 +306,8 @@ def test_losing_the_connection_again_and_again_leaves_nothing_open(server: Redis
 def test_a_heartbeat_goes_on_behind_a_panic(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """What obstore raises when descriptors run out is no Exception."""
     record = bench.submit(texts(4))
-    ticket = Ticket(record.id, 1, 0)
-    heart = Heartbeat(bench.board, bench.archive, bench.run(record.id), ticket, "token", 0.03)
+    lease = Lease(bench.board, Ticket(record.id, 1, 0), 0.03)
+    heart = Heartbeat(lease, bench.archive, bench.run(record.id))
     beats: list[float] = []
 
     def look() -> None:

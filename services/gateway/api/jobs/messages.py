@@ -1,31 +1,29 @@
 """The messages of `seqway.v1.JobService`."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from math import inf
+from typing import Any, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from seqway.v1 import classification_pb2, generation_pb2, question_answering_pb2
 from seqway.v1 import job_pb2 as pb
 
-from engine.contract.options import Options
 from services.gateway.api import classification, question_answering, summarization, translation
 from services.gateway.api.settings import TextSettings
 from services.gateway.settings import GatewaySettings
 from services.inference.errors import InvalidOptionError, MissingFieldError
+from services.inference.tasks.question_answering.question import Question
+from services.inference.tasks.summarization.summarizer import SummaryRequest
+from services.inference.tasks.translation.translator import TranslationRequest
 from services.jobs.intake import Compression, Format, InputForm
 from services.jobs.lifecycle.creation import JobSubmission
 from services.jobs.lifecycle.progress import Progress
 from services.jobs.settings import JobSettings
 from services.jobs.store.records import QueuePriority, Status
 from services.jobs.store.results import Line
-from services.jobs.tasks import (
-    AnsweringTask,
-    ClassificationTask,
-    SummarizationTask,
-    Task,
-    TranslationTask,
-    options_of,
-)
+from services.jobs.tasks import Task, options_of
+
+_Generating = TypeVar("_Generating", TranslationRequest, SummaryRequest, Question)
 
 MAX_REQUEST_ID = 128
 MAX_LABELS = 64
@@ -33,51 +31,30 @@ MAX_LABEL = 128
 MAX_FIELD_NAME = 256
 MAX_URI = 4096
 
-_FORMATS: Mapping[int, Format | None] = {
-    pb.JOB_INPUT_FORMAT_UNSPECIFIED: None,
-    pb.JOB_INPUT_FORMAT_JSON_LINES: Format.JSON_LINES,
-    pb.JOB_INPUT_FORMAT_CSV: Format.CSV,
-    pb.JOB_INPUT_FORMAT_TSV: Format.TSV,
-    pb.JOB_INPUT_FORMAT_TEXT: Format.TEXT,
-    pb.JOB_INPUT_FORMAT_PARQUET: Format.PARQUET,
+# What the API calls as the store does, behind a prefix.
+_FORMATS = {pb.JobInputFormat.Value(f"JOB_INPUT_FORMAT_{each.name}"): each for each in Format}
+_COMPRESSIONS = {
+    pb.JobInputCompression.Value(f"JOB_INPUT_COMPRESSION_{each.name}"): each for each in Compression
 }
-_COMPRESSIONS: Mapping[int, Compression | None] = {
-    pb.JOB_INPUT_COMPRESSION_UNSPECIFIED: None,
-    pb.JOB_INPUT_COMPRESSION_NONE: Compression.NONE,
-    pb.JOB_INPUT_COMPRESSION_GZIP: Compression.GZIP,
-    pb.JOB_INPUT_COMPRESSION_ZSTD: Compression.ZSTD,
-}
-_PRIORITIES: Mapping[int, QueuePriority] = {
-    pb.JOB_PRIORITY_UNSPECIFIED: QueuePriority.NORMAL,
-    pb.JOB_PRIORITY_LOW: QueuePriority.LOW,
-    pb.JOB_PRIORITY_NORMAL: QueuePriority.NORMAL,
-    pb.JOB_PRIORITY_HIGH: QueuePriority.HIGH,
-}
-_PRIORITY_NAMES = {
-    QueuePriority.LOW: pb.JOB_PRIORITY_LOW,
-    QueuePriority.NORMAL: pb.JOB_PRIORITY_NORMAL,
-    QueuePriority.HIGH: pb.JOB_PRIORITY_HIGH,
-}
+_PRIORITIES = {pb.JobPriority.Value(f"JOB_PRIORITY_{each.name}"): each for each in QueuePriority}
+_PRIORITY_VALUES = {priority: value for value, priority in _PRIORITIES.items()}
 _STATUSES = {
-    Status.SUCCEEDED.value: pb.JOB_RESULT_STATUS_SUCCEEDED,
-    Status.FAILED.value: pb.JOB_RESULT_STATUS_FAILED,
-    Status.CANCELLED.value: pb.JOB_RESULT_STATUS_CANCELLED,
-    Status.EXPIRED.value: pb.JOB_RESULT_STATUS_EXPIRED,
+    each.value: pb.JobResultStatus.Value(f"JOB_RESULT_STATUS_{each.name}") for each in Status
 }
+_Choice = TypeVar("_Choice")
 
 
 def order_of(spec: pb.JobSpec, tenant: str, settings: GatewaySettings) -> JobSubmission:
     """The order of a specification; raises an InvalidRequestError that names the field."""
     _check_length("request_id", spec.request_id, MAX_REQUEST_ID)
-    if spec.priority not in _PRIORITIES:
-        raise _wrong("priority", f"is {spec.priority}, and there is no such priority")
+    priority = _chosen(spec.priority, _PRIORITIES, "priority")
     return JobSubmission(
         tenant=tenant,
         task=_task(spec, settings.texts),
         retention=_retention(spec, settings.jobs),
         request_id=spec.request_id,
         labels=_labels(spec.labels),
-        priority=_PRIORITIES[spec.priority],
+        priority=priority or QueuePriority.NORMAL,
         deadline=deadline_in(spec.deadline) if spec.HasField("deadline") else None,
     )
 
@@ -88,14 +65,10 @@ def form_of(spec: pb.JobSpec) -> InputForm:
     for name in ("text_field", "custom_id_field", "question_field"):
         _check_length(f"input.{name}", getattr(given, name), MAX_FIELD_NAME)
     _check_length("input.uri", given.uri, MAX_URI)
-    if given.format not in _FORMATS:
-        raise _wrong("input.format", f"is {given.format}, and there is no such format")
-    if given.compression not in _COMPRESSIONS:
-        raise _wrong("input.compression", f"is {given.compression}, which there is not")
     asks = spec.WhichOneof("task") == "answer_question"
     return InputForm(
-        format=_FORMATS[given.format],
-        compression=_COMPRESSIONS[given.compression],
+        format=_chosen(given.format, _FORMATS, "input.format"),
+        compression=_chosen(given.compression, _COMPRESSIONS, "input.compression"),
         text_field=given.text_field or "text",
         custom_id_field=given.custom_id_field or "custom_id",
         question_field=(given.question_field or "question") if asks else None,
@@ -107,15 +80,15 @@ def filter_of(request: pb.ListJobsRequest) -> Callable[[Progress], bool]:
     """Which jobs a list is to have; InvalidOptionError names the field that is wrong."""
     known = set(pb.JobState.values())
     if unknown := [each for each in request.states[:MAX_LABELS] if each not in known]:
-        raise InvalidOptionError(f"there is no state {unknown[0]}", field="states")
+        raise InvalidOptionError(f"unknown state {unknown[0]}", field="states")
     if len(request.states) > MAX_LABELS:
         raise InvalidOptionError(
-            f"states has {len(request.states):,} entries; the most is {MAX_LABELS}", field="states"
+            f"states has {len(request.states):,} entries; the limit is {MAX_LABELS}", field="states"
         )
     states = {pb.JobState.Name(state).removeprefix("JOB_STATE_") for state in request.states}
     if len(request.labels) > MAX_LABELS:
         raise InvalidOptionError(
-            f"labels has {len(request.labels):,} entries; the most is {MAX_LABELS}", field="labels"
+            f"labels has {len(request.labels):,} entries; the limit is {MAX_LABELS}", field="labels"
         )
     task, labels = request.task, dict(request.labels)
 
@@ -154,7 +127,7 @@ def job_message(progress: Progress) -> pb.Job:
         model=task.model,
         request_id=record.request_id,
         labels=record.labels,
-        priority=_PRIORITY_NAMES[record.priority],
+        priority=_PRIORITY_VALUES[record.priority],
         create_time=_time(record.created),
         cancel_requested=progress.cancel_requested,
         run=run.run.number,
@@ -165,7 +138,7 @@ def job_message(progress: Progress) -> pb.Job:
         job.end_time.CopyFrom(_time(progress.final.ended))
         job.delete_time.CopyFrom(_time(progress.final.delete))
         job.output_object, job.error_object = progress.final.output, progress.final.errors
-    if isinstance(task, TranslationTask):
+    if isinstance(task, TranslationRequest):
         job.source_language_code, job.target_language_code = task.source, task.target
     job.options.update(options_of(task))
     return job
@@ -196,55 +169,40 @@ def _task(spec: pb.JobSpec, settings: TextSettings) -> Task:
     match spec.WhichOneof("task"):
         case "translate":
             translation.check(spec.translate, settings, in_job=True)
-            job = translation.request_of(spec.translate, 0.0)
-            return TranslationTask(
-                source=job.source,
-                target=job.target,
-                model=job.model,
-                generation=_plain(job.generation),
-                mime_type=job.mime_type,
-                do_not_translate=list(job.do_not_translate),
-                glossary=list(job.glossary),
-            )
+            return _plain(translation.request_of(spec.translate, inf))
         case "summarize":
             summarization.check(spec.summarize, settings, in_job=True)
-            summary = summarization.request_of(spec.summarize, 0.0)
-            return SummarizationTask(
-                language=summary.language,
-                model=summary.model,
-                generation=_plain(summary.generation),
-                length=summary.length.name,
-            )
+            return _plain(summarization.request_of(spec.summarize, inf))
         case "classify":
             classification.check(spec.classify, settings, in_job=True)
-            labels = classification.request_of(spec.classify, 0.0)
-            return ClassificationTask(
-                labels.model, labels.top_k, labels.threshold, labels.multi_label
-            )
+            return classification.request_of(spec.classify, inf)
         case "answer_question":
             question_answering.check(spec.answer_question, settings, in_job=True)
-            question = question_answering.request_of(spec.answer_question, 0.0)
-            return AnsweringTask(
-                model=question.model,
-                top_k=question.top_k,
-                max_answer_tokens=question.max_answer_tokens,
-                generation=_plain(question.generation),
-            )
-    raise MissingFieldError("spec.task is required: what is to be done?", field="spec.task")
+            return _plain(question_answering.request_of(spec.answer_question, inf))
+    raise MissingFieldError("spec.task is required: set one of the tasks", field="spec.task")
 
 
-def _plain(generation: Options) -> Options:
+def _plain(task: _Generating) -> _Generating:
     """Refuses what the results of jobs have no room for."""
+    generation = task.generation
     if (generation.num_hypotheses or 1) > 1 or generation.token_log_probs:
         raise _wrong(
-            "options", "asks for num_hypotheses or token_log_probs, which results do not carry"
+            "options",
+            "asks for num_hypotheses or token_log_probs, which results of jobs do not have",
         )
-    return generation
+    return task
+
+
+def _chosen(value: int, known: Mapping[Any, _Choice], field: str) -> _Choice | None:
+    """What a value of an enumeration stands for; None for the one that is unspecified."""
+    if value and value not in known:
+        raise _wrong(field, f"is {value}, which is not a known value")
+    return known.get(value)
 
 
 def _check_length(name: str, value: str, most: int) -> None:
     if len(value) > most:
-        raise _wrong(name, f"has {len(value):,} characters, and the most is {most:,}")
+        raise _wrong(name, f"has {len(value):,} characters; the limit is {most:,}")
 
 
 def _retention(spec: pb.JobSpec, settings: JobSettings) -> float:
@@ -258,7 +216,7 @@ def _retention(spec: pb.JobSpec, settings: JobSettings) -> float:
 
 def _labels(labels: Mapping[str, str]) -> dict[str, str]:
     if len(labels) > MAX_LABELS:
-        raise _wrong("labels", f"has {len(labels)} entries; the most is {MAX_LABELS}")
+        raise _wrong("labels", f"has {len(labels)} entries; the limit is {MAX_LABELS}")
     if any(len(x) > MAX_LABEL for pair in labels.items() for x in pair):
         raise _wrong("labels", f"has a name or value of more than {MAX_LABEL} characters")
     return dict(labels)

@@ -31,11 +31,12 @@ from services.gateway.calls.trace import note_job
 from services.gateway.settings import GatewaySettings
 from services.inference.errors import InvalidOptionError, ServiceUnavailableError
 from services.inference.models.catalogue import Catalogue
+from services.inference.tasks.translation.translator import TranslationRequest
 from services.jobs.lifecycle.progress import Progress
 from services.jobs.lifecycle.reader import Reader
 from services.jobs.service import JobBackend
 from services.jobs.store.archive import JobRun
-from services.jobs.tasks import CATALOGUE_TASKS, Task, TranslationTask
+from services.jobs.tasks import Task
 
 logger = structlog.get_logger(__name__)
 
@@ -208,12 +209,12 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
     def _check_model(self, task: Task) -> None:
         """Refuses what no model here can ever do; an unavailable model may come back."""
         try:
-            if isinstance(task, TranslationTask):
+            if isinstance(task, TranslationRequest):
                 self._catalogue.pick_translator(task.source, task.target, task.model)
             elif task.kind == "classification":
-                self._catalogue.pick_only(CATALOGUE_TASKS[task.kind], task.model)
+                self._catalogue.pick_only(task.kind, task.model)
             else:
-                self._catalogue.pick(CATALOGUE_TASKS[task.kind], task.model)
+                self._catalogue.pick(task.kind, task.model)
         except ServiceUnavailableError as error:
             logger.info("a job is accepted whose model is unavailable", error=str(error))
 

@@ -2,26 +2,30 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
+from typing import Literal
 
 from engine.contract.events import FinishReason
 from engine.contract.options import Options
 from services.inference.rows.account import Account
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """What is asked of which context; `deadline` is a time of the running event loop's clock.
 
     `max_answer_tokens` is for an extractive model (0: 30), `generation` for a generative one.
+    A batch job keeps one without question, context and deadline, which its lines add.
     """
 
-    question: str
-    context: str
-    deadline: float
+    question: str = ""
+    context: str = ""
+    deadline: float = inf
     model: str = ""
     top_k: int = 1
     max_answer_tokens: int = 0
     generation: Options = field(default_factory=Options)
+    kind: Literal["question-answering"] = "question-answering"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,11 @@
 """Texts in, summaries out as they are made."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from enum import Enum
+from enum import StrEnum
+from math import inf
+from typing import Literal
 
 from engine.contract.manifest import Manifest
 from engine.contract.options import Options
@@ -18,25 +20,38 @@ from services.inference.tasks.summarization.recursive_summary import RecursiveSu
 from services.inference.tasks.summarization.summary import DigestDelta, DigestEnd, DigestOutput
 
 
-class SummaryLength(Enum):
-    """The least and the most that a summary has of what the model can make; None is no bound."""
+class SummaryLength(StrEnum):
+    """How long a summary is; the names are those in the records of batch jobs."""
 
-    FREE = (None, None)
-    SHORT = (None, 1 / 4)
-    MEDIUM = (1 / 8, 1 / 2)
-    LONG = (1 / 4, None)
+    FREE = "FREE"
+    SHORT = "SHORT"
+    MEDIUM = "MEDIUM"
+    LONG = "LONG"
 
 
-@dataclass(frozen=True, slots=True)
+# The least and the most that a summary has of what the model can make; None is no bound.
+_BOUNDS: Mapping[SummaryLength, tuple[float | None, float | None]] = {
+    SummaryLength.FREE: (None, None),
+    SummaryLength.SHORT: (None, 1 / 4),
+    SummaryLength.MEDIUM: (1 / 8, 1 / 2),
+    SummaryLength.LONG: (1 / 4, None),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SummaryRequest:
-    """What to summarize, and how; `deadline` is a time of the running event loop's clock."""
+    """What to summarize, and how; `deadline` is a time of the running event loop's clock.
 
-    contents: Sequence[str]
-    deadline: float
+    A batch job keeps one without contents and deadline, which each of its chunks adds.
+    """
+
+    contents: Sequence[str] = ()
+    deadline: float = inf
     language: str = "en"
     model: str = ""
     generation: Options = field(default_factory=Options)
     length: SummaryLength = SummaryLength.FREE
+    kind: Literal["summarization"] = "summarization"
 
 
 @dataclass(slots=True)
@@ -126,7 +141,7 @@ class Summarizer:
 
 def bounded(generation: Options, length: SummaryLength, manifest: Manifest) -> Options:
     """The options with the bounds of a length; those that are set already are exact and win."""
-    low, high = length.value
+    low, high = _BOUNDS[length]
     least, most = generation.min_new_tokens, generation.max_new_tokens
     usual = manifest.generation_defaults
     limit = int(usual.get("max_new_tokens", 0)) or manifest.max_target_tokens

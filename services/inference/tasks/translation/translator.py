@@ -4,6 +4,8 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
+from math import inf
+from typing import Literal
 
 from engine.contract.options import Options
 from services.inference.models.catalogue import Catalogue
@@ -24,19 +26,23 @@ from services.inference.tracing import tracer
 _LONG_CALL = 8192
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TranslationRequest:
-    """What to translate, and how; `deadline` is a time of the running event loop's clock."""
+    """What to translate, and how; `deadline` is a time of the running event loop's clock.
 
-    contents: Sequence[str]
+    A batch job keeps one without contents and deadline, which each of its chunks adds.
+    """
+
+    contents: Sequence[str] = ()
     source: str
     target: str
-    deadline: float
+    deadline: float = inf
     model: str = ""
     generation: Options = field(default_factory=Options)
     mime_type: str = "text/plain"
     do_not_translate: Sequence[str] = ()
     glossary: Sequence[TermEntry] = ()
+    kind: Literal["translation"] = "translation"
 
 
 @dataclass(slots=True)

@@ -44,10 +44,10 @@ def _row(number: int, line: bytes, wanted: tuple[str, ...]) -> InputRow:
     except RecursionError:
         return InputRow(number, None, "is nested too deeply", is_malformed=True)
     if not isinstance(value, dict):
-        return InputRow(number, None, "is no JSON object", is_malformed=True)
+        return InputRow(number, None, "is not a JSON object", is_malformed=True)
     for name in wanted:
         if isinstance(value, _Repeating) and name in value.repeated:
-            return InputRow(number, None, f"has {name!r} twice: which one counts?")
+            return InputRow(number, None, f"has {name!r} twice: keep one of them")
     return InputRow(number, {name: value[name] for name in wanted if name in value})
 
 

@@ -36,12 +36,12 @@ def check_blank(count: int, limits: IntakeLimits) -> None:
     """InvalidInputError for blank lines without end, which are no items and yet work."""
     if count > limits.max_items:
         raise InvalidInputError(
-            f"the input has more than {limits.max_items} blank lines, which is the most"
+            f"the input has more than {limits.max_items} blank lines, which is the limit"
         )
 
 
 def _check(line: bytes, number: int, limits: IntakeLimits) -> None:
     if len(line) > limits.max_line_bytes:
         raise InvalidInputError(
-            f"line {number} has more than {limits.max_line_bytes} bytes, which is the most"
+            f"line {number} has more than {limits.max_line_bytes} bytes, which is the limit"
         )

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from services.jobs.errors import InvalidInputError, StoreUnavailableError
 from services.jobs.intake.appearance import hint
-from services.jobs.intake.form import FORMATS_TAKEN, check_size
+from services.jobs.intake.form import FORMATS_ACCEPTED, check_size
 from services.jobs.intake.formats.source import InputRow, Source
 from services.jobs.intake.memory_room import Room
 
@@ -72,14 +72,14 @@ def _spool(source: Source, spool: IO[bytes]) -> int:
         spool.seek(0)
     except OSError as error:
         raise StoreUnavailableError(
-            f"there is no room for the Parquet file here ({error.strerror})"
+            f"there is no disk space for the Parquet file ({error.strerror})"
         ) from None
     if footer[4:] == _ENCRYPTED:
         raise InvalidInputError("the Parquet file is encrypted: send it decrypted")
     whole = size >= _LEAST_BYTES and footer[4:] == _MAGIC
     if not whole or int.from_bytes(footer[:4], "little") > size - _LEAST_BYTES:
         raise InvalidInputError(
-            "the Parquet file is not whole: its footer, which is its end, is missing or wrong"
+            "the Parquet file is incomplete: its footer, at its end, is missing or invalid"
         )
     return size
 
@@ -122,7 +122,7 @@ def _rows(
     # JSON makes six bytes of one at most, of each value.
     longest = 4096 + 6 * len(source.form.fields) * (source.limits.max_line_bytes + 256)
     if _said(out, longest) != "ready":
-        raise RuntimeError("the process that reads Parquet does not start")
+        raise RuntimeError("the process that reads Parquet did not start")
     while isinstance(said := _said(out, longest), dict):
         number += 1
         size += sum(_bytes(value) for value in said.values())
@@ -148,5 +148,5 @@ def _bytes(value: str | int) -> int:
 
 def _fate(code: int) -> str:
     if code == -signal.SIGXCPU:
-        return f"the Parquet file takes more than {_SECONDS} s to read, which is the most"
-    return f"the Parquet file cannot be read: its reader breaks at it. {FORMATS_TAKEN}"
+        return f"the Parquet file takes more than {_SECONDS} s to read, which is the limit"
+    return f"the Parquet file cannot be read: its reader crashed; {FORMATS_ACCEPTED}"

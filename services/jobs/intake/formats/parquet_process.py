@@ -68,7 +68,7 @@ def main() -> None:
     except MemoryError:
         verdict = [
             f"the Parquet file takes more than {order['memory']} bytes of memory to read, which is"
-            " the most: write it with smaller pages and row groups, or send JSON Lines"
+            " the limit: write it with smaller pages and row groups, or send JSON Lines"
         ]
     except Exception as error:  # whatever a file makes Arrow raise
         encrypted = "encrypt" in str(error).lower() or "decrypt" in str(error).lower()
@@ -136,14 +136,16 @@ def _columns(schema: Any, order: ParquetOrder) -> list[str]:
             )
         kind = _stored(schema.field(name).type)
         if kind not in _BINARY and not pa.types.is_null(kind):
-            raise RefusedError(f"the column {name!r} is of {str(kind)[:40]}: it must be of strings")
+            raise RefusedError(
+                f"the column {name!r} has the type {str(kind)[:40]}: it must hold strings"
+            )
     if order["id"] not in names:
         return order["needed"]
     kind = _stored(schema.field(order["id"]).type)
     if kind not in _BINARY and not pa.types.is_null(kind) and not pa.types.is_integer(kind):
         raise RefusedError(
-            f"the column {order['id']!r} is of {str(kind)[:40]}: it must be of strings or whole"
-            " numbers"
+            f"the column {order['id']!r} has the type {str(kind)[:40]}: it must hold strings"
+            " or integers"
         )
     return list(dict.fromkeys([*order["needed"], order["id"]]))
 
@@ -171,7 +173,7 @@ def _plain(value: bytes | int, number: int, order: ParquetOrder) -> str | int:
         return value
     if len(value) > order["longest"]:
         raise RefusedError(
-            f"row {number} has more than {order['longest']} bytes, which is the most"
+            f"row {number} has more than {order['longest']} bytes, which is the limit"
         )
     # Bytes that are no UTF-8 become lone surrogates, which the check of each text finds.
     return value.decode(errors="surrogateescape")

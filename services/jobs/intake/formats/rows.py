@@ -15,7 +15,7 @@ def text_rows(source: Source) -> Iterator[InputRow]:
     """One text a line, blank ones too."""
     form = source.form
     if form.question_field is not None:
-        raise InvalidInputError("plain text holds no questions: send JSON Lines, CSV or Parquet")
+        raise InvalidInputError("plain text cannot hold questions: send JSON Lines, CSV or Parquet")
     for number, line in enumerate(byte_lines(source.pieces, source.limits), 1):
         try:
             yield InputRow(number, {form.text_field: line.decode()})

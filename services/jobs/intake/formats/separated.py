@@ -78,7 +78,7 @@ class _Header:
     def row(self, line: int, fields: Sequence[str]) -> InputRow:
         """The row with these fields."""
         if len(fields) != self.width:
-            fault = f"has {len(fields)} columns, and the header has {self.width}"
+            fault = f"has {len(fields)} columns, but the header has {self.width}"
             return InputRow(line, None, fault)
         return InputRow(line, {name: fields[place] for name, place in self.places.items()})
 
@@ -128,7 +128,7 @@ class _SeparatedLines:
             if self._size > self._limits.max_line_bytes + 2:
                 raise InvalidInputError(
                     f"the row at line {self._row} has more than {self._limits.max_line_bytes}"
-                    " bytes, which is the most; is a quote not closed?"
+                    " bytes, which is the limit; is a quote not closed?"
                 )
             if self._size > LARGE_ROW_BYTES >= self._size - len(line):
                 self._place.enter_context(room_for_row(self._size))

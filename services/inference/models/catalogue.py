@@ -10,8 +10,7 @@ from services.inference.errors import (
     UnknownLanguagePairError,
     UnknownModelError,
 )
-from services.inference.models.choice import VariantChoice
-from services.inference.models.languages import direction, directions, reads
+from services.inference.models.choice import VariantChoice, direction, directions, reads
 from services.inference.models.manifest import Manifest
 
 TRANSLATION = "translation"

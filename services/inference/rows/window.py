@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from services.inference.errors import ModelFailedError, OverloadError
+from services.inference.rows.account import ModelSpan
 from services.inference.rows.engine import EngineSession
 from services.inference.rows.events import End, TooLong
 from services.inference.rows.generation import Generation
-from services.inference.tracing import ModelSpan
 
 
 class CallRow:

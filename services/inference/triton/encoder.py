@@ -20,10 +20,10 @@ from services.inference.errors import (
     ServiceUnavailableError,
     TritonUnavailableError,
 )
+from services.inference.rows.account import ModelSpan
 from services.inference.rows.encoder import Element, Encoder, Reading
 from services.inference.rows.events import Lost
 from services.inference.rows.recovery import Recovery
-from services.inference.tracing import ModelSpan
 from services.inference.triton import wire
 from services.inference.triton.faults import error_of
 from services.inference.triton.pulse import Pulse

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from services.inference.models.catalogue import SUMMARIZATION, Catalogue
-from services.inference.models.languages import own_code
+from services.inference.models.choice import own_code
 from services.inference.models.manifest import Manifest
 from services.inference.rows.account import Account
 from services.inference.rows.engine import InferenceEngine

@@ -5,7 +5,7 @@ from dataclasses import replace
 from services.inference.markup import MarkedSegment, render, split
 from services.inference.rows.events import End, Hypothesis
 from services.inference.rows.generation import Generation
-from services.inference.tasks.translation.sentence import Sentence
+from services.inference.tasks.translation.document import Sentence
 
 
 class MarkedSentence(Sentence):

@@ -25,7 +25,7 @@ from services.inference.tasks.summarization.summarizer import (
     SummaryLength,
     SummaryRequest,
 )
-from services.inference.tasks.summarization.summary import DigestDelta, DigestEnd
+from services.inference.tasks.summarization.summary import CompletedSummary, SummaryTextDelta
 from services.inference.tasks.translation.document import DocumentDelta, DocumentEnd
 from services.inference.tasks.translation.translator import TranslationRequest, Translator
 from services.jobs.store.items import Item
@@ -144,9 +144,9 @@ class Performer:
         texts: dict[int, str] = {}
         async with aclosing(self._summarizer.stream(job, live=False)) as outputs:
             async for output in outputs:
-                if isinstance(output, DigestDelta):
+                if isinstance(output, SummaryTextDelta):
                     texts[output.content] = texts.get(output.content, "") + output.text
-                elif isinstance(output, DigestEnd):
+                elif isinstance(output, CompletedSummary):
                     text = texts.pop(output.content, "")
                     done[items[output.content].index] = _generated(text, output, variant)
 
@@ -269,7 +269,7 @@ def _without_place(message: str) -> str:
     return _CONTENT.sub("the text", message)
 
 
-def _generated(text: str, end: DocumentEnd | DigestEnd, variant: str) -> Outcome:
+def _generated(text: str, end: DocumentEnd | CompletedSummary, variant: str) -> Outcome:
     said: dict[str, Any] = {
         "text": text,
         "finish_reason": end.finish_reason.name,

@@ -21,6 +21,7 @@ NOUNS = {
     "batching",
     "decoding",
     "key_ring",
+    "monitoring",
     "question_answering",
     "sampling",
     "tracing",

@@ -29,10 +29,7 @@ class InferenceBackend:
 
     def watch(self, on_look: Callable[[], Awaitable[None]]) -> Watch:
         """What keeps the catalogue up to date; `on_look` is awaited after each look."""
-        engine = self._engine
-        return Watch(
-            engine, engine.encoder, engine.repository, self.catalogue, self._settings, on_look
-        )
+        return Watch(self._engine, self.catalogue, self._settings, on_look)
 
     async def close(self) -> None:
         """Closes the connection to Triton."""

@@ -22,7 +22,11 @@ from services.inference.tasks.summarization.summarizer import (
     SummaryOutput,
     SummaryRequest,
 )
-from services.inference.tasks.summarization.summary import DigestDelta, DigestEnd, DigestProgress
+from services.inference.tasks.summarization.summary import (
+    CompletedSummary,
+    PartsProgress,
+    SummaryTextDelta,
+)
 
 Message = pb.SummarizeRequest | pb.StreamSummarizeRequest
 
@@ -91,18 +95,18 @@ def _unary_response(answer: SummaryAnswer) -> pb.SummarizeResponse:
 
 
 def _stream_response(output: SummaryOutput) -> pb.StreamSummarizeResponse:
-    if isinstance(output, DigestDelta):
+    if isinstance(output, SummaryTextDelta):
         delta = pb.SummaryDelta(content_index=output.content, text=output.text)
         return pb.StreamSummarizeResponse(delta=delta)
-    if isinstance(output, DigestProgress):
+    if isinstance(output, PartsProgress):
         return pb.StreamSummarizeResponse(progress=_progress(output))
-    if isinstance(output, DigestEnd):
+    if isinstance(output, CompletedSummary):
         end = pb.SummaryEnd(content_index=output.content, summary=_summary("", output))
         return pb.StreamSummarizeResponse(end=end)
     return pb.StreamSummarizeResponse(summary=_closing(output))
 
 
-def _progress(progress: DigestProgress) -> pb.SummaryProgress:
+def _progress(progress: PartsProgress) -> pb.SummaryProgress:
     return pb.SummaryProgress(
         content_index=progress.content,
         level=progress.level,
@@ -111,7 +115,7 @@ def _progress(progress: DigestProgress) -> pb.SummaryProgress:
     )
 
 
-def _summary(text: str, end: DigestEnd) -> pb.Summary:
+def _summary(text: str, end: CompletedSummary) -> pb.Summary:
     return pb.Summary(
         text=text,
         parts=[

@@ -11,8 +11,7 @@ from services.inference.errors import (
     UnknownLanguagePairError,
     UnknownModelError,
 )
-from services.inference.models.choice import VariantChoice
-from services.inference.models.languages import direction, directions, reads
+from services.inference.models.choice import VariantChoice, direction, directions, reads
 
 TRANSLATION = "translation"
 SUMMARIZATION = "summarization"

@@ -1,10 +1,18 @@
-"""What a call has cost."""
+"""What is recorded of a call to a model: what it cost, and its span."""
 
 import asyncio
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from opentelemetry import context, trace
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanKind
 
 from engine.contract.events import End, FinishReason, worst
+from services.inference.tracing import CONTENTS, fail, traceparent_of, tracer
 
 
 @dataclass(slots=True)
@@ -38,7 +46,7 @@ class Account:
         """Notes that a token came now, or some seconds `ago`."""
         self.first_token = min(self.first_token, max(0.0, self._elapsed() - ago))
 
-    def close(self) -> "Account":
+    def close(self) -> Self:
         """Notes the end of the call."""
         self.total = self._elapsed()
         self.first_token = min(self.first_token, self.total)
@@ -46,3 +54,55 @@ class Account:
 
     def _elapsed(self) -> float:
         return asyncio.get_running_loop().time() - self.started
+
+
+class ModelSpan:
+    """The span of what a model does for one call, from its first row to its last.
+
+    It never becomes the current one: it may live in a generator, whose consumer shares its context.
+    """
+
+    def __init__(self, variant: str) -> None:
+        self._span = tracer.start_span(
+            "triton", kind=SpanKind.CLIENT, attributes={"seqway.model": variant}
+        )
+        self._parents = context.get_value(CONTENTS)
+        self._rows = 0
+
+    def traceparents(self, contents: Sequence[int]) -> list[str]:
+        """What to send with rows of these contents; empty when none of it is sampled."""
+        self._rows += len(contents)
+        if self._parents is None:
+            own = _sampled(trace.set_span_in_context(self._span, Context()))
+            return [own] * len(contents) if own else []
+        assert isinstance(self._parents, Sequence)
+        found = [_sampled(self._parents[content]) for content in contents]
+        return found if any(found) else []
+
+    def note(self, account: Account) -> None:
+        """Notes what the call has cost."""
+        self._set("input_tokens", account.input_tokens)
+        self._set("output_tokens", account.output_tokens)
+        self._set("queue_ms", round(account.queue * 1000, 3))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self._set("rows", self._rows)
+        if isinstance(error, Exception):
+            fail(self._span, error)
+        self._span.end()
+
+    def _set(self, name: str, value: float) -> None:
+        self._span.set_attribute(f"seqway.{name}", value)
+
+
+def _sampled(where: Context) -> str:
+    span = trace.get_current_span(where).get_span_context()
+    return traceparent_of(where) if span.is_valid and span.trace_flags.sampled else ""

@@ -16,7 +16,7 @@ from services.inference.errors import (
     ModelNotReadyError,
     ServiceError,
 )
-from services.inference.rows.account import Account
+from services.inference.rows.account import Account, ModelSpan
 from services.inference.rows.engine import (
     TENANT,
     EngineSession,
@@ -29,7 +29,6 @@ from services.inference.rows.generation import can_begin_anywhere
 from services.inference.rows.recovery import Recovery, Route, Transcript
 from services.inference.rows.window import CallRow, RowWindow
 from services.inference.settings import InferenceSettings
-from services.inference.tracing import ModelSpan
 
 # The engine counts milliseconds on a clock of its own.
 _CLOCK_SLACK = 0.25

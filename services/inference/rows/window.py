@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from engine.contract.events import End, TooLong
 from engine.contract.options import Options
 from services.inference.errors import ModelFailedError, OverloadError
+from services.inference.rows.account import ModelSpan
 from services.inference.rows.engine import EngineSession
-from services.inference.tracing import ModelSpan
 
 
 class CallRow:

@@ -21,10 +21,10 @@ from services.inference.errors import (
     ServiceUnavailableError,
     TritonUnavailableError,
 )
+from services.inference.rows.account import ModelSpan
 from services.inference.rows.encoder import Element, Encoder
 from services.inference.rows.engine import Lost
 from services.inference.rows.recovery import Recovery
-from services.inference.tracing import ModelSpan
 from services.inference.triton import wire
 from services.inference.triton.faults import error_of, was_reached
 from services.inference.triton.pulse import Pulse

@@ -3,31 +3,17 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from engine.contract.manifest import Manifest
 from services.foundation.endings import ENDINGS
 from services.inference.errors import ServiceError, TritonUnavailableError
 from services.inference.models.catalogue import Catalogue, Variant
-from services.inference.rows.encoder import Encoder
-from services.inference.rows.engine import InferenceEngine
 from services.inference.settings import InferenceSettings
+from services.inference.triton.engine import TritonEngine
 
 logger = logging.getLogger(__name__)
 
 _SECOND_LOOK = 0.1
-
-
-class Repository(Protocol):
-    """Where models and their manifests are listed; raises TritonUnavailableError."""
-
-    async def index(self, within: float) -> dict[str, bool]:
-        """Every model by name, and whether it is loaded."""
-        ...
-
-    async def manifest(self, model: str, within: float) -> Manifest | None:
-        """The manifest of a model; None when it has none."""
-        ...
 
 
 class Watch:
@@ -35,16 +21,12 @@ class Watch:
 
     def __init__(
         self,
-        engine: InferenceEngine,
-        encoder: Encoder,
-        repository: Repository,
+        engine: TritonEngine,
         catalogue: Catalogue,
         settings: InferenceSettings,
         on_look: Callable[[], Awaitable[None]],
     ) -> None:
         self._engine = engine
-        self._encoder = encoder
-        self._repository = repository
         self._catalogue = catalogue
         self._interval = settings.health_interval
         self._within = settings.probe_timeout
@@ -85,7 +67,7 @@ class Watch:
             return await self._variants()
 
     async def _variants(self) -> list[Variant]:
-        index = await self._repository.index(self._within)
+        index = await self._engine.repository.index(self._within)
         loaded = [name for name, ready in index.items() if ready]
         self._manifests = await self._read_manifests(loaded)
         ours = [manifest for manifest in self._manifests.values() if manifest is not None]
@@ -96,7 +78,8 @@ class Watch:
     async def _read_manifests(self, names: list[str]) -> dict[str, Manifest | None]:
         """The manifests of these models; each is read once while its model stays loaded."""
         new = [name for name in names if name not in self._manifests]
-        read = await asyncio.gather(*(self._repository.manifest(n, self._within) for n in new))
+        repository = self._engine.repository
+        read = await asyncio.gather(*(repository.manifest(name, self._within) for name in new))
         known = self._manifests | dict(zip(new, read, strict=True))
         return {name: known[name] for name in names}
 
@@ -112,7 +95,7 @@ class Watch:
         name = manifest.name
         try:
             if manifest.kind == "encoder":
-                await self._encoder.probe(name, self._within, spans=manifest.head == "spans")
+                await self._engine.encoder.probe(name, self._within, spans=manifest.head == "spans")
             else:
                 await self._engine.probe(name, self._within)
         except ServiceError as error:

@@ -26,7 +26,6 @@ from services.inference.tasks.summarization.summarizer import (
     SummaryOutput,
     SummaryRequest,
 )
-from services.inference.tasks.summarization.summary import DigestDelta, DigestEnd
 from services.inference.tasks.translation.document import DocumentDelta, DocumentEnd
 from services.inference.tasks.translation.translator import (
     Output,
@@ -200,9 +199,9 @@ async def _generated(
     texts: dict[int, list[str]] = {}
     async with aclosing(outputs):
         async for output in outputs:
-            if isinstance(output, DocumentDelta | DigestDelta):
+            if isinstance(output, DocumentDelta | SummaryTextDelta):
                 texts.setdefault(output.content, []).append(output.text)
-            elif isinstance(output, DocumentEnd | DigestEnd):
+            elif isinstance(output, DocumentEnd | CompletedSummary):
                 said = {
                     "text": "".join(texts.pop(output.content, ())),
                     "finish_reason": output.finish_reason.name,

@@ -39,7 +39,7 @@ class Line:
         catalogue = Catalogue(
             VariantChoice(settings.preferred_precisions, settings.max_quality_loss)
         )
-        self.watch = Watch(engine, engine.encoder, engine.repository, catalogue, settings, nothing)
+        self.watch = Watch(engine, catalogue, settings, nothing)
         self.performer = Performer(
             catalogue,
             Translator(engine, catalogue, settings),

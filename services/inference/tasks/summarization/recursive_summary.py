@@ -13,12 +13,12 @@ from services.inference.rows.generation import row_seed
 from services.inference.rows.window import CallRow
 from services.inference.tasks.summarization.level import Level, PartRow
 from services.inference.tasks.summarization.summary import (
-    DigestDelta,
-    DigestEnd,
-    DigestOutput,
-    DigestPart,
-    DigestProgress,
+    CompletedSummary,
     OmittedSpan,
+    PartsProgress,
+    SummarizedPart,
+    SummaryEvent,
+    SummaryTextDelta,
 )
 
 # No token is longer on average: a text with more characters for each token that the model takes is
@@ -45,7 +45,7 @@ class RecursiveSummary:
         self._whole = CallRow(content, text, asked)
         self._parts: list[PartRow] = []
         self._reported = (-1, -1)
-        self._result = DigestEnd(content)
+        self._result = CompletedSummary(content)
 
     @property
     def is_due(self) -> bool:
@@ -70,23 +70,23 @@ class RecursiveSummary:
         self._parts = self._level.divide(self._whole.refusal)
         return self._parts
 
-    def drain(self) -> list[DigestOutput]:
+    def drain(self) -> list[SummaryEvent]:
         """What may go out now."""
-        out: list[DigestOutput] = []
+        out: list[SummaryEvent] = []
         if self._parts:
             self._parts = [part for row in self._parts for part in row.parts or [row]]
             self._report(out)
         if text := self._whole.take():
-            out.append(DigestDelta(self._result.content, text))
+            out.append(SummaryTextDelta(self._result.content, text))
         if self._whole.end is not None and not self.done:
             self._conclude(self._whole.end)
         return out
 
-    def end(self) -> DigestEnd:
+    def end(self) -> CompletedSummary:
         """The closing event, once it is done."""
         result = self._result
         if not result.parts:
-            result.parts.append(DigestPart(0, len(self._level.text), ""))
+            result.parts.append(SummarizedPart(0, len(self._level.text), ""))
         result.dropped.sort(key=lambda span: span.source_start)
         return result
 
@@ -135,7 +135,7 @@ class RecursiveSummary:
     def _note_division(self) -> None:
         result = self._result
         result.parts = [
-            DigestPart(row.part.start, row.part.end, row.summary or "") for row in self._parts
+            SummarizedPart(row.part.start, row.part.end, row.summary or "") for row in self._parts
         ]
         result.warnings.append(
             f"the text was summarized in {len(result.parts)} parts: it is longer than the model"
@@ -156,10 +156,10 @@ class RecursiveSummary:
         result.tokens, result.alternatives = end.tokens, end.alternatives
         self.done = True
 
-    def _report(self, out: list[DigestOutput]) -> None:
+    def _report(self, out: list[SummaryEvent]) -> None:
         """Tells how many parts are done, when that has changed."""
         done = sum(row.summary is not None for row in self._parts)
         counts = done, len(self._parts)
         if counts != self._reported:
             self._reported = counts
-            out.append(DigestProgress(self._result.content, self._level.number, *counts))
+            out.append(PartsProgress(self._result.content, self._level.number, *counts))

@@ -10,14 +10,18 @@ from typing import Literal
 from engine.contract.manifest import Manifest
 from engine.contract.options import Options
 from services.inference.models.catalogue import SUMMARIZATION, Catalogue
-from services.inference.models.languages import own_code
+from services.inference.models.choice import own_code
 from services.inference.rows.account import Account
 from services.inference.rows.engine import InferenceEngine
 from services.inference.rows.recovery import Route
 from services.inference.rows.run import running
 from services.inference.settings import InferenceSettings
 from services.inference.tasks.summarization.recursive_summary import RecursiveSummary
-from services.inference.tasks.summarization.summary import DigestDelta, DigestEnd, DigestOutput
+from services.inference.tasks.summarization.summary import (
+    CompletedSummary,
+    SummaryEvent,
+    SummaryTextDelta,
+)
 
 
 class SummaryLength(StrEnum):
@@ -59,11 +63,11 @@ class SummaryAnswer:
     """A call's summaries, whole: `texts[i]` goes with `ends[i]`."""
 
     texts: list[str]
-    ends: list[DigestEnd]
+    ends: list[CompletedSummary]
     account: Account
 
 
-SummaryOutput = DigestOutput | Account
+SummaryOutput = SummaryEvent | Account
 
 
 class Summarizer:
@@ -79,13 +83,13 @@ class Summarizer:
     async def summarize(self, job: SummaryRequest) -> SummaryAnswer:
         """The whole answer: the outputs of `stream`, folded."""
         texts = [""] * len(job.contents)
-        ends: dict[int, DigestEnd] = {}
+        ends: dict[int, CompletedSummary] = {}
         account = None
         async with aclosing(self.stream(job, live=False)) as outputs:
             async for output in outputs:
-                if isinstance(output, DigestDelta):
+                if isinstance(output, SummaryTextDelta):
                     texts[output.content] += output.text
-                elif isinstance(output, DigestEnd):
+                elif isinstance(output, CompletedSummary):
                     ends[output.content] = output
                 elif isinstance(output, Account):
                     account = output

@@ -7,7 +7,7 @@ from engine.contract.events import Alternative, FinishReason, Token
 
 
 @dataclass(frozen=True, slots=True)
-class DigestDelta:
+class SummaryTextDelta:
     """Text to append to the summary of one of the contents."""
 
     content: int
@@ -15,7 +15,7 @@ class DigestDelta:
 
 
 @dataclass(frozen=True, slots=True)
-class DigestProgress:
+class PartsProgress:
     """How many parts of a level are summarized."""
 
     content: int
@@ -25,7 +25,7 @@ class DigestProgress:
 
 
 @dataclass(frozen=True, slots=True)
-class DigestPart:
+class SummarizedPart:
     """A part of the source and its own summary; spans are in code points of the source."""
 
     source_start: int
@@ -43,11 +43,11 @@ class OmittedSpan:
 
 
 @dataclass(slots=True)
-class DigestEnd:
+class CompletedSummary:
     """The summary of one of the contents is complete; the deltas were its text."""
 
     content: int
-    parts: list[DigestPart] = field(default_factory=list)
+    parts: list[SummarizedPart] = field(default_factory=list)
     levels: int = 0
     dropped: list[OmittedSpan] = field(default_factory=list)
     finish_reason: FinishReason = FinishReason.EOS
@@ -60,4 +60,4 @@ class DigestEnd:
     warnings: list[str] = field(default_factory=list)
 
 
-DigestOutput = DigestDelta | DigestProgress | DigestEnd
+SummaryEvent = SummaryTextDelta | PartsProgress | CompletedSummary

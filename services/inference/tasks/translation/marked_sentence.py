@@ -7,7 +7,7 @@ import msgspec
 from engine.contract.events import Alternative, End
 from engine.contract.options import Options
 from services.inference.markup import MarkedSegment, render, split
-from services.inference.tasks.translation.sentence import Sentence
+from services.inference.tasks.translation.document import Sentence
 
 
 class MarkedSentence(Sentence):

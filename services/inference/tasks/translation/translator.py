@@ -14,8 +14,12 @@ from services.inference.rows.engine import InferenceEngine
 from services.inference.rows.recovery import Route
 from services.inference.rows.run import in_thread, running
 from services.inference.settings import InferenceSettings
-from services.inference.tasks.translation.document import Document, DocumentDelta, DocumentEnd
-from services.inference.tasks.translation.sentence import Sentence
+from services.inference.tasks.translation.document import (
+    Document,
+    DocumentDelta,
+    DocumentEnd,
+    Sentence,
+)
 from services.inference.text.media_types import MIME_TYPES, MarkupKind
 from services.inference.text.placeholders import is_prose
 from services.inference.text.segmentation import Segmentation, segment_words

@@ -90,9 +90,11 @@ def _damaged(path: Path) -> str:
     """What to do about a record that can't be read."""
     running = members_of(path.parent)
     if not running:
-        return f"{path}, which lists what runs, is damaged; nothing of it runs: remove that file."
+        return (
+            f"{path}, which lists what runs, is damaged; none of it is running: remove that file."
+        )
     listed = ", ".join(f"{name} ({pid})" for pid, name in running.items())
     return (
-        f"{path}, which lists what runs, is damaged. Of this stack run: {listed}. End these with "
+        f"{path}, which lists what runs, is damaged. Still running: {listed}. End them with "
         f"`kill {' '.join(map(str, running))}`, then remove that file."
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local.certificates import Certificates
+from deploy.local.certificates import StackCertificates
 from deploy.local.errors import StackError
 from deploy.local.ports import HOST, Port, free_ports
 
@@ -60,7 +60,7 @@ class StackSettings:
     job_store: str = ""
     redis_server: Path | None = None
     workers: int = 2
-    certificates: Certificates | None = None
+    certificates: StackCertificates | None = None
 
     @property
     def gateway_address(self) -> str:
@@ -87,7 +87,7 @@ def settings_from_environment(environment: Mapping[str, str] = os.environ) -> St
         ports=StackPorts(**ports),
         job_store=environment.get("SEQWAY_JOB_STORE", ""),
         redis_server=_named("SEQWAY_REDIS_SERVER", environment),
-        certificates=Certificates.find(folder) if folder else None,
+        certificates=StackCertificates.find(folder) if folder else None,
     )
 
 

@@ -15,7 +15,7 @@ from engine.model.transformer import Transformer
 from engine.training.config import ConfigError
 
 
-class Batch(Protocol):
+class TrainingBatch(Protocol):
     """Rows on one device."""
 
     @property
@@ -30,10 +30,10 @@ class Batch(Protocol):
 
 
 E = TypeVar("E")
-B = TypeVar("B", bound=Batch)
+B = TypeVar("B", bound=TrainingBatch)
 
 
-class Task(ABC, Generic[E, B]):
+class TrainingTask(ABC, Generic[E, B]):
     """One way to train: `E` is an example in token ids, `B` a padded batch of them."""
 
     tokenizer: Tokenizer

@@ -77,7 +77,7 @@ def test_up_translate_status_down(environment: dict[str, str]) -> None:
         status = run(environment, "deploy.local", "status")
         assert status.returncode == 1
         assert "dead: it was started" in status.stdout
-        assert "dead: nobody starts" in status.stdout
+        assert "dead: services that end" in status.stdout
     finally:
         stopped = run(environment, "deploy.local", "down")
     assert stopped.returncode == 0, stopped.stderr

@@ -6,7 +6,7 @@ line behind the texts of callers: one that has not answered in time counts as al
 counters went on meanwhile.
 
 A model that Triton could not load is told, and fails the probe only when there is no other: the pod
-serves the rest, and a new start would end alike.
+serves the rest, and a restart would change nothing.
 """
 
 import argparse

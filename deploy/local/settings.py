@@ -82,8 +82,9 @@ def settings_from_environment(environment: Mapping[str, str] = os.environ) -> St
     defaults = StackSettings()
     folder = _named("SEQWAY_LOCAL_TLS", environment)
     return StackSettings(
-        run_directory=_path("SEQWAY_RUN_DIRECTORY", defaults.run_directory, environment),
-        model_repository=_path("SEQWAY_MODEL_REPOSITORY", defaults.model_repository, environment),
+        run_directory=_named("SEQWAY_RUN_DIRECTORY", environment) or defaults.run_directory,
+        model_repository=_named("SEQWAY_MODEL_REPOSITORY", environment)
+        or defaults.model_repository,
         ports=StackPorts(**ports),
         job_store=environment.get("SEQWAY_JOB_STORE", ""),
         redis_server=_named("SEQWAY_REDIS_SERVER", environment),
@@ -100,11 +101,6 @@ def on_free_ports(settings: StackSettings, run_directory: Path) -> StackSettings
         for field, number in zip(fields, numbers, strict=True)
     }
     return dataclasses.replace(settings, run_directory=run_directory, ports=StackPorts(**ports))
-
-
-def _path(variable: str, default: Path, environment: Mapping[str, str]) -> Path:
-    value = environment.get(variable)
-    return Path(value).resolve() if value else default
 
 
 def _named(variable: str, environment: Mapping[str, str]) -> Path | None:

@@ -69,5 +69,5 @@ def load_start(initial_checkpoint: Path) -> Transformer:
     """
     model = load_checkpoint(initial_checkpoint).model
     if not isinstance(model, Transformer):
-        raise ConfigError(f"initial_checkpoint: {initial_checkpoint} is no encoder-decoder.")
+        raise ConfigError(f"initial_checkpoint: {initial_checkpoint} is not an encoder-decoder.")
     return deepcopy(model)  # a checkpoint's weights are mapped, and may share memory

@@ -17,27 +17,20 @@ ROOT = Path(__file__).resolve().parents[2]
 class StackPorts:
     """The ports of the stack."""
 
-    gateway: Port
-    gateway_metrics: Port
-    triton_http: Port
-    triton_grpc: Port
-    triton_metrics: Port
-    redis: Port
-    worker_metrics: Port
-    controller_metrics: Port
-
-
-DEFAULT_PORTS = StackPorts(
-    gateway=Port("the gateway", 50051, "SEQWAY_GATEWAY_PORT"),
-    gateway_metrics=Port("the gateway's metrics", 9464, "SEQWAY_METRICS_PORT"),
-    triton_http=Port("Triton's HTTP", 8000, "SEQWAY_TRITON_HTTP_PORT"),
-    triton_grpc=Port("Triton's gRPC", 8001, "SEQWAY_TRITON_GRPC_PORT"),
-    triton_metrics=Port("Triton's metrics", 8002, "SEQWAY_TRITON_METRICS_PORT"),
+    gateway: Port = Port("the gateway", 50051, "SEQWAY_GATEWAY_PORT")
+    gateway_metrics: Port = Port("the gateway's metrics", 9464, "SEQWAY_METRICS_PORT")
+    triton_http: Port = Port("Triton's HTTP", 8000, "SEQWAY_TRITON_HTTP_PORT")
+    triton_grpc: Port = Port("Triton's gRPC", 8001, "SEQWAY_TRITON_GRPC_PORT")
+    triton_metrics: Port = Port("Triton's metrics", 8002, "SEQWAY_TRITON_METRICS_PORT")
     # Not 6379, where a Redis of this machine may be.
-    redis=Port("Redis", 16379, "SEQWAY_REDIS_PORT"),
-    worker_metrics=Port("the workers' metrics", 9465, "SEQWAY_WORKER_METRICS_PORT"),
-    controller_metrics=Port("the controller's metrics", 9466, "SEQWAY_CONTROLLER_METRICS_PORT"),
-)
+    redis: Port = Port("Redis", 16379, "SEQWAY_REDIS_PORT")
+    worker_metrics: Port = Port("the workers' metrics", 9465, "SEQWAY_WORKER_METRICS_PORT")
+    controller_metrics: Port = Port(
+        "the controller's metrics", 9466, "SEQWAY_CONTROLLER_METRICS_PORT"
+    )
+
+
+DEFAULT_PORTS = StackPorts()
 
 
 @dataclass(frozen=True, slots=True)

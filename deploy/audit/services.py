@@ -17,9 +17,9 @@ def python_findings(pins: Path, osv_url: str) -> list[Finding]:
     command += ["--vulnerability-service=osv", f"--osv-url={osv_url}", f"--requirement={pins}"]
     packages = _ask(command, Path.cwd()).get("dependencies")
     if packages is None:
-        raise NotCheckedError("pip-audit tells of no packages")
+        raise NotCheckedError("pip-audit lists no packages")
     if skipped := [one["name"] for one in packages if "skip_reason" in one]:
-        raise NotCheckedError(f"pip-audit has skipped {', '.join(skipped)}")
+        raise NotCheckedError(f"pip-audit skipped {', '.join(skipped)}")
     return [
         Finding(
             f"{package['name']} {package['version']}",
@@ -56,5 +56,5 @@ def _ask(command: Sequence[str], folder: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(ended.stdout))
     except ValueError:
-        words = ended.stderr.strip().splitlines() or ["silence"]
+        words = ended.stderr.strip().splitlines() or ["no output"]
         raise NotCheckedError(words[-1]) from None

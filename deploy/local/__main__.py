@@ -27,7 +27,7 @@ _COMMANDS = {
     "down": "stop them",
     "status": "show what runs; exit code 1 unless everything is ready",
     "demo": "start a stack of its own, show what it does, stop it",
-    "supervise": "start again what ends; `up` runs it in the background",
+    "supervise": "restart what has ended; `up` runs it in the background",
 }
 
 

@@ -12,7 +12,7 @@ _HOPS = ("SEQWAY_TLS", "SEQWAY_TRITON_TLS", "SEQWAY_REDIS_TLS")
 
 
 @dataclass(frozen=True, slots=True)
-class Certificates:
+class StackCertificates:
     """PEM files, named as in a Secret of cert-manager; all processes of the stack share them.
 
     Each of them shows the certificate, and asks for one of the same authority.
@@ -23,7 +23,7 @@ class Certificates:
     key: Path
 
     @classmethod
-    def find(cls, folder: Path) -> "Certificates":
+    def find(cls, folder: Path) -> "StackCertificates":
         """The files of a folder; `StackError` names one that is missing."""
         files = [folder / name for name in ("ca.crt", "tls.crt", "tls.key")]
         for file in files:

@@ -5,7 +5,8 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from deploy.local.errors import StackError
 from deploy.local.processes import ProcessRecord, members_of
@@ -46,11 +47,15 @@ class StackRecord:
         """
         path = run_directory / _FILE
         try:
-            return _parse(json.loads(path.read_text(encoding="utf-8")))
+            record = TypeAdapter(cls).validate_json(path.read_bytes())
         except FileNotFoundError:
             return cls()
-        except (ValueError, TypeError, KeyError, AttributeError, OSError):
+        except (ValueError, OSError):
             raise StackError(_damaged(path)) from None
+        is_empty = not record.processes and record.supervisor is None
+        if is_empty or record.processes.keys() != record.ports.keys():
+            raise StackError(_damaged(path))
+        return record
 
     def save(self, run_directory: Path) -> None:
         """Replaces the saved record in one step; an empty record leaves no file."""
@@ -66,33 +71,15 @@ class StackRecord:
         draft.replace(path)
 
 
-def _parse(saved: dict[str, Any]) -> StackRecord:
-    supervisor = saved.get("supervisor")
-    record = StackRecord(
-        {name: _process(one) for name, one in saved["processes"].items()},
-        {name: [int(port) for port in ports] for name, ports in saved["ports"].items()},
-        {name: str(subject) for name, subject in saved.get("subjects", {}).items()},
-        {name: Repairs(**one) for name, one in saved.get("repairs", {}).items()},
-        _process(supervisor) if supervisor is not None else None,
-    )
-    if record.processes.keys() != record.ports.keys():
-        raise ValueError("a process without ports")
-    return record
-
-
-def _process(saved: dict[str, Any]) -> ProcessRecord:
-    return ProcessRecord(
-        str(saved["name"]), int(saved["pid"]), int(saved["started"]), str(saved["boot"])
-    )
-
-
 def _damaged(path: Path) -> str:
     """What to do about a record that can't be read."""
     running = members_of(path.parent)
     if not running:
-        return f"{path}, which lists what runs, is damaged; nothing of it runs: remove that file."
+        return (
+            f"{path}, which lists what runs, is damaged; none of it is running: remove that file."
+        )
     listed = ", ".join(f"{name} ({pid})" for pid, name in running.items())
     return (
-        f"{path}, which lists what runs, is damaged. Of this stack run: {listed}. End these with "
+        f"{path}, which lists what runs, is damaged. Still running: {listed}. End them with "
         f"`kill {' '.join(map(str, running))}`, then remove that file."
     )

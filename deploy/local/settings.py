@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local.certificates import Certificates
+from deploy.local.certificates import StackCertificates
 from deploy.local.errors import StackError
 from deploy.local.ports import HOST, Port, free_ports
 
@@ -17,27 +17,20 @@ ROOT = Path(__file__).resolve().parents[2]
 class StackPorts:
     """The ports of the stack."""
 
-    gateway: Port
-    gateway_metrics: Port
-    triton_http: Port
-    triton_grpc: Port
-    triton_metrics: Port
-    redis: Port
-    worker_metrics: Port
-    controller_metrics: Port
-
-
-DEFAULT_PORTS = StackPorts(
-    gateway=Port("the gateway", 50051, "SEQWAY_GATEWAY_PORT"),
-    gateway_metrics=Port("the gateway's metrics", 9464, "SEQWAY_METRICS_PORT"),
-    triton_http=Port("Triton's HTTP", 8000, "SEQWAY_TRITON_HTTP_PORT"),
-    triton_grpc=Port("Triton's gRPC", 8001, "SEQWAY_TRITON_GRPC_PORT"),
-    triton_metrics=Port("Triton's metrics", 8002, "SEQWAY_TRITON_METRICS_PORT"),
+    gateway: Port = Port("the gateway", 50051, "SEQWAY_GATEWAY_PORT")
+    gateway_metrics: Port = Port("the gateway's metrics", 9464, "SEQWAY_METRICS_PORT")
+    triton_http: Port = Port("Triton's HTTP", 8000, "SEQWAY_TRITON_HTTP_PORT")
+    triton_grpc: Port = Port("Triton's gRPC", 8001, "SEQWAY_TRITON_GRPC_PORT")
+    triton_metrics: Port = Port("Triton's metrics", 8002, "SEQWAY_TRITON_METRICS_PORT")
     # Not 6379, where a Redis of this machine may be.
-    redis=Port("Redis", 16379, "SEQWAY_REDIS_PORT"),
-    worker_metrics=Port("the workers' metrics", 9465, "SEQWAY_WORKER_METRICS_PORT"),
-    controller_metrics=Port("the controller's metrics", 9466, "SEQWAY_CONTROLLER_METRICS_PORT"),
-)
+    redis: Port = Port("Redis", 16379, "SEQWAY_REDIS_PORT")
+    worker_metrics: Port = Port("the workers' metrics", 9465, "SEQWAY_WORKER_METRICS_PORT")
+    controller_metrics: Port = Port(
+        "the controller's metrics", 9466, "SEQWAY_CONTROLLER_METRICS_PORT"
+    )
+
+
+DEFAULT_PORTS = StackPorts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +53,7 @@ class StackSettings:
     job_store: str = ""
     redis_server: Path | None = None
     workers: int = 2
-    certificates: Certificates | None = None
+    certificates: StackCertificates | None = None
 
     @property
     def gateway_address(self) -> str:
@@ -82,12 +75,13 @@ def settings_from_environment(environment: Mapping[str, str] = os.environ) -> St
     defaults = StackSettings()
     folder = _named("SEQWAY_LOCAL_TLS", environment)
     return StackSettings(
-        run_directory=_path("SEQWAY_RUN_DIRECTORY", defaults.run_directory, environment),
-        model_repository=_path("SEQWAY_MODEL_REPOSITORY", defaults.model_repository, environment),
+        run_directory=_named("SEQWAY_RUN_DIRECTORY", environment) or defaults.run_directory,
+        model_repository=_named("SEQWAY_MODEL_REPOSITORY", environment)
+        or defaults.model_repository,
         ports=StackPorts(**ports),
         job_store=environment.get("SEQWAY_JOB_STORE", ""),
         redis_server=_named("SEQWAY_REDIS_SERVER", environment),
-        certificates=Certificates.find(folder) if folder else None,
+        certificates=StackCertificates.find(folder) if folder else None,
     )
 
 
@@ -100,11 +94,6 @@ def on_free_ports(settings: StackSettings, run_directory: Path) -> StackSettings
         for field, number in zip(fields, numbers, strict=True)
     }
     return dataclasses.replace(settings, run_directory=run_directory, ports=StackPorts(**ports))
-
-
-def _path(variable: str, default: Path, environment: Mapping[str, str]) -> Path:
-    value = environment.get(variable)
-    return Path(value).resolve() if value else default
 
 
 def _named(variable: str, environment: Mapping[str, str]) -> Path | None:

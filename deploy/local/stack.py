@@ -243,7 +243,7 @@ class Stack:
 
     def _tail(self, service: Service) -> str:
         telling = self._telling(service)[-_LOG_LINES:]
-        return "; its last words were:\n  " + "\n  ".join(telling) if telling else " silently."
+        return "; the end of its log:\n  " + "\n  ".join(telling) if telling else " silently."
 
     def _telling(self, service: Service) -> list[str]:
         try:
@@ -259,13 +259,13 @@ class Stack:
             wanted = [port.number for port in service.ports]
             if record.ports[service.name] != wanted:
                 raise StackError(
-                    f"{service.name} runs already on port {record.ports[service.name][0]}, not on "
+                    f"{service.name} already runs on port {record.ports[service.name][0]}, not on "
                     f"{wanted[0]}: run `make down` first, or unset {service.ports[0].variable}."
                 )
             subject = record.subjects.get(service.name, service.subject)
             if subject != service.subject:
                 raise StackError(
-                    f"{service.name} runs already with {subject}, not with {service.subject}: "
+                    f"{service.name} already runs with {subject}, not with {service.subject}: "
                     "run `make down` first."
                 )
 

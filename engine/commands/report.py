@@ -110,7 +110,7 @@ def _read(folder: Path) -> Manifest:
 def list_command(repository: given.Repository = given.REPOSITORY) -> None:
     """List the variants of the model repository."""
     if not repository.is_dir():
-        raise failure(f"{repository} is no folder: import a checkpoint into it first.")
+        raise failure(f"{repository} is not a folder: import a checkpoint into it first.")
     table = Table("variant", "task", "languages or labels", "family", "limits (tokens)", "quality")
     for folder in sorted(repository.glob("*/1/manifest.json")):
         manifest = _read(folder.parent)

@@ -82,9 +82,7 @@ def read_request(
     ] = None,
     allow_pickle: Annotated[
         bool,
-        typer.Option(
-            "--allow-pickle", help="Load pytorch_model.bin where there is no safetensors."
-        ),
+        typer.Option("--allow-pickle", help="Load pytorch_model.bin if there are no safetensors."),
     ] = False,
     force: Annotated[
         bool,

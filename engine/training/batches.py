@@ -31,7 +31,7 @@ B = TypeVar("B")
 
 
 @dataclass(frozen=True)
-class Example:
+class EncodedPair:
     """Token ids of a pair, each side with its end of sequence."""
 
     source: list[int]
@@ -44,7 +44,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Batch:
+class PairBatch:
     """`source [B,S]`, its boolean `mask`, `inputs [B,T]` and `labels [B,T]` (-100: none)."""
 
     source: Tensor
@@ -57,18 +57,18 @@ class Batch:
         """Tokens that count in the loss."""
         return int((self.labels >= 0).sum())
 
-    def to(self, device: str) -> "Batch":
+    def to(self, device: str) -> "PairBatch":
         """The same batch on another device."""
-        return Batch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+        return PairBatch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
 
-    def shuffled(self) -> "Batch":
+    def shuffled(self) -> "PairBatch":
         """The same targets, each with the source of the row before."""
-        return Batch(self.source.roll(1, 0), self.mask.roll(1, 0), self.inputs, self.labels)
+        return PairBatch(self.source.roll(1, 0), self.mask.roll(1, 0), self.inputs, self.labels)
 
 
 def encode_pairs(
     pairs: Sequence[Pair], tokenizer: Tokenizer, max_length: int, *, cut: bool = False
-) -> list[Example]:
+) -> list[EncodedPair]:
     """Token ids of every pair of which no side is longer than `max_length`.
 
     With `cut`, a longer source loses its middle instead.
@@ -77,7 +77,7 @@ def encode_pairs(
     targets = [encoding.ids for encoding in tokenizer.encode_batch([p.target for p in pairs])]
     if cut:
         sources = [cut_middle(ids, max_length) for ids in sources]
-    examples = [Example(s, t) for s, t in zip(sources, targets, strict=True)]
+    examples = [EncodedPair(s, t) for s, t in zip(sources, targets, strict=True)]
     return [example for example in examples if example.length <= max_length]
 
 
@@ -107,12 +107,12 @@ def make_batches(
         yield collate(group)
 
 
-def collate_pairs(group: Sequence[Example], config: ModelConfig) -> Batch:
+def collate_pairs(group: Sequence[EncodedPair], config: ModelConfig) -> PairBatch:
     """Pads the examples of one batch."""
     source, mask = pad_sources([e.source for e in group], config.pad_id)
     labels = _pad([e.target for e in group], -100)
     shifted = [[config.decoder_start_id, *e.target[:-1]] for e in group]
-    return Batch(source, mask, _pad(shifted, config.pad_id), labels)
+    return PairBatch(source, mask, _pad(shifted, config.pad_id), labels)
 
 
 def pad_sources(rows: list[list[int]], pad_id: int) -> tuple[Tensor, Tensor]:

@@ -12,12 +12,12 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.training import saving
+from engine.training import classifier_checkpoint
 from engine.training.batches import cut_middle, make_batches, pad_sources
 from engine.training.classifier import FirstTokenClassifier
 from engine.training.config import TrainingConfig
 from engine.training.corpus import load_pairs
-from engine.training.task import Task, load_start
+from engine.training.task import TrainingTask, load_start
 from engine.training.vocabulary import UNK, add_first_token, train_vocabulary
 
 
@@ -56,7 +56,7 @@ class LabelledBatch:
         return LabelledBatch(self.source.roll(1, 0), self.mask.roll(1, 0), self.labels)
 
 
-class ClassificationTask(Task[LabelledText, LabelledBatch]):
+class ClassificationTraining(TrainingTask[LabelledText, LabelledBatch]):
     """Names the label of a text from the encoder's state at its first token."""
 
     def __init__(self, config: TrainingConfig) -> None:
@@ -115,7 +115,9 @@ class ClassificationTask(Task[LabelledText, LabelledBatch]):
 
     def save(self, model: FirstTokenClassifier, folder: Path) -> None:
         """Writes an XLM-RoBERTa-XL checkpoint."""
-        saving.save_classifier(model, self.config.output / "tokenizer.json", self.labels, folder)
+        classifier_checkpoint.save_classifier(
+            model, self.config.output / "tokenizer.json", self.labels, folder
+        )
 
     def _collate(self, group: Sequence[LabelledText]) -> LabelledBatch:
         source, mask = pad_sources([text.source for text in group], self.config.transformer.pad_id)

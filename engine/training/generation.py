@@ -11,14 +11,20 @@ from torch.nn import functional as F
 
 from engine.model.families import pegasus
 from engine.model.transformer import Transformer
-from engine.training.batches import Batch, Example, collate_pairs, encode_pairs, make_batches
+from engine.training.batches import (
+    EncodedPair,
+    PairBatch,
+    collate_pairs,
+    encode_pairs,
+    make_batches,
+)
 from engine.training.config import TrainingConfig
 from engine.training.corpus import load_pairs
-from engine.training.task import Task, load_start
+from engine.training.task import TrainingTask, load_start
 from engine.training.vocabulary import train_vocabulary
 
 
-class GenerationTask(Task[Example, Batch]):
+class GenerationTraining(TrainingTask[EncodedPair, PairBatch]):
     """Writes the target, token by token, teacher-forced."""
 
     def __init__(self, config: TrainingConfig) -> None:
@@ -35,7 +41,7 @@ class GenerationTask(Task[Example, Batch]):
             model.load_state_dict(start)
         return model
 
-    def read_examples(self, path: Path) -> list[Example]:
+    def read_examples(self, path: Path) -> list[EncodedPair]:
         """Pairs in token ids, both sides with an end of sequence."""
         config = self.config
         return encode_pairs(
@@ -43,13 +49,13 @@ class GenerationTask(Task[Example, Batch]):
         )
 
     def batches(
-        self, examples: Sequence[Example], tokens: int, order: random.Random
-    ) -> Iterator[Batch]:
+        self, examples: Sequence[EncodedPair], tokens: int, order: random.Random
+    ) -> Iterator[PairBatch]:
         """Batches of pairs of similar length."""
         collate = partial(collate_pairs, config=self.config.transformer)
         return make_batches(examples, collate, tokens, order)
 
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+    def loss(self, model: nn.Module, batch: PairBatch) -> Tensor:
         """The summed label-smoothed cross-entropy (Szegedy et al. 2016, arXiv:1512.00567)."""
         logits = model(batch.source, batch.mask, batch.inputs)
         return F.cross_entropy(

@@ -15,7 +15,7 @@ from engine.model.transformer import Transformer
 from engine.training.config import ConfigError
 
 
-class Batch(Protocol):
+class TrainingBatch(Protocol):
     """Rows on one device."""
 
     @property
@@ -30,10 +30,10 @@ class Batch(Protocol):
 
 
 E = TypeVar("E")
-B = TypeVar("B", bound=Batch)
+B = TypeVar("B", bound=TrainingBatch)
 
 
-class Task(ABC, Generic[E, B]):
+class TrainingTask(ABC, Generic[E, B]):
     """One way to train: `E` is an example in token ids, `B` a padded batch of them."""
 
     tokenizer: Tokenizer
@@ -69,5 +69,5 @@ def load_start(initial_checkpoint: Path) -> Transformer:
     """
     model = load_checkpoint(initial_checkpoint).model
     if not isinstance(model, Transformer):
-        raise ConfigError(f"initial_checkpoint: {initial_checkpoint} is no encoder-decoder.")
+        raise ConfigError(f"initial_checkpoint: {initial_checkpoint} is not an encoder-decoder.")
     return deepcopy(model)  # a checkpoint's weights are mapped, and may share memory

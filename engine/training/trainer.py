@@ -18,21 +18,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tokenizers import Tokenizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from engine.training.classification import ClassificationTask
+from engine.training.classification import ClassificationTraining
 from engine.training.config import TrainingConfig
-from engine.training.generation import GenerationTask
-from engine.training.task import Batch, Task
+from engine.training.generation import GenerationTraining
+from engine.training.task import TrainingBatch, TrainingTask
 
 logger = logging.getLogger(__name__)
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def new_task(config: TrainingConfig) -> Task[Any, Any]:
+def new_task(config: TrainingConfig) -> TrainingTask[Any, Any]:
     """The task that the configuration names."""
     if config.task == "classification":
-        return ClassificationTask(config)
-    return GenerationTask(config)
+        return ClassificationTraining(config)
+    return GenerationTraining(config)
 
 
 class Trainer:
@@ -111,7 +111,7 @@ class Trainer:
                 if self.stopping or self.step >= self.config.steps:
                     return
 
-    def _stream(self, examples: list[Any]) -> Iterator[Batch]:
+    def _stream(self, examples: list[Any]) -> Iterator[TrainingBatch]:
         """Batches from the present step on: the order follows from the seed and the epoch alone."""
         position, epoch = 0, 0
         while True:
@@ -122,7 +122,7 @@ class Trainer:
                 position += 1
             epoch += 1
 
-    def _update(self, batch: Batch) -> float:
+    def _update(self, batch: TrainingBatch) -> float:
         """One optimizer step. Returns the summed loss of the batch."""
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
@@ -138,7 +138,7 @@ class Trainer:
         self.step += 1
         return loss.item()
 
-    def _loss(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+    def _loss(self, model: torch.nn.Module, batch: TrainingBatch) -> torch.Tensor:
         dtype = _AUTOCAST.get(self.config.precision, torch.float32)
         with torch.autocast(self.device, dtype, enabled=dtype != torch.float32):
             return self.task.loss(model, batch)

@@ -42,6 +42,22 @@ def test_what_is_pushed_is_pulled(tmp_path: Path, bucket: Path, store: LocalStor
     assert files(target) == files(bucket)
 
 
+def test_only_variants_are_copied(
+    tmp_path: Path, bucket: Path, store: LocalStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    target.mkdir()
+    add_variant(source, "en-fr_fp16")
+    (source / "README.md").write_text("What comes here.")
+    push(store, source)
+    assert not (bucket / "README.md").exists()
+    (bucket / "README.md").write_text("Another tool has copied it.")
+    caplog.clear()
+    pull(store, target)
+    assert [path.name for path in target.iterdir()] == ["en-fr_fp16"]
+    assert "README" not in caplog.text
+
+
 def test_only_what_changed_is_copied_again(
     tmp_path: Path, bucket: Path, store: LocalStore, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import tritonclient.grpc as triton_grpc  # type: ignore[import-untyped]
 import trustme
@@ -174,4 +175,4 @@ def _wait_for(what: Callable[[], bool]) -> None:
 
 
 def _children(pid: int) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [child.pid for child in psutil.Process(pid).children()]

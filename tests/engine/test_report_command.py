@@ -136,5 +136,5 @@ def test_a_damaged_manifest_is_told(tmp_path: Path, content: str) -> None:
 
 
 def test_a_repository_that_is_not_there_is_told(tmp_path: Path) -> None:
-    assert "is no folder" in told(run("list", "--model-repository", tmp_path / "[/red]"))
+    assert "is not a folder" in told(run("list", "--model-repository", tmp_path / "[/red]"))
     assert "holds no variant" in run("list", "--model-repository", tmp_path).stdout

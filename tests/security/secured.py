@@ -9,7 +9,7 @@ from pathlib import Path
 import trustme
 from seqway import Client, TlsFiles
 
-from deploy.local.certificates import Certificates
+from deploy.local.certificates import StackCertificates
 from deploy.local.ports import HOST
 from deploy.local.settings import StackSettings
 
@@ -38,14 +38,16 @@ DOORS = (
 )
 
 
-def issue(authority: trustme.CA, folder: Path, trusted: trustme.CA | None = None) -> Certificates:
+def issue(
+    authority: trustme.CA, folder: Path, trusted: trustme.CA | None = None
+) -> StackCertificates:
     """A certificate for this machine, beside the authority that its owner trusts."""
     folder.mkdir()
     leaf = authority.issue_cert(HOST, "localhost")
     (trusted or authority).cert_pem.write_to_path(str(folder / "ca.crt"))
     leaf.private_key_pem.write_to_path(str(folder / "tls.key"))
     leaf.cert_chain_pems[0].write_to_path(str(folder / "tls.crt"))
-    return Certificates.find(folder)
+    return StackCertificates.find(folder)
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,11 @@ class SecuredStack:
 
     settings: StackSettings
     api_key: str
-    ours: Certificates
-    stranger: Certificates
-    misled: Certificates
+    ours: StackCertificates
+    stranger: StackCertificates
+    misled: StackCertificates
 
-    def client(self, certificates: Certificates | None, timeout: float = 60.0) -> Client:
+    def client(self, certificates: StackCertificates | None, timeout: float = 60.0) -> Client:
         """One with a key."""
         tls: TlsFiles | bool = False
         if certificates is not None:
@@ -85,7 +87,7 @@ class SecuredStack:
         return door.welcome in answer
 
 
-def context_of(certificates: Certificates, *, shown: bool = True) -> ssl.SSLContext:
+def context_of(certificates: StackCertificates, *, shown: bool = True) -> ssl.SSLContext:
     """For a client, which shows its certificate or none."""
     context = ssl.create_default_context(cafile=certificates.authority)
     context.set_alpn_protocols(["h2"])

@@ -6,7 +6,7 @@ import psutil
 import pytest
 from seqway import JobState, UnavailableError
 
-from deploy.local.certificates import Certificates
+from deploy.local.certificates import StackCertificates
 from deploy.local.records import StackRecord
 from deploy.local.services.redis import redis_url
 from services.inference.settings import InferenceSettings
@@ -80,7 +80,7 @@ def test_redis_is_trusted_by_its_authority_alone(secured: SecuredStack) -> None:
         Queue(celery_app(unnamed)).run_chunk(Ticket("none", 1, 0))
 
 
-def _reaches_triton(secured: SecuredStack, files: Certificates) -> bool:
+def _reaches_triton(secured: SecuredStack, files: StackCertificates) -> bool:
     settings = InferenceSettings(
         triton_url=f"127.0.0.1:{secured.settings.ports.triton_grpc.number}",
         triton_tls_ca=files.authority,
@@ -102,7 +102,7 @@ def _reaches_triton(secured: SecuredStack, files: Certificates) -> bool:
     return True
 
 
-def _jobs(secured: SecuredStack, files: Certificates) -> JobSettings:
+def _jobs(secured: SecuredStack, files: StackCertificates) -> JobSettings:
     return JobSettings(
         redis_url=redis_url(secured.settings),
         redis_tls_ca=files.authority,

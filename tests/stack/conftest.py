@@ -60,4 +60,5 @@ def echo_repository(tmp_path: Path) -> Path:
     folder = tmp_path / "repository" / "echo_fp32"
     (folder / "1").mkdir(parents=True)
     (folder / "config.pbtxt").write_text((ECHO_MODEL / "config.pbtxt").read_text())
+    (folder.parent / "README.md").write_text("No model.")
     return folder.parent

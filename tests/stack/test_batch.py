@@ -65,7 +65,7 @@ def test_redis_keeps_what_it_knows_over_a_restart(settings: StackSettings) -> No
 def test_a_redis_server_that_is_no_file_is_named(tmp_path: Path) -> None:
     missing = settings_from_environment({"SEQWAY_REDIS_SERVER": str(tmp_path / "nothing")})
     stack = Stack(tmp_path / "run", [redis_service(on_free_ports(missing, tmp_path / "run"))])
-    with pytest.raises(StackError, match=r"SEQWAY_REDIS_SERVER is .*nothing, which is no file"):
+    with pytest.raises(StackError, match=r"SEQWAY_REDIS_SERVER is .*nothing, which is not a file"):
         stack.up()
 
 

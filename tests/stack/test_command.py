@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from deploy.local.ports import HOST
 from deploy.local.records import StackRecord
 from deploy.local.settings import ROOT, StackSettings, on_free_ports
 from tests.stack.test_stack import wait_until_gone
@@ -22,25 +22,13 @@ def environment(models_exported: None, tmp_path: Path) -> dict[str, str]:
 def environment_of(folder: Path) -> dict[str, str]:
     """The settings of a stack that disturbs no other one."""
     settings = on_free_ports(StackSettings(), folder / "run")
-    ports = settings.ports
+    ports = (getattr(settings.ports, field.name) for field in fields(settings.ports))
     return {
         **os.environ,
         "SEQWAY_RUN_DIRECTORY": str(settings.run_directory),
-        "SEQWAY_ADDRESS": f"{HOST}:{ports.gateway.number}",
+        "SEQWAY_ADDRESS": settings.gateway_address,
         "COLUMNS": "160",
-        **{
-            port.variable: str(port.number)
-            for port in (
-                ports.gateway,
-                ports.gateway_metrics,
-                ports.triton_http,
-                ports.triton_grpc,
-                ports.triton_metrics,
-                ports.redis,
-                ports.worker_metrics,
-                ports.controller_metrics,
-            )
-        },
+        **{port.variable: str(port.number) for port in ports},
     }
 
 
@@ -77,7 +65,7 @@ def test_up_translate_status_down(environment: dict[str, str]) -> None:
         status = run(environment, "deploy.local", "status")
         assert status.returncode == 1
         assert "dead: it was started" in status.stdout
-        assert "dead: nobody starts" in status.stdout
+        assert "dead: services that end" in status.stdout
     finally:
         stopped = run(environment, "deploy.local", "down")
     assert stopped.returncode == 0, stopped.stderr

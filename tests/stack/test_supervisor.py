@@ -267,4 +267,4 @@ def test_the_table_tells_all_of_it(stack: Stack) -> None:
     told = " ".join(str(cell) for column in rows.columns for cell in column.cells)
     assert "mended once, last at" in told
     assert "down" in told and "taken); it starts in" in told
-    assert "dead: nobody starts what ends" in told
+    assert "dead: services that end are not restarted" in told

@@ -5,6 +5,7 @@ import os
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deploy.local.assembly import running_triton
@@ -28,8 +29,7 @@ def echo_stack(tmp_path: Path, repository: Path) -> Stack:
 
 
 def children(pid: int) -> list[int]:
-    listed = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(one) for one in listed.read_text().split()]
+    return [child.pid for child in psutil.Process(pid).children()]
 
 
 def test_triton_serves_and_a_dead_model_or_server_is_told(

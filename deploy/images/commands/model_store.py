@@ -73,7 +73,7 @@ def pull_whole(
 
 def pull(store: Any, models: Path) -> int:
     """Copies what is new or changed of whole variants; tells how many objects these have."""
-    every = [meta for page in obstore.list(store) for meta in page]
+    every = [meta for page in obstore.list(store) for meta in page if "/" in meta["path"]]
     whole = {_variant(meta["path"]) for meta in every if meta["path"].endswith(f"/{_CONFIG}")}
     for name in sorted({_variant(meta["path"]) for meta in every} - whole):
         logger.warning("%s has no %s, so it was not pushed whole: left out", name, _CONFIG)
@@ -97,7 +97,7 @@ def push(store: Any, models: Path) -> None:
     The manifests of plans come after the plans, and a variant's configuration after all else.
     """
     known = {meta["path"]: meta for page in obstore.list(store) for meta in page}
-    files = [path for path in models.rglob("*") if path.is_file()]
+    files = [path for path in models.glob("*/**/*") if path.is_file()]
     for path in sorted(files, key=lambda one: (_LATE.get(one.name, 0), one)):
         key = path.relative_to(models).as_posix()
         if not any(part.startswith(".") for part in key.split("/")) and (

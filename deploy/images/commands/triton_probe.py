@@ -6,7 +6,7 @@ line behind the texts of callers: one that has not answered in time counts as al
 counters went on meanwhile.
 
 A model that Triton could not load is told, and fails the probe only when there is no other: the pod
-serves the rest, and a new start would end alike.
+serves the rest, and a restart would change nothing.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 # What only goes on while an encoder works.
 _WORK = re.compile(
@@ -38,8 +39,12 @@ class Triton:
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """The JSON of a 200 answer, None of another; OSError or HTTPException."""
-        status, content = self._request(self.http_port, method, path, body)
+        status, content = self.request(method, path, body)
         return json.loads(content) if status == http.HTTPStatus.OK else None
+
+    def request(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
+        """Status and body of any answer."""
+        return self._request(self.http_port, method, path, body)
 
     def work(self) -> dict[str, float]:
         """How much each model has done; nothing where the metrics can't be read."""
@@ -115,32 +120,34 @@ def _state(triton: Triton, name: str) -> str:
     """What is wrong with a model; "" when nothing is."""
     is_encoder = False
     try:
-        config = triton.call("GET", f"/v2/models/{name}/config")
+        config = triton.call("GET", f"/v2/models/{quote(name)}/config")
         if config is None:
             return "is not loaded"
         if "manifest" not in config.get("parameters", {}):
             return ""  # none of ours: Triton's word has to do
         is_encoder = not config.get("model_transaction_policy", {}).get("decoupled")
-        ask = _ask_encoder if is_encoder else _ask_generator
-        return "" if ask(triton, name, config) is not None else "answers with an error"
+        status, _ = ask(triton, name, config)
+        return "" if status == http.HTTPStatus.OK else "answers with an error"
     except TimeoutError:
         return _LATE if is_encoder else "does not answer"
     except (OSError, http.client.HTTPException, ValueError) as error:
         return f"can't be asked ({type(error).__name__})"
 
 
-def _ask_generator(triton: Triton, name: str, _: Any) -> Any:
-    """A request with no text, which every lane of the engine has to see."""
-    return triton.call("POST", f"/v2/models/{name}/generate", {"TEXT": [], "OPTIONS": "{}"})
+def ask(triton: Triton, name: str, config: dict[str, Any]) -> tuple[int, bytes]:
+    """Sends a model the probe of its kind; status and body of the answer.
 
-
-def _ask_encoder(triton: Triton, name: str, config: dict[str, Any]) -> Any:
+    Of a generating model every lane has to see the request, which has no text.
+    """
+    path = f"/v2/models/{quote(name)}"
+    if config.get("model_transaction_policy", {}).get("decoupled"):
+        return triton.request("POST", f"{path}/generate", {"TEXT": [], "OPTIONS": "{}"})
     values = {"OPTIONS": '{"probe": true}'}
     inputs = [
         {"name": one, "shape": [1, 1], "datatype": "BYTES", "data": [values.get(one, "")]}
         for one in (field["name"] for field in config["input"])
     ]
-    return triton.call("POST", f"/v2/models/{name}/infer", {"inputs": inputs})
+    return triton.request("POST", f"{path}/infer", {"inputs": inputs})
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class ExportedVariant:
     """One variant: `base_model` is its name without the precision."""
 
     name: str
@@ -14,13 +14,15 @@ class Model:
     task: str
 
 
-def read_models(model_repository: Path) -> list[Model]:
+def read_models(model_repository: Path) -> list[ExportedVariant]:
     """The models that have a manifest; others are not ours, or damaged, which Triton tells."""
     models = []
     for path in sorted(model_repository.glob("*/1/manifest.json")):
         try:
             manifest = json.loads(path.read_text(encoding="utf-8"))
-            models.append(Model(manifest["name"], manifest["base_model"], manifest["task"]))
+            models.append(
+                ExportedVariant(manifest["name"], manifest["base_model"], manifest["task"])
+            )
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return models

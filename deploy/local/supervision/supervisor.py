@@ -10,7 +10,7 @@ from deploy.local import processes
 from deploy.local.records import Repairs, StackRecord
 from deploy.local.services.service import Service
 from deploy.local.stack import Stack
-from deploy.local.supervision.watcher import Hands, Watcher
+from deploy.local.supervision.watcher import RepairActions, Watcher
 
 _TICK_SECONDS = 0.5
 
@@ -43,12 +43,12 @@ class Supervisor:
 
     def _watcher(self, service: Service) -> Watcher:
         repairs = self._record.repairs.setdefault(service.name, Repairs())
-        hands = Hands(
+        actions = RepairActions(
             restart=lambda: self._stack.restart(service, self._record),
             last_words=lambda: self._stack.last_words(service),
             note=self._note,
         )
-        return Watcher(service, repairs, hands)
+        return Watcher(service, repairs, actions)
 
     def _note(self, sentence: str) -> None:
         self._log(sentence)

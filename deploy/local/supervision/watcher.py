@@ -18,8 +18,8 @@ _WELL_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Hands:
-    """What a watcher can do: start the service anew, tell why it ended, keep and log a change."""
+class RepairActions:
+    """What a watcher may do: start the service anew, tell why it ended, keep and log a change."""
 
     restart: Callable[[], None]
     last_words: Callable[[], str]
@@ -32,10 +32,10 @@ class Watcher:
     What fails again and again is started less and less often.
     """
 
-    def __init__(self, service: Service, repairs: Repairs, hands: Hands) -> None:
+    def __init__(self, service: Service, repairs: Repairs, actions: RepairActions) -> None:
         self.service = service
         self._repairs = repairs
-        self._hands = hands
+        self._actions = actions
         self._failures = 0
         self._began = time.monotonic()
         self._was_ready = True
@@ -49,7 +49,7 @@ class Watcher:
         if is_alive:
             self._examine()
         elif not self._repairs.due:
-            words = self._hands.last_words()
+            words = self._actions.last_words()
             self._plan(f"it ended{': ' if words else ''}{words}")
         if self._repairs.due and time.time() >= self._repairs.due:
             self._start()
@@ -101,18 +101,18 @@ class Watcher:
         self._count(reason)
 
     def _plan(self, reason: str) -> None:
-        """Plans a new start: at once behind the first failure, then later and later."""
+        """Plans a restart: at once behind the first failure, then later and later."""
         delay = min(_LONGEST_DELAY, 2.0 ** (self._failures - 1)) if self._failures else 0.0
         self._failures += 1
         self._repairs.reason = reason
         self._repairs.due = time.time() + delay
-        self._hands.note(f"{self.service.name}: {reason}; a new start follows in {delay:g} s")
+        self._actions.note(f"{self.service.name}: {reason}; it restarts in {delay:g} s")
 
     def _start(self) -> None:
         reason, self._repairs.due = self._repairs.reason, 0.0
         self._silent.clear()
         try:
-            self._hands.restart()
+            self._actions.restart()
         except (StackError, OSError) as error:
             self._plan(str(error))
             return
@@ -124,4 +124,4 @@ class Watcher:
         self._repairs.count += 1
         self._repairs.reason = reason
         self._repairs.last = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
-        self._hands.note(f"{self.service.name}: mended ({reason})")
+        self._actions.note(f"{self.service.name}: mended ({reason})")

@@ -30,7 +30,7 @@ def plain(target: Path, run_directory: Path) -> Path:
         folder = Path(tempfile.gettempdir()) / f"seqway-aliases-{os.getuid()}"
     if not _PLAIN.fullmatch(str(folder)):
         raise StackError(
-            f"Triton can't be given the path {target}: name it in plain letters, without spaces, "
+            f"Triton can't be given the path {target}: rename it to plain letters, without spaces, "
             "or set TMPDIR to such a path."
         )
     try:
@@ -54,4 +54,4 @@ def _make_own(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     stat = folder.lstat()
     if stat.st_uid != os.getuid() or stat.st_mode & 0o022 or folder.is_symlink():
-        raise PermissionError(1, "it is not this user's alone")
+        raise PermissionError(1, "it belongs to another user, or others can write to it")

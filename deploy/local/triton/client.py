@@ -4,7 +4,7 @@ import http.client
 import json
 from typing import Any
 
-from deploy.local.ports import HOST
+from deploy.images.commands.triton_probe import Triton
 
 SECONDS = 3.0
 
@@ -37,12 +37,7 @@ def read_json(body: bytes | str | None) -> Any:
 
 def _request(port: int, method: str, path: str, seconds: float) -> tuple[int, bytes]:
     """Status 0 and the error when there is no answer."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=seconds)
     try:
-        connection.request(method, path)
-        response = connection.getresponse()
-        return response.status, response.read()
+        return Triton(port, 0, seconds).request(method, path)
     except (OSError, http.client.HTTPException) as error:
         return 0, f"Triton doesn't answer ({type(error).__name__})".encode()
-    finally:
-        connection.close()

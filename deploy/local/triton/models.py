@@ -99,7 +99,7 @@ def summary(reason: str) -> str:
 def _load(http_port: int, name: str) -> str:
     """Why it failed; "" when it is loaded."""
     is_loaded, why = post(http_port, f"/v2/repository/models/{quote(name)}/load", _LOAD_SECONDS)
-    return "" if is_loaded else summary(why) or "Triton says nothing"
+    return "" if is_loaded else summary(why) or "Triton gives no reason"
 
 
 def _kill_instances(server: int, name: str) -> None:

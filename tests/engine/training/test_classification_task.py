@@ -9,7 +9,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from engine.model.checkpoint import load_checkpoint
 from engine.training.batches import cut_middle
-from engine.training.classification import ClassificationTask, LabelledText, repeat_rare
+from engine.training.classification import ClassificationTraining, LabelledText, repeat_rare
 from engine.training.config import TrainingConfig
 from engine.training.corpus import Pair, write_pairs
 from engine.training.evaluation import classify, measure_checkpoint
@@ -67,7 +67,7 @@ def test_a_classifier_learns_its_labels_and_reads_its_text(config: TrainingConfi
 
 
 def test_the_saved_checkpoint_gives_our_logits(config: TrainingConfig) -> None:
-    task = ClassificationTask(config)
+    task = ClassificationTraining(config)
     model = task.new_model().eval()
     torch.nn.init.normal_(model.output.weight)
     folder = config.output / "checkpoint"
@@ -83,7 +83,7 @@ def test_the_saved_checkpoint_gives_our_logits(config: TrainingConfig) -> None:
 
 
 def test_the_tokenizer_starts_each_text_and_parts_a_pair(config: TrainingConfig) -> None:
-    task = ClassificationTask(config)
+    task = ClassificationTraining(config)
     task.save(task.new_model(), config.output / "checkpoint")
     tokenizer = AutoTokenizer.from_pretrained(config.output / "checkpoint")
     first, end = tokenizer.bos_token_id, tokenizer.eos_token_id
@@ -97,7 +97,7 @@ def test_the_encoder_starts_from_the_initial_checkpoint(
     config: TrainingConfig, start: Path
 ) -> None:
     other = load_checkpoint(start).model
-    model = ClassificationTask(config).new_model()
+    model = ClassificationTraining(config).new_model()
     weights = model.state_dict()
     for name, weight in other.state_dict().items():
         if name.startswith("encoder"):
@@ -108,7 +108,7 @@ def test_the_encoder_starts_from_the_initial_checkpoint(
 
 
 def test_words_are_hidden_only_while_training(config: TrainingConfig) -> None:
-    task = ClassificationTask(config.model_copy(update={"word_dropout": 0.9}))
+    task = ClassificationTraining(config.model_copy(update={"word_dropout": 0.9}))
     (batch, *_) = task.batches(task.read_examples(config.train), 256, random.Random(1))
     seen: list[torch.Tensor] = []
 
@@ -139,7 +139,7 @@ def test_a_long_text_loses_its_middle() -> None:
 
 
 def test_labels_come_back_in_the_order_of_the_texts(config: TrainingConfig) -> None:
-    task = ClassificationTask(config)
+    task = ClassificationTraining(config)
     folder = config.output / "checkpoint"
     task.save(task.new_model(), folder)
     texts = [pair.source for pair in TEXTS[:5]]

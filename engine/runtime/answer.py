@@ -1,36 +1,67 @@
 """What an answer says at its end: its text, its tokens, its alternatives, its alignment."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from engine.runtime.batching.row import Row
-from engine.runtime.decoding.beam_search import BeamHypothesis
-from engine.runtime.decoding.trail import Trail
+from engine.runtime.decoding.trail import ScoredTrail, Trail
 from engine.runtime.request import Alternative, End, FinishReason, Link, Token
 from engine.runtime.text.detokenizer import Detokenizer
 
 
 def closing_event(
-    row: Row, reason: FinishReason, hypotheses: list[BeamHypothesis], token_bytes: list[bytes]
+    row: Row,
+    reason: FinishReason,
+    message: str,
+    times: dict[str, Any],
+    answers: Sequence[ScoredTrail],
+    token_bytes: list[bytes],
 ) -> End:
-    """The `End` of a row that ran, without times.
+    """The `End` of a row.
 
-    `hypotheses` are best first, and the best begins with what the row has sent.
+    `answers` are best first, and the best begins with what the row has sent; none: it never ran.
     """
-    best, options = hypotheses[0], row.options
-    ids = best.trail.tokens.tolist()
+    ended: dict[str, Any] = {
+        "i": row.index,
+        "finish_reason": reason,
+        "message": message,
+        "input_tokens": row.length,
+        **times,
+    }
+    if not answers:
+        return End(**ended)
+    best, options = answers[0], row.options
     texts = added_texts(best.trail, token_bytes)
-    others = hypotheses[1 : row.answers]
+    others = answers[1 : row.plan.hypotheses]
     return End(
-        i=row.index,
-        finish_reason=reason,
-        input_tokens=len(row.source),
-        text=row.detokenizer.push(ids[row.flushed :], end=True),
-        output_tokens=len(ids),
+        **ended,
+        text=row.progress.new_text(best.trail.tokens[row.progress.sent :].tolist(), end=True),
+        output_tokens=best.trail.tokens.size,
         score=round(float(best.score), 4),
         log_prob=round(best.trail.log_prob, 4),
-        token_ids=tuple(ids) if options.token_ids else (),
+        token_ids=tuple(best.trail.tokens.tolist()) if options.token_ids else (),
         tokens=_tokens(best.trail, texts) if options.token_log_probs else (),
         alternatives=tuple(_alternative(row, other, token_bytes) for other in others),
         alignment=_links(row, best.trail, texts) if options.alignment else (),
     )
+
+
+def times_of(row: Row, now: float, steps: int) -> dict[str, Any]:
+    """The times of a row that ends `now`, when its lane has made so many `steps`."""
+    plan, progress = row.plan, row.progress
+    ran = progress.admitted > 0
+
+    def since_arrival(at: float) -> float:
+        return round(1000 * max(0.0, at - plan.arrived), 3)
+
+    return {
+        "queue_ms": since_arrival(progress.admitted if ran else now),
+        "encoded_ms": since_arrival(progress.encoded),
+        "first_token_ms": since_arrival(progress.first_token),
+        "total_ms": since_arrival(now),
+        "steps": steps - progress.first_step if ran else 0,
+        "slots": row.width if ran else 0,
+    }
 
 
 def added_texts(trail: Trail, token_bytes: list[bytes]) -> list[str]:
@@ -46,7 +77,7 @@ def added_texts(trail: Trail, token_bytes: list[bytes]) -> list[str]:
     return texts
 
 
-def _alternative(row: Row, hypothesis: BeamHypothesis, token_bytes: list[bytes]) -> Alternative:
+def _alternative(row: Row, hypothesis: ScoredTrail, token_bytes: list[bytes]) -> Alternative:
     trail, options = hypothesis.trail, row.options
     texts = added_texts(trail, token_bytes)
     return Alternative(
@@ -71,7 +102,7 @@ def _links(row: Row, trail: Trail, texts: list[str]) -> tuple[Link, ...]:
         texts, trail.sources.tolist(), trail.weights.tolist(), strict=True
     ):
         end = start + len(text)
-        source_start, source_end = row.spans[source]
+        source_start, source_end = row.plan.spans[source]
         if text and source_end > source_start:
             links.append((start, end, source_start, source_end, round(weight, 4)))
         start = end

@@ -10,7 +10,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engine.runtime.batching.lane import Gauges, Lane
+from engine.runtime.batching.gauges import Gauges, total
+from engine.runtime.batching.lane import Lane
 from engine.runtime.batching.row import Row
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.manifest import read_manifest
@@ -80,17 +81,8 @@ class Engine:
 
     @property
     def gauges(self) -> Gauges:
-        """The sums over the lanes; taking a first-token time from it takes it from its lane."""
-        total = Gauges()
-        for lane in self.lanes:
-            total.running += lane.gauges.running
-            total.waiting += lane.gauges.waiting
-            total.steps += lane.gauges.steps
-            total.tokens += lane.gauges.tokens
-            total.slots_stepped += lane.gauges.slots_stepped
-            total.wait_seconds += lane.gauges.wait_seconds
-            total.run_seconds += lane.gauges.run_seconds
-        return total
+        """The sums over the lanes; `take_first_token_seconds` gives the times of first tokens."""
+        return total(lane.gauges for lane in self.lanes)
 
     def take_first_token_seconds(self) -> list[float]:
         """Seconds from arrival to the first token, of the rows since the last call."""
@@ -124,8 +116,8 @@ class Engine:
             request.emit([Refused("INVALID_OPTIONS", str(error))])
             return
         for row in planned:
-            if len(row.source) > limit:
-                early.append(TooLong(row.index, len(row.source), limit))
+            if row.length > limit:
+                early.append(TooLong(row.index, row.length, limit))
             else:
                 rows.append(row)
         with self._submitting:

@@ -60,9 +60,9 @@ class Line:
         tenant.waiting.append(row)
         tenant.tokens += row.cost
         demand = self._demands.setdefault(name, _Demand())
-        demand.tokens = demand.at_time(row.arrived) + row.cost
-        demand.at = row.arrived
-        self.last_arrival = max(self.last_arrival, row.arrived)
+        demand.tokens = demand.at_time(row.plan.arrived) + row.cost
+        demand.at = row.plan.arrived
+        self.last_arrival = max(self.last_arrival, row.plan.arrived)
 
     def held(self, now: float) -> str | None:
         """The tenant that gives way, if one does."""
@@ -81,7 +81,7 @@ class Line:
     def next(self, held: str | None, *, may_start: bool) -> Row | None:
         """The row whose turn it is, if one may start: of the tenant that is `held` few may."""
         able = [
-            (tenant.running, name == held, tenant.waiting[0].arrived, name)
+            (tenant.running, name == held, tenant.waiting[0].plan.arrived, name)
             for name, tenant in self._tenants.items()
             if tenant.waiting and (name != held or (may_start and self._has_room(tenant)))
         ]

@@ -77,7 +77,7 @@ class Scheduler:
             if not self._fits(row, source_tokens):
                 break
             self._start(row)
-            source_tokens += len(row.source)
+            source_tokens += row.length
             admitted.append(row)
         self._gave_way = [row for row in admitted if _is_of(row, held)]
         return admitted
@@ -125,9 +125,7 @@ class Scheduler:
         return (
             self.running_slots + row.width <= self.limits.max_rows
             and self.running_cost + row.cost <= self.limits.token_budget
-            and (
-                source_tokens == 0 or source_tokens + len(row.source) <= self.limits.encoder_tokens
-            )
+            and (source_tokens == 0 or source_tokens + row.length <= self.limits.encoder_tokens)
         )
 
     def _gives_way(self, row: Row, admitted: list[Row]) -> bool:

@@ -138,9 +138,9 @@ class Slots:
         self.sources[rows, positions] = best
         self.weights[rows, positions] = weights[np.arange(len(rows)), best]
 
-    def trail(self, slot: int) -> Trail:
-        """A copy of what a slot has made."""
-        length = int(self.positions[slot])
+    def trail(self, slot: int, length: int | None = None) -> Trail:
+        """A copy of what a slot has made, or of its first `length` tokens."""
+        length = int(self.positions[slot]) if length is None else length
         return Trail(
             self.tokens[slot, :length].copy(),
             self.token_log_probs[slot, :length].copy(),
@@ -153,12 +153,7 @@ class Slots:
         place = int(self.positions[slot])
         self.tokens[slot, place] = token
         self.token_log_probs[slot, place] = log_prob
-        return Trail(
-            self.tokens[slot, : place + 1].copy(),
-            self.token_log_probs[slot, : place + 1].copy(),
-            self.sources[slot, : place + 1].copy(),
-            self.weights[slot, : place + 1].copy(),
-        )
+        return self.trail(slot, place + 1)
 
     def copy_beams(self, copies: Sequence[tuple[int, int]]) -> None:
         """Copies beams over others (from, to) of the same text; sources and lengths are equal."""

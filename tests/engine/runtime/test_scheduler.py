@@ -1,16 +1,25 @@
-import numpy as np
-
-from engine.runtime.batching.row import Row
+from engine.runtime.batching.row import Row, RowPlan, RowProgress
 from engine.runtime.batching.scheduler import Limits, Scheduler
+from engine.runtime.decoding.greedy import GreedySearch
 from engine.runtime.request import Options, Priority, Request
 from engine.runtime.text.detokenizer import Detokenizer
 
 NOW = 100.0
 
 
-def _row(length: int = 10, priority: Priority = Priority.INTERACTIVE, arrived: float = NOW) -> Row:
-    request = Request("id", ["text"], Options(priority=priority), lambda events, last: None)
-    return Row(request, 0, [5] * length, 10, Detokenizer([]), arrived=arrived, deadline=np.inf)
+def _row(
+    length: int = 10,
+    priority: Priority = Priority.INTERACTIVE,
+    arrived: float = NOW,
+    tenant: str = "",
+    width: int = 1,
+) -> Row:
+    options = Options(priority=priority, tenant=tenant)
+    request = Request("id", ["text"], options, lambda events, last: None)
+    strategy = GreedySearch(eos_id=0)
+    strategy.width = width
+    plan = RowPlan([5] * length, 10, arrived)
+    return Row(request, 0, plan, strategy, RowProgress(Detokenizer([])))
 
 
 def test_rows_are_admitted_up_to_the_limit_and_again_when_one_retires() -> None:
@@ -67,8 +76,7 @@ def test_dropped_rows_leave_the_line_in_order() -> None:
 
 def test_a_row_with_beams_waits_until_all_its_slots_are_free() -> None:
     scheduler = Scheduler(Limits(max_rows=6))
-    first, beams, last = _row(), _row(), _row()
-    beams.width = 6
+    first, beams, last = _row(), _row(width=6), _row()
     scheduler.submit([first, beams, last])
     assert beams.cost == 6 * first.cost
     assert scheduler.admit(NOW) == [first]
@@ -116,8 +124,8 @@ def test_interactive_rows_find_room_beside_bulk_rows() -> None:
 
 def test_a_bulk_row_wider_than_its_share_is_not_kept_waiting_for_ever() -> None:
     scheduler = Scheduler(Limits(max_rows=8, bulk_rows=2))
-    interactive, beams, other = _row(), _row(priority=Priority.BULK), _row(priority=Priority.BULK)
-    beams.width = 4
+    interactive, other = _row(), _row(priority=Priority.BULK)
+    beams = _row(priority=Priority.BULK, width=4)
     scheduler.submit([interactive, beams, other])
     assert scheduler.admit(NOW) == [interactive]
     assert scheduler.admit(NOW) == [beams]
@@ -127,13 +135,7 @@ def test_a_bulk_row_wider_than_its_share_is_not_kept_waiting_for_ever() -> None:
 
 
 def _of(tenant: str, count: int = 1, arrived: float = NOW, width: int = 1) -> list[Row]:
-    rows = []
-    for _ in range(count):
-        request = Request("id", ["text"], Options(tenant=tenant), lambda events, last: None)
-        row = Row(request, 0, [5] * 10, 10, Detokenizer([]), arrived=arrived, deadline=np.inf)
-        row.width = width
-        rows.append(row)
-    return rows
+    return [_row(arrived=arrived, tenant=tenant, width=width) for _ in range(count)]
 
 
 def test_the_tenant_with_the_fewest_slots_goes_next() -> None:

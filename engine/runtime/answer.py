@@ -5,7 +5,7 @@ from typing import Any
 
 from engine.runtime.batching.row import Row
 from engine.runtime.decoding.trail import ScoredTrail, Trail
-from engine.runtime.request import Alternative, End, FinishReason, Link, Token
+from engine.runtime.request import Alternative, End, FinishReason, Link, Options
 from engine.runtime.text.detokenizer import Detokenizer
 
 
@@ -30,19 +30,16 @@ def closing_event(
     }
     if not answers:
         return End(**ended)
-    best, options = answers[0], row.options
-    texts = added_texts(best.trail, token_bytes)
+    best, trail = answers[0], answers[0].trail
+    texts = added_texts(trail, token_bytes)
     others = answers[1 : row.plan.hypotheses]
     return End(
         **ended,
-        text=row.progress.new_text(best.trail.tokens[row.progress.sent :].tolist(), end=True),
-        output_tokens=best.trail.tokens.size,
-        score=round(float(best.score), 4),
-        log_prob=round(best.trail.log_prob, 4),
-        token_ids=tuple(best.trail.tokens.tolist()) if options.token_ids else (),
-        tokens=_tokens(best.trail, texts) if options.token_log_probs else (),
-        alternatives=tuple(_alternative(row, other, token_bytes) for other in others),
-        alignment=_links(row, best.trail, texts) if options.alignment else (),
+        **_details(best, texts, row.options),
+        text=row.progress.new_text(trail.tokens[row.progress.sent :].tolist(), end=True),
+        output_tokens=trail.tokens.size,
+        alternatives=tuple(_alternative(other, token_bytes, row.options) for other in others),
+        alignment=_links(row, trail, texts) if row.options.alignment else (),
     )
 
 
@@ -77,21 +74,21 @@ def added_texts(trail: Trail, token_bytes: list[bytes]) -> list[str]:
     return texts
 
 
-def _alternative(row: Row, hypothesis: ScoredTrail, token_bytes: list[bytes]) -> Alternative:
-    trail, options = hypothesis.trail, row.options
-    texts = added_texts(trail, token_bytes)
-    return Alternative(
-        text="".join(texts),
-        score=round(float(hypothesis.score), 4),
-        log_prob=round(trail.log_prob, 4),
-        token_ids=tuple(trail.tokens.tolist()) if options.token_ids else (),
-        tokens=_tokens(trail, texts) if options.token_log_probs else (),
-    )
+def _alternative(answer: ScoredTrail, token_bytes: list[bytes], options: Options) -> Alternative:
+    texts = added_texts(answer.trail, token_bytes)
+    return Alternative(text="".join(texts), **_details(answer, texts, options))
 
 
-def _tokens(trail: Trail, texts: list[str]) -> tuple[Token, ...]:
-    log_probs = [round(float(value), 4) for value in trail.log_probs]
-    return tuple(zip(trail.tokens.tolist(), texts, log_probs, strict=True))
+def _details(answer: ScoredTrail, texts: list[str], options: Options) -> dict[str, Any]:
+    """What is said of an answer and of an alternative alike."""
+    trail, ids = answer.trail, answer.trail.tokens.tolist()
+    log_probs = [round(value, 4) for value in trail.log_probs.tolist()]
+    return {
+        "score": round(float(answer.score), 4),
+        "log_prob": round(trail.log_prob, 4),
+        "token_ids": tuple(ids) if options.token_ids else (),
+        "tokens": tuple(zip(ids, texts, log_probs, strict=True)) if options.token_log_probs else (),
+    }
 
 
 def _links(row: Row, trail: Trail, texts: list[str]) -> tuple[Link, ...]:

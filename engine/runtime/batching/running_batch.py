@@ -3,8 +3,7 @@
 `Slots` holds tensors, each row's strategy says which token comes next; this puts both together.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -12,12 +11,12 @@ from engine.runtime.batching.row import Row
 from engine.runtime.decoding.alignment import alignment_outputs, mean_attention
 from engine.runtime.decoding.beam_search import place_beams
 from engine.runtime.decoding.repetition import looping, settled
-from engine.runtime.decoding.selection import Floats, Ints
-from engine.runtime.decoding.trail import ScoredTrail, Trail
+from engine.runtime.decoding.selection import Ints
+from engine.runtime.decoding.strategy import StepView
+from engine.runtime.decoding.trail import ScoredTrail
 from engine.runtime.request import FinishReason
 from engine.runtime.sessions.caches import padded
 from engine.runtime.sessions.session import Session
-from engine.runtime.sessions.slots import Slots
 
 
 class RunningBatch:
@@ -90,8 +89,9 @@ class RunningBatch:
             slots.align(row.slots, weights)
         if position < plan.prompt:
             return
+        history, forced = slots.history[:, : position + 1], plan.forced.get(position)
         chosen = row.strategy.advance(
-            _SlotsView(slots, extra, row.slots, position, plan.forced.get(position))
+            StepView(row.slots, extra, slots.next_ids, history, forced, slots.trail_with)
         )
         if chosen is None:
             return
@@ -127,31 +127,3 @@ class RunningBatch:
                 self._owners[slot] = moved
         self.rows.remove(row)
         row.slots.clear()
-
-
-@dataclass(slots=True)
-class _SlotsView:
-    """See `StepView`: the slots of one row before they advance, and the outputs of the step."""
-
-    all: Slots
-    outputs: Mapping[str, Floats]
-    places: list[int]
-    position: int
-    forced: int | None
-
-    def output(self, name: str, beam: int) -> Floats:
-        """See `StepView`."""
-        row: Floats = self.outputs[name][self.places[beam]]
-        return row
-
-    def argmax(self, beam: int) -> int:
-        """See `StepView`."""
-        return int(self.all.next_ids[self.places[beam]])
-
-    def history(self, beam: int) -> Ints:
-        """See `StepView`."""
-        return self.all.history[self.places[beam], : self.position + 1]
-
-    def trail(self, beam: int, token: int, log_prob: float) -> Trail:
-        """See `StepView`."""
-        return self.all.trail_with(self.places[beam], token, log_prob)

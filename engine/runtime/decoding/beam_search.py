@@ -50,11 +50,8 @@ class BeamSearch:
     ) -> None:
         self.width = decoding.num_beams
         self._suppresses = "suppressed_logits" in outputs
-        self.needs = frozenset(
-            {"all_log_probs", "logits", "suppressed_logits"}
-            if self._suppresses
-            else {"all_log_probs"}
-        )
+        extra = {"logits", "suppressed_logits"} if self._suppresses else set()
+        self.needs = frozenset({"all_log_probs"} | extra)
         self._decoding = decoding
         self._processors = processors
         self._eos_id = eos_id
@@ -108,9 +105,9 @@ class BeamSearch:
         """The 2k best continuations, best first."""
         wanted = 2 * self.width
         tokens, scores, log_probs = [], [], []
-        for beam, score in enumerate(self._scores):
-            plain = self._log_probs(step, beam)
-            processed = self._processors(plain, step.history(beam))
+        for slot, score in zip(step.slots, self._scores, strict=True):
+            plain = self._log_probs(step, slot)
+            processed = self._processors(plain, step.history[slot])
             if self._decoding.renormalize_logits:
                 processed = _normalized(processed)
             ids = top(processed, wanted)
@@ -120,24 +117,24 @@ class BeamSearch:
         parents = np.repeat(np.arange(self.width), [ids.size for ids in tokens])
         joined = np.concatenate(scores)
         best = np.argsort(-joined, kind="stable")[:wanted]
-        return _Continuations(
-            parents[best],
+        token_column, log_prob_column = (
             np.concatenate(tokens)[best],
-            joined[best],
             np.concatenate(log_probs)[best],
         )
+        return _Continuations(parents[best], token_column, joined[best], log_prob_column)
 
-    def _log_probs(self, step: StepView, beam: int) -> Floats:
+    def _log_probs(self, step: StepView, slot: int) -> Floats:
         """Log-probabilities `[V]` over the whole vocabulary, as `transformers` has them.
 
         Where the graph suppresses tokens its own leave them out; theirs are put back.
         """
-        log_probs = step.output("all_log_probs", beam)
+        outputs = step.outputs
+        log_probs: Floats = outputs["all_log_probs"][slot]
         if not self._suppresses:
             return log_probs
-        best = step.argmax(beam)
-        total = step.output("logits", beam)[best] - log_probs[best]
-        missing = np.log1p(np.exp(step.output("suppressed_logits", beam) - total).sum())
+        best = step.argmax[slot]
+        total = outputs["logits"][slot, best] - log_probs[best]
+        missing = np.log1p(np.exp(outputs["suppressed_logits"][slot] - total).sum())
         whole: Floats = log_probs - np.float32(missing)
         return whole
 
@@ -148,8 +145,8 @@ class BeamSearch:
             rank, full = float(ranks[place]), len(self._hypotheses) == self.width
             if rank == -np.inf or (full and rank <= self._hypotheses[-1].score):
                 continue
-            beam, token = int(found.parents[place]), int(found.tokens[place])
-            trail = step.trail(beam, token, float(found.log_probs[place]))
+            slot, token = step.slots[found.parents[place]], int(found.tokens[place])
+            trail = step.trail(slot, token, float(found.log_probs[place]))
             self._hypotheses.append(ScoredTrail(rank, trail))
             self._hypotheses.sort(key=lambda hypothesis: -hypothesis.score)
             del self._hypotheses[self.width :]

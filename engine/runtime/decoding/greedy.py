@@ -50,8 +50,9 @@ class TokenSelection(GreedySearch):
         """See `DecodingStrategy`."""
         if step.forced is not None:
             return None
-        token = self.select(step.output("logits", 0), step.history(0))
-        return NextTokens((token,), (step.output("all_log_probs", 0)[token],))
+        (slot,) = step.slots
+        token = self.select(step.outputs["logits"][slot], step.history[slot])
+        return NextTokens((token,), (step.outputs["all_log_probs"][slot, token],))
 
     def select(self, logits: Floats, history: Ints) -> int:
         """The next token, given the model's logits `[V]`."""

@@ -1,6 +1,7 @@
 """What the running batch asks of a decoding strategy, which chooses the tokens of one row."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from engine.runtime.decoding.selection import Floats, Ints
@@ -8,29 +9,22 @@ from engine.runtime.decoding.trail import ScoredTrail, Trail
 from engine.runtime.request import FinishReason
 
 
-class StepView(Protocol):
-    """A decoder step as one row sees it, before its tokens are taken; beams count from 0."""
+@dataclass(slots=True)
+class StepView:
+    """A decoder step as one row sees it, before its tokens are taken; beams count from 0.
 
-    @property
-    def forced(self) -> int | None:
-        """The token that must be made, if one must."""
-        ...
+    `outputs` are those of all slots, of which the row has `slots`; `argmax [N]` are the session's
+    own choices, `history [N,n]` the start tokens and what was made since. `forced` is the token
+    that must be made, if one must. `trail` gives what a slot has made with a token after it, of a
+    log-probability.
+    """
 
-    def output(self, name: str, beam: int) -> Floats:
-        """What the step gave a beam, `[V]`; `name` is one of the strategy's `needs`."""
-        ...
-
-    def argmax(self, beam: int) -> int:
-        """The most probable token of a beam."""
-        ...
-
-    def history(self, beam: int) -> Ints:
-        """The start token and what the beam has made since."""
-        ...
-
-    def trail(self, beam: int, token: int, log_prob: float) -> Trail:
-        """What the beam has made, with `token` after it."""
-        ...
+    slots: list[int]
+    outputs: Mapping[str, Floats]
+    argmax: Ints
+    history: Ints
+    forced: int | None
+    trail: Callable[[int, int, float], Trail]
 
 
 class NextTokens(NamedTuple):

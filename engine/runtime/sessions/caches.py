@@ -5,11 +5,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.runtime.decoding.selection import Floats
 from engine.runtime.manifest import Manifest
 
 LENGTH_STEP = 16
-
-Floats = NDArray[np.float32]
 
 
 def padded(length: int) -> int:

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.runtime.decoding.repetition import MAX_CYCLE, Runs, extend_runs
+from engine.runtime.decoding.selection import Floats, Ints
 from engine.runtime.decoding.trail import Trail
 from engine.runtime.manifest import Manifest
-from engine.runtime.sessions.caches import LENGTH_STEP, Caches, Floats, KeyValueMemory, padded
+from engine.runtime.sessions.caches import LENGTH_STEP, Caches, KeyValueMemory, padded
 
 __all__ = ["LENGTH_STEP", "MASKED", "Floats", "Ints", "Slots", "padded"]
 
@@ -24,8 +25,6 @@ MASKED = np.float32(-1e9)
 
 _FREE = -1
 """In `forced`: the token is not forced."""
-
-Ints = NDArray[np.int64]
 
 
 class Slots:

@@ -157,7 +157,7 @@ def test_a_tenant_alone_takes_all_slots() -> None:
     assert scheduler.admit(NOW) == rows[:8]
 
 
-def test_a_tenant_with_most_of_the_rows_gives_way() -> None:
+def test_a_tenant_with_most_of_the_rows_is_throttled() -> None:
     """It has few slots, starts one row a step, and takes all again when nobody else comes."""
     scheduler = Scheduler(Limits(max_rows=8, tenant_rows=2))
     many, few = _of("many", 20), _of("few")
@@ -172,7 +172,7 @@ def test_a_tenant_with_most_of_the_rows_gives_way() -> None:
     assert scheduler.admit(NOW + 4) == many[3:9]
 
 
-def test_it_gives_way_as_long_as_its_rows_wait_and_others_come() -> None:
+def test_it_is_throttled_as_long_as_its_rows_wait_and_others_come() -> None:
     scheduler = Scheduler(Limits(max_rows=8, tenant_rows=2))
     scheduler.submit(_of("many", 40))
     scheduler.submit(_of("few"))
@@ -184,7 +184,7 @@ def test_it_gives_way_as_long_as_its_rows_wait_and_others_come() -> None:
         scheduler.submit(_of("few", arrived=NOW + second + 0.9))
 
 
-def test_it_gives_way_as_long_as_a_row_of_another_runs() -> None:
+def test_it_is_throttled_as_long_as_a_row_of_another_runs() -> None:
     scheduler = Scheduler(Limits(max_rows=8, tenant_rows=2))
     few, many = _of("few"), _of("many", 40, arrived=NOW + 60)
     scheduler.submit(few)
@@ -202,7 +202,7 @@ def test_a_few_short_rows_give_way_to_nobody() -> None:
     assert set(scheduler.admit(NOW)) == set(rows)
 
 
-def test_bulk_rows_find_room_beside_a_tenant_that_gives_way() -> None:
+def test_bulk_rows_find_room_beside_a_tenant_that_is_throttled() -> None:
     scheduler = Scheduler(Limits(max_rows=8, tenant_rows=2, bulk_rows=2))
     bulk = [_row(priority=Priority.BULK) for _ in range(9)]
     scheduler.submit([*_of("many", 40), *_of("few"), *bulk])
@@ -211,7 +211,7 @@ def test_bulk_rows_find_room_beside_a_tenant_that_gives_way() -> None:
     assert len(started) == 5
 
 
-def test_a_tenant_that_gives_way_rests_while_rows_of_others_run() -> None:
+def test_a_tenant_that_is_throttled_rests_while_rows_of_others_run() -> None:
     scheduler = Scheduler(Limits(max_rows=8, tenant_rows=4))
     many, few = _of("many", 20), _of("few")
     scheduler.submit([*many, *few])
@@ -225,7 +225,7 @@ def test_a_tenant_that_gives_way_rests_while_rows_of_others_run() -> None:
     assert scheduler.admit(NOW + 0.09) == [many[2]], "nobody waits for it"
 
 
-def test_who_came_lately_with_many_rows_gives_way_too() -> None:
+def test_who_came_lately_with_many_rows_is_throttled_too() -> None:
     """Callers who leave at once never have many rows at a time."""
     scheduler = Scheduler(Limits(max_rows=8, tenant_rows=1))
     for _ in range(20):

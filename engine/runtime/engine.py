@@ -107,19 +107,15 @@ class Engine:
         if not request.texts:
             self._probe(request)
             return
-        early: list[Event] = []
-        rows = []
-        limit = self.manifest.max_source_tokens
         try:
             planned = self._planner.plan(request, time.monotonic())
         except InvalidOptionsError as error:
             request.emit([Refused("INVALID_OPTIONS", str(error))])
             return
-        for row in planned:
-            if row.length > limit:
-                early.append(TooLong(row.index, row.length, limit))
-            else:
-                rows.append(row)
+        limit = self.manifest.max_source_tokens
+        rows = [row for row in planned if row.length <= limit]
+        long = [row for row in planned if row.length > limit]
+        early: list[Event] = [TooLong(row.index, row.length, limit) for row in long]
         with self._submitting:
             open_rows = sum(lane.open_rows for lane in self.lanes)
             if open_rows + len(rows) > self._most_rows:

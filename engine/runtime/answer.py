@@ -1,9 +1,12 @@
 """What an answer says at its end: its text, its tokens, its alternatives, its alignment."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from engine.contract.events import Alternative, End, FinishReason, Link, Token
+from engine.contract.options import Options
 from engine.runtime.batching.row import Row
-from engine.runtime.decoding.beam_search import BeamHypothesis
-from engine.runtime.decoding.trail import Trail
+from engine.runtime.decoding.trail import ScoredTrail, Trail
 from engine.runtime.text.detokenizer import Detokenizer
 
 _LOWEST = -3.4e38
@@ -11,29 +14,55 @@ _LOWEST = -3.4e38
 
 
 def closing_event(
-    row: Row, reason: FinishReason, hypotheses: list[BeamHypothesis], token_bytes: list[bytes]
+    row: Row,
+    reason: FinishReason,
+    message: str,
+    times: dict[str, Any],
+    answers: Sequence[ScoredTrail],
+    token_bytes: list[bytes],
 ) -> End:
-    """The `End` of a row that ran, without times.
+    """The `End` of a row.
 
-    `hypotheses` are best first, and the best begins with what the row has sent.
+    `answers` are best first, and the best begins with what the row has sent; none: it never ran.
     """
-    best, options = hypotheses[0], row.options
-    ids = best.trail.tokens.tolist()
-    texts = added_texts(best.trail, token_bytes)
-    others = hypotheses[1 : row.answers]
+    ended: dict[str, Any] = {
+        "index": row.index,
+        "finish_reason": reason,
+        "message": message,
+        "input_tokens": row.length,
+        **times,
+    }
+    if not answers:
+        return End(**ended)
+    best, trail = answers[0], answers[0].trail
+    texts = added_texts(trail, token_bytes)
+    others = answers[1 : row.plan.hypotheses]
     return End(
-        index=row.index,
-        finish_reason=reason,
-        input_tokens=len(row.source),
-        text=row.detokenizer.push(ids[row.flushed :], end=True),
-        output_tokens=len(ids),
-        score=_finite(best.score),
-        log_prob=_finite(best.trail.log_prob),
-        token_ids=tuple(ids) if options.token_ids else (),
-        tokens=_tokens(best.trail, texts) if options.token_log_probs else (),
-        alternatives=tuple(_alternative(row, other, token_bytes) for other in others),
-        alignment=_links(row, best.trail, texts) if options.alignment else (),
+        **ended,
+        **_details(best, texts, row.options),
+        text=row.progress.new_text(trail.tokens[row.progress.sent :].tolist(), end=True),
+        output_tokens=trail.tokens.size,
+        alternatives=tuple(_alternative(other, token_bytes, row.options) for other in others),
+        alignment=_links(row, trail, texts) if row.options.alignment else (),
     )
+
+
+def times_of(row: Row, now: float, steps: int) -> dict[str, Any]:
+    """The times of a row that ends `now`, when its lane has made so many `steps`."""
+    plan, progress = row.plan, row.progress
+    ran = progress.admitted > 0
+
+    def since_arrival(at: float) -> float:
+        return round(1000 * max(0.0, at - plan.arrived), 3)
+
+    return {
+        "queue_ms": since_arrival(progress.admitted if ran else now),
+        "encoded_ms": since_arrival(progress.encoded),
+        "first_token_ms": since_arrival(progress.first_token),
+        "total_ms": since_arrival(now),
+        "steps": steps - progress.first_step if ran else 0,
+        "slots": row.width if ran else 0,
+    }
 
 
 def added_texts(trail: Trail, token_bytes: list[bytes]) -> list[str]:
@@ -49,26 +78,27 @@ def added_texts(trail: Trail, token_bytes: list[bytes]) -> list[str]:
     return texts
 
 
-def _alternative(row: Row, hypothesis: BeamHypothesis, token_bytes: list[bytes]) -> Alternative:
-    trail, options = hypothesis.trail, row.options
-    texts = added_texts(trail, token_bytes)
-    return Alternative(
-        text="".join(texts),
-        score=_finite(hypothesis.score),
-        log_prob=_finite(trail.log_prob),
-        token_ids=tuple(trail.tokens.tolist()) if options.token_ids else (),
-        tokens=_tokens(trail, texts) if options.token_log_probs else (),
-    )
+def _alternative(answer: ScoredTrail, token_bytes: list[bytes], options: Options) -> Alternative:
+    texts = added_texts(answer.trail, token_bytes)
+    return Alternative(text="".join(texts), **_details(answer, texts, options))
+
+
+def _details(answer: ScoredTrail, texts: list[str], options: Options) -> dict[str, Any]:
+    """What is said of an answer and of an alternative alike."""
+    trail, ids = answer.trail, answer.trail.tokens.tolist()
+    log_probs = map(_finite, trail.log_probs.tolist())
+    tokens = zip(ids, texts, log_probs, strict=True) if options.token_log_probs else ()
+    return {
+        "score": _finite(answer.score),
+        "log_prob": _finite(trail.log_prob),
+        "token_ids": tuple(ids) if options.token_ids else (),
+        "tokens": tuple(Token(*token) for token in tokens),
+    }
 
 
 def _finite(log_prob: float) -> float:
     """Rounded; the logarithm of 0, of a token that was forced against the model, becomes finite."""
     return max(round(float(log_prob), 4), _LOWEST)
-
-
-def _tokens(trail: Trail, texts: list[str]) -> tuple[Token, ...]:
-    values = zip(trail.tokens.tolist(), texts, trail.log_probs.tolist(), strict=True)
-    return tuple(Token(token, text, _finite(log_prob)) for token, text, log_prob in values)
 
 
 def _links(row: Row, trail: Trail, texts: list[str]) -> tuple[Link, ...]:
@@ -79,7 +109,7 @@ def _links(row: Row, trail: Trail, texts: list[str]) -> tuple[Link, ...]:
         texts, trail.sources.tolist(), trail.weights.tolist(), strict=True
     ):
         end = start + len(text)
-        source_start, source_end = row.spans[source]
+        source_start, source_end = row.plan.spans[source]
         if text and source_end > source_start:
             links.append((start, end, source_start, source_end, round(weight, 4)))
         start = end

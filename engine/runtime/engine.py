@@ -13,7 +13,8 @@ from pathlib import Path
 from engine.contract.events import Event, Ready, Refused, TooLong
 from engine.contract.manifest import read_manifest
 from engine.contract.options import InvalidOptionsError
-from engine.runtime.batching.lane import Gauges, Lane
+from engine.runtime.batching.gauges import Gauges, total
+from engine.runtime.batching.lane import Lane
 from engine.runtime.batching.row import Row
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.planner import Planner
@@ -75,17 +76,8 @@ class Engine:
 
     @property
     def gauges(self) -> Gauges:
-        """The sums over the lanes; taking a first-token time from it takes it from its lane."""
-        total = Gauges()
-        for lane in self.lanes:
-            total.running += lane.gauges.running
-            total.waiting += lane.gauges.waiting
-            total.steps += lane.gauges.steps
-            total.tokens += lane.gauges.tokens
-            total.slots_stepped += lane.gauges.slots_stepped
-            total.wait_seconds += lane.gauges.wait_seconds
-            total.run_seconds += lane.gauges.run_seconds
-        return total
+        """The sums over the lanes; `take_first_token_seconds` gives the times of first tokens."""
+        return total(lane.gauges for lane in self.lanes)
 
     def take_first_token_seconds(self) -> list[float]:
         """Seconds from arrival to the first token, of the rows since the last call."""
@@ -110,19 +102,15 @@ class Engine:
         if not request.texts:
             self._probe(request)
             return
-        early: list[Event] = []
-        rows = []
-        limit = self.manifest.max_source_tokens
         try:
             planned = self._planner.plan(request, time.monotonic())
         except InvalidOptionsError as error:
             request.emit([Refused("INVALID_OPTIONS", str(error), error.option)])
             return
-        for row in planned:
-            if len(row.source) > limit:
-                early.append(TooLong(row.index, len(row.source), limit))
-            else:
-                rows.append(row)
+        limit = self.manifest.max_source_tokens
+        rows = [row for row in planned if row.length <= limit]
+        long = [row for row in planned if row.length > limit]
+        early: list[Event] = [TooLong(row.index, row.length, limit) for row in long]
         with self._submitting:
             open_rows = sum(lane.open_rows for lane in self.lanes)
             if open_rows + len(rows) > self._most_rows:

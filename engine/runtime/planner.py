@@ -7,14 +7,15 @@ from typing import TypeVar
 import numpy as np
 
 from engine.contract.manifest import Manifest
-from engine.contract.options import MAX_SEED, InvalidOptionsError, wrong
-from engine.runtime.batching.row import Row
+from engine.contract.options import MAX_SEED, InvalidOptionsError, Options, wrong
+from engine.runtime.batching.row import Row, RowPlan, RowProgress, Span
 from engine.runtime.decoding.alignment import alignment_outputs
 from engine.runtime.decoding.beam_search import BeamSearch
-from engine.runtime.decoding.choice import Choice
+from engine.runtime.decoding.greedy import GreedySearch, TokenSelection
 from engine.runtime.decoding.processors import Processors, forced_tokens
 from engine.runtime.decoding.sampling import Sampler
 from engine.runtime.decoding.settings import Decoding, resolve
+from engine.runtime.decoding.strategy import DecodingStrategy
 from engine.runtime.prompt import start_id, with_pair
 from engine.runtime.request import Request
 from engine.runtime.text.detokenizer import Detokenizer
@@ -58,77 +59,76 @@ class Planner:
             ]
         except UnknownLanguageError as error:
             raise InvalidOptionsError(str(error)) from error
-        own_seeds = isinstance(options.seed, list)
-        rows = [
-            self._row(request, decoding, index, source, now) for index, source in enumerate(sources)
-        ]
-        for row, prefix, row_seed in zip(rows, forced, seeds, strict=True):
-            self._prepare(row, decoding, prefix, (row_seed, 0 if own_seeds else row.index))
-        return rows
+        places = [0] * count if isinstance(options.seed, list) else range(count)
+        keys = list(zip(seeds, places, strict=True))
+        rows = enumerate(zip(sources, forced, keys, strict=True))
+        return [self._row(request, index, decoding, *row, now) for index, row in rows]
 
     def _row(
-        self, request: Request, decoding: Decoding, index: int, source: list[int], now: float
+        self,
+        request: Request,
+        index: int,
+        decoding: Decoding,
+        source: list[int],
+        prefix: list[int],
+        key: tuple[int, int],
+        now: float,
     ) -> Row:
+        """The row of a text; `key` makes its random numbers."""
         options = request.options
-        return Row(
-            request=request,
-            index=index,
-            source=source,
-            limit=decoding.max_new_tokens,
-            detokenizer=Detokenizer(self.vocabulary.token_bytes),
+        prompt, limit = self._lengths(index, decoding, prefix)
+        strategy = self._strategy(decoding, prompt, limit, key)
+        plan = RowPlan(
+            source,
+            limit,
             arrived=now,
             deadline=now + options.deadline_ms / 1000 if options.deadline_ms else np.inf,
-            width=decoding.num_beams,
-            answers=decoding.num_hypotheses,
             start_id=start_id(self.manifest, options),
+            prompt=prompt,
+            hypotheses=decoding.num_hypotheses,
+            forced=forced_tokens(decoding, prefix, limit),
+            needs=self._needs(options, strategy),
+            spans=self._spans(request, index) if options.alignment else [],
+        )
+        return Row(
+            request, index, plan, strategy, RowProgress(Detokenizer(self.vocabulary.token_bytes))
         )
 
-    def _prepare(
-        self, row: Row, decoding: Decoding, prefix: list[int], key: tuple[int, int]
-    ) -> None:
-        """Sets how a row is decoded: what is forced, who chooses, and what is needed for it."""
+    def _spans(self, request: Request, index: int) -> list[Span]:
+        """The code points of a text that each token of its source stands for."""
+        options = request.options
+        return self.vocabulary.offsets(
+            request.texts[index], options.source_language, options.target_language
+        )
+
+    def _lengths(self, index: int, decoding: Decoding, prefix: list[int]) -> tuple[int, int]:
+        """How many tokens of an answer the caller forces, and how many it has at most."""
         longest = self.manifest.max_target_tokens
-        if prefix:
-            row.prompt = len(prefix) + (decoding.forced_bos_id is not None)
-        if row.prompt >= longest:
-            message = (
-                f"target_prefix of text {row.index} has {row.prompt} tokens, and an answer has at"
-                f" most {longest}"
-            )
-            raise InvalidOptionsError(message, "target_prefix")
-        row.limit = min(row.prompt + decoding.max_new_tokens, longest)
-        row.forced = forced_tokens(decoding, prefix, row.limit)
-        row.decoder = self._decoder(row, decoding, key)
-        row.needs = self._needs(row)
-        if row.options.alignment:
-            options, text = row.options, row.request.texts[row.index]
-            row.spans = self.vocabulary.offsets(
-                text, options.source_language, options.target_language
-            )
+        prompt = len(prefix) + (decoding.forced_bos_id is not None) if prefix else 0
+        if prompt >= longest:
+            rule = f"of text {index} has {prompt} tokens, and an answer has at most {longest}"
+            raise wrong("target_prefix", rule)
+        return prompt, min(prompt + decoding.max_new_tokens, longest)
 
-    def _decoder(
-        self, row: Row, decoding: Decoding, key: tuple[int, int]
-    ) -> Choice | BeamSearch | None:
+    def _strategy(
+        self, decoding: Decoding, prompt: int, limit: int, key: tuple[int, int]
+    ) -> DecodingStrategy:
         eos = self.manifest.eos_id
-        processors = Processors(decoding, eos, 1 + row.prompt)
+        processors = Processors(decoding, eos, 1 + prompt)
         if decoding.num_beams > 1:
-            return BeamSearch(decoding, processors, eos, row.limit - row.prompt)
+            return BeamSearch(decoding, processors, eos, limit - prompt, self.outputs)
         if decoding.sample:
-            return Choice(processors, Sampler(decoding, *key))
-        return Choice(processors, None) if decoding.constrained else None
+            return TokenSelection(eos, processors, Sampler(decoding, *key))
+        return TokenSelection(eos, processors) if decoding.constrained else GreedySearch(eos)
 
-    def _needs(self, row: Row) -> frozenset[str]:
-        """The outputs of the step that a row's decoder and its alignment look at."""
-        needs = set(alignment_outputs(self.manifest)) if row.options.alignment else set()
-        if isinstance(row.decoder, Choice):
-            needs |= {"logits", "all_log_probs"}
-        elif isinstance(row.decoder, BeamSearch):
-            needs.add("all_log_probs")
-            if "suppressed_logits" in self.outputs:
-                needs |= {"logits", "suppressed_logits"}
+    def _needs(self, options: Options, strategy: DecodingStrategy) -> frozenset[str]:
+        """The outputs of the step that a row's strategy and its alignment look at."""
+        needs = strategy.needs
+        if options.alignment:
+            needs = needs.union(alignment_outputs(self.manifest))
         if needs <= self.outputs:
-            return frozenset(needs)
-        missing = sorted(needs - self.outputs)[0]
+            return needs
+        missing = min(needs - self.outputs)
         raise InvalidOptionsError(
             f"this variant decodes only greedily: its graph gives no {missing}; export it again"
         )

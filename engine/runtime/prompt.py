@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.contract.manifest import Manifest
 from engine.contract.options import Options
-from engine.runtime.decoding.choice import Choice
+from engine.runtime.decoding.greedy import TokenSelection
 from engine.runtime.decoding.processors import Processors, forced_tokens
 from engine.runtime.decoding.settings import Decoding, resolve
 
@@ -45,12 +45,12 @@ def start_id(manifest: Manifest, options: Options) -> int:
 class GreedyStart:
     """How the answers to a manifest's example languages are decoded greedily.
 
-    `choice` is None where the graph's own choice holds.
+    `selection` is None where the graph's own choice of tokens holds.
     """
 
     start_id: int
     decoding: Decoding
-    choice: Choice | None
+    selection: TokenSelection | None
 
     def forced(self, limit: int) -> dict[int, int]:
         """The tokens that must be made, by their position, in an answer of at most `limit`."""
@@ -61,6 +61,8 @@ def greedy_start(manifest: Manifest) -> GreedyStart:
     """See `GreedyStart`."""
     options = example_options(manifest, num_beams=1, sample=False, stop_repetition=False)
     decoding = resolve(options, manifest)
-    processors = Processors(decoding, manifest.eos_id, 1)
-    choice = Choice(processors, None) if decoding.constrained else None
-    return GreedyStart(start_id(manifest, options), decoding, choice)
+    selection = None
+    if decoding.constrained:
+        eos = manifest.eos_id
+        selection = TokenSelection(eos, Processors(decoding, eos, 1))
+    return GreedyStart(start_id(manifest, options), decoding, selection)

@@ -56,7 +56,7 @@ def check_variant(folder: Path, checkpoint: Checkpoint, texts: Sequence[str]) ->
     rows = _rows(folder, session, texts)
     if not rows:
         raise GateError(f"{manifest.name}: no calibration text is short enough for the model.")
-    groups = Budget.of(checkpoint).groups([len(row.source) for row in rows], STEPS, STEPS)
+    groups = Budget.of(checkpoint).groups([row.length for row in rows], STEPS, STEPS)
     compared = np.concatenate(
         [_differences(session, checkpoint, [rows[index] for index in group]) for group in groups]
     )
@@ -79,7 +79,7 @@ def _differences(session: OnnxSession, checkpoint: Checkpoint, rows: list[Row]) 
     """
     found = []
     for row, trail in zip(rows, _decode(session, rows), strict=True):
-        free = [place for place in range(trail.tokens.size) if place not in row.forced]
+        free = [place for place in range(trail.tokens.size) if place not in row.plan.forced]
         made = trail.log_probs[free]
         if not np.isfinite(made).all():
             raise NotFiniteError(
@@ -99,7 +99,7 @@ def _rows(folder: Path, session: OnnxSession, texts: Sequence[str]) -> list[Row]
     planner = Planner(manifest, vocabulary, session.outputs, max_slots=TEXTS)
     request = Request("gate", texts, options, lambda _events, _last: None)
     fitting = [
-        row for row in planner.plan(request, 0.0) if len(row.source) <= manifest.max_source_tokens
+        row for row in planner.plan(request, 0.0) if row.length <= manifest.max_source_tokens
     ]
     return fitting[:TEXTS]
 
@@ -111,16 +111,15 @@ def _decode(session: OnnxSession, rows: list[Row]) -> list[Trail]:
     trails: dict[int, Trail] = {}
     while running.rows:
         for row, reason in running.step():
-            trails[row.index] = running.answers(row, reason)[0].trail
-            running.free(row)
+            trails[row.index] = running.finish(row, reason)[0].trail
     return [trails[row.index] for row in rows]
 
 
 @torch.no_grad()
 def _oracle(checkpoint: Checkpoint, row: Row, tokens: Array) -> Array:
     """Log-probabilities `[T]` that the checkpoint gives to `tokens`."""
-    ids = torch.tensor([row.source])
-    targets = torch.tensor([[row.start_id, *tokens[:-1].tolist()]])
+    ids = torch.tensor([row.plan.source])
+    targets = torch.tensor([[row.plan.start_id, *tokens[:-1].tolist()]])
     logits = checkpoint.transformer(ids, torch.ones_like(ids, dtype=torch.bool), targets)[0]
     logits[..., list(checkpoint.suppressed_ids)] = -torch.inf
     picked = torch.log_softmax(logits, dim=-1).gather(1, torch.from_numpy(tokens)[:, None])

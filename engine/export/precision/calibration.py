@@ -261,7 +261,7 @@ def _next_tokens(
     """What a served request would go on with after a step."""
     if forced is not None:
         return np.full_like(done["next_ids"], forced)
-    if start.choice is None:
+    if start.selection is None:
         return done["next_ids"]
     rows = zip(done["logits"], history, strict=True)
-    return np.array([start.choice.choose(logits, past) for logits, past in rows], np.int64)
+    return np.array([start.selection.select(logits, past) for logits, past in rows], np.int64)

@@ -1,9 +1,9 @@
-"""The interactive rows of a lane, by tenant.
+"""A fair queue: the interactive rows of a lane, by tenant.
 
-Whoever has the fewest slots goes next: max-min fairness, as between users in DRF (Ghodsi et al.,
-NSDI 2011).  Slots alone are not enough, since a step takes as long as its rows make it, and a row
-that starts has all others wait for its encoder (Sarathi-Serve: Agrawal et al., OSDI 2024).  So a
-tenant that asks for more than twice what all others ask for gives way to them.
+The tenant with the fewest slots goes next: max-min fairness, as between users in DRF (Ghodsi et
+al., NSDI 2011).  Slots alone are not enough, since every row makes a step longer, and a row that
+starts has all others wait for its encoder (Sarathi-Serve: Agrawal et al., OSDI 2024).  So a tenant
+that asks for more than twice as much as all others together is throttled.
 """
 
 import math
@@ -15,13 +15,14 @@ from engine.runtime.batching.row import Row
 
 _DOMINATES = 2.0
 _MEMORY_SECONDS = 1.0
-# Tokens that hold nobody up, and tokens that are as good as none.
-_LITTLE, _NOTHING = 256.0, 1.0
+_THROTTLED_FROM = 256.0
+"""A demand of fewer tokens never throttles its tenant."""
+_FORGOTTEN_BELOW = 1.0
 
 
 @dataclass
 class _Tenant:
-    """What a tenant has in the lane: rows that wait, slots that run, the tokens of both."""
+    """What a tenant has in the lane: waiting rows, `running` slots, the tokens of both."""
 
     waiting: deque[Row] = field(default_factory=deque)
     running: int = 0
@@ -30,60 +31,60 @@ class _Tenant:
 
 @dataclass
 class _Demand:
-    """The tokens that a tenant has asked for; the older, the less they count."""
+    """The tokens that a tenant has asked for, decaying exponentially."""
 
     tokens: float = 0.0
     at: float = 0.0
 
     def at_time(self, now: float) -> float:
-        """What counts of them."""
+        """What is left of them."""
         return self.tokens * math.exp((self.at - now) / _MEMORY_SECONDS)
 
 
-class Line:
-    """Rows that wait for slots; the tenant that gives way has `few` of them at most."""
+class FairQueue:
+    """Rows that wait for slots; a throttled tenant runs at most `throttled_slots`."""
 
-    def __init__(self, few: int) -> None:
-        self._few = few
+    def __init__(self, throttled_slots: int) -> None:
+        self._throttled_slots = throttled_slots
         self._tenants: dict[str, _Tenant] = {}
         self._demands: dict[str, _Demand] = {}
         self.last_arrival = -math.inf
 
     def __len__(self) -> int:
-        """Rows that wait."""
+        """How many rows wait."""
         return sum(len(tenant.waiting) for tenant in self._tenants.values())
 
     def append(self, row: Row) -> None:
-        """The row waits behind those of its tenant."""
+        """Puts a row behind those of its tenant."""
         name = row.options.tenant
         tenant = self._tenants.setdefault(name, _Tenant())
         tenant.waiting.append(row)
         tenant.tokens += row.cost
         demand = self._demands.setdefault(name, _Demand())
-        demand.tokens = demand.at_time(row.arrived) + row.cost
-        demand.at = row.arrived
-        self.last_arrival = max(self.last_arrival, row.arrived)
+        demand.tokens = demand.at_time(row.plan.arrived) + row.cost
+        demand.at = row.plan.arrived
+        self.last_arrival = max(self.last_arrival, row.plan.arrived)
 
-    def held(self, now: float) -> str | None:
-        """The tenant that gives way, if one does."""
+    def throttled(self, now: float) -> str | None:
+        """The tenant that is throttled, if one is."""
         self._demands = {
             name: demand
             for name, demand in self._demands.items()
-            if demand.at_time(now) > _NOTHING or name in self._tenants
+            if demand.at_time(now) > _FORGOTTEN_BELOW or name in self._tenants
         }
         if len(self._demands) < 2:
             return None
         demands = {name: self._demand(name, now) for name in self._demands}
         most = max(demands, key=lambda name: demands[name])
         others = sum(demands.values()) - demands[most]
-        return most if demands[most] > max(_LITTLE, _DOMINATES * others) else None
+        return most if demands[most] > max(_THROTTLED_FROM, _DOMINATES * others) else None
 
-    def next(self, held: str | None, *, may_start: bool) -> Row | None:
-        """The row whose turn it is, if one may start: of the tenant that is `held` few may."""
+    def next(self, throttled: str | None, *, may_start: bool) -> Row | None:
+        """The row whose turn it is; one of the `throttled` tenant only if that `may_start` one."""
         able = [
-            (tenant.running, name == held, tenant.waiting[0].arrived, name)
+            (tenant.running, name == throttled, tenant.waiting[0].plan.arrived, name)
             for name, tenant in self._tenants.items()
-            if tenant.waiting and (name != held or (may_start and self._has_room(tenant)))
+            if tenant.waiting and (name != throttled or (may_start and self._has_room(tenant)))
         ]
         return self._tenants[min(able)[-1]].waiting[0] if able else None
 
@@ -92,13 +93,13 @@ class Line:
         return any(each.running for other, each in self._tenants.items() if other != name)
 
     def start(self, row: Row) -> None:
-        """The row, which was the next, runs."""
+        """Takes the row, which was the next, out of the queue: it runs."""
         tenant = self._tenants[row.options.tenant]
         tenant.waiting.popleft()
         tenant.running += row.width
 
     def retire(self, row: Row) -> None:
-        """The row, which ran, has ended."""
+        """A running row has ended."""
         self._tenants[row.options.tenant].running -= row.width
         self._leave(row)
 
@@ -121,9 +122,11 @@ class Line:
             del self._tenants[row.options.tenant]
 
     def _demand(self, name: str, now: float) -> float:
-        """The tokens that a tenant has in the lane, or asked for lately if those are more."""
+        """The tokens that a tenant has in the lane, or has asked for lately if those are more."""
         here = self._tenants[name].tokens if name in self._tenants else 0
         return max(self._demands[name].at_time(now), here)
 
     def _has_room(self, tenant: _Tenant) -> bool:
-        return not tenant.running or tenant.running + tenant.waiting[0].width <= self._few
+        return (
+            not tenant.running or tenant.running + tenant.waiting[0].width <= self._throttled_slots
+        )

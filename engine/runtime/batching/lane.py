@@ -1,23 +1,24 @@
 """One lane of an engine: a thread that schedules rows, runs the decoder step, and reports.
 
-`submit` and `cancel` may be called from any thread; they leave a note for the lane's thread, which
-alone touches its scheduler and its running rows.
+What is asked of a lane, from any thread, goes through its inbox: its own thread alone touches its
+scheduler and its running rows.
 """
 
 import logging
 import queue
 import threading
 import time
-from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from functools import partial
 
-import msgspec
-
-from engine.contract.events import Delta, End, Event, FinishReason
-from engine.runtime.answer import closing_event
+from engine.contract.events import FinishReason
+from engine.runtime.answer import closing_event, times_of
+from engine.runtime.batching.gauges import Gauges
 from engine.runtime.batching.row import Row
 from engine.runtime.batching.running_batch import RunningBatch
 from engine.runtime.batching.scheduler import Limits, Scheduler
+from engine.runtime.batching.streams import Streams
+from engine.runtime.decoding.trail import ScoredTrail
 from engine.runtime.request import Request
 from engine.runtime.sessions.session import Session
 
@@ -27,35 +28,7 @@ ENCODER_BUCKET_TOKENS = 32
 """Rows encoded together differ in length by less than this, so that little padding is computed."""
 
 SWEEP_SECONDS = 0.02
-"""How often the waiting line is searched for rows whose deadline has passed."""
-
-
-@dataclass
-class Gauges:
-    """What a lane counts; all but `running` and `waiting` only grow.
-
-    `slots_stepped` sums the slots that had rows over the steps.  `wait_seconds` sums the time of
-    rows from arrival until they got slots, or ended without; `run_seconds` from then to their end.
-    """
-
-    running: int = 0
-    waiting: int = 0
-    steps: int = 0
-    tokens: int = 0
-    slots_stepped: int = 0
-    wait_seconds: float = 0.0
-    run_seconds: float = 0.0
-    first_token_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=4096))
-
-
-@dataclass(frozen=True)
-class _Cancellation:
-    request_id: str
-
-
-@dataclass(frozen=True)
-class _Probe:
-    request: Request
+"""How often the waiting rows are searched for those whose deadline has passed."""
 
 
 class Lane:
@@ -73,17 +46,14 @@ class Lane:
         self.open_rows = 0
         self.open_slots = 0
         self._limits = limits
-        self._stream_rate = stream_rate
         self._session = session
         self._token_bytes = token_bytes
         self._running = RunningBatch(session, limits.max_rows)
         self._scheduler = Scheduler(limits)
-        self._fresh: list[Row] = []
+        self._streams = Streams(stream_rate)
         self._next_sweep = 0.0
         self._counting = threading.Lock()
-        self._inbox: queue.SimpleQueue[list[Row] | _Cancellation | _Probe | None] = (
-            queue.SimpleQueue()
-        )
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._stopping = False
 
@@ -93,7 +63,7 @@ class Lane:
 
     def stop(self) -> None:
         """Ends what runs as CANCELLED and waits for the thread."""
-        self._inbox.put(None)
+        self._inbox.put(self._stop)
         self._thread.join()
 
     def submit(self, rows: list[Row]) -> None:
@@ -101,15 +71,15 @@ class Lane:
         with self._counting:
             self.open_rows += len(rows)
             self.open_slots += sum(row.width for row in rows)
-        self._inbox.put(rows)
+        self._inbox.put(partial(self._scheduler.submit, rows))
 
     def cancel(self, request_id: str) -> None:
         """Ends the rows of a request before the next step; an unknown id is ignored."""
-        self._inbox.put(_Cancellation(request_id))
+        self._inbox.put(partial(self._cancel, request_id))
 
     def probe(self, request: Request) -> None:
-        """Ends one of the request's open rows when the lane comes round to reading its notes."""
-        self._inbox.put(_Probe(request))
+        """Ends one of the request's open rows when the lane comes round to reading its inbox."""
+        self._inbox.put(partial(request.emit, [], ended=1))
 
     # Everything below runs in the lane's thread.
 
@@ -126,34 +96,30 @@ class Lane:
         self._end_all(FinishReason.CANCELLED, "the engine was stopped")
 
     def _read_inbox(self) -> None:
-        """Reads all notes; waits for one if there is nothing to do."""
+        """Does all that was asked for; waits for something if there is nothing to run."""
         idle = not self._running.rows and not self._scheduler.waiting_rows
         while True:
             try:
-                note = self._inbox.get(block=idle)
+                act = self._inbox.get(block=idle)
             except queue.Empty:
                 return
             idle = False
-            if note is None:
-                self._stopping = True
-            elif isinstance(note, _Cancellation):
-                self._cancel(note.request_id)
-            elif isinstance(note, _Probe):
-                note.request.emit([], ended=1)
-            else:
-                self._scheduler.submit(note)
+            act()
+
+    def _stop(self) -> None:
+        self._stopping = True
 
     def _cancel(self, request_id: str) -> None:
         for row in self._running.rows:
-            row.cancelled = row.cancelled or row.request.id == request_id
+            row.progress.cancelled |= row.request.id == request_id
         for row in self._scheduler.drop_waiting(lambda row: row.request.id == request_id):
-            self._end(row, FinishReason.CANCELLED)
+            self._close(row, FinishReason.CANCELLED)
 
     def _step(self) -> None:
         self._drop_late()
-        self._admit()
+        started = self._admit()
         if self._running.rows:
-            self._make_tokens()
+            self._make_tokens(started)
         self.gauges.running = len(self._running.rows)
         self.gauges.waiting = self._scheduler.waiting_rows
 
@@ -162,25 +128,28 @@ class Lane:
         now = time.monotonic()
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_SECONDS
-            for row in self._scheduler.drop_waiting(lambda row: row.deadline <= now):
-                self._end(row, FinishReason.CANCELLED, "the deadline passed in the waiting line")
+            for row in self._scheduler.drop_waiting(lambda row: row.plan.deadline <= now):
+                self._close(row, FinishReason.CANCELLED, "the deadline passed in the waiting line")
         for row in list(self._running.rows):
-            if row.cancelled or row.deadline <= now:
+            if row.progress.cancelled or row.plan.deadline <= now:
                 self._finish(row, FinishReason.CANCELLED)
 
-    def _admit(self) -> None:
-        rows = sorted(self._scheduler.admit(time.monotonic()), key=lambda row: len(row.source))
+    def _admit(self) -> list[Row]:
+        """Starts the rows whose turn it is; returns those that have slots."""
+        rows = self._scheduler.admit(time.monotonic())
+        rows.sort(key=lambda row: row.length)
+        started: list[Row] = []
         while rows:
-            shortest = len(rows[0].source)
-            group = [row for row in rows if len(row.source) < shortest + ENCODER_BUCKET_TOKENS]
+            longest = rows[0].length + ENCODER_BUCKET_TOKENS
+            group = [row for row in rows if row.length < longest]
             rows = rows[len(group) :]
             try:
                 self._start_rows(group)
+                started += group
             except Exception as error:  # the rest of the batch must outlive it
                 logger.exception("the encoder failed; its rows end with ERROR")
-                for row in group:
-                    self._scheduler.retire(row)
-                    self._end(row, FinishReason.ERROR, f"{type(error).__name__}: {error}")
+                self._close_failed(group, error)
+        return started
 
     def _start_rows(self, group: list[Row]) -> None:
         now = time.monotonic()
@@ -188,92 +157,65 @@ class Lane:
         encoded = time.monotonic()
         self._scheduler.note_encoded(group, encoded, encoded - now)
         for row in group:
-            row.admitted, row.encoded = now, encoded
-            row.first_step = self.gauges.steps
-            self.gauges.wait_seconds += now - row.arrived
-        self._fresh += group
+            row.progress.admitted, row.progress.encoded = now, encoded
+            row.progress.first_step = self.gauges.steps
+            self.gauges.wait_seconds += now - row.plan.arrived
 
-    def _make_tokens(self) -> None:
+    def _make_tokens(self, started: list[Row]) -> None:
         done = self._running.step()
         now = time.monotonic()
         self.gauges.steps += 1
         self.gauges.tokens += len(self._running.rows)
         self.gauges.slots_stepped += self._scheduler.running_slots
-        for row in self._fresh:
-            row.first_token = now
-            self.gauges.first_token_seconds.append(now - row.arrived)
-        self._fresh.clear()
+        for row in started:
+            row.progress.first_token = now
+            self.gauges.first_token_seconds.append(now - row.plan.arrived)
         for row, reason in done:
             self._finish(row, reason)
-        self._flush(now)
+        if due := self._streams.due(self._running.rows, now):
+            self._streams.send(due, self._running.certain(due), now)
         if done:
             self._running.shrink()
 
-    def _flush(self, now: float) -> None:
-        """Sends each stream the text that is new, as often as `stream_rate` allows."""
-        streams = [row for row in self._running.rows if row.options.stream]
-        if not streams:
-            return
-        interval = len({id(row.request) for row in streams}) / self._stream_rate
-        events: dict[int, tuple[Request, list[Event]]] = {}
-        for row in streams:
-            request = row.request
-            if now - request.last_flush < interval:
-                continue
-            tokens = self._running.certain(row)
-            text = row.detokenizer.push(tokens[row.flushed :].tolist())
-            row.flushed = len(tokens)
-            if text:
-                events.setdefault(id(request), (request, []))[1].append(Delta(row.index, text))
-        for request, batch in events.values():
-            request.last_flush = now
-            request.emit(batch)
-
     def _finish(self, row: Row, reason: FinishReason, message: str = "") -> None:
         """Ends a running row and frees its slots."""
-        hypotheses = self._running.answers(row, reason)
-        self._running.free(row)
+        answers = self._running.finish(row, reason)
         self._scheduler.retire(row)
-        if row in self._fresh:
-            self._fresh.remove(row)
-        event = closing_event(row, reason, hypotheses, self._token_bytes)
-        self._close(row, msgspec.structs.replace(event, message=message))
+        self._close(row, reason, message, answers)
 
-    def _end(self, row: Row, reason: FinishReason, message: str = "") -> None:
-        """Ends a row that has no slots."""
-        self._close(row, End(row.index, reason, len(row.source), message=message))
-
-    def _close(self, row: Row, event: End) -> None:
+    def _close(
+        self,
+        row: Row,
+        reason: FinishReason,
+        message: str = "",
+        answers: Sequence[ScoredTrail] = (),
+    ) -> None:
+        """Sends the closing event of a row that has no slots any more, or never had any."""
         now = time.monotonic()
         with self._counting:
             self.open_rows -= 1
             self.open_slots -= row.width
-        if row.admitted:
-            self.gauges.run_seconds += now - row.admitted
+        if row.progress.admitted:
+            self.gauges.run_seconds += now - row.progress.admitted
         else:
-            self.gauges.wait_seconds += now - row.arrived
-        timed = msgspec.structs.replace(
-            event,
-            queue_ms=round(1000 * ((row.admitted or now) - row.arrived), 3),
-            encoded_ms=round(1000 * max(0.0, row.encoded - row.arrived), 3),
-            first_token_ms=round(1000 * max(0.0, row.first_token - row.arrived), 3),
-            total_ms=round(1000 * (now - row.arrived), 3),
-            steps=self.gauges.steps - row.first_step if row.admitted else 0,
-            slots=row.width if row.admitted else 0,
-        )
-        row.request.emit([timed], ended=1)
+            self.gauges.wait_seconds += now - row.plan.arrived
+        times = times_of(row, now, self.gauges.steps)
+        event = closing_event(row, reason, message, times, answers, self._token_bytes)
+        row.request.emit([event], ended=1)
+
+    def _close_failed(self, rows: list[Row], error: Exception) -> None:
+        for row in rows:
+            self._scheduler.retire(row)
+            self._close(row, FinishReason.ERROR, f"{type(error).__name__}: {error}")
 
     def _fail(self, error: Exception) -> None:
         """Ends every running row; the state of the slots can't be trusted, so it is made anew."""
         rows = self._running.rows
         self._running = RunningBatch(self._session, self._limits.max_rows)
-        self._fresh.clear()
-        for row in rows:
-            self._scheduler.retire(row)
-            self._end(row, FinishReason.ERROR, f"{type(error).__name__}: {error}")
+        self._close_failed(rows, error)
 
     def _end_all(self, reason: FinishReason, message: str) -> None:
         for row in list(self._running.rows):
             self._finish(row, reason, message)
         for row in self._scheduler.drop_waiting(lambda _: True):
-            self._end(row, reason, message)
+            self._close(row, reason, message)

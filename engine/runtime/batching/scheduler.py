@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.contract.options import Priority
-from engine.runtime.batching.fairness import Line
+from engine.runtime.batching.fairness import FairQueue
 from engine.runtime.batching.row import Row
 
-_RESTS = 8.0
-"""The rest of a tenant that gives way, in times of what encoding its row took."""
+_PAUSE_FACTOR = 8.0
+"""How long a throttled tenant pauses, in multiples of what encoding its last row took."""
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Limits:
     `bulk_rows` bounds the slots of bulk rows while interactive ones come, or came within `pause`
     seconds: the time to the first token is that of a step, and a step's time grows with its rows.
     A bulk row with more beams than that runs alone of its kind.
-    `tenant_rows` likewise bounds the tenant that asks for most by far, while others come.
+    `tenant_rows` likewise bounds a throttled tenant: see `FairQueue`.
     """
 
     max_rows: int = 64
@@ -50,42 +50,42 @@ class Scheduler:
     running_bulk: int = 0
 
     def __post_init__(self) -> None:
-        """Opens the lines."""
-        self._interactive = Line(self.limits.tenant_rows)
+        """Opens the queues."""
+        self._interactive = FairQueue(self.limits.tenant_rows)
         self._bulk: deque[Row] = deque()
-        self._gave_way: list[Row] = []
-        self._rest_until = -math.inf
+        self._throttled_rows: list[Row] = []
+        self._paused_until = -math.inf
 
     @property
     def waiting_rows(self) -> int:
-        """Rows that wait."""
+        """How many rows wait."""
         return len(self._interactive) + len(self._bulk)
 
     def submit(self, rows: list[Row]) -> None:
-        """Appends rows to the line of their priority; the engine bounds how many wait."""
+        """Appends rows to the queue of their priority; the engine bounds how many wait."""
         for row in rows:
             (self._bulk if _is_bulk(row) else self._interactive).append(row)
 
     def admit(self, now: float) -> list[Row]:
         """Takes the rows that start now: interactive before bulk."""
-        held = self._interactive.held(now)
+        throttled = self._interactive.throttled(now)
         is_quiet = now - self._interactive.last_arrival > self.limits.pause
         admitted: list[Row] = []
         source_tokens = 0
-        while row := self._next(held, admitted, is_quiet, now):
+        while row := self._next(throttled, admitted, is_quiet, now):
             # Nothing may pass a row that waits for room: small rows would starve it.
             if not self._fits(row, source_tokens):
                 break
             self._start(row)
-            source_tokens += len(row.source)
+            source_tokens += row.length
             admitted.append(row)
-        self._gave_way = [row for row in admitted if _is_of(row, held)]
+        self._throttled_rows = [row for row in admitted if _is_of(row, throttled)]
         return admitted
 
     def note_encoded(self, rows: list[Row], now: float, seconds: float) -> None:
-        """Has the tenant that gives way rest when its row was among those encoded together."""
-        if any(row in self._gave_way for row in rows):
-            self._rest_until = now + _RESTS * seconds
+        """Pauses the throttled tenant when its row was among those encoded together."""
+        if any(row in self._throttled_rows for row in rows):
+            self._paused_until = now + _PAUSE_FACTOR * seconds
 
     def retire(self, row: Row) -> None:
         """A running row has ended."""
@@ -97,27 +97,27 @@ class Scheduler:
             self._interactive.retire(row)
 
     def drop_waiting(self, unwanted: Callable[[Row], bool]) -> list[Row]:
-        """Takes the rows out of the lines for which `unwanted` holds."""
+        """Takes the waiting rows for which `unwanted` holds."""
         bulk = [row for row in self._bulk if unwanted(row)]
         if bulk:
             self._bulk = deque(row for row in self._bulk if not unwanted(row))
         return self._interactive.drop_waiting(unwanted) + bulk
 
     def _next(
-        self, held: str | None, admitted: list[Row], is_quiet: bool, now: float
+        self, throttled: str | None, admitted: list[Row], is_quiet: bool, now: float
     ) -> Row | None:
-        """The row that is to start next, if one may; of those who give way one a step."""
-        has_started = any(_is_of(row, held) for row in admitted)
-        may_start = not has_started and self._may_go_on(held, now)
-        if row := self._interactive.next(held, may_start=may_start):
+        """The row that starts next, if one may; of a throttled tenant one a step."""
+        has_started = any(_is_of(row, throttled) for row in admitted)
+        may_start = not has_started and self._has_paused(throttled, now)
+        if row := self._interactive.next(throttled, may_start=may_start):
             return row
-        if self._bulk and (is_quiet or self._gives_way(self._bulk[0], admitted)):
+        if self._bulk and (is_quiet or self._bulk_fits(self._bulk[0], admitted)):
             return self._bulk[0]
         return None
 
-    def _may_go_on(self, held: str | None, now: float) -> bool:
-        """Whether the tenant that gives way has rested, or has nobody to rest for."""
-        return now >= self._rest_until or not self._interactive.runs_beside(held)
+    def _has_paused(self, throttled: str | None, now: float) -> bool:
+        """Whether the throttled tenant's pause is over, or no row of others profits from it."""
+        return now >= self._paused_until or not self._interactive.runs_beside(throttled)
 
     def _fits(self, row: Row, source_tokens: int) -> bool:
         if self.running_slots == 0:
@@ -125,13 +125,11 @@ class Scheduler:
         return (
             self.running_slots + row.width <= self.limits.max_rows
             and self.running_cost + row.cost <= self.limits.token_budget
-            and (
-                source_tokens == 0 or source_tokens + len(row.source) <= self.limits.encoder_tokens
-            )
+            and (source_tokens == 0 or source_tokens + row.length <= self.limits.encoder_tokens)
         )
 
-    def _gives_way(self, row: Row, admitted: list[Row]) -> bool:
-        """Whether a bulk row may start beside interactive ones: few run, and one a step starts."""
+    def _bulk_fits(self, row: Row, admitted: list[Row]) -> bool:
+        """Whether a bulk row may start beside interactive ones: few run, one starts a step."""
         has_room = self.running_bulk + row.width <= self.limits.bulk_rows
         return not admitted and (has_room or self.running_bulk == 0)
 
@@ -145,9 +143,9 @@ class Scheduler:
             self._interactive.start(row)
 
 
-def _is_of(row: Row, held: str | None) -> bool:
-    """Whether it is an interactive row of the tenant that gives way."""
-    return row.options.tenant == held and not _is_bulk(row)
+def _is_of(row: Row, tenant: str | None) -> bool:
+    """Whether it is an interactive row of that tenant."""
+    return row.options.tenant == tenant and not _is_bulk(row)
 
 
 def _is_bulk(row: Row) -> bool:

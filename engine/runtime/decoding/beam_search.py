@@ -8,131 +8,168 @@ Hypotheses are ranked by sum of log-probabilities / length^length_penalty, where
 Scores are FP32 as there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from engine.contract.events import FinishReason
 from engine.runtime.decoding.processors import Processors
 from engine.runtime.decoding.selection import Floats, Ints, top
 from engine.runtime.decoding.settings import Decoding
-from engine.runtime.decoding.trail import Trail
+from engine.runtime.decoding.strategy import NextTokens, StepView
+from engine.runtime.decoding.trail import ScoredTrail, Trail, common_prefix
 
 _NEVER = np.float32(-1e9)
 """The score of what must not be chosen, finite as in `transformers`."""
 
 
 @dataclass(frozen=True)
-class BeamHypothesis:
-    """A complete answer; `score` is what ranks."""
+class _Continuations:
+    """Tokens after beams of this step: what they rank by, and how probable the model finds them."""
 
-    score: float
-    trail: Trail
-
-
-@dataclass(frozen=True)
-class Continuation:
-    """What each beam of the next step is: a token after the beam `parents` of this step."""
-
-    tokens: Ints
     parents: Ints
-
-
-Record = Callable[[int, int], Trail]
-"""The trail of a beam of this step with a token put after it."""
+    tokens: Ints
+    scores: Floats
+    log_probs: Floats
 
 
 class BeamSearch:
-    """The search of one row. `done` says that `hypotheses`, best first, are final."""
+    """The search of one row. See `DecodingStrategy`.
+
+    `outputs` are those that a step can give; an answer has at most `longest` tokens.
+    """
 
     def __init__(
-        self, decoding: Decoding, processors: Processors, eos_id: int, longest: int
+        self,
+        decoding: Decoding,
+        processors: Processors,
+        eos_id: int,
+        longest: int,
+        outputs: frozenset[str],
     ) -> None:
+        self.width = decoding.num_beams
+        self._suppresses = "suppressed_logits" in outputs
+        extra = {"logits", "suppressed_logits"} if self._suppresses else set()
+        self.needs = frozenset({"all_log_probs"} | extra)
         self._decoding = decoding
         self._processors = processors
         self._eos_id = eos_id
         self._longest = longest
-        self._scores = np.full(decoding.num_beams, _NEVER, np.float32)
+        self._scores = np.full(self.width, _NEVER, np.float32)
         self._scores[0] = 0
         self._length = 0
-        self.hypotheses: list[BeamHypothesis] = []
-        self.done = False
+        self._hypotheses: list[ScoredTrail] = []
+        self._done = False
 
-    def force(self, token: int, record: Record) -> Continuation:
-        """A step in which every beam gets the same token, which costs it nothing."""
-        beams = np.arange(self._decoding.num_beams)
+    def advance(self, step: StepView) -> NextTokens:
+        """See `DecodingStrategy`."""
+        self._length += 1
+        found = self._best(step) if step.forced is None else self._forced(step.forced)
+        ending = (found.tokens == self._eos_id) | (self._length >= self._longest)
+        self._finish(found, np.flatnonzero(ending[: self.width]), step)
+        open_scores = found.scores + ending * _NEVER
+        chosen = np.argsort(-open_scores, kind="stable")[: self.width]
+        self._scores = open_scores[chosen]
+        self._done = bool(ending.all()) or not self._can_improve() or self._is_full_and_stops()
+        return NextTokens(found.tokens[chosen], found.log_probs[chosen], found.parents[chosen])
+
+    def finish_reason(self, _last: int | None, is_looping: bool) -> FinishReason | None:
+        """See `DecodingStrategy`; a search ends later than its first slot may."""
+        best = self._hypotheses[:1]
+        if self._done:
+            ends = bool(best) and best[0].trail.tokens[-1] == self._eos_id
+            return FinishReason.EOS if ends else FinishReason.LENGTH
+        if not is_looping:
+            return None
+        is_beaten = bool(best) and best[0].score >= self._open_rank()
+        return FinishReason.EOS if is_beaten else FinishReason.REPETITION
+
+    def certain(self, sequences: list[Ints]) -> int:
+        """See `DecodingStrategy`."""
+        return common_prefix([*sequences, *(best.trail.tokens for best in self._hypotheses[:1])])
+
+    def results(self, trail: Trail, is_looping: bool) -> list[ScoredTrail]:
+        """See `DecodingStrategy`; an open beam counts where no hypothesis, or none as good, is."""
+        if is_looping or not self._hypotheses:
+            return [ScoredTrail(self._open_rank(), trail), *self._hypotheses]
+        return self._hypotheses
+
+    def _forced(self, token: int) -> _Continuations:
+        """The same token for every beam, which costs it nothing."""
         order = np.argsort(-self._scores, kind="stable")
-        return self._advance(order, np.full_like(beams, token), self._scores[order], record)
+        free = np.zeros(self.width, np.float32)
+        return _Continuations(order, np.full_like(order, token), self._scores[order], free)
 
-    def advance(
-        self, log_probs: Sequence[Floats], histories: Sequence[Ints], record: Record
-    ) -> Continuation:
-        """A step, given the model's log-probabilities `[V]` of each beam and its tokens so far."""
-        wanted = 2 * self._decoding.num_beams
-        tokens, scores = [], []
-        for row, history, score in zip(log_probs, histories, self._scores, strict=True):
-            processed = self._processors(row, history)
+    def _best(self, step: StepView) -> _Continuations:
+        """The 2k best continuations, best first."""
+        wanted = 2 * self.width
+        tokens, scores, log_probs = [], [], []
+        for slot, score in zip(step.slots, self._scores, strict=True):
+            plain = self._log_probs(step, slot)
+            processed = self._processors(plain, step.history[slot])
             if self._decoding.renormalize_logits:
                 processed = _normalized(processed)
             ids = top(processed, wanted)
             tokens.append(ids)
             scores.append(processed[ids] + score)
-        parents = np.repeat(np.arange(len(tokens)), [ids.size for ids in tokens])
+            log_probs.append(plain[ids])
+        parents = np.repeat(np.arange(self.width), [ids.size for ids in tokens])
         joined = np.concatenate(scores)
         best = np.argsort(-joined, kind="stable")[:wanted]
-        return self._advance(parents[best], np.concatenate(tokens)[best], joined[best], record)
+        token_column, log_prob_column = (
+            np.concatenate(tokens)[best],
+            np.concatenate(log_probs)[best],
+        )
+        return _Continuations(parents[best], token_column, joined[best], log_prob_column)
 
-    def ranked(self) -> float:
-        """What the best open beam would be ranked by if it ended now."""
-        return float(self._ranks(self._scores[:1], max(1, self._length))[0])
+    def _log_probs(self, step: StepView, slot: int) -> Floats:
+        """Log-probabilities `[V]` over the whole vocabulary, as `transformers` has them.
 
-    def _advance(self, parents: Ints, tokens: Ints, scores: Floats, record: Record) -> Continuation:
-        self._length += 1
-        ending = (tokens == self._eos_id) | (self._length >= self._longest)
-        self._finish(parents, tokens, scores, ending, record)
-        open_scores = scores + ending * _NEVER
-        chosen = np.argsort(-open_scores, kind="stable")[: self._decoding.num_beams]
-        self._scores = open_scores[chosen]
-        self.done = bool(ending.all()) or not self._can_improve() or self._is_full_and_stops()
-        return Continuation(tokens[chosen], parents[chosen])
+        Where the graph suppresses tokens its own leave them out; theirs are put back.
+        """
+        outputs = step.outputs
+        log_probs: Floats = outputs["all_log_probs"][slot]
+        if not self._suppresses:
+            return log_probs
+        best = step.argmax[slot]
+        total = outputs["logits"][slot, best] - log_probs[best]
+        missing = np.log1p(np.exp(outputs["suppressed_logits"][slot] - total).sum())
+        whole: Floats = log_probs - np.float32(missing)
+        return whole
 
-    def _finish(
-        self,
-        parents: Ints,
-        tokens: Ints,
-        scores: Floats,
-        ending: NDArray[np.bool_],
-        record: Record,
-    ) -> None:
-        """Makes hypotheses of the endings among the best, and keeps the best k of all."""
-        beams = self._decoding.num_beams
-        ranks = self._ranks(scores, self._length)
-        for place in np.flatnonzero(ending[:beams]):
-            rank, full = float(ranks[place]), len(self.hypotheses) == beams
-            if rank == -np.inf or (full and rank <= self.hypotheses[-1].score):
+    def _finish(self, found: _Continuations, places: Iterable[int], step: StepView) -> None:
+        """Makes hypotheses of the continuations at `places`, and keeps the best k of all."""
+        ranks = self._ranks(found.scores, self._length)
+        for place in places:
+            rank, full = float(ranks[place]), len(self._hypotheses) == self.width
+            if rank == -np.inf or (full and rank <= self._hypotheses[-1].score):
                 continue
-            trail = record(int(parents[place]), int(tokens[place]))
-            self.hypotheses.append(BeamHypothesis(rank, trail))
-            self.hypotheses.sort(key=lambda hypothesis: -hypothesis.score)
-            del self.hypotheses[beams:]
+            slot, token = step.slots[found.parents[place]], int(found.tokens[place])
+            trail = step.trail(slot, token, float(found.log_probs[place]))
+            self._hypotheses.append(ScoredTrail(rank, trail))
+            self._hypotheses.sort(key=lambda hypothesis: -hypothesis.score)
+            del self._hypotheses[self.width :]
 
     def _ranks(self, scores: Floats, length: int) -> Floats:
         ranks: Floats = scores / np.float32(length**self._decoding.length_penalty)
         return ranks
 
+    def _open_rank(self) -> float:
+        """What the best open beam would be ranked by if it ended now."""
+        return float(self._ranks(self._scores[:1], max(1, self._length))[0])
+
     def _can_improve(self) -> bool:
         """Whether the best open beam may yet beat the worst hypothesis."""
         decoding = self._decoding
-        if len(self.hypotheses) < decoding.num_beams:
+        if len(self._hypotheses) < self.width:
             return True
         optimistic = decoding.early_stopping == "never" and decoding.length_penalty > 0
         length = self._longest if optimistic else self._length
-        return bool(self._ranks(self._scores[:1], length)[0] > self.hypotheses[-1].score)
+        return bool(self._ranks(self._scores[:1], length)[0] > self._hypotheses[-1].score)
 
     def _is_full_and_stops(self) -> bool:
-        full = len(self.hypotheses) == self._decoding.num_beams
-        return full and self._decoding.early_stopping is True
+        return len(self._hypotheses) == self.width and self._decoding.early_stopping is True
 
 
 def _normalized(scores: Floats) -> Floats:

@@ -36,6 +36,14 @@ class Trail:
         )
 
 
+@dataclass(frozen=True)
+class ScoredTrail:
+    """A whole answer; `score` is what ranks answers."""
+
+    score: float
+    trail: Trail
+
+
 def common_prefix(sequences: list[Ints]) -> int:
     """How many tokens all `sequences` begin with."""
     shortest = min(sequence.size for sequence in sequences)

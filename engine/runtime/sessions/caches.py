@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.contract.manifest import Manifest
+from engine.runtime.decoding.selection import Floats
 
 LENGTH_STEP = 16
-
-Floats = NDArray[np.float32]
 
 
 def padded(length: int) -> int:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from engine.contract.manifest import Manifest
 from engine.runtime.decoding.repetition import MAX_CYCLE, Runs, extend_runs
+from engine.runtime.decoding.selection import Floats, Ints
 from engine.runtime.decoding.trail import Trail
-from engine.runtime.sessions.caches import LENGTH_STEP, Caches, Floats, KeyValueMemory, padded
+from engine.runtime.sessions.caches import LENGTH_STEP, Caches, KeyValueMemory, padded
 
 __all__ = ["LENGTH_STEP", "MASKED", "Floats", "Ints", "Slots", "padded"]
 
@@ -24,8 +25,6 @@ MASKED = np.float32(-1e9)
 
 _FREE = -1
 """In `forced`: the token is not forced."""
-
-Ints = NDArray[np.int64]
 
 
 class Slots:
@@ -138,9 +137,9 @@ class Slots:
         self.sources[rows, positions] = best
         self.weights[rows, positions] = weights[np.arange(len(rows)), best]
 
-    def trail(self, slot: int) -> Trail:
-        """A copy of what a slot has made."""
-        length = int(self.positions[slot])
+    def trail(self, slot: int, length: int | None = None) -> Trail:
+        """A copy of what a slot has made, or of its first `length` tokens."""
+        length = int(self.positions[slot]) if length is None else length
         return Trail(
             self.tokens[slot, :length].copy(),
             self.token_log_probs[slot, :length].copy(),
@@ -153,12 +152,7 @@ class Slots:
         place = int(self.positions[slot])
         self.tokens[slot, place] = token
         self.token_log_probs[slot, place] = log_prob
-        return Trail(
-            self.tokens[slot, : place + 1].copy(),
-            self.token_log_probs[slot, : place + 1].copy(),
-            self.sources[slot, : place + 1].copy(),
-            self.weights[slot, : place + 1].copy(),
-        )
+        return self.trail(slot, place + 1)
 
     def copy_beams(self, copies: Sequence[tuple[int, int]]) -> None:
         """Copies beams over others (from, to) of the same text; sources and lengths are equal."""

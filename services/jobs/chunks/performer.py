@@ -26,6 +26,7 @@ from services.inference.tasks.summarization.summarizer import (
     SummaryOutput,
     SummaryRequest,
 )
+from services.inference.tasks.summarization.summary import CompletedSummary, SummaryTextDelta
 from services.inference.tasks.translation.document import DocumentDelta, DocumentEnd
 from services.inference.tasks.translation.translator import (
     Output,

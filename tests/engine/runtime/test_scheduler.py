@@ -1,17 +1,26 @@
-import numpy as np
-
 from engine.contract.options import Options, Priority
-from engine.runtime.batching.row import Row
+from engine.runtime.batching.row import Row, RowPlan, RowProgress
 from engine.runtime.batching.scheduler import Limits, Scheduler
+from engine.runtime.decoding.greedy import GreedySearch
 from engine.runtime.request import Request
 from engine.runtime.text.detokenizer import Detokenizer
 
 NOW = 100.0
 
 
-def _row(length: int = 10, priority: Priority = Priority.INTERACTIVE, arrived: float = NOW) -> Row:
-    request = Request("id", ["text"], Options(priority=priority), lambda events, last: None)
-    return Row(request, 0, [5] * length, 10, Detokenizer([]), arrived=arrived, deadline=np.inf)
+def _row(
+    length: int = 10,
+    priority: Priority = Priority.INTERACTIVE,
+    arrived: float = NOW,
+    tenant: str = "",
+    width: int = 1,
+) -> Row:
+    options = Options(priority=priority, tenant=tenant)
+    request = Request("id", ["text"], options, lambda events, last: None)
+    strategy = GreedySearch(eos_id=0)
+    strategy.width = width
+    plan = RowPlan([5] * length, 10, arrived)
+    return Row(request, 0, plan, strategy, RowProgress(Detokenizer([])))
 
 
 def test_rows_are_admitted_up_to_the_limit_and_again_when_one_retires() -> None:
@@ -68,8 +77,7 @@ def test_dropped_rows_leave_the_line_in_order() -> None:
 
 def test_a_row_with_beams_waits_until_all_its_slots_are_free() -> None:
     scheduler = Scheduler(Limits(max_rows=6))
-    first, beams, last = _row(), _row(), _row()
-    beams.width = 6
+    first, beams, last = _row(), _row(width=6), _row()
     scheduler.submit([first, beams, last])
     assert beams.cost == 6 * first.cost
     assert scheduler.admit(NOW) == [first]
@@ -117,8 +125,8 @@ def test_interactive_rows_find_room_beside_bulk_rows() -> None:
 
 def test_a_bulk_row_wider_than_its_share_is_not_kept_waiting_for_ever() -> None:
     scheduler = Scheduler(Limits(max_rows=8, bulk_rows=2))
-    interactive, beams, other = _row(), _row(priority=Priority.BULK), _row(priority=Priority.BULK)
-    beams.width = 4
+    interactive, other = _row(), _row(priority=Priority.BULK)
+    beams = _row(priority=Priority.BULK, width=4)
     scheduler.submit([interactive, beams, other])
     assert scheduler.admit(NOW) == [interactive]
     assert scheduler.admit(NOW) == [beams]
@@ -128,13 +136,7 @@ def test_a_bulk_row_wider_than_its_share_is_not_kept_waiting_for_ever() -> None:
 
 
 def _of(tenant: str, count: int = 1, arrived: float = NOW, width: int = 1) -> list[Row]:
-    rows = []
-    for _ in range(count):
-        request = Request("id", ["text"], Options(tenant=tenant), lambda events, last: None)
-        row = Row(request, 0, [5] * 10, 10, Detokenizer([]), arrived=arrived, deadline=np.inf)
-        row.width = width
-        rows.append(row)
-    return rows
+    return [_row(arrived=arrived, tenant=tenant, width=width) for _ in range(count)]
 
 
 def test_the_tenant_with_the_fewest_slots_goes_next() -> None:
@@ -156,7 +158,7 @@ def test_a_tenant_alone_takes_all_slots() -> None:
     assert scheduler.admit(NOW) == rows[:8]
 
 
-def test_a_tenant_with_most_of_the_rows_gives_way() -> None:
+def test_a_tenant_with_most_of_the_rows_is_throttled() -> None:
     """It has few slots, starts one row a step, and takes all again when nobody else comes."""
     scheduler = Scheduler(Limits(max_rows=8, tenant_rows=2))
     many, few = _of("many", 20), _of("few")
@@ -171,7 +173,7 @@ def test_a_tenant_with_most_of_the_rows_gives_way() -> None:
     assert scheduler.admit(NOW + 4) == many[3:9]
 
 
-def test_it_gives_way_as_long_as_its_rows_wait_and_others_come() -> None:
+def test_it_is_throttled_as_long_as_its_rows_wait_and_others_come() -> None:
     scheduler = Scheduler(Limits(max_rows=8, tenant_rows=2))
     scheduler.submit(_of("many", 40))
     scheduler.submit(_of("few"))
@@ -183,7 +185,7 @@ def test_it_gives_way_as_long_as_its_rows_wait_and_others_come() -> None:
         scheduler.submit(_of("few", arrived=NOW + second + 0.9))
 
 
-def test_it_gives_way_as_long_as_a_row_of_another_runs() -> None:
+def test_it_is_throttled_as_long_as_a_row_of_another_runs() -> None:
     scheduler = Scheduler(Limits(max_rows=8, tenant_rows=2))
     few, many = _of("few"), _of("many", 40, arrived=NOW + 60)
     scheduler.submit(few)
@@ -201,7 +203,7 @@ def test_a_few_short_rows_give_way_to_nobody() -> None:
     assert set(scheduler.admit(NOW)) == set(rows)
 
 
-def test_bulk_rows_find_room_beside_a_tenant_that_gives_way() -> None:
+def test_bulk_rows_find_room_beside_a_tenant_that_is_throttled() -> None:
     scheduler = Scheduler(Limits(max_rows=8, tenant_rows=2, bulk_rows=2))
     bulk = [_row(priority=Priority.BULK) for _ in range(9)]
     scheduler.submit([*_of("many", 40), *_of("few"), *bulk])
@@ -210,7 +212,7 @@ def test_bulk_rows_find_room_beside_a_tenant_that_gives_way() -> None:
     assert len(started) == 5
 
 
-def test_a_tenant_that_gives_way_rests_while_rows_of_others_run() -> None:
+def test_a_tenant_that_is_throttled_rests_while_rows_of_others_run() -> None:
     scheduler = Scheduler(Limits(max_rows=8, tenant_rows=4))
     many, few = _of("many", 20), _of("few")
     scheduler.submit([*many, *few])
@@ -224,7 +226,7 @@ def test_a_tenant_that_gives_way_rests_while_rows_of_others_run() -> None:
     assert scheduler.admit(NOW + 0.09) == [many[2]], "nobody waits for it"
 
 
-def test_who_came_lately_with_many_rows_gives_way_too() -> None:
+def test_who_came_lately_with_many_rows_is_throttled_too() -> None:
     """Callers who leave at once never have many rows at a time."""
     scheduler = Scheduler(Limits(max_rows=8, tenant_rows=1))
     for _ in range(20):

@@ -7,7 +7,8 @@ import numpy as np
 
 from engine.contract.manifest import read_manifest
 from engine.runtime.decoding.beam_search import place_beams
-from engine.runtime.sessions.caches import Caches, Floats, KeyValueMemory
+from engine.runtime.decoding.selection import Floats
+from engine.runtime.sessions.caches import Caches, KeyValueMemory
 from engine.runtime.sessions.slots import MASKED, Slots, padded
 
 

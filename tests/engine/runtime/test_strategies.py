@@ -1,0 +1,175 @@
+"""What each strategy makes of steps of a toy model, without a session."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from engine.contract.events import FinishReason
+from engine.runtime.decoding.beam_search import BeamSearch
+from engine.runtime.decoding.greedy import GreedySearch, TokenSelection
+from engine.runtime.decoding.processors import Processors
+from engine.runtime.decoding.sampling import Sampler
+from engine.runtime.decoding.selection import Floats, Ints
+from engine.runtime.decoding.settings import Decoding
+from engine.runtime.decoding.strategy import DecodingStrategy, StepView
+from engine.runtime.decoding.trail import Trail
+
+EOS = START = 0
+
+
+def _trail(tokens: list[int]) -> Trail:
+    ones = np.ones(len(tokens), np.float32)
+    return Trail(np.array(tokens, np.int64), -ones, np.zeros(len(tokens), np.int64), ones)
+
+
+@dataclass
+class Toy:
+    """Slots 3, 4, ... hold the sequences of a row; every step has the same log-probabilities."""
+
+    strategy: DecodingStrategy
+    log_probs: Floats
+    extra: dict[str, Floats] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.slots = list(range(3, 3 + self.strategy.width))
+        self.made: list[list[int]] = [[] for _ in self.slots]
+
+    def step(self, forced: int | None = None) -> list[float] | None:
+        count = 3 + len(self.slots)
+        logits = np.tile(self.log_probs, (count, 1))
+        histories = [[START, *tokens] for tokens in [self.made[0]] * 3 + self.made]
+        history: Ints = np.array(histories, np.int64)
+        outputs = {"logits": logits, "all_log_probs": logits, **self.extra}
+        argmax = logits.argmax(axis=1)
+        chosen = self.strategy.advance(
+            StepView(self.slots, outputs, argmax, history, forced, self._trail)
+        )
+        if chosen is None:
+            token = int(argmax[3]) if forced is None else forced
+            self.made[0].append(token)
+            return None
+        parents = range(len(self.slots)) if chosen.parents is None else chosen.parents
+        pairs = zip(parents, chosen.tokens, strict=True)
+        self.made = [[*self.made[parent], int(token)] for parent, token in pairs]
+        return [float(value) for value in chosen.log_probs]
+
+    def _trail(self, slot: int, token: int, _log_prob: float) -> Trail:
+        return _trail([*self.made[slot - 3], token])
+
+
+def _log_probs(*probabilities: float) -> Floats:
+    return np.log(np.array(probabilities, np.float32))
+
+
+def _beams(
+    count: int, longest: int = 9, outputs: tuple[str, ...] = (), **options: object
+) -> BeamSearch:
+    decoding = Decoding(20, num_beams=count, **options)  # type: ignore[arg-type]
+    return BeamSearch(decoding, Processors(decoding, EOS, 1), EOS, longest, frozenset(outputs))
+
+
+@pytest.mark.parametrize(
+    ("last", "is_looping", "reason"),
+    [
+        (None, False, None),
+        (None, True, FinishReason.REPETITION),
+        (EOS, True, FinishReason.EOS),
+        (7, False, FinishReason.LENGTH),
+    ],
+)
+def test_one_sequence_ends_with_its_token_or_in_a_loop(
+    last: int | None, is_looping: bool, reason: FinishReason | None
+) -> None:
+    assert GreedySearch(EOS).finish_reason(last, is_looping) is reason
+
+
+def test_greedy_search_leaves_the_choice_to_the_session() -> None:
+    toy = Toy(GreedySearch(EOS), _log_probs(0.1, 0.2, 0.7))
+    assert (toy.strategy.width, toy.strategy.needs) == (1, frozenset())
+    assert toy.step() is None
+    (answer,) = toy.strategy.results(_trail([5, 6]), False)
+    assert answer.score == answer.trail.log_prob == -2.0
+
+
+def test_selection_follows_the_processors_and_tells_the_model_s_log_probability() -> None:
+    decoding = Decoding(20, repetition_penalty=3.0)
+    toy = Toy(TokenSelection(EOS, Processors(decoding, EOS, 1)), _log_probs(0.1, 0.3, 0.6))
+    assert toy.step() == pytest.approx([np.log(0.6)])
+    assert toy.step() == pytest.approx([np.log(0.3)]), "2 was made and is penalised"
+    assert toy.made == [[2, 1]]
+    assert toy.step(forced=0) is None, "a forced token leaves nothing to choose"
+    assert toy.made == [[2, 1, 0]]
+
+
+def test_selection_with_a_sampler_draws_by_the_seed() -> None:
+    decoding = Decoding(20, sample=True, top_k=0)
+    made = []
+    for seed in (1, 1, 2):
+        selection = TokenSelection(EOS, Processors(decoding, EOS, 1), Sampler(decoding, seed, 0))
+        toy = Toy(selection, _log_probs(*[0.05] * 20))
+        for _ in range(12):
+            toy.step()
+        made.append(toy.made)
+    assert made[0] == made[1] != made[2]
+
+
+def test_beams_go_on_after_the_best_and_their_hypotheses_are_ranked() -> None:
+    toy = Toy(_beams(2, early_stopping=True), _log_probs(0.3, 0.6, 0.1))
+    assert toy.step() == pytest.approx(np.log([0.6, 0.1]))
+    assert toy.made == [[1], [2]], "the end of sequence became a hypothesis, no beam"
+    assert toy.strategy.finish_reason(None, False) is None
+    toy.step()
+    assert toy.strategy.finish_reason(None, False) is FinishReason.EOS
+    answers = toy.strategy.results(_trail([1]), False)
+    assert [answer.trail.tokens.tolist() for answer in answers] == [[1, EOS], [EOS]]
+    assert [a.score for a in answers] == pytest.approx([np.log(0.6 * 0.3) / 2, np.log(0.3)])
+
+
+def test_a_search_that_reaches_its_length_says_so() -> None:
+    toy = Toy(_beams(2, longest=2), _log_probs(1e-6, 0.6, 0.4))
+    toy.step()
+    toy.step()
+    assert toy.strategy.finish_reason(1, False) is FinishReason.LENGTH
+    assert toy.strategy.results(_trail([]), False)[0].trail.tokens.tolist() == [1, 1]
+
+
+def test_a_forced_token_costs_no_beam_anything() -> None:
+    toy = Toy(_beams(3), _log_probs(0.1, 0.6, 0.3))
+    assert toy.step(forced=2) == [0.0, 0.0, 0.0]
+    assert toy.made == [[2], [2], [2]]
+    made = toy.step()
+    assert made is not None
+    assert made[:2] == pytest.approx(np.log([0.6, 0.3]), abs=1e-5)
+    assert toy.made[:2] == [[2, 1], [2, 2]]
+
+
+def test_a_loop_ends_a_search_with_the_better_of_hypothesis_and_loop() -> None:
+    looping = Toy(_beams(2), _log_probs(1e-6, 0.9, 0.1))
+    looping.step()
+    assert looping.strategy.finish_reason(None, True) is FinishReason.REPETITION
+    assert looping.strategy.results(_trail([1]), True)[0].trail.tokens.tolist() == [1]
+    ending = Toy(_beams(2), _log_probs(0.9, 0.05, 0.05))
+    ending.step()
+    assert ending.strategy.finish_reason(None, True) is FinishReason.EOS
+    assert ending.strategy.results(_trail([1]), False)[0].trail.tokens.tolist() == [EOS]
+
+
+def test_only_what_beams_and_the_best_hypothesis_share_is_certain() -> None:
+    toy = Toy(_beams(2), _log_probs(0.01, 0.6, 0.39))
+    sequences = [np.array([1, 1, 2]), np.array([1, 1, 1])]
+    assert toy.strategy.certain(sequences) == 2
+    toy.step()
+    toy.strategy._hypotheses = toy.strategy.results(_trail([1, 2]), True)  # type: ignore[attr-defined]
+    assert toy.strategy.certain(sequences) == 1
+
+
+def test_suppressed_tokens_are_put_back_into_the_log_probabilities() -> None:
+    search = _beams(2, outputs=("logits", "suppressed_logits", "all_log_probs"))
+    assert search.needs == {"logits", "suppressed_logits", "all_log_probs"}
+    assert _beams(2, outputs=("logits", "all_log_probs")).needs == {"all_log_probs"}
+    # The logits are log-probabilities here, so a suppressed token of logit 0 has the weight of all.
+    toy = Toy(
+        search, _log_probs(0.1, 0.6, 0.3), {"suppressed_logits": np.zeros((5, 1), np.float32)}
+    )
+    assert toy.step() == pytest.approx(np.log([0.3, 0.15]), abs=1e-5)

@@ -23,7 +23,7 @@ VARIANTS := $(foreach model,$(EXAMPLES),model_repository/$(model)_fp32 model_rep
 EXPORTED := $(VARIANTS:%=%/.exported)
 
 # Those that start no stack, so that two can run at a time.
-UNIT_TESTS := tests/services tests/sdk tests/engine tests/test_import_rules.py tests/test_patterns.py
+UNIT_TESTS := tests/services tests/sdk tests/engine tests/examples tests/test_import_rules.py tests/test_patterns.py
 
 # Of these, what the Python version may matter to; the rest is torch's and ONNX Runtime's work.
 NEWEST_TESTS := tests/services tests/sdk tests/engine/runtime tests/engine/backend \
@@ -76,7 +76,7 @@ models: .venv/.installed $(EXPORTED) ## Import the example checkpoints to model_
 
 .PHONY: corpus
 corpus: .venv/.installed ## Download the Debian corpus and build the training set
-	$(BIN)/seqway-models corpus corpus
+	$(BIN)/python -m examples.debian corpus
 
 .PHONY: train
 train: $(EXAMPLES:%=train-%) ## Train the example models; goes on where it was stopped
@@ -115,6 +115,7 @@ test-faults: setup models ## Run every fault of batch jobs against the real serv
 lint: .venv/.installed $(NODE_PACKAGES) ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python sdk/python/generate_sync.py --check
 	$(BIN)/mypy
 	$(BIN)/mypy -p deploy.images.commands -p deploy.kubernetes
 	$(BIN)/mypy --explicit-package-bases tests/conftest.py tests/test_import_rules.py tests/test_patterns.py \
@@ -158,6 +159,10 @@ protos: .venv/.installed $(NODE_PACKAGES) ## Generate the stubs of protos/ for P
 		-Iprotos -I"$$COMMON" --python_out=$$OUT --grpc_python_out=$$OUT \
 		--mypy_out=quiet:$$OUT --mypy_grpc_out=quiet:$$OUT protos/seqway/v1/*.proto
 	npm --prefix sdk/typescript run --silent generate
+
+.PHONY: client
+client: .venv/.installed ## Generate the Python client for threads from the one for asyncio
+	$(BIN)/python sdk/python/generate_sync.py
 
 # ---- what the targets stand on; a stamp file says that a step is done
 
@@ -241,4 +246,4 @@ examples/checkpoints/%/model.safetensors:
 		"\`make train\`."; exit 1
 
 corpus/en-fr.train.jsonl: | .venv/.installed
-	$(BIN)/seqway-models corpus corpus
+	$(BIN)/python -m examples.debian corpus

@@ -1,4 +1,4 @@
-"""`seqway-models`: imports and serves checkpoints, builds corpora, trains, reports."""
+"""`seqway-models`: imports and serves checkpoints, trains, reports."""
 
 import json
 import logging
@@ -9,17 +9,15 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from engine.commands.building import build_command
-from engine.commands.importing import export_command, import_command
-from engine.commands.reporting import list_command, report_command
-from engine.commands.serving import serve_command
+from engine.commands.checkpoints import export_command, import_command
+from engine.commands.plans import build_command
+from engine.commands.report import list_command, report_command
+from engine.commands.server import serve_command
 from engine.commands.terminal import console, failure
 from engine.export.exporter import ExportJob, export, measure_variant
 from engine.model.checkpoint import load_checkpoint
 from engine.training.config import ConfigError, load_config
-from engine.training.corpus import build_translation_corpus, load_pairs
-from engine.training.debian import CorpusError
-from engine.training.descriptions import build_description_corpora
+from engine.training.corpus import load_pairs
 from engine.training.evaluation import measure_checkpoint
 from engine.training.plot import plot_loss
 from engine.training.trainer import Trainer
@@ -36,20 +34,6 @@ def _log() -> None:
     )
     for noisy in ("absl", "httpx", "httpx2", "huggingface_hub", "transformers"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-
-
-@app.command()
-def corpus(
-    folder: Annotated[Path, typer.Argument(help="Where to write it.")] = Path("corpus"),
-    target: Annotated[str, typer.Option(help="Language to translate to.")] = "fr",
-) -> None:
-    """Build the corpora of Debian's package descriptions (needs apt-get, not root)."""
-    try:
-        sizes = build_translation_corpus(folder, target) | build_description_corpora(folder)
-    except CorpusError as error:
-        raise failure(error) from error
-    for split, pairs in sizes.items():
-        console.print(f"{split}: {pairs:,} pairs")
 
 
 @app.command()

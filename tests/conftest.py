@@ -1,6 +1,7 @@
 """What a test sees does not depend on the terminal or the shell that started it."""
 
 import os
+import signal
 
 TERMINAL = {
     "CLICOLOR",
@@ -26,3 +27,7 @@ for name in [*os.environ]:
     if name in TERMINAL or (name.startswith("SEQWAY_") and name not in KEPT):
         del os.environ[name]
 os.environ["TERM"] = "xterm"
+
+# A shell starts what runs in the background with interrupts ignored, and children inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

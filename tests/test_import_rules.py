@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-OURS = ("engine", "services", "workers", "seqway", "deploy", "tests")
+OURS = ("engine", "services", "workers", "seqway", "deploy", "examples", "tests")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ RULES = [
         ),
     ),
     Rule("deploy", "deploy", ours=("deploy",)),
+    Rule("examples", "examples", ours=("examples", "engine")),
     Rule(
         "sdk/python/seqway",
         "seqway",
@@ -121,7 +122,9 @@ def test_packages_import_only_what_they_may(rule: Rule) -> None:
         ("workers", "from services.gateway import server"),
         ("services.foundation", "import services.inference"),
         ("engine", "import services.inference"),
+        ("engine", "from examples.debian import splits"),
         ("deploy", "import engine"),
+        ("examples", "import services.inference"),
         ("seqway", "from services.inference import errors"),
         ("seqway", "import numpy"),
     ],
@@ -142,6 +145,7 @@ def test_a_violation_is_found(tmp_path: Path, package: str, statement: str) -> N
         ("services.inference", "from . import errors"),
         ("workers", "import services.jobs.chunks.chunked"),
         ("engine", "import numpy, engine.runtime"),
+        ("examples", "from engine.training import corpus"),
         ("seqway", "from seqway.v1.translation_pb2 import TextDelta"),
         ("seqway", "import grpc.aio, json"),
     ],

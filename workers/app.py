@@ -39,20 +39,20 @@ _ALIVE_INTERVAL = 5.0
 def _settings() -> WorkerSettings:
     try:
         settings = read_settings(WorkerSettings)
-        if settings.triton_certificates is not None:
-            settings.triton_certificates.check()
+        if settings.inference.triton_certificates is not None:
+            settings.inference.triton_certificates.check()
     except InvalidSettingsError as error:
         sys.exit(f"seqway worker: {error}")
-    if not settings.job_store:
+    if not settings.jobs.job_store:
         sys.exit("seqway worker: SEQWAY_JOB_STORE is not set: where are the jobs?")
     return settings
 
 
 bypass_proxies_on_loopback()
 settings = _settings()
-app = celery_app(settings)
+app = celery_app(settings.jobs)
 app.conf.update(
-    worker_soft_shutdown_timeout=settings.worker_soft_shutdown,
+    worker_soft_shutdown_timeout=settings.process.worker_soft_shutdown,
     worker_enable_soft_shutdown_on_idle=False,
 )
 observe(settings)
@@ -106,7 +106,7 @@ def reconcile() -> None:
         parts.lock.release()
 
 
-looks = Looks(reconcile.run, settings.reconcile_interval)
+looks = Looks(reconcile.run, settings.jobs.reconcile_interval)
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
@@ -115,7 +115,7 @@ def give_way(sender: Any, **_: Any) -> None:
     queues = sender.app.amqp.queues.consume_from
     if CONTROL_QUEUE in queues and forks(sender):
         sys.exit("seqway worker: who consumes seqway.control needs --pool threads")
-    os.nice(settings.worker_nice)
+    os.nice(settings.process.worker_nice)
     parts.observer = monitoring.start(queues)
     if CONTROL_QUEUE in queues:
         monitoring.needs(looks.lives)
@@ -131,7 +131,7 @@ def stop(**_: Any) -> None:
 @signals.worker_shutdown.connect  # type: ignore[untyped-decorator]
 def stop_looking(**_: Any) -> None:
     """A look that has begun gets its time, as chunks do."""
-    looks.stop(settings.worker_soft_shutdown)
+    looks.stop(settings.process.worker_soft_shutdown)
 
 
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]
@@ -151,7 +151,7 @@ class ConsumerHeartbeat(bootsteps.StartStopStep):  # type: ignore[misc]
     def __init__(self, consumer: Any, **_: Any) -> None:
         queues = consumer.app.amqp.queues.consume_from
         self._role = "worker" if CHUNK_QUEUE in queues else "controller"
-        self._board = Board(settings.redis_address, settings.redis_timeout, {})
+        self._board = Board(settings.jobs.redis_address, settings.jobs.redis_timeout, {})
         self._timer: Any = None
 
     def start(self, consumer: Any) -> None:

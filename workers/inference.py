@@ -10,14 +10,9 @@ from concurrent.futures import CancelledError, Future, wait
 import structlog
 
 from services.inference.errors import ServiceError, TritonUnavailableError
-from services.inference.models.catalogue import Catalogue
-from services.inference.models.choice import VariantChoice
-from services.inference.models.watch import Watch
-from services.inference.tasks.classifier import Classifier
-from services.inference.tasks.question_answering.answerer import Answerer
-from services.inference.tasks.summarization.summarizer import Summarizer
-from services.inference.tasks.translation.translator import Translator
-from services.inference.triton.engine import TritonEngine
+from services.inference.service import InferenceBackend
+from services.inference.settings import InferenceSettings
+from services.inference.triton.watch import Watch
 from services.jobs.chunks.performer import Performer
 from services.jobs.chunks.runner import Cancelled
 from services.jobs.store.items import Item
@@ -38,23 +33,28 @@ class TritonInference:
     """To be built after the fork of a worker: gRPC does not survive one (grpc#13464)."""
 
     def __init__(self, settings: WorkerSettings) -> None:
-        self._stall = settings.worker_stall
-        self._settings = settings.model_copy(
+        self._stall = settings.process.worker_stall
+        inference = settings.inference.model_copy(
             update={
-                "max_segments_in_flight": settings.bulk_rows,
+                "max_segments_in_flight": settings.jobs.bulk_rows,
                 # The chunk is given back instead, so that other jobs go first.
                 "triton_patience": 0.0,
-                "health_interval": max(settings.health_interval, _LEAST_WATCH_INTERVAL),
+                "health_interval": max(settings.inference.health_interval, _LEAST_WATCH_INTERVAL),
             }
-        )
-        self._catalogue = Catalogue(
-            VariantChoice(settings.preferred_precisions, settings.max_quality_loss)
         )
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._run, name="inference", daemon=True).start()
-        self._performer, self._watch, self._watching = asyncio.run_coroutine_threadsafe(
-            self._build(), self._loop
+        backend, self._watch, self._watching = asyncio.run_coroutine_threadsafe(
+            _build(inference), self._loop
         ).result()
+        self._catalogue = backend.catalogue
+        self._performer = Performer(
+            self._catalogue,
+            backend.translator,
+            backend.summarizer,
+            backend.classifier,
+            backend.answerer,
+        )
 
     def _run(self) -> None:
         """The event loop, without which the process can only wait."""
@@ -62,19 +62,6 @@ class TritonInference:
             self._loop.run_forever()
         finally:
             _die("the event loop of inference has ended")
-
-    async def _build(self) -> tuple[Performer, Watch, asyncio.Task[None]]:
-        settings, catalogue = self._settings, self._catalogue
-        engine = TritonEngine(settings)
-        watch = Watch(engine, engine.encoder, engine.repository, catalogue, settings, _nothing)
-        performer = Performer(
-            catalogue,
-            Translator(engine, catalogue, settings),
-            Summarizer(engine, catalogue, settings),
-            Classifier(engine.encoder, catalogue),
-            Answerer(engine, engine.encoder, catalogue, settings),
-        )
-        return performer, watch, asyncio.create_task(watch.run(), name="watch")
 
     def is_ready(self, task: Task, *, afresh: bool = False) -> bool:
         """See `services.jobs.chunks.runner.Inference`."""
@@ -130,6 +117,14 @@ class TritonInference:
                 answered = time.monotonic()
             elif time.monotonic() - answered > self._stall:
                 raise TritonUnavailableError(f"no model has answered for {self._stall:g} s")
+
+
+async def _build(
+    settings: InferenceSettings,
+) -> tuple[InferenceBackend, Watch, asyncio.Task[None]]:
+    backend = InferenceBackend(settings)
+    watch = backend.watch(_nothing)
+    return backend, watch, asyncio.create_task(watch.run(), name="watch")
 
 
 def _die(why: str) -> None:

@@ -8,15 +8,15 @@ from celery import Celery
 from services.jobs.chunks.memo import Memo
 from services.jobs.chunks.runner import ChunkRunner
 from services.jobs.lifecycle.finisher import Finisher
-from services.jobs.lifecycle.observer import JobObserver
 from services.jobs.lifecycle.progress import Counter
 from services.jobs.lifecycle.reconciler import Reconciler
+from services.jobs.observer import JobObserver
 from services.jobs.queue.board import Board
-from services.jobs.queue.clock import Clock
 from services.jobs.queue.feeder import Feeder
 from services.jobs.queue.messages import Queue
 from services.jobs.store.archive import Archive
-from services.jobs.store.store import open_store
+from services.jobs.store.clock import Clock
+from services.jobs.store.objects import open_store
 from workers.inference import TritonInference
 from workers.settings import WorkerSettings
 
@@ -33,19 +33,19 @@ class Parts:
     @cached_property
     def board(self) -> Board:
         """The state in Redis."""
-        settings = self.settings
+        settings = self.settings.jobs
         return Board(settings.redis_address, settings.redis_timeout, settings.tenant_weights)
 
     @cached_property
     def archive(self) -> Archive:
         """The records in the store."""
-        store = open_store(self.settings.job_store)
+        store = open_store(self.settings.jobs.job_store)
         return Archive(store, Clock(self.board, store))
 
     @cached_property
     def feeder(self) -> Feeder:
         """Sends chunks to workers."""
-        return Feeder(self.board, self.queue, self.settings)
+        return Feeder(self.board, self.queue, self.settings.jobs)
 
     @cached_property
     def finisher(self) -> Finisher:
@@ -61,13 +61,15 @@ class Parts:
             self.queue,
             self.feeder,
             self.finisher,
-            self.settings,
+            self.settings.jobs,
             self.observer,
         )
 
     @cached_property
     def runner(self) -> ChunkRunner:
         """Runs chunks."""
-        memo = Memo(self.board, self.archive.store, self.settings)
+        memo = Memo(self.board, self.archive.store, self.settings.jobs)
         inference = TritonInference(self.settings)
-        return ChunkRunner(self.archive, self.board, memo, inference, self.settings, self.observer)
+        return ChunkRunner(
+            self.archive, self.board, memo, inference, self.settings.jobs, self.observer
+        )

@@ -1,15 +1,18 @@
 """Settings of the workers, read from `SEQWAY_*` environment variables."""
 
+from dataclasses import dataclass
+
 from pydantic import Field
 
 from services.foundation.endpoints import ServingSettings
-from services.foundation.log_settings import LogSettings
+from services.foundation.environment import EnvironmentSettings, ProcessSettings
+from services.foundation.logs import LogSettings
 from services.inference.settings import InferenceSettings
 from services.jobs.settings import JobSettings
 
 
-class WorkerSettings(ServingSettings, LogSettings, JobSettings, InferenceSettings):
-    """Those of jobs and of inference, and how a worker leaves."""
+class WorkerProcessSettings(EnvironmentSettings):
+    """How a worker behaves beside its neighbours, and how it ends."""
 
     worker_soft_shutdown: float = Field(
         default=20.0, ge=0, description="seconds that chunks get to finish at shutdown"
@@ -29,3 +32,14 @@ class WorkerSettings(ServingSettings, LogSettings, JobSettings, InferenceSetting
         default="",
         description="a file that is touched every few seconds while the process lives; none: off",
     )
+
+
+@dataclass(frozen=True)
+class WorkerSettings(ProcessSettings):
+    """A group for each component."""
+
+    inference: InferenceSettings
+    jobs: JobSettings
+    logs: LogSettings
+    serving: ServingSettings
+    process: WorkerProcessSettings

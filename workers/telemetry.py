@@ -35,7 +35,7 @@ def observe(settings: WorkerSettings) -> None:
     """
 
     def configure_logs(**_: Any) -> None:
-        logs.configure(settings)
+        logs.configure(settings.logs)
 
     def start(sender: Any, **_: Any) -> None:
         if not forks(sender):

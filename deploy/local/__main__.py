@@ -13,14 +13,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from deploy.local.assembly import supervised_stack
 from deploy.local.demo import demo
 from deploy.local.errors import StackError
 from deploy.local.interrupts import exit_on_sigterm
 from deploy.local.records import StackRecord
-from deploy.local.report import status_table
-from deploy.local.running import supervised_stack
 from deploy.local.settings import StackSettings, settings_from_environment
-from deploy.local.supervisor import Supervisor
+from deploy.local.supervision.report import status_table
+from deploy.local.supervision.supervisor import Supervisor
 
 _COMMANDS = {
     "up": "start Redis, Triton, the gateway and the workers and leave them running",

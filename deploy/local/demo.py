@@ -10,9 +10,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from deploy.local.assembly import running_full_stack
 from deploy.local.errors import StackError
-from deploy.local.manifests import read_models
-from deploy.local.running import running_full_stack
+from deploy.local.services.manifests import read_models
 from deploy.local.settings import ROOT, StackSettings
 
 _SAMPLE = ROOT / "examples" / "texts" / "packages.txt"
@@ -80,7 +80,7 @@ def _show_batch(console: Console, stack: StackSettings) -> None:
         console,
         stack,
         f"A batch job: a summary of each of {count:,} descriptions",
-        *("jobs", "submit", str(lines), "--task", "summarize", "--watch"),
+        *("jobs", "summarize", str(lines), "--watch"),
         is_captured=True,
     ).strip()
     results = stack.run_directory / "results.jsonl"

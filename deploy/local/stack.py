@@ -12,7 +12,7 @@ from deploy.local.errors import StackError
 from deploy.local.interrupts import deferred_interrupts
 from deploy.local.ports import check_free
 from deploy.local.records import Repairs, StackRecord
-from deploy.local.services import Check, Launch, Service
+from deploy.local.services.service import Check, Launch, Service
 
 _POLL_SECONDS = 0.1
 _LOG_LINES = 15

@@ -18,7 +18,7 @@ from engine.backend.tracing import open_spans, take_traceparents
 from engine.runtime.encoders.engine import EncoderEngine
 from engine.runtime.encoders.request import EncoderItem, Failure, Result, parse_encoder_options
 from engine.runtime.request import InvalidOptionsError
-from engine.runtime.sessions.cores import usable_cores
+from engine.runtime.sessions.placement import usable_cores
 
 if TYPE_CHECKING:
     from engine.backend.spans import TracedRequest

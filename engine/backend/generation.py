@@ -33,7 +33,7 @@ from engine.runtime.request import (
     Request,
     parse_options,
 )
-from engine.runtime.sessions.cores import usable_cores
+from engine.runtime.sessions.placement import usable_cores
 
 if TYPE_CHECKING:
     from engine.backend.spans import TracedRequest

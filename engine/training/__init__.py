@@ -1,1 +1,1 @@
-"""Corpora, the mixed-precision trainer and its evaluation."""
+"""The mixed-precision trainer and its evaluation."""

@@ -17,8 +17,7 @@ from engine.training.batches import cut_middle, make_batches, pad_sources
 from engine.training.classifier import FirstTokenClassifier
 from engine.training.config import TrainingConfig
 from engine.training.corpus import load_pairs
-from engine.training.start import load_start
-from engine.training.task import Task
+from engine.training.task import Task, load_start
 from engine.training.vocabulary import UNK, add_first_token, train_vocabulary
 
 

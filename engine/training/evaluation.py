@@ -1,17 +1,10 @@
-"""Measures a checkpoint through `transformers`, beside a simple baseline.
-
-`python -m engine.training.evaluation CHECKPOINT TEST.jsonl`; for a classifier's baseline add
-`--train` and `--dev`.
-"""
+"""Measures a checkpoint through `transformers`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-import typer
-from rich.console import Console
-from rich.table import Table
 from rouge_score.rouge_scorer import RougeScorer
 from sklearn.metrics import accuracy_score, f1_score
 from transformers import (
@@ -21,31 +14,9 @@ from transformers import (
     AutoTokenizer,
 )
 
-from engine.training.baselines import lead_sentences, tfidf_classifier
-from engine.training.corpus import Pair, load_pairs
+from engine.training.corpus import Pair
 
 BATCH = 32
-
-
-def main(
-    checkpoint: Annotated[Path, typer.Argument(help="A Hugging Face folder.")],
-    test: Annotated[Path, typer.Argument(help="JSON Lines of pairs.")],
-    train: Annotated[Path | None, typer.Option(help="What TF-IDF learns from.")] = None,
-    dev: Annotated[Path | None, typer.Option(help="What its penalty is chosen on.")] = None,
-) -> None:
-    """Print the quality of a checkpoint and of its baseline on held-out texts."""
-    pairs = load_pairs(test)
-    rows = {str(checkpoint): measure_checkpoint(checkpoint, pairs)}
-    sources, targets = [p.source for p in pairs], [p.target for p in pairs]
-    if "rouge1" in rows[str(checkpoint)]:
-        rows["lead sentence"] = rouge(targets, lead_sentences(sources))
-    elif train and dev:
-        baseline = tfidf_classifier(load_pairs(train), load_pairs(dev))
-        rows["TF-IDF, logistic regression"] = accuracy(targets, baseline(sources))
-    table = Table("", *next(iter(rows.values())), title=f"{len(pairs):,} texts of {test}")
-    for name, figures in rows.items():
-        table.add_row(name, *(f"{figure:.2f}" for figure in figures.values()))
-    Console().print(table)
 
 
 def measure_checkpoint(folder: Path, pairs: Sequence[Pair]) -> dict[str, float]:
@@ -120,7 +91,3 @@ def _chunks(order: list[int]) -> Iterator[list[int]]:
 def _encode(tokenizer: Any, texts: list[str]) -> dict[str, torch.Tensor]:
     encoded = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
     return {name: encoded[name] for name in ("input_ids", "attention_mask")}
-
-
-if __name__ == "__main__":
-    typer.run(main)

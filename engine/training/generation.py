@@ -14,8 +14,7 @@ from engine.model.transformer import Transformer
 from engine.training.batches import Batch, Example, collate_pairs, encode_pairs, make_batches
 from engine.training.config import TrainingConfig
 from engine.training.corpus import load_pairs
-from engine.training.start import load_start
-from engine.training.task import Task
+from engine.training.task import Task, load_start
 from engine.training.vocabulary import train_vocabulary
 
 

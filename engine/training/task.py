@@ -3,11 +3,16 @@
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from tokenizers import Tokenizer
 from torch import Tensor, nn
+
+from engine.model.checkpoint import load_checkpoint
+from engine.model.transformer import Transformer
+from engine.training.config import ConfigError
 
 
 class Batch(Protocol):
@@ -52,3 +57,17 @@ class Task(ABC, Generic[E, B]):
     @abstractmethod
     def save(self, model: Any, folder: Path) -> None:
         """Writes a model that `new_model` made, and the tokenizer, in a Hugging Face format."""
+
+
+def load_start(initial_checkpoint: Path) -> Transformer:
+    """The encoder-decoder of a checkpoint.
+
+    Raises:
+        ConfigError: it holds another kind of model.
+        CheckpointError: it can't be loaded.
+
+    """
+    model = load_checkpoint(initial_checkpoint).model
+    if not isinstance(model, Transformer):
+        raise ConfigError(f"initial_checkpoint: {initial_checkpoint} is no encoder-decoder.")
+    return deepcopy(model)  # a checkpoint's weights are mapped, and may share memory

@@ -1,4 +1,4 @@
-"""Files of certificates and keys, as one hop of the network needs them."""
+"""The certificate files of one network hop."""
 
 import ssl
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from services.foundation.environment import InvalidSettingsError
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """PEM files; `authorities` are those whom the other side's certificate must come from.
+    """PEM files; `authorities` are the CAs that must have issued the other side's certificate.
 
-    Each may be None: a side without `certificate` and `key` shows none.
+    Each may be None: a side without `certificate` and `key` presents none.
     """
 
     authorities: Path | None
@@ -21,7 +21,7 @@ class Certificates:
     key: Path | None
 
     def channel_credentials(self) -> grpc.ChannelCredentials:
-        """For a client; the authorities of the machine where none are named.
+        """For a client; the CAs of the machine where none are named.
 
         InvalidSettingsError when a file does not hold what it should.
         """
@@ -33,11 +33,11 @@ class Certificates:
         )
 
     def server_credentials(self) -> grpc.ServerCredentials:
-        """For a server; with authorities, clients must show a certificate of theirs.
+        """For a server; with authorities, clients must present a certificate that they issued.
 
-        The files are read again for new connections when they have changed, so that certificates
-        are renewed without a restart.  InvalidSettingsError when a file does not hold what it
-        should; such a renewed one leaves the certificate as it was.
+        Changed files are reloaded for new connections, so that certificates are renewed without a
+        restart.  InvalidSettingsError when a file does not hold what it should; after such a
+        renewal the old certificate stays in use.
         """
         self.check()
         seen = self._stamp()
@@ -65,14 +65,14 @@ class Certificates:
                 context.load_verify_locations(self.authorities)
         except (OSError, ssl.SSLError) as error:
             raise InvalidSettingsError(
-                f"{self.authorities} holds no certificates of authorities ({error})"
+                f"{self.authorities} does not contain CA certificates ({error})"
             ) from None
         try:
             if self.certificate is not None:
                 context.load_cert_chain(self.certificate, self.key)
         except (OSError, ssl.SSLError) as error:
             raise InvalidSettingsError(
-                f"{self.certificate} and {self.key} hold no certificate with its key ({error})"
+                f"{self.certificate} and {self.key} are not a certificate and its key ({error})"
             ) from None
 
     def _configuration(self) -> grpc.ServerCertificateConfiguration:

@@ -1,4 +1,4 @@
-"""What a process serves in its own name: certificates, and metrics over HTTP."""
+"""What a process serves itself: its certificates, and metrics over HTTP."""
 
 import ssl
 import threading
@@ -33,28 +33,26 @@ class ServingSettings(EnvironmentSettings):
     tls_certificate: FilePath | None = Field(
         default=None,
         description="PEM file of the process's certificate and its chain; without it callers"
-        " speak plaintext",
+        " connect in plaintext",
     )
     tls_key: FilePath | None = Field(default=None, description="PEM file of its key")
     tls_client_ca: FilePath | None = Field(
         default=None,
-        description="PEM file of the authorities that callers' certificates must come from;"
-        " without it callers need none",
+        description="PEM file of the CAs that must have issued callers' certificates; without it"
+        " callers need none",
     )
 
     @property
     def certificates(self) -> Certificates | None:
-        """How callers are spoken to; None in plaintext."""
+        """What callers connect with; None in plaintext."""
         if self.tls_certificate is None:
             return None
         return Certificates(self.tls_client_ca, self.tls_certificate, self.tls_key)
 
     def plaintext_hops(self) -> list[str]:
         """Metrics, unless they are served with certificates."""
-        hops = super().plaintext_hops()
-        if self.metrics_port and not self.metrics_tls:
-            hops.append("metrics (SEQWAY_METRICS_TLS)")
-        return hops
+        in_plaintext = self.metrics_port and not self.metrics_tls
+        return ["metrics (SEQWAY_METRICS_TLS)"] if in_plaintext else []
 
     @model_validator(mode="after")
     def _check_tls(self) -> Self:
@@ -85,24 +83,24 @@ def serve_metrics(
     except OSError:
         address = host_and_port(settings.metrics_host, settings.metrics_port)
         raise PortInUseError(
-            f"cannot serve metrics on {address}: is the port in use, or SEQWAY_METRICS_HOST no"
-            " address of this machine?"
+            f"cannot serve metrics on {address}: the port is in use, or SEQWAY_METRICS_HOST is not"
+            " an address of this machine"
         ) from None
     if isinstance(server.socket, ssl.SSLSocket):
-        # Else who connects and says nothing holds up everybody: the thread that accepts would
-        # wait for the handshake.  Now that of the connection does.
+        # Otherwise a client that connects and sends nothing blocks all others: the accepting thread
+        # would wait for the handshake.  Now the connection's own thread does.
         server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]
         server.handle_error = _tell_failure  # type: ignore[method-assign,assignment]
     return server, thread
 
 
 def _tell_failure(_request: Any, address: Any) -> None:
-    """In place of a traceback on stderr, which every stranger could write there."""
-    logger.debug("a reader of the metrics has failed", address=address[0], exc_info=True)
+    """In place of a traceback on stderr, which any client could provoke."""
+    logger.debug("a client of the metrics endpoint failed", address=address[0], exc_info=True)
 
 
 def _tls(settings: ServingSettings) -> dict[str, Any]:
-    """The certificates; who reads the metrics must show one where callers must."""
+    """The certificates; readers of metrics must present one where callers must."""
     if not settings.metrics_tls:
         return {}
     assert settings.certificates is not None

@@ -1,7 +1,7 @@
-"""Many blocking functions in few threads, of which those that wait for the event loop hold none.
+"""Many blocking functions in few threads: one that waits for the event loop blocks no thread.
 
-A function runs in a greenlet.  When it needs something of the event loop it calls `wait`, which
-gives its thread to the next one; it goes on in the same thread when that has come.
+A function runs in a greenlet.  When it needs something from the event loop it calls `wait`, which
+yields its thread to the next function; it continues in the same thread when the answer is there.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ _Answer = TypeVar("_Answer")
 
 
 class AbandonedError(Exception):
-    """Whoever wanted the answer of a function has left; raised in the function by `wait`."""
+    """The caller of a function was cancelled; raised in the function by `wait`."""
 
 
 def wait(wanted: Callable[[], Awaitable[_Answer]]) -> _Answer:
-    """What the event loop gets when it awaits what `wanted` gives; raises what that raises.
+    """Has the event loop await what `wanted` returns; returns or raises what that does.
 
-    For functions that `Fibers` runs; AbandonedError when their caller has left.
+    For functions that `Fibers` runs; AbandonedError when their caller was cancelled.
     """
     parent = getcurrent().parent
     assert parent is not None, "this function was not started by Fibers"
@@ -33,7 +33,7 @@ def wait(wanted: Callable[[], Awaitable[_Answer]]) -> _Answer:
 
 
 def give_way() -> None:
-    """Lets the other functions of the thread go on; AbandonedError as for `wait`."""
+    """Lets the other functions of the thread run; AbandonedError as for `wait`."""
     wait(partial(asyncio.sleep, 0))
 
 
@@ -49,7 +49,7 @@ class _Done:
 
 @dataclass(slots=True)
 class _Fiber:
-    """A function on its way; everything but `abandoned` and `waiting` is its thread's."""
+    """A running function; everything but `abandoned` and `waiting` belongs to its thread."""
 
     function: Callable[[], Any]
     context: Context
@@ -84,7 +84,7 @@ class Fibers:
         """The answer of a function, which may call `wait`; raises what it raises.
 
         When the caller is cancelled, the function gets an AbandonedError as soon as it waits, and
-        cleans up behind the caller's back.
+        cleans up in the background.
         """
         number = self._loads.index(min(self._loads))
         fiber = _Fiber(function, copy_context(), self._threads[number])
@@ -100,7 +100,7 @@ class Fibers:
         return answer
 
     async def close(self, patience: float) -> None:
-        """Waits for so many seconds until functions whose callers have left have cleaned up."""
+        """Waits for at most so many seconds until abandoned functions have cleaned up."""
         if self._running:
             await asyncio.wait(self._running, timeout=patience)
         for thread in self._threads:
@@ -110,7 +110,7 @@ class Fibers:
         self._loads[number] -= 1
         self._running.discard(running)
         if not running.cancelled():
-            running.exception()  # whoever would hear of it may have left
+            running.exception()  # marks it as retrieved: its caller may be gone
 
 
 async def _drive(fiber: _Fiber) -> Any:
@@ -124,7 +124,7 @@ async def _drive(fiber: _Fiber) -> Any:
 
 
 async def _answer(fiber: _Fiber, question: _Wait) -> Callable[[], Any]:
-    """How to go on with a function that waits."""
+    """How to resume a function that waits."""
     if not fiber.abandoned:
         fiber.waiting = asyncio.ensure_future(question.wanted())
         await asyncio.wait([fiber.waiting])

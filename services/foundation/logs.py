@@ -2,12 +2,26 @@
 
 import logging
 import sys
+import traceback
+from types import TracebackType
+from typing import Literal
 
 import structlog
 from opentelemetry import trace
+from pydantic import Field
 
-from services.foundation.exceptions import with_words, without_words
-from services.foundation.log_settings import LogSettings
+from services.foundation.environment import EnvironmentSettings
+
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+
+class LogSettings(EnvironmentSettings):
+    """What is logged, and how."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="the least level to log"
+    )
+    log_format: Literal["json", "console"] = Field(default="json", description="how to write logs")
 
 
 def configure(settings: LogSettings) -> None:
@@ -44,8 +58,8 @@ def _renderer(settings: LogSettings) -> structlog.typing.Processor:
 
 
 def _exceptions(settings: LogSettings) -> structlog.typing.ExceptionTransformer:
-    """Who asks for debugging gets the words of exceptions, too."""
-    return with_words if settings.log_level == "debug" else without_words
+    """With their messages, which may quote a text, only at level debug."""
+    return _with_messages if settings.log_level == "debug" else _without_messages
 
 
 def _add_span(
@@ -57,3 +71,19 @@ def _add_span(
         event["trace_id"] = trace.format_trace_id(span.trace_id)
         event["span_id"] = trace.format_span_id(span.span_id)
     return event
+
+
+def _with_messages(exc_info: _ExcInfo) -> str:
+    """An exception as Python prints it."""
+    return "".join(traceback.format_exception(*exc_info))
+
+
+def _without_messages(exc_info: _ExcInfo) -> str:
+    """Frames and types of an exception and its causes, the first one first."""
+    parts: list[str] = []
+    error: BaseException | None = exc_info[1]
+    while error is not None:
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        parts.append(frames + type(error).__qualname__)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\nfollowed by\n".join(reversed(parts))

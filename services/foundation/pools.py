@@ -1,4 +1,4 @@
-"""Threads for blocking work: each kind of it has its own, so that no kind waits for another."""
+"""Threads for blocking work: each kind has its own, so that no kind waits for another."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,16 +15,16 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(slots=True)
 class _Owner:
-    """Who uses the pool now: turns that are left, and calls that run or wait for one."""
+    """A current user of the pool: its free turns, and its calls that run or are queued."""
 
     turns: asyncio.Semaphore
     calls: int = 0
 
 
 class Pool:
-    """A bounded number of threads; calls that find none wait in line, without a thread.
+    """A bounded number of threads; calls beyond it are queued.
 
-    One owner has at most half of the threads at a time, so that others find one.
+    One owner has at most half of the threads at a time, which leaves the rest to others.
     """
 
     def __init__(self, name: str, threads: int) -> None:
@@ -41,8 +41,8 @@ class Pool:
     ) -> _Answer:
         """Calls the function in a thread, with the context of the caller.
 
-        A caller that is cancelled while it waits in line leaves the line; a function that runs
-        already runs to its end, and nobody hears of it.
+        A caller that is cancelled while it is queued leaves the queue; a function that already runs
+        finishes, and its answer is dropped.
         """
         loop = asyncio.get_running_loop()
         key = loop, owner
@@ -55,16 +55,16 @@ class Pool:
             raise
         call = partial(function, *arguments, **named)
         work = self._executor.submit(copy_context().run, call)
-        # Not when the caller leaves: that frees no thread.
+        # Not when the caller is cancelled: that frees no thread.
         work.add_done_callback(partial(self._ended, key))
         return await asyncio.wrap_future(work)
 
     def close(self) -> None:
-        """Lets the threads end; what waits in line is dropped."""
+        """Lets the threads end; what is queued is dropped."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _ended(self, key: tuple[asyncio.AbstractEventLoop, str], _work: "Future[object]") -> None:
-        with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             key[0].call_soon_threadsafe(self._give_back, key)
 
     def _give_back(self, key: tuple[asyncio.AbstractEventLoop, str]) -> None:

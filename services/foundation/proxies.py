@@ -1,4 +1,4 @@
-"""What stays on this machine does not go through a proxy."""
+"""Traffic on this machine bypasses proxies."""
 
 import os
 from collections.abc import MutableMapping
@@ -12,8 +12,8 @@ _GRPC_VARIABLE = "no_grpc_proxy"
 def bypass_proxies_on_loopback(environment: MutableMapping[str, str] = os.environ) -> None:
     """Adds the addresses of this machine to what HTTP and gRPC clients reach without a proxy.
 
-    With `http_proxy` set most of them would else send Triton's, the store's and the collector's
-    traffic on 127.0.0.1 to the proxy.  To be called before the first client is made.
+    Otherwise, with `http_proxy` set, most of them would send the traffic of Triton, the store and
+    the collector on 127.0.0.1 to the proxy.  To be called before the first client is made.
     """
     named = [environment[name] for name in _VARIABLES if environment.get(name)]
     for name in _VARIABLES:

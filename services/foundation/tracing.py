@@ -1,6 +1,6 @@
-"""Traces of this process, exported over OTLP/HTTP where OpenTelemetry's variables say where to.
+"""Traces of this process, exported over OTLP/HTTP if OpenTelemetry's variables name an endpoint.
 
-Without them nothing is set up: then OpenTelemetry's API, which the rest of the code calls, does
+Without one nothing is set up, and the calls of OpenTelemetry's API in the rest of the code do
 nothing.  Sampling, headers, certificates and batching follow the standard `OTEL_*` variables.
 """
 
@@ -17,9 +17,9 @@ _FLUSH_SECONDS = 2.0
 
 
 def start(service: str) -> None:
-    """Exports the spans of this process from now on; `service` gives way to OTEL_SERVICE_NAME.
+    """Exports the spans of this process from now on; OTEL_SERVICE_NAME overrides `service`.
 
-    To be called behind the last fork, since the exporter's thread does not survive one, and once.
+    To be called after the last fork, since the exporter's thread does not survive one, and once.
     """
     if not any(os.environ.get(name) for name in _ENDPOINTS):
         return
@@ -32,7 +32,7 @@ def start(service: str) -> None:
 
 
 def stop() -> None:
-    """Exports what is left; a collector that is away does not keep the process from its end."""
+    """Exports what is left; an unreachable collector does not delay the end of the process."""
     provider = trace.get_tracer_provider()
     if isinstance(provider, TracerProvider):
         flush = threading.Thread(target=provider.shutdown, name="flush-traces", daemon=True)

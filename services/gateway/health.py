@@ -1,12 +1,12 @@
-"""Truthful `grpc.health.v1`."""
+"""`grpc.health.v1`: whether a service has a model that answers."""
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
 
 import grpc
 from grpc_health.v1 import health, health_pb2  # type: ignore[import-untyped]
 from seqway.v1 import (
     classification_pb2,
+    job_pb2,
     model_pb2,
     question_answering_pb2,
     summarization_pb2,
@@ -15,6 +15,7 @@ from seqway.v1 import (
 
 from services.gateway.calls.connections import Connections
 from services.gateway.calls.drain import Draining, DrainingError
+from services.gateway.calls.handlers import Context
 from services.gateway.metrics import SERVING
 from services.inference.models.catalogue import (
     CLASSIFICATION,
@@ -24,12 +25,11 @@ from services.inference.models.catalogue import (
     Catalogue,
 )
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-
 OVERALL = ""
 # For the probes of Kubernetes: the process answers; it has a model, and does not drain.
 LIVENESS, READINESS = "liveness", "readiness"
 MODELS = model_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
+JOBS = job_pb2.DESCRIPTOR.services_by_name["JobService"].full_name
 
 # The services that need a model, and the task that it must be for.
 SERVICES: Mapping[str, str] = {
@@ -44,7 +44,7 @@ SERVICES: Mapping[str, str] = {
 
 
 class Health:
-    """Serves what the catalogue says, until the gateway drains."""
+    """Reports what the catalogue says, until the gateway drains."""
 
     def __init__(self, catalogue: Catalogue, connections: Connections, draining: Draining) -> None:
         self._catalogue = catalogue
@@ -52,7 +52,7 @@ class Health:
         self.servicer = _Servicer(connections, draining)
 
     async def update(self) -> None:
-        """Tells all who watch: the whole serves when one of its services does."""
+        """Notifies all watchers: the whole serves when one of its services does."""
         if self._draining:
             return
         await self._set(LIVENESS, True)
@@ -65,7 +65,7 @@ class Health:
             SERVING.labels(service).set(serving)
 
     async def drain(self) -> None:
-        """NOT_SERVING from now on, whatever the catalogue says; but it lives until its end."""
+        """NOT_SERVING from now on, whatever the catalogue says; liveness stays as it is."""
         self._draining = True
         for service in (OVERALL, READINESS, MODELS, *SERVICES):
             await self._set(service, False)
@@ -76,7 +76,7 @@ class Health:
 
 
 class _Servicer(health.aio.HealthServicer):  # type: ignore[misc]
-    """Ends who watches when the gateway drains, after it has told that it does not serve."""
+    """Ends watches when the gateway drains, after they were sent NOT_SERVING."""
 
     def __init__(self, connections: Connections, draining: Draining) -> None:
         super().__init__()

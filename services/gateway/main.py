@@ -10,11 +10,11 @@ import uvloop
 
 from services.foundation import logs, tracing
 from services.foundation.endpoints import PortInUseError, serve_metrics
-from services.foundation.environment import InvalidSettingsError, read_settings
+from services.foundation.environment import InvalidSettingsError, describe, read_settings
 from services.foundation.proxies import bypass_proxies_on_loopback
 from services.gateway.authentication.keys import KeyFileError
 from services.gateway.server import Gateway
-from services.gateway.settings import GatewaySettings, describe
+from services.gateway.settings import GatewaySettings
 
 _DESCRIPTORS = 1 << 16
 
@@ -23,8 +23,8 @@ def main() -> int:
     """Serves until SIGTERM or SIGINT; 1 when it cannot listen, 2 when a setting is wrong."""
     parser = argparse.ArgumentParser(
         prog="seqway-gateway",
-        description="The gRPC gateway of Seqway. It is set up by environment variables:",
-        epilog=describe(),
+        description="The gRPC gateway of Seqway. It is configured by environment variables:",
+        epilog=describe(GatewaySettings),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.parse_args()
@@ -33,7 +33,7 @@ def main() -> int:
         settings = read_settings(GatewaySettings)
     except InvalidSettingsError as error:
         return _complain(str(error), 2)
-    logs.configure(settings)
+    logs.configure(settings.logs)
     _allow_descriptors()
     tracing.start("seqway-gateway")
     try:
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def _allow_descriptors() -> None:
-    """As many as connections need, where the process may: shells give few by default."""
+    """Raises the limit to what connections need, as far as allowed: shells set a low one."""
     now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if most == resource.RLIM_INFINITY else min(_DESCRIPTORS, most)
     if now != resource.RLIM_INFINITY and now < wanted:
@@ -59,7 +59,7 @@ async def _serve(settings: GatewaySettings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    serve_metrics(settings)
+    serve_metrics(settings.serving)
     gateway = Gateway(settings)
     await gateway.start()
     await stop.wait()

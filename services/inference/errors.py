@@ -1,7 +1,7 @@
 """What can go wrong with a call.
 
-    SeqwayError
-    ├── InvalidRequestError        the caller must change the request
+    ServiceError
+    ├── BadRequestError            the caller must change the request
     │   ├── MalformedMessageError
     │   ├── MissingFieldError
     │   ├── TooManyContentsError
@@ -12,9 +12,9 @@
     │   ├── UnsupportedMimeTypeError
     │   └── UnknownLanguagePairError
     ├── UnknownModelError
-    ├── DeadlineError
-    ├── OverloadedError            the same call may succeed later
-    ├── UnavailableError           the same call may succeed later
+    ├── DeadlineExceededError
+    ├── OverloadError              the same call may succeed later
+    ├── ServiceUnavailableError    the same call may succeed later
     │   ├── TritonUnavailableError
     │   └── ModelNotReadyError
     │       └── ModelDeadError

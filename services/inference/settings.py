@@ -9,7 +9,7 @@ from services.foundation.environment import EnvironmentSettings
 
 
 class InferenceSettings(EnvironmentSettings):
-    """How texts are limited, cut and sent to Triton."""
+    """How Triton is reached, and which of its models is chosen."""
 
     triton_url: str = Field(
         default="localhost:8001",
@@ -45,40 +45,8 @@ class InferenceSettings(EnvironmentSettings):
         description="points of BLEU, ROUGE-L or accuracy that a variant which is chosen "
         "automatically may lose against fp32, as measured at export",
     )
-    max_contents: int = Field(default=1024, ge=1, description="the most texts in one call")
-    max_text_characters: int = Field(
-        default=1_000_000, ge=1, description="the most characters (code points) in one text"
-    )
-    max_call_characters: int = Field(
-        default=4_000_000, ge=1, description="the most characters (code points) in one call"
-    )
-    max_terms: int = Field(
-        default=1_000,
-        ge=0,
-        description="the most phrases not to translate, and the most glossary entries, in one call",
-    )
-    max_term_characters: int = Field(
-        default=200,
-        ge=1,
-        description="the most characters (code points) in such a phrase, a term or its translation",
-    )
     max_segments_in_flight: int = Field(
         default=64, ge=1, description="the most segments that one call has at Triton at a time"
-    )
-    default_deadline: float = Field(
-        default=600.0,
-        gt=0,
-        description="seconds that a call may take when its caller sets no deadline",
-    )
-    longest_deadline: float = Field(
-        default=86400.0,
-        gt=0,
-        description="the most seconds that a call may take, whatever deadline its caller sets",
-    )
-    deadline_margin: float = Field(
-        default=0.01,
-        ge=0,
-        description="seconds kept back from a call's deadline for its answer's way home",
     )
     overload_retry_delay: float = Field(
         default=0.5, gt=0, description="seconds after which a refused caller is told to try again"
@@ -112,8 +80,7 @@ class InferenceSettings(EnvironmentSettings):
 
     def plaintext_hops(self) -> list[str]:
         """Triton, unless its authorities are named."""
-        hops = super().plaintext_hops()
-        return hops if self.triton_tls_ca else [*hops, "Triton (SEQWAY_TRITON_TLS_CA)"]
+        return [] if self.triton_tls_ca else ["Triton (SEQWAY_TRITON_TLS_CA)"]
 
     @model_validator(mode="after")
     def _check_triton_tls(self) -> Self:

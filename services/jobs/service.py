@@ -4,13 +4,13 @@ from services.jobs.lifecycle.creation import Creator
 from services.jobs.lifecycle.operations import Operations
 from services.jobs.lifecycle.progress import Counter
 from services.jobs.queue.board import Board
-from services.jobs.queue.clock import Clock
 from services.jobs.queue.feeder import Feeder
 from services.jobs.queue.messages import Queue, celery_app
 from services.jobs.settings import JobSettings
 from services.jobs.store.archive import Archive, JobRun
+from services.jobs.store.clock import Clock
+from services.jobs.store.objects import open_store
 from services.jobs.store.records import JobRecord, LineCounts, RunRecord
-from services.jobs.store.store import open_store
 
 # Seconds for one answer: no caller is to wait longer for what the reconciler does as well.
 _REDIS_PATIENCE = 0.8

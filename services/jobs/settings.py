@@ -123,15 +123,13 @@ class JobSettings(EnvironmentSettings):
         return f"{self.redis_url}{'&' if '?' in self.redis_url else '?'}{query}"
 
     @property
-    def uses_redis(self) -> bool:
-        """Whether the process speaks to Redis."""
-        return bool(self.job_store)
+    def plaintext_redis(self) -> list[str]:
+        """The hop to Redis, if that is not encrypted."""
+        return [] if self.redis_url.startswith("rediss://") else ["Redis (SEQWAY_REDIS_URL)"]
 
     def plaintext_hops(self) -> list[str]:
         """Redis and the store, where they are used."""
-        hops = super().plaintext_hops()
-        if self.uses_redis and not self.redis_url.startswith("rediss://"):
-            hops.append("Redis (SEQWAY_REDIS_URL)")
+        hops = self.plaintext_redis if self.job_store else []
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
         if self.job_store.startswith("s3:") and endpoint.lower().startswith("http://"):
             hops.append("the object store (AWS_ENDPOINT_URL)")

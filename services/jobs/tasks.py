@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from services.inference.markup import TermEntry
 from services.inference.models.catalogue import (
     CLASSIFICATION,
     QUESTION_ANSWERING,
@@ -15,6 +14,7 @@ from services.inference.models.catalogue import (
 )
 from services.inference.rows.generation import Generation
 from services.inference.tasks.summarization.summarizer import SummaryLength
+from services.inference.text.terms import TermEntry
 
 
 @dataclass(frozen=True, slots=True)

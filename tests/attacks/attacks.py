@@ -124,7 +124,7 @@ def bombs(target: Target) -> None:
     path.write_bytes(bomb)
     with (
         Client(target.address, api_key=target.key) as client,
-        pytest.raises(SeqwayError, match="which is the most") as caught,
+        pytest.raises(SeqwayError, match="which is the limit") as caught,
     ):
         client.jobs.translate(path, source="en", target="fr")
     assert caught.value.reason == "INVALID_INPUT"

@@ -17,8 +17,8 @@ from typing import Self
 import psutil
 from seqway import Client
 
+from deploy.local.assembly import running_full_stack
 from deploy.local.records import StackRecord
-from deploy.local.running import running_full_stack
 from deploy.local.settings import StackSettings
 from deploy.local.stack import Stack
 from tests.attacks.attacks import STREAMS, Target

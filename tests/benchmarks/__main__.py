@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from deploy.local.running import StackSettings, running_stack
+from deploy.local.assembly import StackSettings, running_stack
 from engine.export.exporter import ExportJob, export
 from engine.model.checkpoint import load_checkpoint
 from tests.benchmarks import SHORT_HELP

@@ -22,9 +22,9 @@ from rich.progress import Progress
 from rich.table import Table
 from seqway import Client, Job, TextDelta
 
+from deploy.local.assembly import running_full_stack
 from deploy.local.ports import HOST
 from deploy.local.records import StackRecord
-from deploy.local.running import running_full_stack
 from deploy.local.settings import StackSettings
 from services.inference.rows.events import End
 from services.inference.rows.generation import Generation

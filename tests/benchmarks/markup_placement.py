@@ -28,9 +28,9 @@ from transformers import AutoTokenizer, PegasusForConditionalGeneration
 
 from services.inference.markup import Link, MarkedSegment, render
 from services.inference.markup.passage import Atom, AtomKind, Mark, MarkKind, Passage, PassagePart
-from services.inference.markup.source.scanner import MarkupKind
 from services.inference.markup.translation.placement import place, tree
 from services.inference.markup.translation.words import Word, words
+from services.inference.text.media_types import MarkupKind
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINT = ROOT / "examples/checkpoints/en-fr"
@@ -257,7 +257,7 @@ def placeholder_scores(
             is_masked=each.kind is AtomKind.PLACEHOLDER,
         )
         passage = Passage(text, (PassagePart(0, 0, len(text)),), (), (atom,), {})
-        segments.append(MarkedSegment(0, len(text), "", passage, text, MarkupKind.PLAIN))
+        segments.append(MarkedSegment(0, len(text), "", text, passage, text, MarkupKind.PLAIN))
     answers = model.translate([segment.text for segment in segments])
     survived = sum(
         answer.text.count(surface(each)) == 1

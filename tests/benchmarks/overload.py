@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
+from deploy.local.assembly import running_stack
 from deploy.local.ports import HOST
 from deploy.local.records import StackRecord
-from deploy.local.running import running_stack
 from deploy.local.settings import StackSettings
 from tests.benchmarks import SHORT_HELP
 from tests.overload.load import Callers, Outcome, resident, several_clients

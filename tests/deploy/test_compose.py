@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 import yaml
-from pydantic_settings import BaseSettings
 
+from services.foundation.environment import ProcessSettings, fields_of
 from services.gateway.settings import GatewaySettings
 from tests.deploy.bundle import Bundle
 from tests.deploy.rendering import ROOT, overlay_objects
@@ -13,7 +13,7 @@ from workers.settings import WorkerSettings
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
-_CLASSES: dict[str, type[BaseSettings]] = {
+_CLASSES: dict[str, type[ProcessSettings]] = {
     "gateway": GatewaySettings,
     "worker": WorkerSettings,
     "controller": WorkerSettings,
@@ -31,7 +31,7 @@ def test_a_service_has_few_rights_and_bounds(name: str) -> None:
 
 @pytest.mark.parametrize("name", _CLASSES)
 def test_the_settings_of_a_service_exist(name: str) -> None:
-    known = {f"SEQWAY_{one.upper()}" for one in _CLASSES[name].model_fields}
+    known = {f"SEQWAY_{one.upper()}" for one in fields_of(_CLASSES[name])}
     assert set(SERVICES[name]["environment"]) <= known
 
 

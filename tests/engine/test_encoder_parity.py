@@ -30,7 +30,7 @@ def imported(family: str, task: str, root: Path) -> Path:
     """The files of the FP32 variant."""
     head = "classification" if task == "classification" else "spans"
     FAMILIES[family](root / family, head, 5)
-    arguments = ["import", str(root / family), "--task", task, "--variants", "fp32"]
+    arguments = ["import", str(root / family), "--task", task, "--precision", "fp32"]
     result = CliRunner().invoke(app, [*arguments, "--model-repository", str(root / "repository")])
     assert result.exit_code == 0, result.output
     return root / "repository" / f"{family}_fp32" / "1"

@@ -58,7 +58,7 @@ def imported(
     family = str(request.param)
     root = tmp_path_factory.mktemp(family)
     FAMILIES[family](root / family, 3)
-    arguments = ["import", str(root / family), "--task", "translation", "--variants", "fp32"]
+    arguments = ["import", str(root / family), "--task", "translation", "--precision", "fp32"]
     arguments += ["--source", "en", "--target", "fr"]
     result = CliRunner().invoke(app, [*arguments, "--model-repository", str(root / "repository")])
     assert result.exit_code == 0, result.output

@@ -36,7 +36,7 @@ def run(*arguments: object) -> Result:
 
 def imported(checkpoint: Path, repository: Path, *options: object) -> Manifest:
     result = run(
-        *(checkpoint, "--model-repository", repository, "--variants", "fp32", "--name", "m"),
+        *(checkpoint, "--model-repository", repository, "--precision", "fp32", "--name", "m"),
         *options,
     )
     assert result.exit_code == 0, result.output
@@ -120,7 +120,7 @@ def test_fp16_halves_the_files_and_answers_as_the_checkpoint(
     weights = load_file(copy / "model.safetensors")
     rounded = {name: tensor.half().float() for name, tensor in weights.items()}
     save_file(rounded, copy / "model.safetensors", metadata={"format": "pt"})
-    options = ("--model-repository", repository, "--name", "m", "--variants", "fp32,fp16,int8")
+    options = ("--model-repository", repository, "--name", "m", "--precision", "fp32,fp16,int8")
     result = run(copy, *options)
     assert result.exit_code == 0, result.output
     full, half = repository / "m_fp32" / "1", repository / "m_fp16" / "1"
@@ -132,7 +132,7 @@ def test_fp16_halves_the_files_and_answers_as_the_checkpoint(
 
 
 def test_fp16_of_a_classifier(repository: Path, made: Made) -> None:
-    options = ("--model-repository", repository, "--name", "m", "--variants", "fp32,fp16")
+    options = ("--model-repository", repository, "--name", "m", "--precision", "fp32,fp16")
     result = run(made("bert"), *options)
     assert result.exit_code == 0, result.output
     full, half = repository / "m_fp32" / "1", repository / "m_fp16" / "1"
@@ -145,7 +145,7 @@ def test_weights_that_fp16_cannot_hold_stay_fp32(repository: Path, copy: Path) -
     weights = load_file(copy / "model.safetensors")
     weights["model.decoder.layers.0.fc1.weight"][0, 0] = 1e5
     save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
-    result = run(copy, "--model-repository", repository, "--variants", "fp16", "--name", "large")
+    result = run(copy, "--model-repository", repository, "--precision", "fp16", "--name", "large")
     assert result.exit_code == 0, result.output
     recipes = read_recipes(repository / "large_fp16" / "1")
     reason = recipes["decoder_step.onnx"]["float32"]["decoder.0.ffn.sublayer.up"]
@@ -159,11 +159,11 @@ def test_an_existing_variant_is_replaced_only_by_force(
     imported(checkpoints["marian"], repository)
     before = snapshot(repository)
     arguments = (checkpoints["pegasus"], "--model-repository", repository, "--name", "m")
-    result = run(*arguments, "--variants", "fp32")
+    result = run(*arguments, "--precision", "fp32")
     assert result.exit_code == 1
     assert "m_fp32 exists already: give --force" in told(result)
     assert snapshot(repository) == before
-    assert run(*arguments, "--variants", "fp32", "--force").exit_code == 0
+    assert run(*arguments, "--precision", "fp32", "--force").exit_code == 0
     assert read_manifest(repository / "m_fp32" / "1").family == "pegasus"
 
 
@@ -499,8 +499,11 @@ def test_a_missing_marian_tokenizer_file_is_named(
             "PegasusForConditionalGeneration, which generates text and can't do classification: "
             "give --task translation, summarization or question-answering",
         ),
-        (["--variants", "fp32,int3"], "'int3' is no variant; these are: fp32, fp16, bf16, int8"),
-        (["--variants", ","], "no variant is named"),
+        (
+            ["--precision", "fp32,int3"],
+            "unknown precision 'int3'; choose from fp32, fp16, bf16, int8",
+        ),
+        (["--precision", ","], "--precision names none; choose from"),
         (["--name", "../evil"], "can't be a model's name"),
         (["--template", "summarize:"], "has no {text}"),
         (["--template", "{text} {text}"], "has {text} in it twice"),
@@ -519,6 +522,28 @@ def test_options_that_make_no_sense_are_told_in_one_sentence(
     assert result.exit_code == 1
     assert reason in told(result)
     assert snapshot(repository) == before
+
+
+@pytest.mark.parametrize("command", ["import", "export", "serve"])
+def test_every_command_names_precisions_alike(command: str) -> None:
+    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output
+    assert "--precision" in shown
+    assert "--variants" not in shown, "the old spelling, which works still"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--precision", "fp16,int3"],
+        ["--precision", "fp16", "--precision", "int3"],
+        ["--variants", "fp16,int3"],
+    ],
+)
+@pytest.mark.parametrize("command", ["import", "export", "serve"])
+def test_precisions_are_a_list_or_several_options(command: str, options: list[str]) -> None:
+    result = CliRunner().invoke(app, [command, "folder", *options], env={"COLUMNS": "200"})
+    assert result.exit_code == 1
+    assert "unknown precision 'int3'" in told(result)
 
 
 def test_a_language_that_the_checkpoint_does_not_know_is_refused(

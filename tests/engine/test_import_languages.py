@@ -24,7 +24,7 @@ from engine.runtime.engine import Engine, Settings
 from engine.runtime.manifest import Manifest
 from engine.runtime.prompt import greedy_start
 from engine.runtime.request import Options
-from engine.runtime.sessions.session import OnnxSession
+from engine.runtime.sessions.onnx_session import OnnxSession
 from engine.runtime.text.vocabulary import load_tokenizer, load_vocabulary
 from engine.training.corpus import Pair
 from tests.engine.conftest import read_sources

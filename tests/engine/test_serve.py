@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.assembly import full_stack
 from deploy.local.ports import HOST
-from deploy.local.running import full_stack
 from deploy.local.settings import StackSettings, on_free_ports
 from tests.engine.conftest import write_marian
 from tests.engine.model import encoder_checkpoints
@@ -36,7 +36,7 @@ def serve(
     return subprocess.run(
         [
             *(Path(sys.executable).with_name("seqway-models"), "serve", checkpoint),
-            *("--model-repository", settings.model_repository, "--variants", "fp32", *options),
+            *("--model-repository", settings.model_repository, "--precision", "fp32", *options),
         ],
         env={
             **os.environ,
@@ -95,7 +95,7 @@ def test_a_variant_with_plans_is_served_without_a_gpu(
 ) -> None:
     """Triton takes KIND_AUTO for the processor, and the backend the ONNX graphs."""
     write_marian(tmp_path / "small")
-    plans = ("--variants", "fp16", "--tensorrt", "--compute-capability", "89")
+    plans = ("--precision", "fp16", "--tensorrt", "--compute-capability", "89")
     served = serve(settings, tmp_path / "small", *plans)
     assert served.returncode == 0, served.stderr
     assert (settings.model_repository / "small_fp16/1/plans/sm_89/plan.json").is_file()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from seqway import Client
 
-from deploy.local.running import running_full_stack
+from deploy.local.assembly import running_full_stack
 from deploy.local.settings import StackSettings
 from tests.faults.stack import BrokenStack, address
 

@@ -8,10 +8,10 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 
 from deploy.local import processes
-from deploy.local.gateway import gateway_service
 from deploy.local.ports import HOST, free_ports
 from deploy.local.processes import ProcessRecord
 from deploy.local.records import StackRecord
+from deploy.local.services.gateway import gateway_service
 from tests.faults.stack import BrokenStack, wait_until
 
 _LEAVING_SECONDS = 25.0

@@ -17,7 +17,7 @@ from seqway import Client, Job, JobState, SeqwayError
 from deploy.local.ports import HOST
 from deploy.local.processes import ProcessRecord
 from deploy.local.records import StackRecord
-from deploy.local.redis import redis_url
+from deploy.local.services.redis import redis_url
 from deploy.local.settings import StackSettings
 from deploy.local.stack import Stack
 

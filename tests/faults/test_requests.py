@@ -9,7 +9,7 @@ import pytest
 from seqway import Client, InvalidRequestError, Job, JobState
 
 from deploy.local import processes
-from deploy.local.workers import controller_service
+from deploy.local.services.workers import controller_service
 from tests.faults.stack import BrokenStack, lines, wait_until
 
 _ENDS = {JobState.SUCCEEDED, JobState.CANCELLED}

@@ -7,8 +7,8 @@ import grpc
 import pytest
 from seqway import AsyncClient, Client, Translation
 
+from deploy.local.assembly import running_stack
 from deploy.local.ports import HOST
-from deploy.local.running import running_stack
 from deploy.local.settings import StackSettings
 from tests.integration.gauges import Gauges
 

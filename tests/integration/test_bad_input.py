@@ -4,7 +4,7 @@ from typing import Any
 import grpc
 import pytest
 from seqway import Client, DeadlineError, InvalidRequestError, NotFoundError, SeqwayError
-from seqway.status import error_of
+from seqway.transport.status import error_of
 
 from tests.integration import texts
 from tests.integration.conftest import INT8

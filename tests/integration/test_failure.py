@@ -10,12 +10,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-un
 from seqway import Client, UnavailableError
 
 from deploy.local import processes
+from deploy.local.assembly import running_stack
 from deploy.local.ports import HOST
 from deploy.local.records import StackRecord
-from deploy.local.running import running_stack
+from deploy.local.services.triton import triton_service
 from deploy.local.settings import StackSettings
 from deploy.local.stack import Stack
-from deploy.local.triton import triton_service
 from tests.integration import texts
 from tests.integration.conftest import FP32, INT8
 

@@ -7,8 +7,8 @@ import pytest
 from seqway import Client, InvalidRequestError
 from typer.testing import CliRunner
 
+from deploy.local.assembly import running_stack
 from deploy.local.ports import HOST
-from deploy.local.running import running_stack
 from deploy.local.settings import StackSettings
 from engine.cli import app
 from tests.engine.model import encoder_checkpoints, seq2seq_checkpoints
@@ -26,7 +26,7 @@ def asking(settings: StackSettings, tmp_path_factory: pytest.TempPathFactory) ->
     template = "question: {question} context: {context}"
     for name, more in (("finder", []), ("writer", ["--template", template])):
         arguments = ["import", str(root / name), "--task", "question-answering", *more]
-        arguments += ["--variants", "fp32", "--model-repository", str(root / "repository")]
+        arguments += ["--precision", "fp32", "--model-repository", str(root / "repository")]
         result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 0, result.output
     own = replace(settings, model_repository=root / "repository")

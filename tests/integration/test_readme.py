@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.running import running_full_stack
+from deploy.local.assembly import running_full_stack
 from deploy.local.settings import ROOT, StackSettings
 
 README = ROOT / "README.md"

@@ -1,7 +1,7 @@
 import pytest
 from seqway import Client, FinishReason, Translation
 
-from services.inference.text.characters import has_word
+from services.inference.text.segmentation import has_word
 from tests.integration import texts
 from tests.integration.conftest import INT8
 

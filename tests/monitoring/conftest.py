@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from seqway import Client
 
-from deploy.local.running import running_full_stack
+from deploy.local.assembly import running_full_stack
 from deploy.local.settings import StackSettings
 from tests.faults.stack import BrokenStack, address
 from tests.monitoring.prometheus import Prometheus

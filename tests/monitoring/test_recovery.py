@@ -12,22 +12,22 @@ from typing import Any
 
 import pytest
 
-from deploy.local.redis import redis_service, redis_url
-from deploy.local.services import Launch, Service
+from deploy.local.services.redis import redis_service, redis_url
+from deploy.local.services.service import Launch, Service
+from deploy.local.services.workers import controller_service, worker_service
 from deploy.local.settings import ROOT, StackSettings, on_free_ports
 from deploy.local.stack import Stack
-from deploy.local.workers import controller_service, worker_service
 from services.jobs.lifecycle.creation import Creator, JobSubmission
 from services.jobs.lifecycle.progress import Counter
 from services.jobs.queue.board import Board, Ticket
-from services.jobs.queue.clock import Clock
 from services.jobs.queue.feeder import Feeder
 from services.jobs.queue.messages import Queue, celery_app
 from services.jobs.settings import JobSettings
 from services.jobs.store.archive import Archive
+from services.jobs.store.clock import Clock
 from services.jobs.store.items import Item
+from services.jobs.store.objects import open_store
 from services.jobs.store.records import State
-from services.jobs.store.store import open_store
 from services.jobs.tasks import TranslationTask
 from tests.faults.stack import BrokenStack, wait_until
 from tests.monitoring.test_workers import read
@@ -253,7 +253,8 @@ def test_a_controller_that_would_fork_is_refused(tmp_path: Path) -> None:
         # The event loop of inference ends.
         "from workers.inference import TritonInference\n"
         "from workers.settings import WorkerSettings\n"
-        "made = TritonInference(WorkerSettings(triton_url='127.0.0.1:1'))\n"
+        "from services.foundation.environment import read_settings\n"
+        "made = TritonInference(read_settings(WorkerSettings, triton_url='127.0.0.1:1'))\n"
         "made._loop.call_soon_threadsafe(made._loop.stop)\n",
         # A process of a pool can open nothing more.
         "import resource\n"

@@ -15,11 +15,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.ports import HOST, Port
-from deploy.local.redis import redis_service, redis_url
-from deploy.local.services import Service
+from deploy.local.services.redis import redis_service, redis_url
+from deploy.local.services.service import Service
+from deploy.local.services.workers import controller_service, worker_service
 from deploy.local.settings import ROOT, StackSettings, on_free_ports
 from deploy.local.stack import Stack
-from deploy.local.workers import controller_service, worker_service
 from services.jobs.queue.board import Ticket
 from services.jobs.queue.messages import Queue, celery_app
 from services.jobs.settings import JobSettings

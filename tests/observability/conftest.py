@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import seqway.tracing
+import seqway.transport.tracing
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from seqway import Client
 
+from deploy.local.assembly import running_full_stack
 from deploy.local.ports import HOST
-from deploy.local.running import running_full_stack
 from deploy.local.settings import StackSettings
 from tests.observability.collector import Collector
 
@@ -81,7 +81,7 @@ def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(seqway.tracing, "_tracer", provider.get_tracer("test"))
+    monkeypatch.setattr(seqway.transport.tracing, "_tracer", provider.get_tracer("test"))
     return exporter
 
 

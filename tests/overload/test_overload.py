@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from deploy.local.assembly import running_stack
 from deploy.local.ports import HOST
-from deploy.local.running import running_stack
 from deploy.local.settings import StackSettings
 from tests.integration.conftest import INT8
 from tests.integration.gauges import Gauges

@@ -11,7 +11,7 @@ from grpc_status import rpc_status  # type: ignore[import-untyped]
 
 
 @dataclass
-class Failure:
+class FakeFailure:
     """A status to answer with, as often as `times` says."""
 
     code: grpc.StatusCode

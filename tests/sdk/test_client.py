@@ -55,14 +55,6 @@ def test_the_text_of_a_stream_is_the_unary_answer(server: FakeServer) -> None:
     assert "".join(pieces) == whole
 
 
-def test_leaving_a_stream_cancels_it_at_the_server(server: FakeServer) -> None:
-    server.translation.held = True
-    with Client(server.address) as client:
-        with client.stream_translate("hey", source="en", target="fr") as stream:
-            assert next(stream) == TextDelta(0, 0, "H")
-        assert server.translation.cancelled.wait(10)
-
-
 def test_models_are_listed_over_all_pages(server: FakeServer) -> None:
     with Client(server.address) as client:
         models = client.list_models()

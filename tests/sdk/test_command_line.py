@@ -10,7 +10,7 @@ import pytest
 
 from tests.sdk.command_line import COMMAND, refused, seqway
 from tests.sdk.server import FakeServer
-from tests.sdk.status import Failure, bad_request, error_info, retry_info
+from tests.sdk.status import FakeFailure, bad_request, error_info, retry_info
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -68,7 +68,7 @@ def test_warnings_go_to_stderr() -> None:
 
 
 def test_a_refusal_is_one_line_with_the_reason(server: FakeServer) -> None:
-    server.translation.failure = Failure(
+    server.translation.failure = FakeFailure(
         grpc.StatusCode.INVALID_ARGUMENT,
         "bad",
         (error_info("EMPTY_TEXT"), bad_request("contents[0]", "the text is empty")),
@@ -77,7 +77,7 @@ def test_a_refusal_is_one_line_with_the_reason(server: FakeServer) -> None:
 
 
 def test_an_overload_says_when_to_try_again(server: FakeServer) -> None:
-    server.translation.failure = Failure(
+    server.translation.failure = FakeFailure(
         grpc.StatusCode.RESOURCE_EXHAUSTED, "too busy", (error_info("OVERLOADED"), retry_info(5))
     )
     line = refused("translate", "--stream", "--timeout", "3", "x")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from seqway.v1 import job_pb2 as pb
+from seqway.v1.summarization_pb2 import SUMMARY_LENGTH_SHORT
 
 from tests.sdk.command_line import refused, seqway
 from tests.sdk.server import FakeServer
@@ -21,11 +22,11 @@ def lines(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def job(lines: Path) -> str:
-    return seqway("jobs", "submit", lines).stdout.decode().strip()
+    return seqway("jobs", "translate", lines).stdout.decode().strip()
 
 
 def test_submitting_prints_the_id_alone(server: FakeServer, lines: Path) -> None:
-    done = seqway("jobs", "submit", lines, "--to", "fr", "--label", "a=b", "--request-id", "r")
+    done = seqway("jobs", "translate", lines, "--to", "fr", "--label", "a=b", "--request-id", "r")
     assert (done.returncode, done.stdout) == (0, b"job0\n")
     assert b"3 lines" in done.stderr
     spec = server.jobs.specs[0]
@@ -34,13 +35,30 @@ def test_submitting_prints_the_id_alone(server: FakeServer, lines: Path) -> None
     assert server.jobs.data == lines.read_bytes()
 
 
+def test_each_task_is_a_command(server: FakeServer, lines: Path) -> None:
+    short = ("--length", "short", "--beams", "2")
+    assert seqway("jobs", "summarize", lines, *short).returncode == 0
+    assert seqway("jobs", "classify", lines, "-k", "1", "--threshold", "0.5").returncode == 0
+    fields = ("--question-field", "q", "--text-field", "t")
+    assert seqway("jobs", "ask", lines, "--answers", "3", *fields).returncode == 0
+    summarize, classify, ask = server.jobs.specs
+    assert summarize.summarize.length == SUMMARY_LENGTH_SHORT
+    assert summarize.summarize.options.num_beams == 2
+    assert (classify.classify.top_k, classify.classify.threshold) == (1, 0.5)
+    assert (ask.answer_question.top_k, ask.input.question_field, ask.input.text_field) == (
+        3,
+        "q",
+        "t",
+    )
+
+
 def test_watching_tells_the_end_and_its_exit_code(server: FakeServer, lines: Path) -> None:
-    done = seqway("jobs", "submit", lines, "--watch")
+    done = seqway("jobs", "translate", lines, "--watch")
     assert (done.returncode, done.stdout) == (1, b"job0\n")
     said = done.stderr.decode()
     assert "2 of 3 lines succeeded, 1 failed" in said
     assert "seqway jobs errors job0" in said
-    done = seqway("jobs", "submit", "-", "--watch", stdin=b'{"text": "good"}\n')
+    done = seqway("jobs", "translate", "-", "--watch", stdin=b'{"text": "good"}\n')
     assert done.returncode == 0
     assert b"1 of 1 lines succeeded" in done.stderr
     assert seqway("jobs", "watch", "job1").returncode == 0
@@ -102,45 +120,45 @@ def test_jobs_are_cancelled_resumed_and_deleted(server: FakeServer, job: str) ->
 def test_the_tenant_is_an_option_and_a_variable(
     server: FakeServer, lines: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seqway("jobs", "submit", lines, "--tenant", "one")
+    seqway("jobs", "translate", lines, "--tenant", "one")
     monkeypatch.setenv("SEQWAY_TENANT", "two")
-    seqway("jobs", "submit", lines)
+    seqway("jobs", "translate", lines)
     assert server.jobs.tenants == ["one", "two"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["missing.jsonl"], "No such file"),
-        (["/"], "Is a directory"),
-        (["FILE", "--task", "classify", "--to", "fr"], "no use for it"),
-        (["FILE", "--task", "translate", "--length", "short"], "no use for it"),
-        (["FILE", "--task", "classify", "--beams", "2"], "no use for it"),
-        (["FILE", "--task", "sing"], "'sing'"),
-        (["FILE", "--deadline", "soon"], "no duration"),
-        (["FILE", "--retention", "0d"], "no duration"),
-        (["FILE", "--label", "x"], "NAME=VALUE"),
-        (["FILE", "--input-format", "doc"], "'doc'"),
-        (["FILE", "--glossary", "missing.tsv"], "missing.tsv"),
+        (["translate", "missing.jsonl"], "No such file"),
+        (["translate", "/"], "Is a directory"),
+        (["classify", "FILE", "--to", "fr"], "No such option: --to"),
+        (["translate", "FILE", "--length", "short"], "No such option: --length"),
+        (["classify", "FILE", "--beams", "2"], "No such option: --beams"),
+        (["sing", "FILE"], "'sing'"),
+        (["translate", "FILE", "--deadline", "soon"], "not a duration"),
+        (["translate", "FILE", "--retention", "0d"], "not a duration"),
+        (["translate", "FILE", "--label", "x"], "NAME=VALUE"),
+        (["translate", "FILE", "--input-format", "doc"], "'doc'"),
+        (["translate", "FILE", "--glossary", "missing.tsv"], "missing.tsv"),
     ],
 )
 def test_wrong_usage_names_the_option(lines: Path, arguments: list[str], said: str) -> None:
     given = [str(lines) if one == "FILE" else one for one in arguments]
-    assert said in " ".join(refused("jobs", "submit", *given, code=2).replace("│", "").split())
+    assert said in " ".join(refused("jobs", *given, code=2).replace("│", "").split())
 
 
 @pytest.mark.parametrize("name", ["a.md", "b.jsonl.bz2"])
-def test_a_name_that_tells_no_format_is_refused_with_what_is_taken(
+def test_a_name_that_tells_no_format_is_refused_with_what_is_supported(
     server: FakeServer, lines: Path, name: str
 ) -> None:
     other = lines.rename(lines.with_name(name))
-    said = refused("jobs", "submit", other, code=2).replace("│", "")
-    assert "taken are JSON Lines (.jsonl), CSV (.csv), TSV (.tsv)" in " ".join(said.split())
+    said = refused("jobs", "translate", other, code=2).replace("│", "")
+    assert "supported are JSON Lines (.jsonl), CSV (.csv), TSV (.tsv)" in " ".join(said.split())
     assert server.jobs.requests == []
-    assert seqway("jobs", "submit", other, "--input-format", "jsonl").returncode == 0
+    assert seqway("jobs", "translate", other, "--input-format", "jsonl").returncode == 0
 
 
 def test_no_server_is_one_sentence(lines: Path) -> None:
-    said = refused("jobs", "submit", lines, "--address", "127.0.0.1:9")
+    said = refused("jobs", "translate", lines, "--address", "127.0.0.1:9")
     assert len(said.splitlines()) == 1
     assert "no answer" in said

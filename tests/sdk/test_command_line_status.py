@@ -11,7 +11,7 @@ from seqway import AsyncClient, Client, NotFoundError
 
 from tests.sdk.command_line import COMMAND, refused, seqway
 from tests.sdk.server import FakeServer
-from tests.sdk.status import Failure, error_info
+from tests.sdk.status import FakeFailure, error_info
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -23,7 +23,7 @@ def jobs(tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
     path.write_text('{"text": "one"}\n')
     for _ in range(3):
-        assert seqway("jobs", "submit", path).returncode == 0
+        assert seqway("jobs", "translate", path).returncode == 0
 
 
 def test_a_server_that_serves(server: FakeServer, jobs: None) -> None:
@@ -33,7 +33,7 @@ def test_a_server_that_serves(server: FakeServer, jobs: None) -> None:
     lines = [" ".join(line.split()) for line in done.stdout.decode().splitlines()]
     assert f"{server.address} serves" in lines
     assert "TranslationService serves" in lines
-    assert "SummarizationService no model answers" in lines
+    assert "SummarizationService no model ready" in lines
     assert not any("ClassificationService" in line for line in lines)
     assert "en-fr translation fp32, int8" in lines
     assert "m2m translation m2m_fp32 not ready" in lines
@@ -62,14 +62,14 @@ def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_server_without_batch_jobs_is_no_problem(server: FakeServer) -> None:
-    server.jobs.failure = Failure(grpc.StatusCode.UNIMPLEMENTED, "no such service")
+    server.jobs.failure = FakeFailure(grpc.StatusCode.UNIMPLEMENTED, "no such service")
     done = seqway("status", "--json")
     told = json.loads(done.stdout)
     assert (done.returncode, told["jobs"], told["problem"]) == (0, None, "")
 
 
 def test_a_store_that_is_away_is_told_beside_the_rest(server: FakeServer) -> None:
-    server.jobs.failure = Failure(
+    server.jobs.failure = FakeFailure(
         grpc.StatusCode.UNAVAILABLE, "the store is away", (error_info("STORE_UNAVAILABLE"),)
     )
     done = seqway("status", "--timeout", "20")

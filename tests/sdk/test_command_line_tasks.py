@@ -14,7 +14,7 @@ from tests.sdk.command_line import COMMAND, refused, seqway
 from tests.sdk.server import FakeServer
 from tests.sdk.servicers.classification import CLASSIFIER
 from tests.sdk.servicers.models import MANY, MODELS
-from tests.sdk.status import Failure, bad_request, error_info
+from tests.sdk.status import FakeFailure, bad_request, error_info
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -104,9 +104,8 @@ def test_an_answer_that_does_not_end_by_itself_is_told(stream: list[str]) -> Non
     finished = seqway("translate", "fine", "endless", "short", *stream)
     assert finished.stdout == b"FINE\nENDLESS\nSHORT\n"
     assert finished.stderr.decode().splitlines() == [
-        "seqway: text 2: warning: it ran in a loop and was stopped; it holds the loop once",
-        "seqway: text 3: warning: it stops short: the limit of tokens was reached "
-        "(see --max-tokens)",
+        "seqway: text 2: warning: the answer looped and was stopped; it holds the loop once",
+        "seqway: text 3: warning: truncated: the token limit was reached (see --max-tokens)",
     ]
 
 
@@ -125,7 +124,7 @@ def test_what_no_summary_has_seen_is_told(tmp_path: Path, stream: list[str]) -> 
     assert finished.stdout == b"warn warn\n"
     assert finished.stderr.decode().splitlines() == [
         "seqway: warning: it was split",
-        "seqway: warning: characters 2,000 to 2,005 were not read: it is too long",
+        "seqway: warning: characters 2,000 to 2,005 were left out: it is too long",
     ]
 
 
@@ -184,7 +183,8 @@ def test_a_question_is_answered_from_each_kind_of_context(tmp_path: Path) -> Non
     file = tmp_path / "context.txt"
     file.write_text("Ada wrote it")
     assert seqway("ask", "Who?", "--context", "Ada wrote it").stdout == b"Ada\n"
-    assert seqway("ask", "Who?", "--context-file", file).stdout == b"Ada\n"
+    for option in ("-f", "--file", "--context-file"):
+        assert seqway("ask", "Who?", option, file).stdout == b"Ada\n"
     assert seqway("ask", "Who?", stdin=b"Ada wrote it").stdout == b"Ada\n"
 
 
@@ -236,7 +236,7 @@ def test_one_model_is_described_in_full() -> None:
 def test_a_refusal_is_one_line_with_the_reason(
     server: FakeServer, command: tuple[str, ...], task: str
 ) -> None:
-    getattr(server, task).failure = Failure(
+    getattr(server, task).failure = FakeFailure(
         grpc.StatusCode.INVALID_ARGUMENT,
         "bad",
         (error_info("INVALID_OPTION"), bad_request("options.num_beams", "8 are the most")),

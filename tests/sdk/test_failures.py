@@ -14,10 +14,10 @@ from seqway import (
 )
 
 from tests.sdk.server import FakeServer
-from tests.sdk.status import Failure, bad_request, error_info, retry_info
+from tests.sdk.status import FakeFailure, bad_request, error_info, retry_info
 
 
-def raised_by(server: FakeServer, failure: Failure) -> SeqwayError:
+def raised_by(server: FakeServer, failure: FakeFailure) -> SeqwayError:
     """What the unary call raises; the stream has to raise the same."""
     server.translation.failure = failure
     with Client(server.address, retry_overloaded=False) as client:
@@ -46,14 +46,14 @@ def raised_by(server: FakeServer, failure: Failure) -> SeqwayError:
 def test_each_status_has_its_exception(
     server: FakeServer, code: grpc.StatusCode, expected: type[SeqwayError]
 ) -> None:
-    error = raised_by(server, Failure(code, "no"))
+    error = raised_by(server, FakeFailure(code, "no"))
     assert type(error) is expected
     assert (error.reason, error.message, error.domain) == (code.name, "no", "")
 
 
 def test_a_bad_request_names_reason_and_field(server: FakeServer) -> None:
     details = (error_info("EMPTY_TEXT"), bad_request("contents[1]", "the text is empty"))
-    error = raised_by(server, Failure(grpc.StatusCode.INVALID_ARGUMENT, "bad", details))
+    error = raised_by(server, FakeFailure(grpc.StatusCode.INVALID_ARGUMENT, "bad", details))
     assert isinstance(error, InvalidRequestError)
     assert (error.reason, error.field) == ("EMPTY_TEXT", "contents[1]")
     assert error.violations[0].description == "the text is empty"
@@ -62,26 +62,26 @@ def test_a_bad_request_names_reason_and_field(server: FakeServer) -> None:
 
 def test_an_overload_says_when_to_ask_again(server: FakeServer) -> None:
     details = (error_info("OVERLOADED"), retry_info(0.5))
-    error = raised_by(server, Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "busy", details))
+    error = raised_by(server, FakeFailure(grpc.StatusCode.RESOURCE_EXHAUSTED, "busy", details))
     assert isinstance(error, OverloadedError)
     assert error.retry_after == 0.5
 
 
 def test_unavailable_is_tried_again(server: FakeServer) -> None:
-    server.translation.failure = Failure(grpc.StatusCode.UNAVAILABLE, "moment", times=2)
+    server.translation.failure = FakeFailure(grpc.StatusCode.UNAVAILABLE, "moment", times=2)
     with Client(server.address) as client:
         assert client.translate("x", source="en", target="fr").text == "X"
         assert len(server.translation.requests) == 3
 
 
 def test_a_stream_that_has_not_begun_is_tried_again(server: FakeServer) -> None:
-    server.translation.failure = Failure(grpc.StatusCode.UNAVAILABLE, "moment", times=2)
+    server.translation.failure = FakeFailure(grpc.StatusCode.UNAVAILABLE, "moment", times=2)
     with Client(server.address) as client:
         assert "".join(client.stream_translate("x", source="en", target="fr").text()) == "X"
 
 
 def test_unavailable_is_not_tried_for_ever(server: FakeServer) -> None:
-    server.translation.failure = Failure(
+    server.translation.failure = FakeFailure(
         grpc.StatusCode.UNAVAILABLE, "down", (error_info("TRITON_UNAVAILABLE"),)
     )
     with Client(server.address) as client:
@@ -92,7 +92,7 @@ def test_unavailable_is_not_tried_for_ever(server: FakeServer) -> None:
 
 
 def test_other_failures_are_not_tried_again(server: FakeServer) -> None:
-    raised_by(server, Failure(grpc.StatusCode.INTERNAL, "broken"))
+    raised_by(server, FakeFailure(grpc.StatusCode.INTERNAL, "broken"))
     assert len(server.translation.requests) == 2  # one unary call, one stream
 
 

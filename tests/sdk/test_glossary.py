@@ -32,5 +32,7 @@ def test_an_empty_file_holds_no_terms(tmp_path: Path) -> None:
 def test_a_line_that_is_no_pair_is_named(tmp_path: Path, line: str) -> None:
     file = tmp_path / "terms.tsv"
     file.write_text(f"x\ty\n{line}\n")
-    with pytest.raises(ValueError, match=r"terms\.tsv, line 2: a term and its translation"):
+    with pytest.raises(
+        ValueError, match=r"terms\.tsv, line 2: expected a term and its translation"
+    ):
         read_glossary(file)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from seqway import AsyncClient, Client, SeqwayError
-from seqway.loopback import is_loopback
+from seqway.transport.loopback import is_loopback
 
 from tests.sdk.command_line import seqway
 from tests.sdk.server import FakeServer

@@ -1,22 +1,20 @@
 """What a client does when the server has no room for a call: it waits and asks again."""
 
-import asyncio
-import threading
 import time
 
 import grpc
 import pytest
-from seqway import AsyncClient, CancelledError, Client, OverloadedError
+from seqway import Client, OverloadedError
 
 from tests.sdk.server import FakeServer
-from tests.sdk.status import Failure, error_info, retry_info
+from tests.sdk.status import FakeFailure, error_info, retry_info
 
 _HINT = 0.05
 
 
-def overloaded(times: int, hint: float = _HINT, reason: str = "OVERLOADED") -> Failure:
+def overloaded(times: int, hint: float = _HINT, reason: str = "OVERLOADED") -> FakeFailure:
     details = (error_info(reason), retry_info(hint))
-    return Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "busy", details, times=times)
+    return FakeFailure(grpc.StatusCode.RESOURCE_EXHAUSTED, "busy", details, times=times)
 
 
 def test_a_refused_call_is_sent_again_after_the_hint(server: FakeServer) -> None:
@@ -35,16 +33,6 @@ def test_a_refused_stream_is_opened_again(server: FakeServer) -> None:
         assert "".join(stream.text()) == "HEY"
         assert stream.summary is not None
     assert len(server.translation.requests) == 8
-
-
-async def test_the_client_for_asyncio_does_the_same(server: FakeServer) -> None:
-    async with AsyncClient(server.address) as client:
-        server.translation.failure = overloaded(times=7)
-        assert (await client.translate("x", source="en", target="fr")).text == "X"
-        server.translation.failure = overloaded(times=7)
-        stream = client.stream_translate("hey", source="en", target="fr")
-        assert "".join([piece async for piece in stream.text()]) == "HEY"
-    assert len(server.translation.requests) == 16
 
 
 @pytest.mark.parametrize("reason", ["OVERLOADED", "QUOTA_EXCEEDED"])
@@ -69,28 +57,6 @@ def test_the_refusal_is_raised_when_the_timeout_is_near(server: FakeServer) -> N
         with pytest.raises(OverloadedError):
             list(client.stream_translate("x", source="en", target="fr", timeout=0.3))
     assert len(server.translation.requests) > 2
-
-
-def test_a_stream_that_waits_can_be_cancelled_by_another_thread(server: FakeServer) -> None:
-    server.translation.failure = overloaded(times=99, hint=20.0)
-    with Client(server.address) as client:
-        stream = client.stream_translate("x", source="en", target="fr")
-        timer = threading.Timer(0.2, stream.cancel)
-        timer.start()
-        with pytest.raises(CancelledError):
-            next(stream)
-        timer.join()
-    assert len(server.translation.requests) == 1
-
-
-async def test_a_stream_that_waits_can_be_cancelled_by_another_task(server: FakeServer) -> None:
-    server.translation.failure = overloaded(times=99, hint=20.0)
-    async with AsyncClient(server.address) as client:
-        stream = client.stream_translate("x", source="en", target="fr")
-        asyncio.get_running_loop().call_later(0.2, stream.cancel)
-        with pytest.raises(CancelledError):
-            await anext(stream)
-    assert len(server.translation.requests) == 1
 
 
 def test_a_job_is_watched_once_there_is_room(server: FakeServer) -> None:

@@ -7,9 +7,6 @@ from typing import Any
 import typer
 from seqway.cli import app
 
-# Both name a file to read: the text itself, or the text that holds the answer.
-ALIKE = {"--context-file": "--file"}
-
 
 def _commands(command: Any) -> Iterator[Any]:
     yield command
@@ -24,7 +21,7 @@ def test_a_short_option_stands_for_one_long_option() -> None:
             long = next((name for name in parameter.opts if name.startswith("--")), "")
             for name in parameter.opts:
                 if name.startswith("-") and not name.startswith("--"):
-                    meanings[name].add(ALIKE.get(long, long))
+                    meanings[name].add(long)
     assert meanings["-f"] == {"--file"}
     assert meanings["-i"] == {"--file"}
     assert {name: found for name, found in meanings.items() if len(found) > 1} == {}

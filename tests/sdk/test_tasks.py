@@ -30,11 +30,12 @@ from seqway.v1 import (
     translation_pb2,
 )
 
+from tests.sdk.clients import MAKERS
 from tests.sdk.server import FakeServer
 from tests.sdk.servicers.classification import CLASSIFIER
 from tests.sdk.servicers.question_answering import ANSWERER
 from tests.sdk.servicers.summarization import SUMMARIZER
-from tests.sdk.status import Failure, error_info
+from tests.sdk.status import FakeFailure, error_info
 
 LONG = "drop " * 600
 EVERYTHING = GenerationOptions(num_beams=3, num_hypotheses=3, token_log_probs=True)
@@ -197,40 +198,30 @@ async def test_the_async_client_answers_the_same(server: FakeServer) -> None:
             assert streamed == list(sync.stream_summarize("one two"))
 
 
-async def test_an_async_summary_brings_text(server: FakeServer) -> None:
-    async with AsyncClient(server.address) as client:
-        assert [text async for text in client.stream_summarize("a b").text()] == ["a", " b"]
-
-
-CALLS: dict[str, Callable[[Client], object]] = {
-    "summarization": lambda client: client.summarize("x y"),
-    "classification": lambda client: client.classify("x"),
-    "question_answering": lambda client: client.ask("x", context="y"),
-}
-ASYNC_CALLS: dict[str, Callable[[AsyncClient], Coroutine[Any, Any, object]]] = {
+CALLS: dict[str, Callable[[AsyncClient], Coroutine[Any, Any, object]]] = {
     "summarization": lambda client: client.summarize("x y"),
     "classification": lambda client: client.classify("x"),
     "question_answering": lambda client: client.ask("x", context="y"),
 }
 
 
+@pytest.mark.parametrize("client", MAKERS)
 @pytest.mark.parametrize("task", CALLS)
-async def test_failures_are_those_of_the_server(server: FakeServer, task: str) -> None:
-    getattr(server, task).failure = Failure(
+async def test_failures_are_those_of_the_server(server: FakeServer, task: str, client: str) -> None:
+    getattr(server, task).failure = FakeFailure(
         grpc.StatusCode.NOT_FOUND, "no model", (error_info("UNKNOWN_MODEL"),)
     )
-    with Client(server.address) as client, pytest.raises(NotFoundError, match="no model"):
-        CALLS[task](client)
-    async with AsyncClient(server.address) as client:
+    async with MAKERS[client](server.address) as caller:
         with pytest.raises(NotFoundError, match="no model"):
-            await ASYNC_CALLS[task](client)
+            await CALLS[task](caller)
 
 
+@pytest.mark.parametrize("client", MAKERS)
 @pytest.mark.parametrize("task", CALLS)
-def test_unavailable_is_tried_again(server: FakeServer, task: str) -> None:
-    getattr(server, task).failure = Failure(grpc.StatusCode.UNAVAILABLE, "moment", times=1)
-    with Client(server.address) as client:
-        CALLS[task](client)
+async def test_unavailable_is_tried_again(server: FakeServer, task: str, client: str) -> None:
+    getattr(server, task).failure = FakeFailure(grpc.StatusCode.UNAVAILABLE, "moment", times=1)
+    async with MAKERS[client](server.address) as caller:
+        await CALLS[task](caller)
     assert len(getattr(server, task).requests) == 2
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import grpc
 import pytest
-import seqway.tracing
+import seqway.transport.tracing
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -13,9 +13,9 @@ from opentelemetry.trace import SpanKind
 from seqway import AsyncClient, Client, SeqwayError
 
 from tests.sdk.server import FakeServer
-from tests.sdk.status import Failure
+from tests.sdk.status import FakeFailure
 
-DENIED = Failure(grpc.StatusCode.PERMISSION_DENIED, "no")
+DENIED = FakeFailure(grpc.StatusCode.PERMISSION_DENIED, "no")
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(seqway.tracing, "_tracer", provider.get_tracer("test"))
+    monkeypatch.setattr(seqway.transport.tracing, "_tracer", provider.get_tracer("test"))
     return exporter
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from deploy.local.running import running_full_stack
+from deploy.local.assembly import running_full_stack
 from deploy.local.settings import StackSettings
 from tests.attacks.fortress import issue_key
 from tests.security.secured import SecuredStack, issue

@@ -8,7 +8,7 @@ from seqway import JobState, UnavailableError
 
 from deploy.local.certificates import Certificates
 from deploy.local.records import StackRecord
-from deploy.local.redis import redis_url
+from deploy.local.services.redis import redis_url
 from services.inference.settings import InferenceSettings
 from services.jobs.errors import QueueUnavailableError
 from services.jobs.queue.board import Board, Ticket

@@ -4,10 +4,10 @@ import subprocess
 
 import pytest
 
-from deploy.local.gateway import gateway_service
-from deploy.local.services import Service
+from deploy.local.services.gateway import gateway_service
+from deploy.local.services.service import Service
+from deploy.local.services.workers import controller_service, worker_service
 from deploy.local.settings import StackSettings
-from deploy.local.workers import controller_service, worker_service
 from tests.security.secured import SecuredStack
 
 _NO_TRITON_TLS = {f"SEQWAY_TRITON_TLS_{name}": None for name in ("CA", "CERTIFICATE", "KEY")}

@@ -15,6 +15,7 @@ from redis_server import RedisServer, binaries
 from s3_server import S3Server
 
 from services.foundation.endpoints import host_and_port
+from services.foundation.environment import read_settings
 from services.gateway.server import Gateway
 from services.gateway.settings import GatewaySettings
 from services.inference import tracing
@@ -49,7 +50,7 @@ async def make_stack() -> AsyncIterator[MakeStack]:
             "drain_wait": 0.0,
             "drain_grace": 1.0,
         }
-        gateway = Gateway(GatewaySettings(**(defaults | settings)))
+        gateway = Gateway(read_settings(GatewaySettings, **(defaults | settings)))
         await gateway.start()
         host = str(settings.get("gateway_host", "127.0.0.1"))
         host = {"::": "::1"}.get(host, host)

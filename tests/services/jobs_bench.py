@@ -15,20 +15,20 @@ from services.jobs.chunks.memo import Memo
 from services.jobs.chunks.runner import Cancelled, ChunkRunner
 from services.jobs.lifecycle.creation import Creator, JobSubmission
 from services.jobs.lifecycle.finisher import Finisher
-from services.jobs.lifecycle.observer import ChunkOutcome, JobObserver
 from services.jobs.lifecycle.operations import Operations
 from services.jobs.lifecycle.progress import Counter, Progress
 from services.jobs.lifecycle.reader import Reader
 from services.jobs.lifecycle.reconciler import Reconciler
+from services.jobs.observer import ChunkOutcome, JobObserver
 from services.jobs.queue.board import Board, Ticket
-from services.jobs.queue.clock import Clock
 from services.jobs.queue.feeder import Feeder
 from services.jobs.settings import JobSettings
 from services.jobs.store.archive import Archive, JobRun
+from services.jobs.store.clock import Clock
 from services.jobs.store.items import Item
+from services.jobs.store.objects import open_store
 from services.jobs.store.records import JobRecord, Status
 from services.jobs.store.results import Line, Outcome
-from services.jobs.store.store import open_store
 from services.jobs.tasks import Task, TranslationTask
 
 TASK = TranslationTask(source="en", target="fr", model="tiny")

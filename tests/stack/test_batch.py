@@ -9,10 +9,10 @@ import pytest
 import redis
 
 from deploy.local.errors import StackError
-from deploy.local.redis import redis_service, redis_url
+from deploy.local.services.redis import redis_service, redis_url
+from deploy.local.services.workers import controller_service, worker_service
 from deploy.local.settings import StackSettings, on_free_ports, settings_from_environment
 from deploy.local.stack import Stack
-from deploy.local.workers import controller_service, worker_service
 from tests.stack.test_stack import wait_until_gone
 
 

@@ -101,7 +101,7 @@ def test_the_demonstration_shows_every_task_and_leaves_nothing(environment: dict
     assert shown.returncode == 0, shown.stderr
     assert "stopped again" in shown.stdout
     assert '"timings"' in shown.stdout
-    for verb in ("translate", "summarize", "classify", "jobs submit", "jobs results"):
+    for verb in ("translate", "summarize", "classify", "jobs summarize", "jobs results"):
         assert f"$ seqway {verb} " in shown.stdout
 
 

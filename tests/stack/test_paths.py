@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.aliases import plain
 from deploy.local.errors import StackError
+from deploy.local.services.triton import triton_service
 from deploy.local.settings import StackSettings, on_free_ports
 from deploy.local.stack import Stack
-from deploy.local.triton import triton_service
+from deploy.local.triton.aliases import plain
 from tests.stack.conftest import ECHO_MODEL
 
 ODD = "ein schöner $(touch x) 'Ort'; 模型"

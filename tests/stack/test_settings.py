@@ -4,7 +4,7 @@ import pytest
 
 from deploy.local.certificates import Certificates
 from deploy.local.errors import StackError
-from deploy.local.redis import redis_service
+from deploy.local.services.redis import redis_service
 from deploy.local.settings import ROOT, StackSettings, on_free_ports, settings_from_environment
 from deploy.local.stack import Stack
 

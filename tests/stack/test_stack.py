@@ -1,6 +1,7 @@
 """The stack with services that start in a moment."""
 
 import dataclasses
+import json
 import os
 import re
 import signal
@@ -18,7 +19,7 @@ from deploy.local import processes
 from deploy.local.errors import StackError
 from deploy.local.ports import HOST
 from deploy.local.records import StackRecord
-from deploy.local.services import Check, Service
+from deploy.local.services.service import Check, Service
 from deploy.local.stack import Stack
 from tests.stack.web import VARIABLE, web_service
 
@@ -294,11 +295,40 @@ def test_a_recycled_process_id_is_left_alone(tmp_path: Path) -> None:
         stranger.kill()
 
 
+def test_what_another_process_has_not_reaped_is_dead(tmp_path: Path) -> None:
+    """As where the first process of a container reaps nothing."""
+    script = textwrap.dedent(f"""
+        import dataclasses, json, sys
+        from pathlib import Path
+        from deploy.local.processes import spawn
+        folder = Path({str(tmp_path)!r})
+        record = spawn("web", ["sleep", "60"], {{}}, folder / "log", folder)
+        print(json.dumps(dataclasses.asdict(record)), flush=True)
+        sys.stdin.read()
+    """)
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as parent:
+        assert parent.stdout is not None
+        record = processes.ProcessRecord(**json.loads(parent.stdout.readline()))
+        assert processes.is_alive(record)
+        began = time.monotonic()
+        processes.stop(record, 20)
+        assert time.monotonic() - began < 20
+        assert not processes.is_alive(record)
+        assert processes.orphans(record) == []
+        assert Path(f"/proc/{record.pid}").exists()
+
+
 def test_an_interrupted_start_stops_what_it_started(tmp_path: Path) -> None:
     script = textwrap.dedent(f"""
         import dataclasses, sys
         from pathlib import Path
-        from deploy.local.services import Check
+        from deploy.local.services.service import Check
         from deploy.local.stack import Stack
         from tests.stack.web import web_service
         folder = Path({str(tmp_path)!r})

@@ -13,10 +13,10 @@ import pytest
 from seqway import Client
 
 from deploy.local import processes
+from deploy.local.assembly import supervised_stack
 from deploy.local.ports import HOST
 from deploy.local.records import StackRecord
-from deploy.local.running import supervised_stack
-from deploy.local.services import Check
+from deploy.local.services.service import Check
 from deploy.local.settings import StackSettings, settings_from_environment
 from deploy.local.stack import ServiceStatus
 from tests.stack.test_command import environment_of, run

@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import processes, watcher
+from deploy.local import processes
 from deploy.local.errors import StackError
 from deploy.local.ports import HOST
 from deploy.local.records import Repairs, StackRecord
-from deploy.local.report import status_table
-from deploy.local.services import Check, Launch, Service
+from deploy.local.services.service import Check, Launch, Service
 from deploy.local.settings import ROOT
 from deploy.local.stack import Stack
-from deploy.local.supervisor import Supervisor
+from deploy.local.supervision import watcher
+from deploy.local.supervision.report import status_table
+from deploy.local.supervision.supervisor import Supervisor
 from tests.stack.test_stack import is_running, wait_until_gone
 from tests.stack.web import web_service
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import triton_http
+from deploy.local.assembly import running_triton
 from deploy.local.errors import StackError
-from deploy.local.running import running_triton
+from deploy.local.services.triton import triton_service
 from deploy.local.settings import StackSettings, on_free_ports
 from deploy.local.stack import Stack
-from deploy.local.triton import triton_service
+from deploy.local.triton import client
 from tests.stack.conftest import ECHO_MODEL
 from tests.stack.test_stack import wait_until_gone
 
@@ -182,7 +182,7 @@ def test_up_loads_a_dead_model_again(tmp_path: Path, echo_repository: Path) -> N
 def test_up_starts_a_triton_that_hangs_anew(
     tmp_path: Path, echo_repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(triton_http, "SECONDS", 0.5)
+    monkeypatch.setattr(client, "SECONDS", 0.5)
     stack = echo_stack(tmp_path, echo_repository)
     stack.services = tuple(dataclasses.replace(one, stop_seconds=0.5) for one in stack.services)
     try:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from deploy.local.ports import HOST, Port, free_ports
-from deploy.local.services import Check, Launch, Service
+from deploy.local.services.service import Check, Launch, Service
 
 VARIABLE = "WEB_PORT"
 

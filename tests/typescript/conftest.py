@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.assembly import running_full_stack
 from deploy.local.ports import HOST
-from deploy.local.running import running_full_stack
 from deploy.local.settings import ROOT, StackSettings
 
 PACKAGE = ROOT / "sdk" / "typescript"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from prometheus_client import Counter, Histogram
 
-from services.jobs.lifecycle.observer import ChunkOutcome, JobObserver
+from services.jobs.observer import ChunkOutcome, JobObserver
 from services.jobs.store.records import State, Status
 
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)

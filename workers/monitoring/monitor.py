@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from services.inference.errors import ServiceUnavailableError
-from services.jobs.lifecycle.observer import JobObserver
+from services.jobs.observer import JobObserver
 from services.jobs.queue.board import Board
 from services.jobs.queue.messages import CONTROL_QUEUE
 from workers.monitoring.collector import JobsCollector
@@ -24,8 +24,8 @@ class Monitoring:
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._exposition: Exposition | None = None
-        self._board = Board(settings.redis_address, settings.redis_timeout, {})
-        file = settings.heartbeat_file
+        self._board = Board(settings.jobs.redis_address, settings.jobs.redis_timeout, {})
+        file = settings.process.heartbeat_file
         self._liveness = Liveness(Path(file), self._refuses) if file else None
 
     def start(self, queues: Iterable[str]) -> JobObserver:
@@ -33,14 +33,14 @@ class Monitoring:
         if self._liveness is not None:
             self._liveness.start()
         settings = self._settings
-        if not settings.metrics_port:
+        if not settings.serving.metrics_port:
             return JobObserver()
         share_counts()
         if CONTROL_QUEUE not in queues:
-            self._exposition = Exposition(settings)
+            self._exposition = Exposition(settings.serving)
             return JobMetrics()
-        collector = JobsCollector(self._board, settings.reconcile_interval * _LOOKS)
-        self._exposition = Exposition(settings, collector)
+        collector = JobsCollector(self._board, settings.jobs.reconcile_interval * _LOOKS)
+        self._exposition = Exposition(settings.serving, collector)
         return JobMetrics(collector.looked)
 
     def leave(self) -> None:

@@ -21,7 +21,7 @@ from engine.runtime.manifest import read_manifest
 from engine.runtime.planner import Planner
 from engine.runtime.prompt import example_options
 from engine.runtime.request import Request
-from engine.runtime.sessions.session import OnnxSession
+from engine.runtime.sessions.onnx_session import OnnxSession
 from engine.runtime.text.vocabulary import load_vocabulary
 
 TEXTS = 8

@@ -13,7 +13,7 @@ from engine.runtime.engine import Engine, Settings
 from engine.runtime.manifest import Manifest, Task, read_manifest
 from engine.runtime.prompt import example_options
 from engine.runtime.request import Options
-from engine.runtime.sessions.cores import usable_cores
+from engine.runtime.sessions.placement import usable_cores
 from engine.runtime.text.vocabulary import load_tokenizer, load_vocabulary
 
 

@@ -17,6 +17,11 @@ def padded(length: int) -> int:
     return -(-length // LENGTH_STEP) * LENGTH_STEP
 
 
+def key_value_names(prefix: str, layers: int) -> list[str]:
+    """The graph's names of keys and values, in the order of memory: key 0, value 0, key 1, ..."""
+    return [f"{prefix}{part}_{layer}" for layer in range(layers) for part in ("key", "value")]
+
+
 class KeyValueMemory(Protocol):
     """Keys and values of every decoder layer for the slots of a lane, wherever they lie."""
 

@@ -1,16 +1,24 @@
-"""Which session runs a variant: TensorRT's on a GPU, ONNX Runtime's on the processor."""
+"""Which session runs a variant, and on how many lanes.
 
+TensorRT's on a GPU, ONNX Runtime's on the processor.
+"""
+
+import math
+import os
 from pathlib import Path
 
 from engine.runtime.encoders.session import EncoderRunner, EncoderSession
 from engine.runtime.manifest import Manifest
-from engine.runtime.sessions.cores import usable_cores
-from engine.runtime.sessions.session import OnnxSession, Session
+from engine.runtime.sessions.onnx_session import OnnxSession
+from engine.runtime.sessions.session import Session
 from engine.runtime.sessions.tensorrt.cuda import Cuda
 from engine.runtime.sessions.tensorrt.encoder_session import TensorRTEncoderSession
 from engine.runtime.sessions.tensorrt.library import TensorRT, load_tensorrt
 from engine.runtime.sessions.tensorrt.plan import plans_for, read_plan
 from engine.runtime.sessions.tensorrt.session import TensorRTSession
+
+# Version 2 of control groups, as a process in a container sees its own.
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def open_session(
@@ -43,6 +51,22 @@ def open_encoder_session(
 def default_lanes(device: int | None) -> int:
     """One for each core that the process may use, or one on a GPU, which a lane keeps busy."""
     return 1 if device is not None else usable_cores()
+
+
+def usable_cores(quota: Path = _QUOTA) -> int:
+    """Those that it may run on, and no more than its control group pays for; 1 or more.
+
+    A container with a limit of 4 on a machine with 64 would else get 64 lanes, which stop each
+    other whenever the quota of a period is used up.
+    """
+    cores = len(os.sched_getaffinity(0))
+    try:
+        allowed, period = quota.read_text().split()
+    except (OSError, ValueError):
+        return cores
+    if allowed == "max":
+        return cores
+    return max(1, min(cores, math.ceil(int(allowed) / int(period))))
 
 
 def _library(folder: Path, cuda: Cuda) -> TensorRT:

@@ -1,138 +1,52 @@
-"""Runs the two graphs of a variant with ONNX Runtime, the step with bound buffers."""
+"""The contract between a lane and whatever runs its model: ONNX Runtime, TensorRT."""
 
 from collections.abc import Mapping
-from copy import copy
-from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from engine.runtime.manifest import Manifest
-from engine.runtime.sessions.caches import Caches
-from engine.runtime.sessions.onnx_graphs import open_graph
-from engine.runtime.sessions.slots import MASKED, Floats, Slots
+from engine.runtime.sessions.slots import Floats, Slots
 
 
 class Session(Protocol):
-    """The two graphs of a variant on some hardware, for one thread."""
+    """The encoder and the decoder step of one variant on some hardware, for one thread.
+
+    A lane calls `slots` once, and again after a step that failed.  Then, over and over: `encode`
+    for rows that start, whose result goes to the slots' `admit_beams`; and `step`, after which the
+    lane may change the slots' `next_ids` and `log_probs` and has the slots `advance`.
+
+    The lane owns the state of the running rows (`Slots`: tokens, positions, masks) and moves slots;
+    the session owns the memory of keys and values behind `Slots.caches` and `Slots.cross`, and
+    reads the rest.  A slot's outputs depend on that slot alone: the same row gives the same tokens
+    in any batch and any slot.
+
+    The lane sees whole vocabularies only through `extra`; a strategy that needs none leaves the
+    choice of the token to the session.
+    """
 
     manifest: Manifest
     extra: Mapping[str, Floats]
+    """The outputs that the last step was asked for, one row a slot, good until the next step."""
 
     @property
     def outputs(self) -> frozenset[str]:
-        """The names of all that the decoder step can give."""
+        """The names that `step` takes as `extra`."""
         ...
 
     def sibling(self) -> "Session":
-        """A session for another thread, with the same weights."""
+        """A session for another thread, with the same weights and with state of its own."""
         ...
 
     def slots(self, capacity: int) -> Slots:
-        """Slots for this session, in place of those before."""
+        """Empty slots for this session, in place of those before."""
         ...
 
     def encode(self, sources: list[list[int]], width: int) -> Any:
-        """Encodes rows padded to `width`: what the slots' `admit` takes."""
+        """Encodes rows padded to `width`: what `Slots.admit_beams` takes, until the next call."""
         ...
 
     def step(self, slots: Slots, extra: frozenset[str] = frozenset()) -> None:
-        """One decoder step of the live slots: fills their `next_ids`, `log_probs`, and `extra`."""
+        """One decoder step of the live slots: fills their `next_ids`, `log_probs`, and `extra`.
+
+        `next_ids` are the most probable tokens.  An error leaves the slots in an unknown state.
+        """
         ...
-
-
-class OnnxSession:
-    """The encoder and the decoder step of the variant in `folder`, on `threads` CPU threads.
-
-    `extra` holds outputs of the last step beyond the slots' own, by name, one row a slot.
-    """
-
-    def __init__(self, folder: Path, manifest: Manifest, threads: int) -> None:
-        self.manifest = manifest
-        # Both graphs run in one thread of ours, one after the other, so they share no cores.
-        quantized = manifest.precision == "int8"
-        self._encoder = open_graph(folder / "encoder.onnx", threads, quantized=quantized)
-        self._step = open_graph(folder / "decoder_step.onnx", threads, quantized=quantized)
-        self._shapes: dict[str, list[Any]] = {
-            output.name: output.shape for output in self._step.get_outputs()
-        }
-        self._start()
-
-    def _start(self) -> None:
-        self._binding = self._step.io_binding()
-        self._bound: tuple[int, int, frozenset[str]] | None = None
-        self._memory: dict[str, Floats] = {}
-        self.extra: Mapping[str, Floats] = {}
-
-    def sibling(self) -> "OnnxSession":
-        """A session for another thread: the same graphs and weights, bindings of its own."""
-        twin = copy(self)
-        twin._start()
-        return twin
-
-    @property
-    def outputs(self) -> frozenset[str]:
-        """The names of all that the decoder step can give."""
-        return frozenset(self._shapes)
-
-    def encode(self, sources: list[list[int]], width: int) -> list[Floats]:
-        """Encodes rows padded to `width`; returns `cross_key_0 [B,H,width,K]` and so on."""
-        ids = np.full((len(sources), width), self.manifest.pad_id, dtype=np.int64)
-        mask = np.full((len(sources), 1, 1, width), MASKED, dtype=np.float32)
-        for row, source in enumerate(sources):
-            ids[row, : len(source)] = source
-            mask[row, ..., : len(source)] = 0
-        outputs: list[Floats] = self._encoder.run(None, {"input_ids": ids, "mask": mask})
-        return outputs
-
-    def step(self, slots: Slots, extra: frozenset[str] = frozenset()) -> None:
-        """One decoder step of the live slots: fills their `next_ids`, `log_probs`, and `extra`."""
-        if self._bound != (slots.rows, slots.geometry, extra):
-            self._bind(slots, extra)
-        self._step.run_with_iobinding(self._binding)
-
-    def slots(self, capacity: int) -> Slots:
-        """Slots for this session, in place of those before."""
-        self._bound = None
-        return Slots(self.manifest, capacity)
-
-    def _bind(self, slots: Slots, extra: frozenset[str]) -> None:
-        binding, rows = self._binding, slots.rows
-        binding.clear_binding_inputs()
-        binding.clear_binding_outputs()
-        assert isinstance(slots.caches, Caches) and isinstance(slots.cross, Caches)
-        caches, cross = slots.caches.arrays, slots.cross.arrays
-        inputs = slots.step_inputs | _named("past_", caches) | _named("cross_", cross)
-        for name, array in inputs.items():
-            _bind(binding.bind_input, name, array[:rows])
-        # The caches are the very arrays that are read: they are written in place.
-        for name, array in (slots.step_outputs | _named("present_", caches)).items():
-            _bind(binding.bind_output, name, array[:rows])
-        self.extra = {name: self._extra(name, slots) for name in extra}
-        for name, array in self.extra.items():
-            _bind(binding.bind_output, name, array)
-        self._bound = (rows, slots.geometry, extra)
-
-    def _extra(self, name: str, slots: Slots) -> Floats:
-        """An array for an output, in memory that is kept: fresh memory costs page faults."""
-        dimensions = {"B": slots.rows, "S": slots.source_width}
-        shape = [dimensions.get(size, size) for size in self._shapes[name]]
-        size = int(np.prod(shape))
-        if name not in self._memory or self._memory[name].size < size:
-            self._memory[name] = np.zeros(size, np.float32)
-        return self._memory[name][:size].reshape(shape)
-
-
-def key_value_names(prefix: str, layers: int) -> list[str]:
-    """The graph's names of keys and values, in the order of memory: key 0, value 0, key 1, ..."""
-    return [f"{prefix}{part}_{layer}" for layer in range(layers) for part in ("key", "value")]
-
-
-def _named(prefix: str, arrays: list[Floats]) -> dict[str, NDArray[Any]]:
-    return dict(zip(key_value_names(prefix, len(arrays) // 2), arrays, strict=True))
-
-
-def _bind(bind: Any, name: str, array: NDArray[Any]) -> None:
-    assert array.flags.c_contiguous, name
-    bind(name, "cpu", 0, array.dtype.type, list(array.shape), array.ctypes.data)

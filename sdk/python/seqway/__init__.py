@@ -10,9 +10,17 @@
 ...     print(client.ask("What edits text?", context="An editor edits text.").text)
 """
 
-from seqway.async_client import AsyncClient
-from seqway.async_jobs import AsyncJobs
-from seqway.client import Client
+from seqway.aio.client import AsyncClient
+from seqway.aio.job_streams import AsyncJobStream
+from seqway.aio.jobs import AsyncJobs
+from seqway.aio.streams import AsyncStream, AsyncSummaryStream, AsyncTranslationStream
+from seqway.arguments import (
+    AskArguments,
+    ClassifyArguments,
+    JobArguments,
+    SummarizeArguments,
+    TranslateArguments,
+)
 from seqway.errors import (
     AuthenticationError,
     CancelledError,
@@ -36,7 +44,6 @@ from seqway.events import (
     TextEnd,
 )
 from seqway.glossary import GlossaryEntry, read_glossary
-from seqway.jobs import Jobs
 from seqway.options import GenerationOptions, Sampling
 from seqway.results import (
     Answer,
@@ -67,21 +74,11 @@ from seqway.results import (
     TranslateResult,
     Translation,
 )
-from seqway.resuming import AsyncJobStream, JobStream
-from seqway.security import TlsFiles
-from seqway.streams import (
-    AsyncStream,
-    AsyncSummaryStream,
-    AsyncTranslationStream,
-    Stream,
-    SummaryStream,
-    TranslationStream,
-)
-from seqway.tasks.classification import ClassifyArguments
-from seqway.tasks.jobs import JobArguments
-from seqway.tasks.question_answering import AskArguments
-from seqway.tasks.summarization import SummarizeArguments
-from seqway.tasks.translation import TranslateArguments
+from seqway.sync.client import Client
+from seqway.sync.job_streams import JobStream
+from seqway.sync.jobs import Jobs
+from seqway.sync.streams import Stream, SummaryStream, TranslationStream
+from seqway.transport.security import TlsFiles
 
 __all__ = [
     "Answer",

@@ -1,14 +1,14 @@
-"""What can go wrong, as exceptions.
+"""The failures of calls, as exceptions.
 
 SeqwayError                  any failure of a call: its reason, message and violations
-├── InvalidRequestError      the request can't be served as it is; `field` says what to change
-├── NotFoundError            no such model, or no model for the language pair
-├── AuthenticationError      the server doesn't know the caller, or doesn't let it in
-├── OverloadedError          no more work taken now; `retry_after` says when to ask again
+├── InvalidRequestError      the request is invalid; `field` names what to change
+├── NotFoundError            no such model or job, or no model for the language pair
+├── AuthenticationError      the caller is not authenticated, or lacks permission
+├── OverloadedError          the server has no capacity now; `retry_after` says when to retry
 ├── UnavailableError         no server answers, or it has no model ready
-├── DeadlineError            the answer was not ready in time
+├── DeadlineError            the timeout passed
 ├── CancelledError           the call was cancelled
-└── ServerError              the server failed, or answers something that this client can't read
+└── ServerError              the server failed, or its answer can't be read by this client
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
-    """What is wrong with one field of the request, such as `contents[2]`."""
+    """The problem with one field of the request, such as `contents[2]`."""
 
     field: str
     description: str
@@ -50,7 +50,7 @@ class SeqwayError(Exception):
 
 
 class InvalidRequestError(SeqwayError):
-    """The request can't be served as it is."""
+    """The request is invalid."""
 
     @property
     def field(self) -> str | None:
@@ -59,15 +59,15 @@ class InvalidRequestError(SeqwayError):
 
 
 class NotFoundError(SeqwayError):
-    """No such model."""
+    """No such model or job, or no model for the language pair."""
 
 
 class AuthenticationError(SeqwayError):
-    """The server doesn't know the caller, or doesn't let it in."""
+    """The caller is not authenticated, or lacks permission."""
 
 
 class OverloadedError(SeqwayError):
-    """The server refuses more work now; `retry_after` holds seconds, where it says how long."""
+    """The server has no capacity now; `retry_after` holds seconds, where the server sends them."""
 
 
 class UnavailableError(SeqwayError):
@@ -75,7 +75,7 @@ class UnavailableError(SeqwayError):
 
 
 class DeadlineError(SeqwayError):
-    """The answer was not ready before the timeout."""
+    """The timeout passed before the call ended."""
 
 
 class CancelledError(SeqwayError):
@@ -83,4 +83,4 @@ class CancelledError(SeqwayError):
 
 
 class ServerError(SeqwayError):
-    """The server failed, or doesn't know the call."""
+    """The server failed, does not offer the call, or sent what this client can't read."""

@@ -1,4 +1,4 @@
-"""What a stream brings."""
+"""The events of a stream."""
 
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ class SummaryDelta:
 
 @dataclass(frozen=True, slots=True)
 class SummaryProgress:
-    """So many parts of text `content_index` are summarized; level 0 is the source itself."""
+    """How many parts of text `content_index` are summarized; level 0 is the source itself."""
 
     content_index: int
     level: int

@@ -1,17 +1,21 @@
-"""How certain terms are to be translated, and the files that say it."""
+"""Glossaries: terms and their translations, and the files that hold them."""
 
 import csv
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class GlossaryEntry:
-    """A term, matched as whole words, and what it is translated to."""
+    """A term, matched as whole words, and its translation."""
 
     source_term: str
     target_term: str
     case_sensitive: bool = False
+
+
+Glossary = Mapping[str, str] | Sequence[GlossaryEntry]
 
 
 def read_glossary(file: Path | str, *, case_sensitive: bool = False) -> tuple[GlossaryEntry, ...]:
@@ -43,5 +47,5 @@ def _rows(text: str, is_csv: bool) -> list[list[str]]:
 def _entry(row: list[str], place: str, case_sensitive: bool) -> GlossaryEntry:
     terms = [field.strip() for field in row]
     if len(terms) != 2 or not all(terms):
-        raise ValueError(f"{place}: a term and its translation are wanted, not {terms}")
+        raise ValueError(f"{place}: expected a term and its translation, not {terms}")
     return GlossaryEntry(terms[0], terms[1], case_sensitive)

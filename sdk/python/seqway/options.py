@@ -1,17 +1,19 @@
-"""How answers are generated, as a call says it."""
+"""Generation options of a call."""
 
 from dataclasses import dataclass
 from typing import Literal
 
+SummaryLength = Literal["short", "medium", "long"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """Tokens are drawn at random; None is the server's default.
+    """Sampling of tokens at random; None is the server's default.
 
     Attributes:
         temperature: Divides the logits; 0.001 to 1,000.
-        top_k: Only the k most probable tokens are drawn from; 0 allows all.
-        top_p: Only the most probable tokens that together reach this probability are drawn from.
+        top_k: Samples from the k most probable tokens; 0 is all.
+        top_p: Samples from the most probable tokens that together reach this probability.
         seed: The same seed gives the same answer; from 0 to 2^64 - 1.
 
     """
@@ -29,19 +31,19 @@ class GenerationOptions:
     The server checks ranges and contradictions: `InvalidRequestError` names the field.
 
     Attributes:
-        max_new_tokens: The most tokens of one segment; 0 is the model's own limit.
-        min_new_tokens: The fewest before the end of sequence is allowed.
-        num_beams: Beams of the search, 1 to 8; 1 is greedy decoding.
+        max_new_tokens: Most tokens of one segment; 0 is the model's own limit.
+        min_new_tokens: Fewest tokens before the end of sequence is allowed.
+        num_beams: Beam width, 1 to 8; 1 is greedy decoding.
         length_penalty: Beam search ranks by the log-probability over length to this power.
         early_stopping: When a beam search stops; as in transformers.
-        num_hypotheses: How many answers are returned (n-best), 1 to `num_beams`.
-        sampling: Draws tokens; `Sampling()` with the server's defaults.
-        no_repeat_ngram_size: No n-gram of so many tokens comes twice; 0 allows all.
-        repetition_penalty: Makes tokens that have come less likely; 1 changes nothing.
-        target_prefix: What the answer begins with.
+        num_hypotheses: Number of answers returned (n-best), 1 to `num_beams`.
+        sampling: Samples tokens; `Sampling()` has the server's defaults.
+        no_repeat_ngram_size: No n-gram of this many tokens occurs twice; 0 allows all.
+        repetition_penalty: Makes repeated tokens less likely; 1 is off.
+        target_prefix: Text that the answer starts with.
         token_log_probs: Whether each token's log-probability is returned.
-        stop_repetition: Whether an answer that runs in a loop is stopped.
-        priority: "bulk" fills what interactive work leaves free.
+        stop_repetition: Whether an answer that loops is stopped.
+        priority: "bulk" runs in the capacity that interactive calls leave free.
 
     """
 

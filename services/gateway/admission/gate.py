@@ -1,59 +1,69 @@
-"""What a call has to pass before its request is read, and before it runs."""
+"""What a call must pass before its request is read, and before it runs."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
-from services.gateway.admission.limits import Admission
+from services.gateway.admission.capacity import Capacity
 from services.gateway.admission.quotas import Quotas
-from services.gateway.authentication.authenticator import Authenticator, Metadata
+from services.gateway.authentication.authenticator import Authenticator, CredentialsCheck, Metadata
 from services.gateway.authentication.errors import InvalidCredentialsError
 from services.gateway.authentication.identity import CALLER, Identity
-from services.gateway.calls.lifetime import Check
-from services.inference.rows.tenancy import TENANT
+from services.inference.rows.engine import TENANT
 
 
 class Gate:
-    """Authentication and the rate of requests first; then the size of what came."""
+    """Authentication and the rate of requests first; then the size of the request."""
 
-    def __init__(self, authenticator: Authenticator, quotas: Quotas, admission: Admission) -> None:
+    def __init__(self, authenticator: Authenticator, quotas: Quotas, capacity: Capacity) -> None:
         self._authenticator = authenticator
         self._quotas = quotas
-        self._admission = admission
+        self._capacity = capacity
 
     async def identify(self, method: str, metadata: Metadata) -> Identity:
-        """Who calls, counted; any SeqwayError of the three."""
+        """Who calls, counted as a request; any ServiceError of authentication and quotas."""
         identity = await self._authenticator.identify(method, metadata)
         await self._quotas.count_request(identity.tenant)
         return identity
 
-    def check_of(self, method: str, metadata: Metadata, identity: Identity) -> Check | None:
-        """What tells whether a caller may still make a call of theirs; None when anybody may."""
+    def check_of(
+        self, method: str, metadata: Metadata, identity: Identity
+    ) -> CredentialsCheck | None:
+        """Checks whether the caller may still make this call; None when anybody may."""
         if not self._authenticator.required:
             return None
 
         async def check() -> None:
             now = await self._authenticator.identify(method, metadata)
             if now.tenant != identity.tenant:
-                raise InvalidCredentialsError("the credentials are another tenant's now")
+                raise InvalidCredentialsError("the credentials belong to another tenant now")
 
         return check
 
-    async def weigh(self, identity: Identity, characters: int) -> None:
-        """Counts the text that came; QuotaError."""
-        await self._quotas.count_characters(identity.tenant, characters)
+    @asynccontextmanager
+    async def passed(
+        self, identity: Identity, request: Any, remaining: float | None, *, streams: bool
+    ) -> AsyncIterator[None]:
+        """Holds the places of a call while it runs, and counts its text.
 
-    @contextmanager
-    def passed(
-        self, identity: Identity, characters: int, remaining: float | None, *, streams: bool
-    ) -> Iterator[None]:
-        """Holds the places of a call while it runs; OverloadedError or QuotaError."""
+        `remaining` are the seconds to its deadline.  OverloadError or QuotaError.
+        """
+        characters = _characters_of(request)
         with (
             self._quotas.place(identity.tenant, streams=streams),
-            self._admission.enter(characters, remaining, identity.tenant),
+            self._capacity.enter(characters, remaining, identity.tenant),
         ):
             caller, tenant = CALLER.set(identity), TENANT.set(identity.tenant)
             try:
+                await self._quotas.count_characters(identity.tenant, characters)
                 yield
             finally:
                 CALLER.reset(caller)
                 TENANT.reset(tenant)
+
+
+def _characters_of(request: Any) -> int:
+    """The code points of all texts that a model is to read; 0 for requests without any."""
+    texts = getattr(request, "contents", ())
+    single = (getattr(request, name, "") for name in ("question", "context"))
+    return sum(map(len, texts)) + sum(map(len, single))

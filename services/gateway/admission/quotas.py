@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -16,19 +16,21 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from services.foundation.environment import InvalidSettingsError
-from services.gateway.admission.tenants import EVERYBODY, TenantLimits, completed
+from services.gateway.admission.settings import AdmissionSettings, TenantLimits
 from services.inference.errors import OverloadError
+from services.jobs.settings import JobSettings
 from services.jobs.store.items import Item
 
 logger = structlog.get_logger(__name__)
 
+_EVERYBODY = "*"
 _MINUTE = 60.0
 _CONCURRENT_RETRY = 1.0
 _QUEUE_RETRY = 60.0
 _LEFT_SECONDS = 0.25
 # While Redis is away each gateway counts for itself, and looks again after so many seconds.
 _AWAY_SECONDS = 10.0
-# Calls wait for Redis, but not for one that hangs.
+# Calls wait for Redis, but not long for one that hangs.
 _MOST_PATIENCE = 0.5
 
 
@@ -43,25 +45,28 @@ class QuotaError(OverloadError):
 
 
 class Quotas:
-    """Counts what tenants use; whoever has no limit is not counted.
+    """Counts what tenants use; tenants without a limit are not counted.
 
-    Rates are counted in a sliding window of one minute, in Redis for all gateways where a URL is
-    given.  Calls at a time are counted in this gateway.
+    Rates are counted in a sliding window of one minute, in Redis for all gateways where the
+    settings say so.  Calls at a time are counted in this gateway.
     """
 
-    def __init__(
-        self, limits: Mapping[str, TenantLimits], redis_url: str | None, timeout: float
-    ) -> None:
-        self._limits = completed(limits)
+    def __init__(self, settings: AdmissionSettings, jobs: JobSettings) -> None:
+        limits = settings.tenant_limits
+        common = self._common = limits.get(_EVERYBODY, TenantLimits())
+        self._limits = {
+            tenant: common.model_copy(update=own.model_dump(exclude_unset=True))
+            for tenant, own in limits.items()
+        }
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
-        self._shared = _shared_limiter(redis_url, timeout)
+        self._shared = _shared_limiter(jobs) if settings.limits_store == "redis" else None
         self._away_until = 0.0
         self._calls: Counter[str] = Counter()
         self._streams: Counter[str] = Counter()
 
     def limits(self, tenant: str) -> TenantLimits:
-        """What the tenant may use."""
-        return self._limits.get(tenant, self._limits[EVERYBODY])
+        """What the tenant may use: where it has no limit of its own, that of all tenants."""
+        return self._limits.get(tenant, self._common)
 
     async def count_request(self, tenant: str) -> None:
         """Counts a request; QuotaError when it is one too many."""
@@ -77,7 +82,7 @@ class Quotas:
         if characters > limit:
             raise QuotaError(
                 f"the call has {characters:,} characters, and characters_per_minute is {limit:,}:"
-                " send less in one call",
+                " send less text in one call",
                 "characters_per_minute",
                 None,
             )
@@ -93,7 +98,7 @@ class Quotas:
         for counter, limit, quota in counted:
             if limit is not None and counter[tenant] >= limit:
                 raise QuotaError(
-                    f"{limit:,} of the tenant's calls are in flight, as many as {quota} allows",
+                    f"the tenant has {limit:,} calls in flight, as many as {quota} allows",
                     quota,
                     _CONCURRENT_RETRY,
                 )
@@ -104,7 +109,7 @@ class Quotas:
         try:
             yield
         except asyncio.CancelledError:
-            # Else callers who leave at once would have more of the models than the others.
+            # Else callers that disconnect at once would get more of the models than others.
             kept = _LEFT_SECONDS
             raise
         finally:
@@ -125,8 +130,8 @@ class Quotas:
         for number, item in enumerate(items, start=waiting + 1):
             if number > limit:
                 raise QuotaError(
-                    f"queued_lines of the tenant is {limit:,}, and {waiting:,} lines of its jobs"
-                    " wait already: send fewer lines, or wait for these",
+                    f"the tenant may have {limit:,} queued_lines, and {waiting:,} lines of its jobs"
+                    " are waiting: send fewer lines, or wait for these",
                     "queued_lines",
                     _QUEUE_RETRY if waiting else None,
                 )
@@ -137,8 +142,8 @@ class Quotas:
         limit = self.limits(tenant).queued_lines
         if limit is not None and (waiting := queued()) + lines > limit:
             raise QuotaError(
-                f"queued_lines of the tenant is {limit:,}, {waiting:,} lines of its jobs wait, and"
-                f" the job has {lines:,}: wait for the others",
+                f"the tenant may have {limit:,} queued_lines, {waiting:,} lines of its jobs are"
+                f" waiting, and this job has {lines:,}: wait for the others",
                 "queued_lines",
                 _QUEUE_RETRY,
             )
@@ -153,7 +158,9 @@ class Quotas:
             if limiter is self._own:
                 raise
             self._away_until = time.monotonic() + _AWAY_SECONDS
-            logger.warning("Redis counts no rates: this gateway does", kind=type(error).__name__)
+            logger.warning(
+                "Redis does not answer: this gateway counts rates alone", kind=type(error).__name__
+            )
             await self._count(quota, tenant, limit, amount)
             return
         if limiter is self._shared:
@@ -162,7 +169,9 @@ class Quotas:
             # The window frees room for one at `reset`, and for so many in their share of it.
             wait = max(0.1, reset - time.time(), amount / limit * _MINUTE)
             wait = min(_MINUTE, wait)
-            raise QuotaError(f"{quota} of the tenant is {limit:,}: wait {wait:.1f} s", quota, wait)
+            raise QuotaError(
+                f"the tenant has used up its {quota}, {limit:,}: retry in {wait:.1f} s", quota, wait
+            )
 
     def _limiter(self) -> SlidingWindowCounterRateLimiter:
         """Redis, unless it did not answer a moment ago: then one call tries, and none waits."""
@@ -181,18 +190,17 @@ def _release(counters: Iterable[Counter[str]], tenant: str) -> None:
             del counter[tenant]
 
 
-def _shared_limiter(url: str | None, timeout: float) -> SlidingWindowCounterRateLimiter | None:
-    if url is None:
-        return None
-    patience = min(timeout, _MOST_PATIENCE)
+def _shared_limiter(settings: JobSettings) -> SlidingWindowCounterRateLimiter:
+    patience = min(settings.redis_timeout, _MOST_PATIENCE)
     options: dict[str, Any] = {
         "socket_timeout": patience,
         "socket_connect_timeout": patience,
-        # By itself redis-py tries three times more, with pauses between.
+        # By default redis-py retries three times, with pauses between.
         "retry": Retry(NoBackoff(), 0),
     }
     try:
-        storage = RedisStorage(f"async+{url}", implementation="redispy", **options)
+        url = f"async+{settings.redis_address}"
+        storage = RedisStorage(url, implementation="redispy", **options)
     except ConfigurationError:  # whose words hold the password
         raise InvalidSettingsError(
             "SEQWAY_REDIS_URL names no host and port, which SEQWAY_LIMITS_STORE=redis needs"

@@ -1,33 +1,82 @@
-"""`seqway.v1.ClassificationService`."""
+"""`seqway.v1.ClassificationService`: its servicer, checks and conversion."""
 
-from typing import Any, TypeAlias
+import math
 
-import grpc
-from seqway.v1 import classification_pb2, classification_pb2_grpc
+from seqway.v1 import classification_pb2 as pb
+from seqway.v1 import classification_pb2_grpc
 
-from services.gateway.api.checks import check_classification
-from services.gateway.api.messages.classification import job_of, response
-from services.gateway.calls.answers import note_account
+from services.gateway.api import generation
+from services.gateway.api.settings import TextSettings
+from services.gateway.api.texts import check_contents
+from services.gateway.calls.answers import record_account
 from services.gateway.calls.deadlines import deadline_of
-from services.inference.settings import InferenceSettings
-from services.inference.tasks.classifier import Classifier
-
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+from services.gateway.calls.handlers import Context
+from services.gateway.calls.settings import CallSettings
+from services.inference.errors import InvalidOptionError
+from services.inference.tasks.classifier import (
+    ClassificationAnswer,
+    ClassificationRequest,
+    Classifier,
+    TextLabels,
+)
 
 
 class ClassificationServicer(classification_pb2_grpc.ClassificationServiceServicer):
-    """Validates, converts and calls the classifier; raises SeqwayError."""
+    """Checks, converts and calls the classifier; raises ServiceError."""
 
-    def __init__(self, classifier: Classifier, settings: InferenceSettings) -> None:
+    def __init__(self, classifier: Classifier, calls: CallSettings, texts: TextSettings) -> None:
         self._classifier = classifier
-        self._settings = settings
+        self._calls = calls
+        self._texts = texts
 
     async def Classify(  # noqa: N802
-        self, request: classification_pb2.ClassifyRequest, context: Context
-    ) -> classification_pb2.ClassifyResponse:
+        self, request: pb.ClassifyRequest, context: Context
+    ) -> pb.ClassifyResponse:
         """Answers when all texts are done."""
-        check_classification(request, self._settings)
-        job = job_of(request, deadline_of(context, self._settings))
-        answer = await self._classifier.classify(job)
-        note_account(answer.account)
-        return response(answer)
+        check(request, self._texts)
+        classification = request_of(request, deadline_of(context, self._calls))
+        answer = await self._classifier.classify(classification)
+        record_account(answer.account)
+        return _response(answer)
+
+
+def check(message: pb.ClassifyRequest, settings: TextSettings, *, in_job: bool = False) -> None:
+    """Checks all that can be checked without knowing the models; in a job there are no texts."""
+    check_contents(message.contents, settings, in_job=in_job)
+    if message.top_k < 0:
+        raise InvalidOptionError("top_k must not be negative; 0 means all labels", field="top_k")
+    if math.isnan(message.threshold) or not 0 <= message.threshold <= 1:
+        raise InvalidOptionError("threshold must be from 0 to 1", field="threshold")
+
+
+def request_of(message: pb.ClassifyRequest, deadline: float) -> ClassificationRequest:
+    """The request in a message that has been checked."""
+    return ClassificationRequest(
+        contents=message.contents,
+        deadline=deadline,
+        model=message.model,
+        top_k=message.top_k,
+        threshold=message.threshold if message.HasField("threshold") else None,
+        multi_label=message.multi_label if message.HasField("multi_label") else None,
+    )
+
+
+def _response(answer: ClassificationAnswer) -> pb.ClassifyResponse:
+    return pb.ClassifyResponse(
+        classifications=[_classification(each) for each in answer.classifications],
+        model=answer.account.variant,
+        timings=generation.timings(answer.account),
+    )
+
+
+def _classification(one: TextLabels) -> pb.Classification:
+    return pb.Classification(
+        labels=[
+            pb.LabelScore(label=each.label, score=each.score, logit=each.logit)
+            for each in one.labels
+        ],
+        multi_label=one.multi_label,
+        windows=one.windows,
+        input_tokens=one.input_tokens,
+        warnings=one.warnings,
+    )

@@ -1,54 +1,40 @@
-"""`seqway.v1.ModelService`."""
+"""`seqway.v1.ModelService`: the servicer, and the description of a variant."""
 
-import base64
-import binascii
-from typing import Any, TypeAlias
+from seqway.v1 import model_pb2 as pb
+from seqway.v1 import model_pb2_grpc
 
-import grpc
-from seqway.v1 import model_pb2, model_pb2_grpc
-
-from services.gateway.api.messages.models import model_message
-from services.inference.errors import (
-    InvalidOptionError,
-    InvalidPageTokenError,
-    MissingFieldError,
-    TritonUnavailableError,
-)
+from services.gateway.api.pages import page_size, text_of, token_of
+from services.gateway.calls.handlers import Context
+from services.inference.errors import MissingFieldError, TritonUnavailableError
 from services.inference.models.catalogue import Catalogue, Variant
-
-DEFAULT_PAGE = 50
-LARGEST_PAGE = 1000
-
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
 class ModelServicer(model_pb2_grpc.ModelServiceServicer):
-    """Answers from the catalogue; raises SeqwayError."""
+    """Answers from the catalogue; raises ServiceError."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
 
     async def ListModels(  # noqa: N802
-        self, request: model_pb2.ListModelsRequest, _context: Context
-    ) -> model_pb2.ListModelsResponse:
+        self, request: pb.ListModelsRequest, _context: Context
+    ) -> pb.ListModelsResponse:
         """A page of variants, by name; a page token names the last variant of the page before."""
-        size = _page_size(request.page_size)
-        after = _name_of(request.page_token)
+        size = page_size(request.page_size)
+        after = text_of(request.page_token, "page_token")
         variants = [each for each in self._known() if each.name > after]
         page = variants[:size]
-        more = len(variants) > size
-        return model_pb2.ListModelsResponse(
-            models=[model_message(variant) for variant in page],
-            next_page_token=_token_of(page[-1].name) if more else "",
+        return pb.ListModelsResponse(
+            models=[_model(variant) for variant in page],
+            next_page_token=token_of(page[-1].name) if len(variants) > size else "",
         )
 
     async def GetModel(  # noqa: N802
-        self, request: model_pb2.GetModelRequest, _context: Context
-    ) -> model_pb2.GetModelResponse:
+        self, request: pb.GetModelRequest, _context: Context
+    ) -> pb.GetModelResponse:
         """One variant."""
         if not request.name:
             raise MissingFieldError("name is required", field="name")
-        return model_pb2.GetModelResponse(model=model_message(self._catalogue.get(request.name)))
+        return pb.GetModelResponse(model=_model(self._catalogue.get(request.name)))
 
     def _known(self) -> list[Variant]:
         variants = self._catalogue.variants()
@@ -57,18 +43,28 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
         return variants
 
 
-def _page_size(asked: int) -> int:
-    if asked < 0:
-        raise InvalidOptionError("page_size must not be negative", field="page_size")
-    return min(asked or DEFAULT_PAGE, LARGEST_PAGE)
-
-
-def _token_of(name: str) -> str:
-    return base64.urlsafe_b64encode(name.encode()).decode()
-
-
-def _name_of(token: str) -> str:
-    try:
-        return base64.b64decode(token, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        raise InvalidPageTokenError("page_token is not valid", field="page_token") from None
+def _model(variant: Variant) -> pb.Model:
+    manifest = variant.manifest
+    return pb.Model(
+        name=manifest.name,
+        base_model=manifest.base_model,
+        task=manifest.task,
+        language_pairs=[
+            pb.LanguagePair(source_language_code=source, target_language_code=target)
+            for source, target in manifest.language_pairs
+        ],
+        precision=manifest.precision,
+        limits=pb.ModelLimits(
+            max_source_tokens=manifest.max_source_tokens,
+            max_target_tokens=manifest.max_target_tokens,
+        ),
+        family=manifest.family,
+        checkpoint_sha256=manifest.checkpoint_sha256,
+        quality=manifest.quality,
+        ready=variant.ready,
+        source_language_codes=manifest.source_languages,
+        target_language_codes=manifest.target_languages,
+        labels=manifest.labels,
+        multi_label=manifest.multi_label,
+        generation_defaults=manifest.generation_defaults,
+    )

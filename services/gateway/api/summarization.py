@@ -1,58 +1,146 @@
-"""`seqway.v1.SummarizationService`."""
+"""`seqway.v1.SummarizationService`: its servicer, checks and conversion."""
 
-from contextlib import aclosing
-from typing import Any, TypeAlias
+from collections.abc import Mapping
 
-import grpc
-from seqway.v1 import summarization_pb2, summarization_pb2_grpc
+from seqway.v1 import summarization_pb2 as pb
+from seqway.v1 import summarization_pb2_grpc
 
-from services.gateway.api.checks import check_summarization
-from services.gateway.api.messages.summarization import (
-    Request,
-    job_of,
-    stream_response,
-    unary_response,
-)
-from services.gateway.calls.answers import FirstDelta, note_account
+from services.gateway.api import generation
+from services.gateway.api.options import generation_of
+from services.gateway.api.settings import TextSettings
+from services.gateway.api.texts import check_contents
+from services.gateway.calls.answers import record_account, stream_answer
 from services.gateway.calls.deadlines import deadline_of
+from services.gateway.calls.handlers import Context
+from services.gateway.calls.settings import CallSettings
+from services.inference.errors import InvalidOptionError
 from services.inference.rows.account import Account
-from services.inference.settings import InferenceSettings
-from services.inference.tasks.summarization.summarizer import Summarizer, SummaryRequest
+from services.inference.tasks.summarization.summarizer import (
+    Summarizer,
+    SummaryAnswer,
+    SummaryLength,
+    SummaryOutput,
+    SummaryRequest,
+)
+from services.inference.tasks.summarization.summary import DigestDelta, DigestEnd, DigestProgress
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Message = pb.SummarizeRequest | pb.StreamSummarizeRequest
+
+_LENGTHS: Mapping[int, SummaryLength] = {
+    pb.SUMMARY_LENGTH_UNSPECIFIED: SummaryLength.FREE,
+    pb.SUMMARY_LENGTH_SHORT: SummaryLength.SHORT,
+    pb.SUMMARY_LENGTH_MEDIUM: SummaryLength.MEDIUM,
+    pb.SUMMARY_LENGTH_LONG: SummaryLength.LONG,
+}
 
 
 class SummarizationServicer(summarization_pb2_grpc.SummarizationServiceServicer):
-    """Validates, converts and calls the summarizer; raises SeqwayError."""
+    """Checks, converts and calls the summarizer; raises ServiceError."""
 
-    def __init__(self, summarizer: Summarizer, settings: InferenceSettings) -> None:
+    def __init__(self, summarizer: Summarizer, calls: CallSettings, texts: TextSettings) -> None:
         self._summarizer = summarizer
-        self._settings = settings
+        self._calls = calls
+        self._texts = texts
 
     async def Summarize(  # noqa: N802
-        self, request: summarization_pb2.SummarizeRequest, context: Context
-    ) -> summarization_pb2.SummarizeResponse:
+        self, request: pb.SummarizeRequest, context: Context
+    ) -> pb.SummarizeResponse:
         """Answers when all texts are done."""
-        answer = await self._summarizer.summarize(self._job(request, context))
-        note_account(answer.account)
-        return unary_response(answer)
+        answer = await self._summarizer.summarize(self._request(request, context))
+        record_account(answer.account)
+        return _unary_response(answer)
 
     async def StreamSummarize(  # type: ignore[override]  # noqa: N802
-        self, request: summarization_pb2.StreamSummarizeRequest, context: Context
+        self, request: pb.StreamSummarizeRequest, context: Context
     ) -> None:
-        """Writes what is ready as it is made.
+        """Writes what is ready as it is made."""
+        outputs = self._summarizer.stream(self._request(request, context))
+        await stream_answer(context, outputs, _stream_response)
 
-        Not a generator: a caller who leaves must end the work at once, and a generator that
-        is cancelled between two messages is only closed when it is collected.
-        """
-        first = FirstDelta()
-        async with aclosing(self._summarizer.stream(self._job(request, context))) as outputs:
-            async for output in outputs:
-                await context.write(stream_response(output))
-                first.note()
-                if isinstance(output, Account):
-                    note_account(output)
+    def _request(self, message: Message, context: Context) -> SummaryRequest:
+        check(message, self._texts)
+        return request_of(message, deadline_of(context, self._calls))
 
-    def _job(self, request: Request, context: Context) -> SummaryRequest:
-        check_summarization(request, self._settings)
-        return job_of(request, deadline_of(context, self._settings))
+
+def check(message: Message, settings: TextSettings, *, in_job: bool = False) -> None:
+    """Checks all that can be checked without knowing the models; in a job there are no texts."""
+    check_contents(message.contents, settings, in_job=in_job)
+    if message.length not in _LENGTHS:
+        raise InvalidOptionError(f"unknown length {message.length}", field="length")
+
+
+def request_of(message: Message, deadline: float) -> SummaryRequest:
+    """The request in a message that has been checked; options are checked here."""
+    return SummaryRequest(
+        contents=message.contents,
+        deadline=deadline,
+        language=message.language_code or "en",
+        model=message.model,
+        generation=generation_of(message.options),
+        length=_LENGTHS[message.length],
+    )
+
+
+def _unary_response(answer: SummaryAnswer) -> pb.SummarizeResponse:
+    pairs = zip(answer.texts, answer.ends, strict=True)
+    return pb.SummarizeResponse(
+        summaries=[_summary(text, end) for text, end in pairs],
+        model=answer.account.variant,
+        timings=generation.timings(answer.account),
+    )
+
+
+def _stream_response(output: SummaryOutput) -> pb.StreamSummarizeResponse:
+    if isinstance(output, DigestDelta):
+        delta = pb.SummaryDelta(content_index=output.content, text=output.text)
+        return pb.StreamSummarizeResponse(delta=delta)
+    if isinstance(output, DigestProgress):
+        return pb.StreamSummarizeResponse(progress=_progress(output))
+    if isinstance(output, DigestEnd):
+        end = pb.SummaryEnd(content_index=output.content, summary=_summary("", output))
+        return pb.StreamSummarizeResponse(end=end)
+    return pb.StreamSummarizeResponse(summary=_closing(output))
+
+
+def _progress(progress: DigestProgress) -> pb.SummaryProgress:
+    return pb.SummaryProgress(
+        content_index=progress.content,
+        level=progress.level,
+        parts_done=progress.parts_done,
+        parts_total=progress.parts_total,
+    )
+
+
+def _summary(text: str, end: DigestEnd) -> pb.Summary:
+    return pb.Summary(
+        text=text,
+        parts=[
+            pb.SummaryPart(
+                source_start=each.source_start, source_end=each.source_end, text=each.text
+            )
+            for each in end.parts
+        ],
+        levels=end.levels,
+        dropped=[
+            pb.DroppedSpan(
+                source_start=each.source_start, source_end=each.source_end, reason=each.reason
+            )
+            for each in end.dropped
+        ],
+        finish_reason=generation.finish_reason(end.finish_reason),
+        token_counts=generation.token_counts(end.input_tokens, end.output_tokens),
+        score=end.score,
+        log_prob=end.log_prob,
+        tokens=generation.tokens(end.tokens),
+        alternatives=generation.hypotheses(end.alternatives),
+        warnings=end.warnings,
+    )
+
+
+def _closing(account: Account) -> pb.StreamSummarizeSummary:
+    return pb.StreamSummarizeSummary(
+        finish_reason=generation.finish_reason(account.finish_reason),
+        token_counts=generation.token_counts(account.input_tokens, account.output_tokens),
+        timings=generation.timings(account),
+        model=account.variant,
+    )

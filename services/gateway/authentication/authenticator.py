@@ -1,26 +1,22 @@
 """Finds out who calls."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Iterable
 
-from services.gateway.admission.tenants import is_tenant
 from services.gateway.authentication.errors import (
     InvalidCredentialsError,
     MissingCredentialsError,
     ScopeError,
 )
-from services.gateway.authentication.identity import DEFAULT_TENANT, Identity
-from services.gateway.authentication.jwks import KeySet
+from services.gateway.authentication.identity import DEFAULT_TENANT, Identity, is_tenant
 from services.gateway.authentication.key_ring import KeyRing
 from services.gateway.authentication.keys import split_key
 from services.gateway.authentication.scopes import scope_of
+from services.gateway.authentication.settings import AuthenticationSettings
 from services.gateway.authentication.tokens import TokenChecker
 from services.inference.errors import InvalidOptionError
 
-if TYPE_CHECKING:
-    from services.gateway.settings import GatewaySettings
-
 Metadata = Iterable[tuple[str, str | bytes]]
+CredentialsCheck = Callable[[], Awaitable[None]]
 
 CREDENTIALS_KEY = "authorization"
 TENANT_KEY = "x-seqway-tenant"
@@ -28,31 +24,21 @@ _MOST_CREDENTIALS = 8192
 
 
 class Authenticator:
-    """By API key or token, where the settings ask for one; else callers name their tenant."""
+    """By API key or token, where the settings require one; else callers name their tenant."""
 
-    def __init__(self, settings: "GatewaySettings") -> None:
+    def __init__(self, settings: AuthenticationSettings) -> None:
         """KeyFileError when the file of keys cannot be used."""
-        self._keys: KeyRing | None = None
-        self._tokens: TokenChecker | None = None
-        if settings.api_keys_file is not None:
-            pepper = settings.api_key_pepper.get_secret_value()
-            self._keys = KeyRing(settings.api_keys_file, pepper)
-        if settings.jwt_issuer:
-            self._tokens = TokenChecker(
-                KeySet(settings.jwt_issuer, settings.jwt_jwks),
-                settings.jwt_issuer,
-                settings.jwt_audience,
-                settings.jwt_tenant_claim,
-                settings.jwt_scope_prefix,
-            )
+        file, pepper = settings.api_keys_file, settings.api_key_pepper.get_secret_value()
+        self._keys = KeyRing(file, pepper) if file is not None else None
+        self._tokens = TokenChecker(settings) if settings.jwt_issuer else None
 
     @property
     def required(self) -> bool:
-        """Whether callers must show who they are."""
+        """Whether callers must authenticate."""
         return self._keys is not None or self._tokens is not None
 
     async def identify(self, method: str, metadata: Metadata) -> Identity:
-        """Who calls a method; an AuthenticationError, ScopeError or IssuerUnavailableError."""
+        """Who calls a method; a CredentialsError, ScopeError or IssuerUnavailableError."""
         if not self.required:
             return Identity(_named_tenant(metadata))
         identity = await self._check(_credentials(metadata))
@@ -79,10 +65,12 @@ def _credentials(metadata: Metadata) -> str:
 
 
 def _named_tenant(metadata: Metadata) -> str:
-    """Trusted, as there is no authentication: a proxy has to set it, or nobody can reach us."""
+    """Trusted without authentication: a proxy must set it, or the network must be closed."""
     for key, value in metadata:
         if key == TENANT_KEY:
             if not is_tenant(value):
-                raise InvalidOptionError(f"{TENANT_KEY} is no name of a tenant", field=TENANT_KEY)
+                raise InvalidOptionError(
+                    f"{TENANT_KEY} is not a valid tenant name", field=TENANT_KEY
+                )
             return value or DEFAULT_TENANT
     return DEFAULT_TENANT

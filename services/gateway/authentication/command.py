@@ -1,4 +1,4 @@
-"""The command `seqway-keys`: makes, lists, renews and ends API keys."""
+"""The command `seqway-keys`: creates, lists, rotates and revokes API keys."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from rich.console import Console
 from rich.table import Table
 
-from services.foundation.environment import EnvironmentSettings, InvalidSettingsError, read_settings
+from services.foundation.environment import EnvironmentSettings, InvalidSettingsError, read_group
 from services.gateway.authentication.keys import (
     LEAST_PEPPER,
     KeyFile,
@@ -26,17 +26,15 @@ from services.gateway.authentication.scopes import ALL_SCOPES
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Makes, lists, renews and ends the API keys of a gateway. A running gateway reads the"
-    " file again when it has changed.",
+    help="Creates, lists, rotates and revokes the API keys of a gateway. A running gateway reloads"
+    " the file when it has changed.",
 )
 
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 File = Annotated[
     Path,
-    typer.Option(
-        "--file", envvar="SEQWAY_API_KEYS_FILE", help="The file of keys; made if missing."
-    ),
+    typer.Option("--file", envvar="SEQWAY_API_KEYS_FILE", help="The key file; created if missing."),
 ]
 Prefix = Annotated[str, typer.Argument(help="The key's prefix, as `list` shows it.")]
 
@@ -55,19 +53,19 @@ class _KeySettings(EnvironmentSettings):
 @app.command()
 def create(
     file: File,
-    tenant: Annotated[str, typer.Option(help="Whose key it is.")],
-    name: Annotated[str, typer.Option(help="What it is for, for people.")] = "",
+    tenant: Annotated[str, typer.Option(help="The tenant of the key.")],
+    name: Annotated[str, typer.Option(help="A note on what the key is for.")] = "",
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"What it may do; may come again. One of {', '.join(sorted(ALL_SCOPES))}."
+            help=f"A scope of the key; repeatable. One of {', '.join(sorted(ALL_SCOPES))}."
         ),
     ] = None,
     expires_in: Annotated[
-        str, typer.Option(help="When it ends: such as 12h, 90d or 52w, or never.")
+        str, typer.Option(help="When the key expires: in 12h, 90d or 52w, or never.")
     ] = "90d",
 ) -> None:
-    """Makes a key and prints it, this once."""
+    """Creates a key and prints it; it is not shown again."""
     with _failures(), changing(file) as known:
         scopes = scope or sorted(ALL_SCOPES)
         key, record = new_key(_pepper(), tenant, name, scopes, _end(expires_in))
@@ -95,10 +93,10 @@ def list_keys(file: File) -> None:
 def rotate(
     file: File,
     prefix: Prefix,
-    overlap: Annotated[str, typer.Option(help="How long the old key still works.")] = "7d",
-    expires_in: Annotated[str, typer.Option(help="When the new key ends; or never.")] = "90d",
+    overlap: Annotated[str, typer.Option(help="How long the old key stays valid.")] = "7d",
+    expires_in: Annotated[str, typer.Option(help="When the new key expires; or never.")] = "90d",
 ) -> None:
-    """Makes a key for the same tenant with the same scopes, and has the old one end soon."""
+    """Creates a key for the same tenant with the same scopes, and lets the old one expire."""
     with _failures(), changing(file) as known:
         old = _find(known, prefix)
         key, record = new_key(_pepper(), old.tenant, old.name, old.scopes, _end(expires_in))
@@ -124,11 +122,11 @@ def _find(known: KeyFile, prefix: str) -> KeyRecord:
     for key in known.keys:
         if key.prefix == prefix:
             return key
-    raise KeyFileError(f"there is no key with the prefix {prefix!r}")
+    raise KeyFileError(f"no key has the prefix {prefix!r}")
 
 
 def _pepper() -> str:
-    return read_settings(_KeySettings).api_key_pepper.get_secret_value()
+    return read_group(_KeySettings).api_key_pepper.get_secret_value()
 
 
 def _end(duration: str) -> datetime | None:
@@ -137,7 +135,7 @@ def _end(duration: str) -> datetime | None:
         return None
     found = re.fullmatch(r"([1-9]\d{0,3})([hdw])", duration)
     if found is None:
-        raise KeyFileError(f"{duration!r} is no duration: give one such as 12h, 90d, 52w or never")
+        raise KeyFileError(f"{duration!r} is not a duration such as 12h, 90d, 52w, or never")
     now = datetime.now(UTC).replace(microsecond=0)
     return now + timedelta(**{_UNITS[found[2]]: int(found[1])})
 

@@ -1,7 +1,7 @@
 """What is wrong with a caller's credentials.
 
-SeqwayError
-├── AuthenticationError
+ServiceError
+├── CredentialsError
 │   ├── MissingCredentialsError
 │   ├── InvalidCredentialsError
 │   └── ExpiredCredentialsError
@@ -24,18 +24,18 @@ class MissingCredentialsError(CredentialsError):
 
 
 class InvalidCredentialsError(CredentialsError):
-    """The key or token is not one that this server takes; why is told in the log alone."""
+    """The key or token is not one that this server accepts; only the log says why."""
 
     reason = "CREDENTIALS_INVALID"
 
 
 class ExpiredCredentialsError(CredentialsError):
-    """The key or token was good, until it expired."""
+    """The key or token has expired."""
 
     reason = "CREDENTIALS_EXPIRED"
 
 
 class ScopeError(ServiceError):
-    """The key or token is good, but not for this method."""
+    """The key or token is valid, but not for this method."""
 
     reason = "SCOPE_MISSING"

@@ -2,10 +2,12 @@
 
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from services.gateway.authentication.scopes import ALL_SCOPES
 
 DEFAULT_TENANT = "default"
+_LONGEST_TENANT = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +21,8 @@ class Identity:
 
 CALLER: ContextVar[Identity] = ContextVar("caller")
 """The identity of the call that runs; set by the gate."""
+
+
+def is_tenant(name: object) -> TypeGuard[str]:
+    """Whether it may name a tenant; "" may, where that stands for the default one."""
+    return isinstance(name, str) and name.isprintable() and len(name) <= _LONGEST_TENANT

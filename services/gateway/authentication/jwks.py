@@ -18,7 +18,7 @@ from services.inference.errors import ServiceUnavailableError
 logger = structlog.get_logger(__name__)
 
 _FRESH_SECONDS = 300.0
-# Whoever sends made-up key ids must not have us ask the provider for each of them.
+# Made-up key ids must not cause a request to the provider each.
 _LEAST_INTERVAL = 10.0
 _TIMEOUT = 5.0
 _MOST_BYTES = 1 << 20
@@ -27,7 +27,7 @@ _DISCOVERY = "/.well-known/openid-configuration"
 
 
 class IssuerUnavailableError(ServiceUnavailableError):
-    """The provider of tokens has not given its keys."""
+    """The keys of the tokens' issuer could not be read."""
 
     reason = "ISSUER_UNAVAILABLE"
 
@@ -52,9 +52,9 @@ class KeySet:
         if key_id not in self._keys:
             await self._renew()
         elif time.monotonic() - self._read_at > _FRESH_SECONDS and not self._reading.locked():
-            self._renewing = asyncio.create_task(self._renew())  # nobody waits for it
+            self._renewing = asyncio.create_task(self._renew())  # no caller waits for it
         if not self._keys:
-            raise IssuerUnavailableError("the keys of the tokens' issuer are not there now")
+            raise IssuerUnavailableError("the keys of the tokens' issuer are not available")
         if key_id not in self._keys:
             raise InvalidCredentialsError("the token is not valid")
         return self._keys[key_id]
@@ -69,12 +69,12 @@ class KeySet:
                 async with asyncio.timeout(2 * _TIMEOUT):
                     found = jwt.PyJWKSet.from_dict(await _READING.run(self._issuer, self._read))
             except (OSError, ValueError, KeyError, HTTPException, jwt.PyJWTError) as error:
-                logger.warning("the keys of tokens could not be read", error=str(error))
+                logger.warning("the keys of the tokens' issuer could not be read", error=str(error))
                 return
             except ENDINGS:
                 raise
             except BaseException:
-                logger.exception("the keys of tokens could not be read")
+                logger.exception("the keys of the tokens' issuer could not be read")
                 return
             self._keys = {key.key_id: key for key in found.keys if key.key_id}
             self._read_at = time.monotonic()
@@ -93,7 +93,7 @@ def _fetch(url: str) -> dict[str, object]:
         raise ValueError(f"{url} is not https://")
     data, end = b"", time.monotonic() + _TIMEOUT
     with urlopen(url, timeout=_TIMEOUT) as answer:
-        # A provider that sends byte by byte must not hold the thread for ever.
+        # A provider that sends byte by byte must not block the thread for ever.
         while (piece := answer.read1()) and len(data) < _MOST_BYTES:
             data += piece
             if time.monotonic() > end:
@@ -104,5 +104,5 @@ def _fetch(url: str) -> dict[str, object]:
 def _parsed(data: bytes) -> dict[str, object]:
     value = json.loads(data)
     if not isinstance(value, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("not a JSON object")
     return value

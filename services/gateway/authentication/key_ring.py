@@ -30,9 +30,9 @@ Stamp = tuple[int, int, int] | None
 
 
 class KeyRing:
-    """The keys of a file, which is read again when it has changed.
+    """The keys of a file, which is reloaded when it has changed.
 
-    A changed file that cannot be used leaves the keys as they were, and an error in the log.
+    When a changed file cannot be used, the loaded keys stay valid and the log has an error.
     """
 
     def __init__(self, path: Path, pepper: str) -> None:
@@ -48,7 +48,7 @@ class KeyRing:
         parts = split_key(key)
         record = self._current().get(parts[0]) if parts else None
         secret = parts[1] if parts else ""
-        # The same work for a prefix that is not known, so that time tells nothing.
+        # The same work for an unknown prefix, against timing attacks.
         expected = record.digest if record is not None else _NO_DIGEST
         matches = hmac.compare_digest(digest_of(secret, self._pepper), expected)
         if record is None or not matches:
@@ -70,15 +70,18 @@ class KeyRing:
         try:
             self._keys = self._read()
             self._stamp = stamp
-            logger.info("the API keys were read again", keys=len(self._keys))
+            logger.info("API keys reloaded", keys=len(self._keys))
         except KeyFileError as error:
-            logger.error("the API keys stay as they were", error=str(error))
+            logger.error(
+                "the changed API key file cannot be used: the loaded keys stay valid",
+                error=str(error),
+            )
 
     def _read(self) -> dict[str, KeyRecord]:
         return {record.prefix: record for record in KeyFile.read(self._path).keys}
 
     def _look(self) -> Stamp:
-        """Changes with the file and who may read it; in Kubernetes it is a link that turns."""
+        """Changes with the file and its permissions; in Kubernetes a link is replaced."""
         try:
             stat = self._path.stat()
         except OSError:

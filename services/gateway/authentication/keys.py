@@ -28,7 +28,7 @@ _SECRET_BYTES = 32
 
 
 class KeyFileError(Exception):
-    """The file of keys cannot be used; the message is a sentence."""
+    """The key file cannot be used; the message is a sentence."""
 
 
 class KeyRecord(BaseModel):
@@ -49,11 +49,11 @@ class KeyRecord(BaseModel):
     def _know(cls, scopes: tuple[str, ...]) -> tuple[str, ...]:
         if unknown := sorted(set(scopes) - ALL_SCOPES):
             known = ", ".join(sorted(ALL_SCOPES))
-            raise ValueError(f"there is no scope {', '.join(unknown)}; there are: {known}")
+            raise ValueError(f"unknown scope {', '.join(unknown)}; the scopes are: {known}")
         return scopes
 
     def is_expired(self, now: datetime) -> bool:
-        """Whether its time is over."""
+        """Whether it has expired."""
         return self.expires is not None and now >= self.expires
 
 
@@ -81,10 +81,10 @@ class KeyFile(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "it"
-            raise KeyFileError(f"{path} is no file of keys: {where}: {first['msg']}") from None
+            raise KeyFileError(f"{path} is not a key file: {where}: {first['msg']}") from None
 
     def write(self, path: Path) -> None:
-        """Replaces the file at once, for the same readers; a new one is its owner's alone."""
+        """Replaces the file atomically and keeps its permissions; a new one is private."""
         path = path.resolve()
         try:
             with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
@@ -100,8 +100,8 @@ class KeyFile(BaseModel):
 
 @contextmanager
 def changing(path: Path) -> Iterator[KeyFile]:
-    """The keys of a file, empty where there is none, while nobody else changes them."""
-    path = path.resolve()  # a link and what it leads to have one lock
+    """The keys of a file, locked against other changes; empty where there is no file."""
+    path = path.resolve()  # a link and its target have one lock
     try:
         lock = path.with_name(f"{path.name}.lock").open("w")
     except OSError as error:
@@ -114,7 +114,7 @@ def changing(path: Path) -> Iterator[KeyFile]:
 def new_key(
     pepper: str, tenant: str, name: str, scopes: Sequence[str], expires: datetime | None
 ) -> tuple[str, KeyRecord]:
-    """A key, which nobody can ask for again, and its record."""
+    """A key, which cannot be recovered later, and its record."""
     prefix = base64.b32encode(secrets.token_bytes(_PREFIX_BYTES)).decode().lower()
     secret = secrets.token_urlsafe(_SECRET_BYTES)
     record = KeyRecord(
@@ -130,7 +130,7 @@ def new_key(
 
 
 def split_key(text: str) -> tuple[str, str] | None:
-    """Prefix and secret of a key; None when it is none."""
+    """Prefix and secret of a key; None for other text."""
     mark, _, rest = text.partition("_")
     prefix, _, secret = rest.partition("_")
     return (prefix, secret) if mark == MARK and prefix and secret else None

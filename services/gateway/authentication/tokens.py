@@ -5,14 +5,14 @@ from typing import Any
 import jwt
 import structlog
 
-from services.gateway.admission.tenants import is_tenant
 from services.gateway.authentication.errors import (
     ExpiredCredentialsError,
     InvalidCredentialsError,
 )
-from services.gateway.authentication.identity import Identity
+from services.gateway.authentication.identity import Identity, is_tenant
 from services.gateway.authentication.jwks import KeySet
 from services.gateway.authentication.scopes import ALL_SCOPES
+from services.gateway.authentication.settings import AuthenticationSettings
 
 logger = structlog.get_logger(__name__)
 
@@ -27,17 +27,12 @@ class TokenChecker:
     A token's claim names its tenant; the scopes that begin with the prefix are those for us.
     """
 
-    def __init__(
-        self, keys: KeySet, issuer: str, audience: str, tenant_claim: str, scope_prefix: str
-    ) -> None:
-        self._keys = keys
-        self._issuer = issuer
-        self._audience = audience
-        self._tenant_claim = tenant_claim
-        self._scope_prefix = scope_prefix
+    def __init__(self, settings: AuthenticationSettings) -> None:
+        self._keys = KeySet(settings.jwt_issuer, settings.jwt_jwks)
+        self._settings = settings
 
     async def identify(self, token: str) -> Identity:
-        """Whose token it is; an AuthenticationError, or IssuerUnavailableError."""
+        """Whose token it is; a CredentialsError, or IssuerUnavailableError."""
         try:
             key_id = jwt.get_unverified_header(token).get("kid", "")
             claims = self._claims(token, await self._keys.key(str(key_id)))
@@ -53,23 +48,24 @@ class TokenChecker:
             token,
             key,
             algorithms=_ALGORITHMS,
-            audience=self._audience,
-            issuer=self._issuer,
+            audience=self._settings.jwt_audience,
+            issuer=self._settings.jwt_issuer,
             leeway=_LEEWAY_SECONDS,
             options={"require": ["exp", "iss", "aud", "sub"]},
         )
 
     def _tenant(self, claims: dict[str, Any]) -> str:
-        tenant = claims.get(self._tenant_claim)
+        claim = self._settings.jwt_tenant_claim
+        tenant = claims.get(claim)
         if not tenant or not is_tenant(tenant):
-            raise InvalidCredentialsError(f'the token has no claim "{self._tenant_claim}"')
+            raise InvalidCredentialsError(f'the token has no valid claim "{claim}"')
         return tenant
 
     def _scopes(self, claims: dict[str, Any]) -> frozenset[str]:
         """From `scope`, a list by spaces (RFC 8693, 4.2), or `scp`, a list."""
         found = claims.get("scope", claims.get("scp", ""))
         names = found.split() if isinstance(found, str) else _strings(found)
-        prefix = self._scope_prefix
+        prefix = self._settings.jwt_scope_prefix
         return ALL_SCOPES & {name[len(prefix) :] for name in names if name.startswith(prefix)}
 
 

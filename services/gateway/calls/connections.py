@@ -1,9 +1,9 @@
-"""Closes connections that misuse the gateway, where gRPC lets them be.
+"""Closes connections that misuse the gateway, where gRPC keeps them open.
 
-gRPC bounds how long a handshake takes and how long a connection may be idle.  But it answers who
-floods it with PING frames with a GOAWAY, and closes the connection only when nothing is left to
-write, which the flood prevents; it bounds no other frames; and it takes any number of idle
-connections.  Its sockets are found in /proc; without that, or TCP_INFO of Linux, none is closed.
+gRPC bounds how long a handshake takes and how long a connection may be idle.  But it answers a
+flood of PING frames with a GOAWAY, and closes the connection only when nothing is left to write,
+which the flood prevents; it bounds no other frames; and it accepts any number of idle connections.
+Its sockets are found in /proc; without that, or TCP_INFO of Linux, none is closed.
 """
 
 import asyncio
@@ -22,12 +22,11 @@ from pathlib import Path
 from typing import Any, TypeAlias, cast
 from urllib.parse import unquote
 
-import grpc
 import structlog
 
 from services.gateway import metrics
+from services.gateway.calls.handlers import Context
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Peer: TypeAlias = tuple[str, int]
 
 logger = structlog.get_logger(__name__)
@@ -121,7 +120,7 @@ class Connections:
         closed = sum(_shut(found[peer], peer) for peer in peers)
         if closed:
             metrics.CLOSED.labels(reason).inc(closed)
-            logger.warning("connections are closed", reason=reason, count=closed)
+            logger.warning("connections closed", reason=reason, count=closed)
 
 
 def _connections(ports: tuple[int, ...]) -> Iterator[tuple[Peer, int, int, int]]:

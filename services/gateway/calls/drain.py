@@ -1,18 +1,16 @@
-"""What happens to calls when a gateway drains: work is finished, waiting is ended."""
+"""What happens to calls when a gateway drains: work is finished, waits end."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, ClassVar, TypeAlias, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
-import grpc
-
+from services.gateway.calls.handlers import Context
 from services.inference.errors import ServiceUnavailableError
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Message = TypeVar("Message")
 
-# A caller who sends does so again within this time.
+# A caller that is still sending does so again within this time.
 _UPLOAD_SECONDS = 1.0
 
 
@@ -22,7 +20,7 @@ class DrainingError(ServiceUnavailableError):
     reason: ClassVar[str] = "DRAINING"
 
     def __init__(self) -> None:
-        super().__init__("the gateway stops: call again")
+        super().__init__("the gateway is shutting down: call again")
 
 
 class Draining:

@@ -1,77 +1,60 @@
-"""What ends a call from outside: its time, and credentials that are no longer good."""
+"""What ends a call from outside: its time limit, and credentials that are no longer valid."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import structlog
 
 from services.foundation.endings import ENDINGS
+from services.gateway.authentication.authenticator import CredentialsCheck
 from services.gateway.authentication.errors import CredentialsError, ScopeError
 from services.inference.errors import DeadlineExceededError, ServiceError
 
 logger = structlog.get_logger(__name__)
 
-Check = Callable[[], Awaitable[None]]
-
 
 @asynccontextmanager
-async def bounded(seconds: float, check: Check | None, interval: float) -> AsyncIterator[None]:
+async def bounded(
+    seconds: float, check: CredentialsCheck | None, interval: float
+) -> AsyncIterator[None]:
     """Ends what runs within: after so many seconds, or when `check` refuses at some interval.
 
-    Raises DeadlineError then, or the AuthenticationError or ScopeError of `check`.
+    Raises DeadlineExceededError then, or the CredentialsError or ScopeError of `check`.
     """
-    checks: _Checks | None = None
+    faults: list[ServiceError] = []
+    checks: asyncio.Task[None] | None = None
     scope = asyncio.timeout(seconds)
     try:
         async with scope:
-            checks = _Checks(scope, check, interval) if check is not None else None
+            if check is not None:
+                checks = asyncio.create_task(_recheck(check, interval, scope, faults))
             yield
     except TimeoutError:
         if not scope.expired():
             raise
-        if checks is not None and checks.fault is not None:
-            raise checks.fault from None
+        if faults:
+            raise faults[0] from None
         raise DeadlineExceededError("the deadline passed before the call was done") from None
     finally:
         if checks is not None:
-            checks.close()
+            checks.cancel()
 
 
-class _Checks:
-    """Looks again and again, and costs nothing before the first time."""
-
-    def __init__(self, scope: asyncio.Timeout, check: Check, interval: float) -> None:
-        self.fault: ServiceError | None = None
-        self._scope = scope
-        self._check = check
-        self._interval = interval
-        self._looking: asyncio.Task[None] | None = None
-        self._wait()
-
-    def _wait(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._interval, self._begin)
-
-    def _begin(self) -> None:
-        self._looking = asyncio.create_task(self._look())
-
-    async def _look(self) -> None:
+async def _recheck(
+    check: CredentialsCheck, interval: float, scope: asyncio.Timeout, faults: list[ServiceError]
+) -> None:
+    """Checks at intervals until a check refuses, which ends the scope."""
+    while not faults:
+        await asyncio.sleep(interval)
         try:
-            await self._check()
+            await check()
         except (CredentialsError, ScopeError) as error:
-            self.fault = error
-            with suppress(RuntimeError):  # it ends already
-                self._scope.reschedule(asyncio.get_running_loop().time())
-            return
+            faults.append(error)
+            with suppress(RuntimeError):  # the scope ends already
+                scope.reschedule(asyncio.get_running_loop().time())
         except ENDINGS:
             raise
         except BaseException as error:
-            # An issuer that is away for a moment ends no calls.
+            # A temporary outage of the issuer ends no calls.
             logger.warning("credentials could not be checked again", kind=type(error).__name__)
-        self._wait()
-
-    def close(self) -> None:
-        self._timer.cancel()
-        if self._looking is not None:
-            self._looking.cancel()

@@ -6,10 +6,11 @@ import grpc
 from google.protobuf import any_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
-from google.rpc import code_pb2, error_details_pb2, status_pb2  # type: ignore[import-untyped]
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
 from services.gateway.admission.quotas import QuotaError
 from services.gateway.authentication.errors import CredentialsError, ScopeError
+from services.gateway.calls.handlers import Context
 from services.inference.errors import (
     BadRequestError,
     DeadlineExceededError,
@@ -33,7 +34,7 @@ DOMAIN = "seqway"
 _MOST_MESSAGE_BYTES = 1000
 _MOST_LINES = 10
 _MOST_LINE_CHARACTERS = 120
-# The first one may tell as well what the whole input looks like, and what is taken.
+# The first one may also describe the whole input, and the formats that are accepted.
 _MOST_FIRST_LINE_CHARACTERS = 600
 
 _CODES: tuple[tuple[type[ServiceError], grpc.StatusCode], ...] = (
@@ -57,14 +58,12 @@ def code_of(error: ServiceError) -> grpc.StatusCode:
     return next(code for kind, code in _CODES if isinstance(error, kind))
 
 
-async def abort(
-    context: "grpc.aio.ServicerContext[Any, Any]", error: ServiceError, request_id: str
-) -> NoReturn:
+async def abort(context: Context, error: ServiceError, request_id: str) -> NoReturn:
     """Ends the call with the status of `error` and its details."""
     code = code_of(error)
     message = _message(error)
     status = status_pb2.Status(
-        code=_number(code), message=message, details=_details(error, message, request_id)
+        code=code.value[0], message=message, details=_details(error, message, request_id)
     )
     trailers: list[tuple[str, str | bytes]] = [
         ("grpc-status-details-bin", status.SerializeToString())
@@ -75,15 +74,11 @@ async def abort(
 
 
 def _message(error: ServiceError) -> str:
-    """What people read; a list of a thousand models or languages is cut."""
+    """For people; a list of a thousand models or languages is cut."""
     message = str(error).encode(errors="replace")
     if len(message) <= _MOST_MESSAGE_BYTES:
         return message.decode()
     return message[:_MOST_MESSAGE_BYTES].decode(errors="ignore") + " ..."
-
-
-def _number(code: grpc.StatusCode) -> int:
-    return int(code_pb2.Code.Value(code.name))
 
 
 def _details(error: ServiceError, message: str, request_id: str) -> list[any_pb2.Any]:
@@ -111,7 +106,7 @@ def _details(error: ServiceError, message: str, request_id: str) -> list[any_pb2
 
 
 def _lines(error: InvalidInputError) -> list[Any]:
-    """The first lines that are wrong; trailers have no room for all."""
+    """The first invalid lines; trailers have no room for all."""
     violation = error_details_pb2.BadRequest.FieldViolation
     most = [_MOST_FIRST_LINE_CHARACTERS] + [_MOST_LINE_CHARACTERS] * (_MOST_LINES - 1)
     return [

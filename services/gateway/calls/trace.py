@@ -2,18 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
 
 import grpc
 import structlog
 from opentelemetry import propagate, trace
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
+from services.gateway.calls.handlers import Context
 from services.inference.tracing import tracer
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-
-# What OpenTelemetry's conventions for gRPC call errors of the server; others are the caller's.
+# Server errors by OpenTelemetry's conventions for gRPC; others are the caller's.
 _OUR_FAULTS = frozenset(
     {
         grpc.StatusCode.UNKNOWN,
@@ -45,7 +43,7 @@ def call_span(
             "seqway.request_id": request_id,
             **({"seqway.tenant": tenant} if tenant else {}),
         },
-        # What an error says may quote a text: `note_end` tells its reason.
+        # The message of an error may quote a text: `note_end` records its reason.
         record_exception=False,
         set_status_on_exception=False,
     ):
@@ -53,14 +51,14 @@ def call_span(
 
 
 def note_job(job: str) -> None:
-    """Which job the call that runs now is about; what is no id of ours is cut."""
+    """Which job the current call is about; what is not an id of ours is cut."""
     job = job[:_LONGEST_JOB]
     structlog.contextvars.bind_contextvars(job_id=job)
     trace.get_current_span().set_attribute("seqway.job_id", job)
 
 
 def note_end(code: grpc.StatusCode, reason: str) -> None:
-    """How the call that runs now ends; `reason` is that of its error."""
+    """How the current call ends; `reason` is that of its error."""
     span = trace.get_current_span()
     number: int = code.value[0]
     span.set_attribute("rpc.grpc.status_code", number)

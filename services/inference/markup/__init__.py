@@ -1,6 +1,6 @@
 """Turns a structured source into plain sentences for a model, and their translations into markup.
 
-    terms = Terms(["Debian"], [GlossaryEntry("editor", "éditeur")])  # once for many sources
+    terms = TermTrie(["Debian"], [TermEntry("editor", "éditeur")])  # once for many sources
     marked = parse(source, "text/html", "en", terms)
     for segment in marked.segments:          # translate segment.text; ask for the alignment
         rendered = render(segment, translation, alignment)   # when segment.needs_alignment
@@ -13,18 +13,14 @@ is true needs none of this: its translation is its output, and may be streamed a
 A segment that is too long for the model is divided by `split`, which keeps all that it holds.
 """
 
+from services.inference.markup.parser import parse
 from services.inference.markup.passage import (
     Link,
     MarkedSegment,
     MarkedText,
     Rendered,
-    TermEntry,
-    TermMatch,
 )
-from services.inference.markup.protection.terms import TermTrie
 from services.inference.markup.segments import split
-from services.inference.markup.source.media_types import mime_type_of
-from services.inference.markup.source.parser import parse
 from services.inference.markup.translation.renderer import render
 
 __all__ = [
@@ -32,10 +28,6 @@ __all__ = [
     "MarkedSegment",
     "MarkedText",
     "Rendered",
-    "TermEntry",
-    "TermMatch",
-    "TermTrie",
-    "mime_type_of",
     "parse",
     "render",
     "split",

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from services.inference.markup.masks import Masks
 from services.inference.markup.passage import Atom, AtomKind, Mark, MarkKind, Passage, PassagePart
-from services.inference.markup.protection.masks import Masks
 
 _WHITE_SPACE = re.compile(r"[ \t\n\r\f]+")
 

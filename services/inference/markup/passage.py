@@ -6,33 +6,14 @@ says).  Places are in code points of the passage's text, source spans in code po
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from services.inference.markup.source.cdata import NO_SECTIONS, Sections
-from services.inference.markup.source.scanner import MarkupKind
-
-
-@dataclass(frozen=True, slots=True)
-class TermEntry:
-    """A term and what it becomes; whole words, of any case unless `case_sensitive`."""
-
-    source_term: str
-    target_term: str
-    case_sensitive: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class TermMatch:
-    """Where an entry was applied; the target span counts from the start of the rendered text."""
-
-    entry_index: int
-    source_start: int
-    source_end: int
-    target_start: int
-    target_end: int
-
+from services.inference.text.media_types import MarkupKind
+from services.inference.text.segmentation import Segmentation, TextSegment
+from services.inference.text.terms import TermMatch
 
 # The span of an output token, the span of the source token that it attends to most, and how much:
 # (target_start, target_end, source_start, source_end, weight).
@@ -145,24 +126,16 @@ def _place(piece: PassagePart) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class MarkedSegment:
-    """A sentence for the model: `text`, which stands at [start, end) of the source.
+class MarkedSegment(TextSegment):
+    """A sentence for the model, without markup and references; its gap may hold them.
 
-    `gap` is what goes before its translation as it is: white space, tags, comments.
+    `text` is that of the passage.
     """
 
-    start: int
-    end: int
-    gap: str
     passage: Passage
     source: str
     language: MarkupKind
     sections: Sections = NO_SECTIONS
-
-    @property
-    def text(self) -> str:
-        """What the model translates: no markup, no references."""
-        return self.passage.text
 
     @property
     def is_plain(self) -> bool:
@@ -183,11 +156,10 @@ class MarkedSegment:
 
 
 @dataclass(frozen=True, slots=True)
-class MarkedText:
-    """The segments of a source, and what stands behind the last of them."""
+class MarkedText(Segmentation):
+    """The segments of a source with markup."""
 
-    segments: list[MarkedSegment]
-    tail: str
+    segments: Sequence[MarkedSegment]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,9 @@ from services.inference.markup.passage import (
     Passage,
 )
 from services.inference.markup.source.cdata import Sections
-from services.inference.markup.source.scanner import MarkupKind
 from services.inference.text import long_sentences
-from services.inference.text.characters import has_word
-from services.inference.text.segmentation import TextSegment, segment
+from services.inference.text.media_types import MarkupKind
+from services.inference.text.segmentation import TextSegment, has_word, segment
 
 _LINE_BREAK = re.compile(r"[\n\r\f]")
 
@@ -75,7 +74,7 @@ def split(whole: MarkedSegment) -> tuple[MarkedSegment, MarkedSegment]:
     The cut is where `services.inference.text.long_sentences` makes it, but never in an atom.
     """
     assert whole.can_split
-    left, right = long_sentences.split(TextSegment(0, "", _shadow(whole.passage)))
+    left, right = long_sentences.split(TextSegment(0, len(whole.text), "", _shadow(whole.passage)))
     end, start = left.end, right.start
     for atom in whole.passage.atoms:
         if atom.start < end < atom.end:
@@ -143,7 +142,7 @@ def _part(
         text_end = max(text_end, marks[-1].source_end)
     passage = excerpt(whole, start, end, marks, atoms, joins_lines=joins_lines)
     gap = known[0][before:text_start]
-    return MarkedSegment(text_start, text_end, gap, passage, *known)
+    return MarkedSegment(text_start, text_end, gap, passage.text, passage, *known)
 
 
 def _marks_in(

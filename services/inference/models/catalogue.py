@@ -99,7 +99,7 @@ class Catalogue:
         self._require_knowledge()
         if name not in self._variants:
             raise UnknownModelError(
-                f"there is no variant {_quoted(name)}; there are: {_names(self._variants)}",
+                f"unknown variant {_quoted(name)}; known are: {_names(self._variants)}",
                 field="name",
             )
         return self._variants[name]
@@ -116,9 +116,7 @@ class Catalogue:
         able = self._able(task, model)
         models = {each.manifest.base_model for each in able}
         if not model and len(models) > 1:
-            raise MissingFieldError(
-                f"model is required; there are: {_names(models)}", field="model"
-            )
+            raise MissingFieldError(f"model is required, one of: {_names(models)}", field="model")
         return self._best(able)
 
     def pick_translator(self, source: str, target: str, model: str) -> tuple[Variant, str, str]:
@@ -148,7 +146,7 @@ class Catalogue:
         ready = [each for each in able if each.ready]
         if not ready:
             self._require_triton()
-            raise ModelNotReadyError(f"{_names(each.name for each in able)}: not ready")
+            raise ModelNotReadyError(f"not ready: {_names(each.name for each in able)}")
         known = [each.manifest for each in self._variants.values()]
         return self._variants[self._choice.best([each.manifest for each in ready], known).name]
 
@@ -164,10 +162,10 @@ class Catalogue:
         tasks = _names({each.manifest.task for each in named})
         subject = f"the model {_quoted(model)} is for {tasks}"
         if not named:
-            subject = f"there is no model {_quoted(model)}"
+            subject = f"unknown model {_quoted(model)}"
         known = self._of(task)
         names = _names({each.manifest.base_model for each in known} | {each.name for each in known})
-        raise UnknownModelError(f"{subject}; for {task} there are: {names}", field="model")
+        raise UnknownModelError(f"{subject}; models for {task}: {names}", field="model")
 
     def _require_knowledge(self) -> None:
         if not self._variants:
@@ -195,7 +193,7 @@ def _unknown_pair(
     known = "; ".join(directions(manifests)) or "none"
     knows_source = any(reads(each, source) for each in manifests)
     return UnknownLanguagePairError(
-        f"{subject} from {_quoted(source)} to {_quoted(target)}; the pairs are: {known}",
+        f"{subject} from {_quoted(source)} to {_quoted(target)}; supported are: {known}",
         field="target_language_code" if knows_source else "source_language_code",
     )
 

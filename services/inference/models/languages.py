@@ -30,7 +30,8 @@ def own_code(manifest: Manifest, language: str) -> str:
     code = _closest(known, language)
     if known and not code:
         raise UnknownLanguagePairError(
-            f'{manifest.base_model} does not know "{language}", only: {", ".join(sorted(known))}',
+            f'{manifest.base_model} does not support "{language}"; supported are:'
+            f" {', '.join(sorted(known))}",
             field="language_code",
         )
     return code

@@ -31,7 +31,7 @@ class Account:
 
     def note_move(self, variant: str) -> None:
         """Notes that another variant goes on, which is `variant` from now on."""
-        self.warnings.append(f"{self.variant} stopped on the way: {variant} did the rest")
+        self.warnings.append(f"{self.variant} stopped: {variant} completed the answer")
         self.variant = variant
 
     def note_token(self, ago: float = 0.0) -> None:

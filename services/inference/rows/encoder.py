@@ -11,7 +11,7 @@ from services.inference.errors import (
     ServiceUnavailableError,
     TextTooLongError,
 )
-from services.inference.models.route import Route
+from services.inference.rows.recovery import Route
 
 # A text may be what ends a model: it is not to end them all.
 _MOST_MOVES = 2

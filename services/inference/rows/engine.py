@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
 
 from services.inference.rows.events import Event
 from services.inference.rows.generation import Generation
+
+TENANT: ContextVar[str] = ContextVar("tenant", default="")
+"""Whose call runs, for the engine, which shares its time; "" is nobody, as in a worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,8 @@ class EngineSession(AbstractContextManager["EngineSession"], Protocol):
     async def receive(self) -> Sequence[Reply]:
         """All that has arrived, at least one reply; waits for it.
 
-        A request that the engine lost or failed on ends with a `Lost`.  Raises DeadlineError when
-        the deadline has passed.
+        A request that the engine lost or failed on ends with a `Lost`.  Raises
+        DeadlineExceededError when the deadline has passed.
         """
         ...
 
@@ -52,5 +56,5 @@ class InferenceEngine(Protocol):
         ...
 
     async def probe(self, model: str, within: float) -> None:
-        """Returns when the model's engine answers `within` seconds, else SeqwayError."""
+        """Returns when the model's engine answers `within` seconds, else ServiceError."""
         ...

@@ -8,12 +8,41 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable
 
-from services.inference.errors import ModelNotReadyError, ServiceUnavailableError
+from services.inference.errors import ModelNotReadyError, ServiceError, ServiceUnavailableError
+from services.inference.models.catalogue import Catalogue
 from services.inference.rows.events import Lost
 
 _PAUSE = 0.25
 # A text may be what ends the engine: one that was lost more often while it ran is not tried again.
 _MOST_BEGUN = 2
+
+
+class Route:
+    """The way of one call from variant to variant of a model.
+
+    `asked` is what the caller named: a caller who named a variant gets that one or none.
+    """
+
+    def __init__(self, catalogue: Catalogue, variant: str, asked: str) -> None:
+        self.variant = variant
+        self._catalogue = catalogue
+        self._asked = asked
+
+    def other(self, error: ServiceError) -> str:
+        """The variant to go on with behind this error of the present one; "" to stay.
+
+        A Triton that is away takes all its variants with it, and a model whose line is full is not
+        lost.
+        """
+        if not isinstance(error, ModelNotReadyError) or error.retry_delay is not None:
+            return ""
+        other = self._catalogue.other(self.variant, self._asked)
+        return other.name if other is not None else ""
+
+    def take(self, variant: str) -> None:
+        """Goes on with another variant; new calls pass over the lost one until it answers."""
+        self._catalogue.lose_variant(self.variant)
+        self.variant = variant
 
 
 class Recovery:
@@ -84,7 +113,7 @@ class Transcript:
         known = self._said[self._at : self._at + len(text)]
         self._at += len(text)
         if not text.startswith(known) or (ends and self._at < len(self._said)):
-            raise ModelNotReadyError("the model stopped, and answered otherwise when it was back")
+            raise ModelNotReadyError("the model restarted, and gave a different answer")
         new = text[len(known) :]
         self._said += new
         return new

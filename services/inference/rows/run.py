@@ -4,26 +4,31 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from typing import TypeVar
 
+from services.foundation.pools import Pool
 from services.inference.errors import (
     DeadlineExceededError,
     ModelFailedError,
     ModelNotReadyError,
     ServiceError,
 )
-from services.inference.models.route import Route
 from services.inference.rows.account import Account
-from services.inference.rows.engine import EngineSession, InferenceEngine, Reply
+from services.inference.rows.engine import TENANT, EngineSession, InferenceEngine, Reply
 from services.inference.rows.events import Delta, End, Event, FinishReason, Lost, Refused, TooLong
-from services.inference.rows.recovery import Recovery, Transcript
+from services.inference.rows.recovery import Recovery, Route, Transcript
 from services.inference.rows.refusals import invalid_options
-from services.inference.rows.tenancy import TENANT
 from services.inference.rows.window import CallRow, RowWindow
 from services.inference.settings import InferenceSettings
 from services.inference.tracing import ModelSpan
 
 # The engine counts milliseconds on a clock of its own.
 _CLOCK_SLACK = 0.25
+
+_Answer = TypeVar("_Answer")
+# They share one interpreter lock: more of them would cut no faster, and slow the event loop.
+_THREADS = 2
+_CUTTING = Pool("cut", _THREADS)
 
 
 class RowRunner:
@@ -54,10 +59,14 @@ class RowRunner:
         """Adds rows, which the next step sends as there is room."""
         self._window.add(rows)
 
+    async def add_cut(self, cut: Callable[[], Iterable[CallRow]]) -> None:
+        """Adds the rows that `cut` makes of a text, which may take long."""
+        self.add(await in_thread(cut))
+
     async def step(self) -> list[CallRow]:
         """Sends what there is room for, waits for news, and returns the rows that had some.
 
-        Raises a SeqwayError when the call has failed.
+        Raises a ServiceError when the call has failed.
         """
         if self._other:
             self._move()
@@ -145,20 +154,25 @@ class RowRunner:
     def _cancelled(self) -> ServiceError:
         """Nobody here cancelled: either the engine saw the deadline pass, or it is going down."""
         if asyncio.get_running_loop().time() > self._deadline - _CLOCK_SLACK:
-            return DeadlineExceededError("the deadline passed before the answer was done")
-        return ModelNotReadyError(f"{self.account.variant} stopped before the answer was done")
+            return DeadlineExceededError("the deadline passed before the answer was complete")
+        return ModelNotReadyError(f"{self.account.variant} stopped before the answer was complete")
 
     def _refuse(self, request_id: str, refusal: Refused) -> None:
         if refusal.reason == "INVALID_OPTIONS":
             raise invalid_options(refusal.message)
         if refusal.reason != "QUEUE_FULL":
             raise ModelFailedError(f"the engine refused the request ({refusal.reason})")
-        message = "the model's waiting line is full"
+        message = "the model's queue is full"
         if self._recovery.accepted:
             full = ModelNotReadyError(message, retry_delay=self._retry_delay)
             self._send_again(request_id, Lost(full, begun=False))
             return
         self._window.refuse(request_id, message, self._retry_delay)
+
+
+async def in_thread(cut: Callable[[], _Answer]) -> _Answer:
+    """Cuts a long text where that does not hold up the event loop."""
+    return await _CUTTING.run(TENANT.get(), cut)
 
 
 @contextmanager

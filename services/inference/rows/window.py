@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from services.inference.errors import ModelFailedError, OverloadError
 from services.inference.rows.engine import EngineSession
@@ -12,35 +11,38 @@ from services.inference.rows.generation import Generation
 from services.inference.tracing import ModelSpan
 
 
-class CallRow(Protocol):
-    """A text that the engine is to work on; it is told what comes of it."""
+class CallRow:
+    """A text that the engine is to work on, and what it has said about it.
 
-    @property
-    def text(self) -> str:
-        """What the engine reads."""
-        ...
+    `content` is the index of what it belongs to among the contents of the call.
+    """
 
-    @property
-    def generation(self) -> Generation:
-        """How it generates."""
-        ...
-
-    @property
-    def content(self) -> int:
-        """Which of the call's contents it is for."""
-        ...
+    def __init__(self, content: int, text: str, generation: Generation) -> None:
+        self.content = content
+        self.text = text
+        self.generation = generation
+        self.said = ""
+        self.end: End | None = None
+        self.refusal: TooLong | None = None
 
     def append(self, text: str) -> None:
         """Takes more of the answer."""
-        ...
+        self.said += text
 
     def finish(self, end: End) -> None:
         """Takes the end, which is neither ERROR nor CANCELLED."""
-        ...
+        self.append(end.text)
+        self.end = end
 
     def divide(self, refusal: TooLong) -> Sequence["CallRow"]:
-        """The rows to run in its place, since it is too long."""
-        ...
+        """The rows to run in its place, since it is too long; none if its owner adds them later."""
+        self.refusal = refusal
+        return ()
+
+    def take(self) -> str:
+        """What it has said since it was last asked."""
+        text, self.said = self.said, ""
+        return text
 
 
 @dataclass(slots=True)
@@ -92,7 +94,7 @@ class RowWindow:
         request = self._requests.get(request_id)
         row = request.rows[index] if request and 0 <= index < len(request.rows) else None
         if row is None:
-            raise ModelFailedError("the engine spoke of a text that it does not have")
+            raise ModelFailedError("the engine answered for a text that it was not sent")
         return row
 
     def settle(self, request_id: str, index: int) -> None:
@@ -108,7 +110,7 @@ class RowWindow:
     def refuse(self, request_id: str, message: str, retry_delay: float) -> None:
         """Takes back the rows of a refused request, and sends no more than the engine has now.
 
-        OverloadedError when it has none.
+        OverloadError when it has none.
         """
         rows = self.take_back(request_id)
         if not self._in_flight:
@@ -137,7 +139,9 @@ class RowWindow:
     def close(self, request_id: str) -> None:
         """Notes the final response; ModelFailedError when a row of the request has no end."""
         if self._requests.pop(request_id, None) is not None:
-            raise ModelFailedError("the engine closed a request before its texts were done")
+            raise ModelFailedError(
+                "the engine closed a request before all of its texts were answered"
+            )
 
     def _generation(self, row: CallRow) -> Generation:
         prefix = self._prefixes.get(row)

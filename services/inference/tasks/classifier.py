@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from services.inference.errors import ModelFailedError
 from services.inference.models.catalogue import CLASSIFICATION, Catalogue
-from services.inference.models.route import Route
 from services.inference.rows.account import Account
 from services.inference.rows.encoder import Element, Encoder, Failure, Logits, Reading, read_by
+from services.inference.rows.recovery import Route
 
 # Of a multi-label model, what is more likely than not.
 _MULTI_LABEL_THRESHOLD = 0.5
@@ -66,7 +66,7 @@ class Classifier:
         self._catalogue = catalogue
 
     async def classify(self, job: ClassificationRequest) -> ClassificationAnswer:
-        """The answer; raises a SeqwayError, also when only one of the texts failed."""
+        """The answer; raises a ServiceError, also when only one of the texts failed."""
         manifest = self._catalogue.pick_only(CLASSIFICATION, job.model).manifest
         account = Account(manifest.name)
         multi_label = manifest.multi_label if job.multi_label is None else job.multi_label

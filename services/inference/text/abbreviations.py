@@ -53,67 +53,20 @@ _BEFORE_NUMBERS = (
 )
 
 # Codes of three letters, as some models name their languages, and those of variants.
-_SAME = {
-    "cat": "ca",
-    "ces": "cs",
-    "cze": "cs",
-    "dan": "da",
-    "deu": "de",
-    "ger": "de",
-    "gsw": "de",
-    "ell": "el",
-    "gre": "el",
-    "eng": "en",
-    "spa": "es",
-    "est": "et",
-    "fin": "fi",
-    "fra": "fr",
-    "fre": "fr",
-    "hrv": "hr",
-    "bs": "hr",
-    "sr": "hr",
-    "hun": "hu",
-    "ita": "it",
-    "lit": "lt",
-    "lav": "lv",
-    "nld": "nl",
-    "dut": "nl",
-    "nb": "no",
-    "nn": "no",
-    "nob": "no",
-    "nno": "no",
-    "nor": "no",
-    "pol": "pl",
-    "por": "pt",
-    "ron": "ro",
-    "rum": "ro",
-    "rus": "ru",
-    "slk": "sk",
-    "slv": "sl",
-    "swe": "sv",
-    "tur": "tr",
-    "ukr": "uk",
-    "zho": "zh",
-    "chi": "zh",
-    "cmn": "zh",
-    "yue": "zh",
-    "jpn": "ja",
-    "kor": "ko",
-    "ara": "ar",
-    "arb": "ar",
-    "hin": "hi",
-}
+_SAME = (
+    "ca: cat, cs: ces cze, da: dan, de: deu ger gsw, el: ell gre, en: eng, es: spa, "
+    "et: est, fi: fin, fr: fra fre, hr: hrv bs sr, hu: hun, it: ita, lt: lit, lv: lav, "
+    "nl: nld dut, no: nb nn nob nno nor, pl: pol, pt: por, ro: ron rum, ru: rus, sk: slk, "
+    "sl: slv, sv: swe, tr: tur, uk: ukr, zh: zho chi cmn yue, ja: jpn, ko: kor, "
+    "ar: ara arb, hi: hin"
+)
 
 ABBREVIATIONS = {
     language: frozenset(words.casefold().split()) for language, words in _ALWAYS.items()
 }
 BEFORE_NUMBERS = frozenset(_BEFORE_NUMBERS.casefold().split())
-
-
-def base_language(code: str) -> str:
-    """The language of a code however that is spelled, without script and region.
-
-    So `sentencex` and the lists here name it: "de-DE", "DE", "de_AT" and "deu_Latn" are "de".
-    """
-    primary = code.replace("_", "-").partition("-")[0].strip().lower()
-    return _SAME.get(primary, primary)
+SAME_LANGUAGE = {
+    code: language
+    for language, _, codes in (each.partition(": ") for each in _SAME.split(", "))
+    for code in codes.split()
+}

@@ -19,9 +19,11 @@ def split(segment: TextSegment) -> tuple[TextSegment, TextSegment]:
     """
     text = segment.text
     cut_start, cut_end = _cut(text)
-    left = TextSegment(segment.start, segment.gap, text[:cut_start])
-    right = TextSegment(segment.start + cut_end, text[cut_start:cut_end], text[cut_end:])
-    return left, right
+    start = segment.start
+    return (
+        TextSegment(start, start + cut_start, segment.gap, text[:cut_start]),
+        TextSegment(start + cut_end, segment.end, text[cut_start:cut_end], text[cut_end:]),
+    )
 
 
 def _cut(text: str) -> tuple[int, int]:

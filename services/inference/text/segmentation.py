@@ -6,18 +6,19 @@ do the markers that start the items of a list ("* ", "2. "), which models like t
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import sentencex
 
-from services.inference.text.abbreviations import base_language
 from services.inference.text.characters import is_boundary
-from services.inference.text.sentence_ends import is_cut
+from services.inference.text.sentence_ends import base_language, is_cut
 
 _BREAKS = re.compile(r"[\t\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 _SPACE = re.compile(r"\s+")
 _LIST_MARKER = re.compile(r"\s*(?:[-*+•·–—]|\d{1,3}[.)])\s+")
+# They are letters to Unicode, and nothing to readers.
+_FILLERS = "\u115f\u1160\u3164\uffa0"
 
 # The splitter takes quadratic time on a text full of quotes and brackets: 33 s for 100,000.
 _WINDOW = 2048
@@ -25,24 +26,30 @@ _WINDOW = 2048
 
 @dataclass(frozen=True, slots=True)
 class TextSegment:
-    """A sentence at `[start, start + len(text))`, in code points, and what stands before it."""
+    """A sentence at `[start, end)` of its source, in code points, and what stands before it."""
 
     start: int
+    end: int
     gap: str
     text: str
 
     @property
-    def end(self) -> int:
-        """Where the sentence ends in the text, in code points."""
-        return self.start + len(self.text)
+    def can_split(self) -> bool:
+        """Whether there are two characters that may stand apart."""
+        return len(self.text) > 1
 
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
     """The sentences of a text, and what stands behind the last of them."""
 
-    segments: list[TextSegment]
+    segments: Sequence[TextSegment]
     tail: str
+
+
+def has_word(text: str) -> bool:
+    """Whether there is a letter in it, of whatever script."""
+    return any(each.isalpha() and each not in _FILLERS for each in text)
 
 
 def segment(text: str, language: str) -> Segmentation:
@@ -54,8 +61,20 @@ def segment(text: str, language: str) -> Segmentation:
         core = piece.strip()
         if core:
             start += len(piece) - len(piece.lstrip())
-            segments.append(TextSegment(start, text[end:start], core))
-            end = start + len(core)
+            stop = start + len(core)
+            segments.append(TextSegment(start, stop, text[end:start], core))
+            end = stop
+    return Segmentation(segments, text[end:])
+
+
+def segment_words(text: str, language: str) -> Segmentation:
+    """As `segment`, but what has no word in it is no sentence: a model would make up words."""
+    segments: list[TextSegment] = []
+    end = 0
+    for each in segment(text, language).segments:
+        if has_word(each.text):
+            segments.append(replace(each, gap=text[end : each.start]))
+            end = each.end
     return Segmentation(segments, text[end:])
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-from services.inference.text.abbreviations import ABBREVIATIONS, BEFORE_NUMBERS
+from services.inference.text.abbreviations import ABBREVIATIONS, BEFORE_NUMBERS, SAME_LANGUAGE
 
 _CLOSERS = "\"'”’»›)]}）」』】〉》〕］｝＂＇"
 # Behind these no space is expected.
@@ -11,6 +11,15 @@ _ASCII_ENDS = frozenset("!?")
 _LAST_WORD = re.compile(r"""([^\s("'“‘«‹\[{]+)\.$""")
 _NUMBER = re.compile(r"\W?\d|[IVXLCDM]+\b")
 _SHORT = 3
+
+
+def base_language(code: str) -> str:
+    """The language of a code however that is spelled, without script and region.
+
+    So `sentencex` and the lists here name it: "de-DE", "DE", "de_AT" and "deu_Latn" are "de".
+    """
+    primary = code.replace("_", "-").partition("-")[0].strip().lower()
+    return SAME_LANGUAGE.get(primary, primary)
 
 
 def is_cut(before: str, after: str, language: str) -> bool:

@@ -10,9 +10,9 @@ from services.jobs.queue.board import Board
 from services.jobs.settings import JobSettings
 from services.jobs.store import layout
 from services.jobs.store.archive import JobRun
+from services.jobs.store.objects import Store
 from services.jobs.store.records import Status
 from services.jobs.store.results import Outcome
-from services.jobs.store.store import Store
 
 logger = structlog.get_logger(__name__)
 _SECONDS = 86400.0

@@ -16,7 +16,7 @@ from services.jobs.chunks.heartbeat import Halt, Heartbeat
 from services.jobs.chunks.memo import Memo
 from services.jobs.chunks.pieces import ChunkPart, attempt_name, failed_attempts, pieces
 from services.jobs.errors import StoreUnavailableError
-from services.jobs.lifecycle.observer import ChunkOutcome, JobObserver
+from services.jobs.observer import ChunkOutcome, JobObserver
 from services.jobs.queue.board import Board, Ticket
 from services.jobs.settings import JobSettings
 from services.jobs.store.archive import Archive, JobRun

@@ -18,10 +18,10 @@ from services.jobs.settings import JobSettings
 from services.jobs.store import layout
 from services.jobs.store.archive import Archive
 from services.jobs.store.items import Item
+from services.jobs.store.objects import Store
 from services.jobs.store.records import JOBS, JobRecord, QueuePriority
 from services.jobs.store.recurrence import Recurrence
 from services.jobs.store.results import encode_items
-from services.jobs.store.store import Store
 from services.jobs.tasks import Task
 
 logger = structlog.get_logger(__name__)

@@ -7,8 +7,8 @@ import structlog
 from services.inference.errors import ServiceUnavailableError
 from services.jobs.chunks.runner import stopped
 from services.jobs.lifecycle.creation import remove_other_uploads
-from services.jobs.lifecycle.observer import JobObserver
 from services.jobs.lifecycle.progress import Counter
+from services.jobs.observer import JobObserver
 from services.jobs.queue.board import Board
 from services.jobs.store import layout
 from services.jobs.store.archive import Archive, JobRun

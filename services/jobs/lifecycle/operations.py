@@ -6,8 +6,8 @@ from services.jobs.errors import JobStateError
 from services.jobs.lifecycle.progress import Counter, Progress
 from services.jobs.store import layout
 from services.jobs.store.archive import Archive, JobRun
+from services.jobs.store.objects import Store
 from services.jobs.store.records import RUNS, LineCounts, RunRecord
-from services.jobs.store.store import Store
 
 
 class Operations:

@@ -12,8 +12,8 @@ import structlog
 from services.foundation.endings import ENDINGS
 from services.inference.errors import ServiceUnavailableError
 from services.jobs.lifecycle.finisher import Finisher
-from services.jobs.lifecycle.observer import JobObserver
 from services.jobs.lifecycle.operations import remove
+from services.jobs.observer import JobObserver
 from services.jobs.queue.board import Board, Ticket
 from services.jobs.queue.feeder import Feeder, lease_in_queue
 from services.jobs.queue.lost_messages import LostMessages

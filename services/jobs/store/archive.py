@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from services.inference.errors import InvalidOptionError
 from services.jobs.errors import UnknownJobError
-from services.jobs.queue.clock import Clock
 from services.jobs.store import layout
+from services.jobs.store.clock import Clock
 from services.jobs.store.items import Item
 from services.jobs.store.layout import RunLayout
+from services.jobs.store.objects import Store
 from services.jobs.store.records import (
     ACTIVES,
     FINALS,
@@ -21,7 +22,6 @@ from services.jobs.store.records import (
     RunRecord,
 )
 from services.jobs.store.results import Line, decode, decode_items
-from services.jobs.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)

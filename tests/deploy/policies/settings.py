@@ -7,8 +7,9 @@ from unittest import mock
 
 from services.foundation.environment import (
     SECRETS_VARIABLE,
-    EnvironmentSettings,
     InvalidSettingsError,
+    ProcessSettings,
+    fields_of,
     read_settings,
 )
 from services.gateway.settings import GatewaySettings
@@ -16,7 +17,7 @@ from tests.deploy.bundle import Bundle, Container
 from workers.settings import WorkerSettings
 
 _PREFIX = "SEQWAY_"
-_CLASSES: dict[str, type[EnvironmentSettings]] = {
+_CLASSES: dict[str, type[ProcessSettings]] = {
     "gateway": GatewaySettings,
     "worker": WorkerSettings,
     "controller": WorkerSettings,
@@ -25,8 +26,8 @@ _CLASSES: dict[str, type[EnvironmentSettings]] = {
 _SHARED = "seqway-shared"
 
 
-def _known(settings: type[EnvironmentSettings]) -> set[str]:
-    return {f"{_PREFIX}{name.upper()}" for name in settings.model_fields} | {SECRETS_VARIABLE}
+def _known(settings: type[ProcessSettings]) -> set[str]:
+    return {f"{_PREFIX}{name.upper()}" for name in fields_of(settings)} | {SECRETS_VARIABLE}
 
 
 def exist(bundle: Bundle) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.grpc.aio import InferenceServerClient as AsyncClient
 
-from deploy.local.running import running_triton
+from deploy.local.assembly import running_triton
 from deploy.local.settings import StackSettings
 from engine.export.exporter import ExportJob, export
 from engine.model.checkpoint import load_checkpoint

@@ -21,7 +21,7 @@ from engine.runtime.engine import Engine
 from engine.runtime.manifest import read_manifest
 from engine.runtime.request import Options
 from engine.runtime.sessions.caches import Caches
-from engine.runtime.sessions.session import OnnxSession
+from engine.runtime.sessions.onnx_session import OnnxSession
 from engine.runtime.sessions.slots import Slots
 from tests.engine.conftest import read_sources
 

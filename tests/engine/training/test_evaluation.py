@@ -1,5 +1,3 @@
-from engine.training.baselines import lead_sentences, tfidf_classifier
-from engine.training.corpus import Pair
 from engine.training.evaluation import accuracy, rouge
 
 
@@ -15,13 +13,3 @@ def test_rouge_is_a_mean_f_measure_in_percent() -> None:
 def test_macro_f1_is_over_the_labels_of_the_references() -> None:
     figures = accuracy(["a", "a", "b", "b"], ["a", "a", "b", "c"])
     assert figures == {"accuracy": 75.0, "macro_f1": round(100 * (1 + 2 / 3) / 2, 2)}
-
-
-def test_the_lead_is_the_first_sentence() -> None:
-    assert lead_sentences(["It edits text. It is small.", ""]) == ["It edits text.", ""]
-
-
-def test_tfidf_learns_words() -> None:
-    pairs = [Pair(f"a {word} here {n}", word) for n in range(4) for word in ("game", "library")]
-    classify = tfidf_classifier(pairs, pairs, strengths=(1.0, 10.0))
-    assert classify(["some library", "game or so"]) == ["library", "game"]

@@ -8,7 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from seqway.v1 import generation_pb2 as pb
 
-from tests.sdk.status import Failure
+from tests.sdk.status import FakeFailure
 
 
 @dataclass
@@ -18,7 +18,7 @@ class Fake:
     `held` makes a stream wait for `released` after its first delta.
     """
 
-    failure: Failure | None = None
+    failure: FakeFailure | None = None
     held: bool = False
     released: threading.Event = field(default_factory=threading.Event)
     cancelled: threading.Event = field(default_factory=threading.Event)

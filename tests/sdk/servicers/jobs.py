@@ -13,7 +13,7 @@ from seqway.v1.generation_pb2 import FINISH_REASON_EOS, TokenCounts
 from seqway.v1.job_pb2_grpc import JobServiceServicer
 
 from tests.sdk.servicers.fake import Fake
-from tests.sdk.status import Failure, error_info
+from tests.sdk.status import FakeFailure, error_info
 
 VARIANT = "en-fr_int8"
 _IN_MESSAGE = 2
@@ -138,7 +138,7 @@ class FakeJobs(Fake, JobServiceServicer):
 
     def _find(self, job: str, context: grpc.ServicerContext) -> pb.Job:
         if job not in self.jobs:
-            Failure(
+            FakeFailure(
                 grpc.StatusCode.NOT_FOUND, "there is no such job", (error_info("UNKNOWN_JOB"),)
             ).raise_in(context)
         return self.jobs[job]

@@ -7,7 +7,7 @@ from seqway.v1.model_pb2_grpc import ModelServiceServicer
 from tests.sdk.servicers.classification import CLASSIFIER
 from tests.sdk.servicers.fake import Fake
 from tests.sdk.servicers.translation import VARIANT
-from tests.sdk.status import Failure, error_info
+from tests.sdk.status import FakeFailure, error_info
 
 MANY = "m2m_fp32"
 
@@ -77,7 +77,7 @@ class FakeModels(Fake, ModelServiceServicer):
         self.receive(request, context)
         if request.name not in MODELS:
             message = f'no model is named "{request.name}"'
-            Failure(grpc.StatusCode.NOT_FOUND, message, (error_info("UNKNOWN_MODEL"),)).raise_in(
-                context
-            )
+            FakeFailure(
+                grpc.StatusCode.NOT_FOUND, message, (error_info("UNKNOWN_MODEL"),)
+            ).raise_in(context)
         return pb.GetModelResponse(model=MODELS[request.name])

@@ -2,11 +2,18 @@
 
 import ssl
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 import trustme
 
-from services.foundation.environment import InvalidSettingsError, read_settings
+from services.foundation.environment import (
+    InvalidSettingsError,
+    ProcessSettings,
+    describe,
+    fields_of,
+    read_settings,
+)
 from services.gateway.settings import GatewaySettings
 from services.jobs.queue.messages import celery_app
 from services.jobs.settings import JobSettings
@@ -33,13 +40,16 @@ def test_secrets_are_read_from_files_and_variables_count_before_them(
     monkeypatch.setenv("SEQWAY_SECRETS_DIR", str(tmp_path))
     monkeypatch.setenv("SEQWAY_MAX_CALLS", "8")
     settings = read_settings(GatewaySettings)
-    assert (settings.redis_url, settings.max_calls) == ("redis://:secret@one:1/0", 8)
+    assert (settings.jobs.redis_url, settings.admission.max_calls) == ("redis://:secret@one:1/0", 8)
 
 
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"SEQWAY_SECRETS_DIR": "/nowhere"}, "SEQWAY_SECRETS_DIR is '/nowhere', which is no"),
+        (
+            {"SEQWAY_SECRETS_DIR": "/nowhere"},
+            "SEQWAY_SECRETS_DIR is '/nowhere', which is not a",
+        ),
         ({"SEQWAY_MAX_CALLS": "none"}, "SEQWAY_MAX_CALLS: Input should be a valid integer"),
         ({"SEQWAY_TLS_KEY": "key"}, "SEQWAY_TLS_CERTIFICATE is not set"),
         ({"SEQWAY_TLS_CERTIFICATE": "certificate"}, "SEQWAY_TLS_KEY is not set"),
@@ -56,7 +66,7 @@ def test_secrets_are_read_from_files_and_variables_count_before_them(
         ({"SEQWAY_JWT_AUDIENCE": "seqway"}, "SEQWAY_JWT_ISSUER must be set"),
         (
             {"SEQWAY_TENANT_LIMITS": "{bad"},
-            "SEQWAY_TENANT_LIMITS is no JSON, or cannot be read: Expecting",
+            "SEQWAY_TENANT_LIMITS is not valid JSON, or cannot be read: Expecting",
         ),
         (
             {"SEQWAY_TENANT_LIMITS": '{"*": {"calls": 3}}'},
@@ -118,3 +128,21 @@ def test_a_redis_that_only_counts_rates_is_a_hop_too(monkeypatch: pytest.MonkeyP
 def test_the_certificate_of_redis_is_checked_where_no_file_is_named() -> None:
     app = celery_app(JobSettings(redis_url="rediss://cache"))
     assert app.connection_for_write().ssl == {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+
+
+@pytest.mark.parametrize("kind", [GatewaySettings, WorkerSettings])
+def test_a_setting_is_in_one_group_and_help_describes_it(kind: type[ProcessSettings]) -> None:
+    groups = [group.model_fields.keys() for group in get_type_hints(kind).values()]
+    assert sum(map(len, groups)) == len(fields_of(kind))
+    text = describe(kind)
+    assert all(f"  SEQWAY_{name.upper()} = " in text for name in fields_of(kind))
+    assert "  SEQWAY_REDIS_TIMEOUT = 5.0\n      seconds after which Redis" in text
+
+
+def test_values_count_before_the_environment_and_must_be_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SEQWAY_MAX_CALLS", "8")
+    assert read_settings(GatewaySettings, max_calls=7).admission.max_calls == 7
+    with pytest.raises(TypeError, match="unknown settings: calls"):
+        read_settings(GatewaySettings, calls=7)

@@ -7,7 +7,7 @@ import structlog
 from opentelemetry import trace
 
 from services.foundation import logs
-from services.foundation.log_settings import LogSettings
+from services.foundation.logs import LogSettings
 from services.inference.tracing import context_of
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

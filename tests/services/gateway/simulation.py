@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from services.gateway.admission import limits, load
-from services.gateway.admission.limits import PLACE, Admission, Place
+from services.gateway.admission import capacity, estimates
+from services.gateway.admission.capacity import PLACE, Capacity, Place
 from services.inference.errors import DeadlineExceededError, OverloadError
 from services.inference.rows.account import Account
 
@@ -80,9 +80,9 @@ class Simulation:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._lanes = [Lane() for _ in range(_LANES)]
-        monkeypatch.setattr(limits.time, "monotonic", lambda: self.now)
-        self._admission = Admission(calls=10_000, tokens=100_000, retry_delay=0.5)
-        monkeypatch.setattr(self._admission, "_load", load.InFlightWork(lambda: self.now))
+        monkeypatch.setattr(capacity.time, "monotonic", lambda: self.now)
+        self._capacity = Capacity(calls=10_000, tokens=100_000, retry_delay=0.5)
+        monkeypatch.setattr(self._capacity, "_estimator", estimates.WorkEstimator(lambda: self.now))
 
     @property
     def capacity(self) -> float:
@@ -117,7 +117,7 @@ class Simulation:
         )
         characters = int(sum(rows) * self._random.uniform(*_CHARACTERS_OF_TOKEN))
         call = Call(kind, rows, characters, sum(rows), self.now, len(rows))
-        entered = self._admission.enter(characters, kind.deadline)
+        entered = self._capacity.enter(characters, kind.deadline)
         try:
             entered.__enter__()
         except OverloadError as error:

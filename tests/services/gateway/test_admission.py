@@ -9,8 +9,8 @@ from gateway_stack import MakeStack, Stack, failure, wait_until
 from seqway.v1 import model_pb2
 from seqway.v1 import translation_pb2 as pb
 
-from services.gateway.admission.limits import PLACE, Admission
-from services.gateway.admission.load import InFlightWork, Work
+from services.gateway.admission.capacity import PLACE, Capacity
+from services.gateway.admission.estimates import Work, WorkEstimator
 from services.inference.errors import OverloadError
 from services.inference.rows.account import Account
 
@@ -25,20 +25,20 @@ class Clock:
 
 
 def test_tokens_are_estimated_from_the_calls_before() -> None:
-    load = InFlightWork(Clock())
+    load = WorkEstimator(Clock())
     assert load.tokens(100) == 50
     for _ in range(200):
-        load.note(Work(characters=100, tokens=20, waited=0, ran=0, ahead=0))
+        load.note(Work(characters=100, tokens=20, waited=0, total=0, ahead=0))
     assert 20 <= load.tokens(100) <= 22
 
 
 def test_the_wait_grows_with_what_is_ahead_and_is_forgotten() -> None:
     clock = Clock()
-    load = InFlightWork(clock)
+    load = WorkEstimator(clock)
     assert load.wait(10_000) == 0
     for _ in range(300):
         clock.now += 0.05
-        load.note(Work(characters=100, tokens=50, waited=2.0, ran=0.5, ahead=1000))
+        load.note(Work(characters=100, tokens=50, waited=2.0, total=2.5, ahead=1000))
     assert load.wait(1000) == pytest.approx(2.0, rel=0.12)
     assert load.wait(2000) == pytest.approx(4.0, rel=0.12)
     assert load.answer(50, 1000) == pytest.approx(2.5, rel=0.15)
@@ -46,17 +46,17 @@ def test_the_wait_grows_with_what_is_ahead_and_is_forgotten() -> None:
     assert load.wait(2000) < 0.01
     for _ in range(100):
         clock.now += 0.05
-        load.note(Work(characters=100, tokens=50, waited=0.0, ran=0.5, ahead=1000))
+        load.note(Work(characters=100, tokens=50, waited=0.0, total=0.5, ahead=1000))
     assert load.wait(1000) == pytest.approx(0.0, abs=0.01)
     assert load.answer(50, 1000) == pytest.approx(0.5, rel=0.15)
 
 
 def test_short_calls_tell_nothing_of_long_lines() -> None:
-    load = InFlightWork(Clock())
+    load = WorkEstimator(Clock())
     for _ in range(200):
-        load.note(Work(characters=6, tokens=6, waited=0.02, ran=0.05, ahead=3))
+        load.note(Work(characters=6, tokens=6, waited=0.02, total=0.07, ahead=3))
     assert load.answer(6, 2000) < 1.0
-    load.note(Work(characters=6, tokens=6, waited=0.3, ran=0.05, ahead=1))
+    load.note(Work(characters=6, tokens=6, waited=0.3, total=0.35, ahead=1))
     assert load.wait(2000) < 1.0
     assert load.tokens(20_000) <= 20_000
 
@@ -64,7 +64,7 @@ def test_short_calls_tell_nothing_of_long_lines() -> None:
 def test_calls_that_nobody_answered_tell_of_the_wait_too() -> None:
     """Else an overload in which every call is too late would teach nothing."""
     clock = Clock()
-    load = InFlightWork(clock)
+    load = WorkEstimator(clock)
     for _ in range(200):
         clock.now += 0.05
         load.note_unfinished(100, 2.0, 1000, has_begun=False)
@@ -75,11 +75,11 @@ def test_calls_that_nobody_answered_tell_of_the_wait_too() -> None:
     assert load.answer(50, 1000) > 2.0
 
 
-async def waiting(admission: Admission, seconds: float) -> None:
+async def waiting(capacity: Capacity, seconds: float) -> None:
     """Has calls tell that they waited so long behind a hundred tokens."""
-    with admission.enter(200, None):
+    with capacity.enter(200, None):
         for _ in range(200):
-            with admission.enter(200, None):
+            with capacity.enter(200, None):
                 place = PLACE.get()
                 assert place is not None
                 account = Account("en-fr_int8", queue=seconds, total=seconds)
@@ -88,15 +88,15 @@ async def waiting(admission: Admission, seconds: float) -> None:
 
 
 async def test_a_call_that_would_wait_beyond_its_deadline_is_refused_with_a_hint() -> None:
-    admission = Admission(calls=100, tokens=100_000, retry_delay=0.5)
-    await waiting(admission, 3.0)
-    with admission.enter(100, 1.0):  # nothing is ahead of it
+    capacity = Capacity(calls=100, tokens=100_000, retry_delay=0.5)
+    await waiting(capacity, 3.0)
+    with capacity.enter(100, 1.0):  # nothing is ahead of it
         pass
-    with admission.enter(200, None):
+    with capacity.enter(200, None):
         with pytest.raises(OverloadError, match="would take about") as caught:
-            admission.enter(10, 1.0).__enter__()
+            capacity.enter(10, 1.0).__enter__()
         assert caught.value.retry_delay == pytest.approx(1.0, rel=0.8)
-        with admission.enter(10, 30.0), admission.enter(10, None), admission.enter(0, 0.1):
+        with capacity.enter(10, 30.0), capacity.enter(10, None), capacity.enter(0, 0.1):
             pass
 
 
@@ -152,41 +152,41 @@ async def test_tokens_in_flight_are_bounded(make_stack: MakeStack) -> None:
 
 
 async def test_streams_that_began_and_calls_without_text_say_nothing_of_waiting() -> None:
-    admission = Admission(calls=100, tokens=100_000, retry_delay=0.5)
-    with admission.enter(200, None):
+    capacity = Capacity(calls=100, tokens=100_000, retry_delay=0.5)
+    with capacity.enter(200, None):
         for characters, begins in ((200, True), (0, False)):
-            with pytest.raises(asyncio.CancelledError), admission.enter(characters, None):
+            with pytest.raises(asyncio.CancelledError), capacity.enter(characters, None):
                 place = PLACE.get()
                 assert place is not None
                 if begins:
                     place.begin()
                 place._began -= 3600
                 raise asyncio.CancelledError
-        with admission.enter(200, 1.0):
+        with capacity.enter(200, 1.0):
             pass
 
 
 async def test_a_large_call_finds_room_beside_small_ones() -> None:
-    admission = Admission(calls=100, tokens=1000, retry_delay=0.5)
-    with admission.enter(100, None), admission.enter(4_000_000, None):
+    capacity = Capacity(calls=100, tokens=1000, retry_delay=0.5)
+    with capacity.enter(100, None), capacity.enter(4_000_000, None):
         pass
 
 
 async def test_nobody_waits_behind_a_tenant_that_gives_way() -> None:
-    admission = Admission(calls=100, tokens=100_000, retry_delay=0.5)
-    await waiting(admission, 3.0)
-    with admission.enter(4000, None, "many"):
+    capacity = Capacity(calls=100, tokens=100_000, retry_delay=0.5)
+    await waiting(capacity, 3.0)
+    with capacity.enter(4000, None, "many"):
         with pytest.raises(OverloadError):
-            admission.enter(10, 1.0, "many").__enter__()
+            capacity.enter(10, 1.0, "many").__enter__()
         for _ in range(200):
-            with admission.enter(10, 1.0, "few"):
+            with capacity.enter(10, 1.0, "few"):
                 place = PLACE.get()
                 assert place is not None
                 place.note(Account("en-fr_int8", queue=0.0, total=0.0))
         with pytest.raises(OverloadError):
-            admission.enter(10, 1.0, "many").__enter__()
-        with admission.enter(3000, None, "few"), pytest.raises(OverloadError):
-            admission.enter(10, 1.0, "few").__enter__()
+            capacity.enter(10, 1.0, "many").__enter__()
+        with capacity.enter(3000, None, "few"), pytest.raises(OverloadError):
+            capacity.enter(10, 1.0, "few").__enter__()
 
 
 async def test_places_come_back_however_a_call_ends(make_stack: MakeStack) -> None:

@@ -276,20 +276,23 @@ async def test_a_file_of_keys_that_cannot_be_used_stops_the_gateway(
     make_stack: MakeStack, tmp_path: Path
 ) -> None:
     (tmp_path / "broken.json").write_text('{"keys": [{"prefix": "UPPER"}]}')
-    with pytest.raises(KeyFileError, match=r"broken.json is no file of keys: keys\.0\.prefix"):
+    with pytest.raises(KeyFileError, match=r"broken.json is not a key file: keys\.0\.prefix"):
         await make_stack(api_keys_file=tmp_path / "broken.json", api_key_pepper=PEPPER)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("create", "--tenant", "a", "--scope", "fly"), "there is no scope fly; there are: answer"),
-        (("create", "--tenant", "a", "--expires-in", "soon"), "'soon' is no duration"),
-        (("create", "--tenant", "a", "--expires-in", "0d"), "'0d' is no duration"),
+        (
+            ("create", "--tenant", "a", "--scope", "fly"),
+            "unknown scope fly; the scopes are:",
+        ),
+        (("create", "--tenant", "a", "--expires-in", "soon"), "'soon' is not a duration"),
+        (("create", "--tenant", "a", "--expires-in", "0d"), "'0d' is not a duration"),
         (("create", "--tenant", "a\nb"), "tenant: String should match pattern"),
         (("create", "--tenant", ""), "tenant: String should have at least 1 character"),
-        (("rotate", "aaaaaaaa"), "there is no key with the prefix 'aaaaaaaa'"),
-        (("revoke", "aaaaaaaa"), "there is no key with the prefix 'aaaaaaaa'"),
+        (("rotate", "aaaaaaaa"), "no key has the prefix 'aaaaaaaa'"),
+        (("revoke", "aaaaaaaa"), "no key has the prefix 'aaaaaaaa'"),
         (("list",), "cannot be read (No such file or directory)"),
     ],
 )

@@ -19,6 +19,7 @@ from seqway import AsyncClient
 from seqway.v1 import job_pb2 as pb
 from seqway.v1.translation_pb2 import StreamTranslateRequest, TranslateRequest
 
+from services.foundation.environment import read_settings
 from services.gateway.calls.drain import Draining, DrainingError
 from services.gateway.server import Gateway
 from services.gateway.settings import GatewaySettings
@@ -216,7 +217,8 @@ async def test_a_client_goes_on_at_the_next_gateway(
 
         watching, reading = asyncio.create_task(watched()), asyncio.create_task(read())
         await asyncio.sleep(0.3)
-        settings = GatewaySettings(
+        settings = read_settings(
+            GatewaySettings,
             gateway_port=stack.gateway.port,
             reuse_port=True,
             triton_url=stack.twin.url,

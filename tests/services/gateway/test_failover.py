@@ -18,7 +18,7 @@ from tests.services.twin import (
 from tests.services.twin import stream as stream_of_twin
 
 INT8, FP32 = "en-fr_int8", "en-fr_fp32"
-MOVED = f"{INT8} stopped on the way: {FP32} did the rest"
+MOVED = f"{INT8} stopped: {FP32} completed the answer"
 SENTENCE = "One small step for all of us."
 
 

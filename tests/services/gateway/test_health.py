@@ -11,7 +11,9 @@ from grpc_health.v1 import health_pb2
 from seqway.v1 import classification_pb2, model_pb2
 from seqway.v1 import translation_pb2 as pb
 
-from services.gateway.server import Gateway, PortInUseError
+from services.foundation.endpoints import PortInUseError
+from services.foundation.environment import read_settings
+from services.gateway.server import Gateway
 from services.gateway.settings import GatewaySettings
 from tests.services.twin import classifier, extractor, summarizer
 
@@ -172,7 +174,9 @@ async def test_drain_lets_calls_finish(make_stack: MakeStack) -> None:
 
 
 async def test_a_port_in_use_is_one_sentence(stack: Stack) -> None:
-    settings = GatewaySettings(gateway_port=stack.gateway.port, triton_url=stack.twin.url)
+    settings = read_settings(
+        GatewaySettings, gateway_port=stack.gateway.port, triton_url=stack.twin.url
+    )
     other = Gateway(settings)
     with pytest.raises(PortInUseError, match="in use"):
         await other.start()

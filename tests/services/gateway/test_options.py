@@ -5,7 +5,7 @@ from gateway_stack import MakeStack, Stack, failure
 from seqway.v1 import generation_pb2 as generation
 from seqway.v1 import translation_pb2 as pb
 
-from services.gateway.api.messages.options import generation_of
+from services.gateway.api.options import generation_of
 from services.inference.errors import InvalidOptionError
 from services.inference.rows.generation import Generation
 from tests.services.twin import many_to_many

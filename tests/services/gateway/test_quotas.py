@@ -13,7 +13,7 @@ from redis_server import RedisServer
 from seqway.v1 import job_pb2, model_pb2
 from seqway.v1 import translation_pb2 as pb
 
-from services.foundation.environment import InvalidSettingsError
+from services.foundation.environment import InvalidSettingsError, read_settings
 from services.gateway.server import Gateway
 from services.gateway.settings import GatewaySettings
 
@@ -59,7 +59,7 @@ async def test_characters_over_the_rate_are_refused(make_stack: MakeStack) -> No
     stack = await make_stack(**limits(characters_per_minute=100))
     await translate(stack, "one", "x" * 60)
     assert await failure(translate(stack, "one", "x" * 60)) == OVER
-    with pytest.raises(grpc.aio.AioRpcError, match="send less in one call"):
+    with pytest.raises(grpc.aio.AioRpcError, match="send less text in one call"):
         await translate(stack, "two", "x" * 101)
 
 
@@ -155,8 +155,8 @@ async def test_a_gateway_counts_for_itself_while_redis_is_away(make_stack: MakeS
 
 
 async def test_a_url_of_redis_that_is_none_is_told_without_its_password() -> None:
-    settings = GatewaySettings(
-        limits_store="redis", redis_url="redis://user:topsecret@host:notaport/0"
+    settings = read_settings(
+        GatewaySettings, limits_store="redis", redis_url="redis://user:topsecret@host:notaport/0"
     )
     with pytest.raises(InvalidSettingsError, match="SEQWAY_REDIS_URL names no host") as caught:
         Gateway(settings)

@@ -16,7 +16,7 @@ from seqway.v1 import translation_pb2 as pb
 from seqway.v1 import translation_pb2_grpc
 
 from services.foundation.endpoints import serve_metrics
-from services.foundation.environment import InvalidSettingsError
+from services.foundation.environment import InvalidSettingsError, read_settings
 from services.gateway.settings import GatewaySettings
 
 REQUEST = pb.TranslateRequest(
@@ -101,7 +101,7 @@ async def test_certificates_are_renewed_without_a_restart(
 
 @pytest.mark.parametrize(
     ("broken", "message"),
-    [("ca.pem", "holds no certificates of authorities"), ("key.pem", "hold no certificate with")],
+    [("ca.pem", "does not contain CA certificates"), ("key.pem", "are not a certificate and its")],
 )
 async def test_files_that_hold_something_else_are_named(
     make_stack: MakeStack, authority: trustme.CA, tmp_path: Path, broken: str, message: str
@@ -146,8 +146,10 @@ async def test_probes_need_no_certificate_and_reach_nothing_else(
 def test_metrics_are_served_with_the_certificates(authority: trustme.CA, tmp_path: Path) -> None:
     write(tmp_path, authority)
     port = free_port()
-    known = GatewaySettings(**settings(tmp_path, mutual=True), metrics_tls=True, metrics_port=port)
-    serving = serve_metrics(known)
+    known = read_settings(
+        GatewaySettings, **settings(tmp_path, mutual=True), metrics_tls=True, metrics_port=port
+    )
+    serving = serve_metrics(known.serving)
     assert serving is not None
     server, thread = serving
     try:

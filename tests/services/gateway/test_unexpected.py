@@ -18,7 +18,7 @@ from seqway.v1 import translation_pb2 as pb
 from services.gateway.authentication.authenticator import Authenticator
 from services.inference.models.catalogue import Catalogue
 from services.inference.tasks.translation.translator import Translator
-from services.jobs.store import store as job_store
+from services.jobs.store import objects as job_store
 
 REQUEST = pb.TranslateRequest(
     contents=["Hello there."], source_language_code="en", target_language_code="fr"

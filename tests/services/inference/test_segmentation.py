@@ -95,7 +95,7 @@ def test_splitting_costs_no_quadratic_time(text: str) -> None:
 
 
 def halves(text: str) -> tuple[str, str, str]:
-    left, right = split(TextSegment(10, "  ", text))
+    left, right = split(TextSegment(10, 10 + len(text), "  ", text))
     assert left.start == 10 and left.gap == "  "
     assert right.start == 10 + len(left.text) + len(right.gap)
     assert left.text + right.gap + right.text == text
@@ -123,8 +123,8 @@ def test_cuts_at_the_best_place(text: str, cut: tuple[str, str, str]) -> None:
 
 
 def test_every_text_can_be_split_to_the_end() -> None:
-    parts = [TextSegment(0, "", ("e\u0301" * 40 + "👩‍👧" * 9 + " ,. " * 5).strip())]
-    whole = parts[0].text
+    whole = ("e\u0301" * 40 + "👩‍👧" * 9 + " ,. " * 5).strip()
+    parts = [TextSegment(0, len(whole), "", whole)]
     while any(len(part.text) > 1 for part in parts):
         parts = [
             half for part in parts for half in (split(part) if len(part.text) > 1 else (part,))

@@ -2,8 +2,9 @@
 
 import pytest
 
-from services.inference.text.abbreviations import ABBREVIATIONS, base_language
+from services.inference.text.abbreviations import ABBREVIATIONS
 from services.inference.text.segmentation import segment
+from services.inference.text.sentence_ends import base_language
 
 
 def sentences(text: str, language: str = "en") -> list[str]:

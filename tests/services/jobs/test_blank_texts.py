@@ -9,6 +9,7 @@ import pytest
 from gateway_stack import wait_until
 from jobs_bench import Bench
 
+from services.foundation.environment import read_settings
 from services.jobs.intake import Format, InputForm, IntakeLimits, read_items
 from services.jobs.lifecycle.creation import JobSubmission
 from services.jobs.store.records import State
@@ -54,8 +55,11 @@ async def ended(
 ) -> tuple[State, list[dict[str, Any]]]:
     """The state and the lines of a job with two blank lines and a third."""
     bench = make()
-    settings = WorkerSettings(
-        triton_url=twin.url, health_interval=0.05, job_store=bench.settings.job_store
+    settings = read_settings(
+        WorkerSettings,
+        triton_url=twin.url,
+        health_interval=0.05,
+        job_store=bench.settings.job_store,
     )
     inference = await asyncio.to_thread(TritonInference, settings)
     await wait_until(lambda: inference.is_ready(task))

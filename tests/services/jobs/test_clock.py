@@ -13,9 +13,9 @@ from services.inference.errors import InvalidOptionError
 from services.jobs.errors import QueueUnavailableError, StoreUnavailableError
 from services.jobs.lifecycle.creation import JobSubmission
 from services.jobs.queue.board import Board
-from services.jobs.queue.clock import Clock
+from services.jobs.store.clock import Clock
+from services.jobs.store.objects import open_store
 from services.jobs.store.records import State
-from services.jobs.store.store import open_store
 from services.jobs.tasks import TranslationTask
 
 _ROOT = Path(__file__).resolve().parents[3]

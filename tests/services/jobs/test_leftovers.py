@@ -13,8 +13,8 @@ from services.jobs.lifecycle.creation import Creator, JobSubmission, job_id_of
 from services.jobs.queue.board import Ticket
 from services.jobs.store import layout
 from services.jobs.store.archive import Archive, JobRun
+from services.jobs.store.objects import Store, open_store
 from services.jobs.store.records import ACTIVES, ActiveRecord
-from services.jobs.store.store import Store, open_store
 
 PATIENCE = 10.0
 
@@ -169,7 +169,7 @@ def test_a_store_that_panics_pauses_a_job_and_loses_nothing(
         raise PanicException
 
     with monkeypatch.context() as patch:
-        patch.setattr("services.jobs.store.store.obstore.get", panic)
+        patch.setattr("services.jobs.store.objects.obstore.get", panic)
         ticket = bench.queue.chunks.popleft()
         with pytest.raises(StoreUnavailableError):
             bench.runner.run(ticket)

@@ -14,7 +14,7 @@ from services.jobs.errors import (
     RequestIdConflictError,
     UnknownJobError,
 )
-from services.jobs.lifecycle.observer import ChunkOutcome
+from services.jobs.observer import ChunkOutcome
 from services.jobs.store import layout
 from services.jobs.store.items import Item
 from services.jobs.store.records import QueuePriority, State

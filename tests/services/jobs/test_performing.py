@@ -9,13 +9,13 @@ from services.inference.errors import ServiceUnavailableError
 from services.inference.models.catalogue import Catalogue
 from services.inference.models.choice import VariantChoice
 from services.inference.models.manifest import Manifest
-from services.inference.models.watch import Watch
 from services.inference.settings import InferenceSettings
 from services.inference.tasks.classifier import Classifier
 from services.inference.tasks.question_answering.answerer import Answerer
 from services.inference.tasks.summarization.summarizer import Summarizer
 from services.inference.tasks.translation.translator import Translator
 from services.inference.triton.engine import TritonEngine
+from services.inference.triton.watch import Watch
 from services.jobs.chunks.performer import Performer
 from services.jobs.store.items import Item
 from services.jobs.store.results import Outcome

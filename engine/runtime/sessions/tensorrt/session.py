@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.runtime.manifest import Manifest
-from engine.runtime.sessions.caches import LENGTH_STEP
-from engine.runtime.sessions.session import key_value_names
+from engine.runtime.sessions.caches import LENGTH_STEP, key_value_names
 from engine.runtime.sessions.slots import MASKED, Floats, Slots
 from engine.runtime.sessions.tensorrt.caches import DeviceCaches, Encoded
 from engine.runtime.sessions.tensorrt.cuda import Cuda
@@ -80,7 +79,7 @@ class TensorRTSession:
         self.extra: Mapping[str, Floats] = {}
 
     def sibling(self) -> "TensorRTSession":
-        """A session for another thread: the same engines, memory and a stream of its own."""
+        """See `Session`: the same engines, memory and a stream of its own."""
         twin = object.__new__(TensorRTSession)
         twin.__dict__.update(self.__dict__)
         twin._start(self._cuda.sibling())
@@ -88,11 +87,11 @@ class TensorRTSession:
 
     @property
     def outputs(self) -> frozenset[str]:
-        """The names of all that the decoder step can give."""
+        """See `Session`."""
         return frozenset(self._step_engine.outputs)
 
     def slots(self, capacity: int) -> Slots:
-        """Slots whose keys and values lie on the device, in place of those before."""
+        """See `Session`; keys and values lie on the device."""
         assert capacity <= self._capacity
         self._cuda.use()
         self._self_caches.reset()
@@ -100,7 +99,7 @@ class TensorRTSession:
         return Slots(self.manifest, capacity, self._self_caches, self._cross_caches)
 
     def encode(self, sources: list[list[int]], width: int) -> Encoded:
-        """Encodes rows padded to `width`; what it returns is good until the next call."""
+        """See `Session`."""
         self._cuda.use()
         context, count = self._encoder, len(sources)
         rows = next(size for size in self._rows if size >= count)
@@ -120,7 +119,7 @@ class TensorRTSession:
         return Encoded([context.buffer(name) for name in self._cross], width)
 
     def step(self, slots: Slots, extra: frozenset[str] = frozenset()) -> None:
-        """One decoder step of the live slots: fills their `next_ids`, `log_probs`, and `extra`."""
+        """See `Session`."""
         self._cuda.use()
         live, width = slots.rows, slots.source_width
         rows = next(size for size in self._rows if size >= live)

@@ -2,17 +2,17 @@
 
 import typer
 
-from seqway.cli.ask import ask
-from seqway.cli.classify import classify
+from seqway.cli.commands.ask import ask
+from seqway.cli.commands.classify import classify
+from seqway.cli.commands.models import models
+from seqway.cli.commands.status import status
+from seqway.cli.commands.summarize import summarize
+from seqway.cli.commands.translate import translate
 from seqway.cli.jobs import jobs
-from seqway.cli.models import models
-from seqway.cli.status import status
-from seqway.cli.summarize import summarize
-from seqway.cli.translate import translate
 
 app = typer.Typer(
     name="seqway",
-    help="Translate, summarize, classify and question text with a Seqway server.",
+    help="Translate, summarize, classify and query text with a Seqway server.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

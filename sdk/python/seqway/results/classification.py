@@ -7,7 +7,7 @@ from seqway.results.generation import Timings, only
 
 @dataclass(frozen=True, slots=True)
 class LabelScore:
-    """A label and how well it fits, from 0 to 1; `logit` is what the model said."""
+    """A label and its score from 0 to 1; `logit` is the model's output."""
 
     label: str
     score: float

@@ -1,4 +1,4 @@
-"""What the answers of all tasks are made of."""
+"""Parts that the results of all tasks share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TokenCounts:
-    """Tokens read and made, the ends of sequence included."""
+    """Tokens of input and output, the ends of sequence included."""
 
     input: int
     output: int
@@ -29,9 +29,9 @@ class TokenCounts:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where the time of a call went, in seconds, as the gateway saw it.
+    """The time of a call in seconds, as the gateway measured it.
 
-    `queue` is the longest that a part waited; `first_token` and `total` count from the arrival.
+    `queue` is the longest wait of a part; `first_token` and `total` count from the arrival.
     """
 
     queue: float

@@ -12,7 +12,7 @@ from seqway.results.question_answering import Answer
 
 
 class JobState(StrEnum):
-    """Where a job stands; see `seqway.v1.JobState`."""
+    """The state of a job; see `seqway.v1.JobState`."""
 
     UNSPECIFIED = "UNSPECIFIED"
     QUEUED = "QUEUED"
@@ -51,7 +51,7 @@ class JobPriority(StrEnum):
 
 
 class LineStatus(StrEnum):
-    """What became of a line."""
+    """The outcome of a line."""
 
     UNSPECIFIED = "UNSPECIFIED"
     SUCCEEDED = "SUCCEEDED"
@@ -62,7 +62,7 @@ class LineStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobCounts:
-    """How many lines are where; `total` is the sum of the others."""
+    """Lines by state; `total` is the sum of the others."""
 
     total: int
     pending: int
@@ -79,12 +79,12 @@ class JobCounts:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A batch job as it was when the server was asked.
+    """A batch job at the time of the call.
 
     `model` is empty when the server picks, `source_language` and `target_language` unless it
     translates.  `end_time` and `delete_time` are None, and the objects empty, before its end.
-    `run` is 1, and one more for each time that the job was resumed.  `options` is all else that the
-    task sets.
+    `run` is 1, and one more for each time that the job was resumed.  `options` holds all
+    other options of the task.
     """
 
     id: str

@@ -7,10 +7,10 @@ from seqway.results.generation import FinishReason, Timings, TokenCounts
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer and how sure the model is of it, from 0 to 1.
+    """One answer and its score, from 0 to 1.
 
-    An `extracted` answer stands in the context at [start, end), in code points; a generated one
-    stands nowhere.
+    An `extracted` answer is the span [start, end) of the context, in code points; a generated one
+    has no span.
     """
 
     text: str
@@ -25,7 +25,7 @@ class Answer:
 class AskResult:
     """The answers to a question, best first; empty when the context holds none.
 
-    `no_answer_score` says how well "there is no answer" fits, as answers are scored.
+    `no_answer_score` scores "there is no answer" on the same scale.
     """
 
     answers: tuple[Answer, ...]

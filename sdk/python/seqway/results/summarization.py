@@ -26,7 +26,7 @@ class SummaryPart:
 
 @dataclass(frozen=True, slots=True)
 class DroppedSpan:
-    """A part of the source that no summary has seen, in code points, and why."""
+    """A part of the source that was left out of the summary, in code points, and why."""
 
     source_start: int
     source_end: int

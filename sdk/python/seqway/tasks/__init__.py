@@ -1,1 +1,1 @@
-"""One file per task: its arguments, its methods, and what its responses become."""
+"""One file per task: its requests, its methods, and the results of its responses."""

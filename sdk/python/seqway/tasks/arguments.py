@@ -1,36 +1,11 @@
-"""The arguments that the tasks share, and the message of the generation options."""
+"""The message of the generation options, and other parts that requests share."""
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
 
 from seqway.errors import FieldViolation, InvalidRequestError
-from seqway.method import CallArguments
 from seqway.options import GenerationOptions, Sampling
 from seqway.v1 import generation_pb2 as pb
-
-
-class ModelArguments(CallArguments, total=False):
-    """What the calls of a task take.
-
-    Attributes:
-        model: A model, or one variant of it; by default the server's choice.
-
-    """
-
-    model: str
-
-
-class GenerationArguments(ModelArguments, total=False):
-    """What calls take that generate text.
-
-    Attributes:
-        options: How to generate.
-        max_new_tokens: Short for the option of that name.
-
-    """
-
-    options: GenerationOptions | None
-    max_new_tokens: int
 
 
 def contents_of(text: str | Sequence[str]) -> list[str]:
@@ -51,9 +26,15 @@ _PRIORITIES = {
 }
 
 
-def options_message(arguments: GenerationArguments) -> pb.GenerationOptions:
-    """The options of a call; `InvalidRequestError` names one that no message can hold."""
-    options = _options(arguments)
+def options_message(
+    options: GenerationOptions | None, max_new_tokens: int | None
+) -> pb.GenerationOptions:
+    """The options of a call, of which `max_new_tokens` may be given by itself.
+
+    `InvalidRequestError` names one that no message can hold; `ValueError` when `max_new_tokens` is
+    given twice.
+    """
+    options = _with_limit(options or GenerationOptions(), max_new_tokens)
     message = pb.GenerationOptions()
     _set_fields(message, replace(options, sampling=None, early_stopping=None, priority=None))
     if options.sampling is not None:
@@ -68,9 +49,7 @@ def options_message(arguments: GenerationArguments) -> pb.GenerationOptions:
     return message
 
 
-def _options(arguments: GenerationArguments) -> GenerationOptions:
-    options = arguments.get("options") or GenerationOptions()
-    limit = arguments.get("max_new_tokens")
+def _with_limit(options: GenerationOptions, limit: int | None) -> GenerationOptions:
     if limit is None:
         return options
     if options.max_new_tokens not in (None, limit):
@@ -94,13 +73,13 @@ def _set_fields(
 
 
 def _invalid_option(name: str, value: object) -> InvalidRequestError:
-    return invalid_field(f"options.{name}", f"{value!r} is no value for it")
+    return invalid_field(f"options.{name}", f"{value!r} is not a valid value")
 
 
-def invalid_field(field: str, problem: str) -> InvalidRequestError:
+def invalid_field(field: str, problem: str, reason: str = "INVALID_OPTION") -> InvalidRequestError:
     """The exception for a field that no message can hold, as the server would word it."""
     return InvalidRequestError(
         f"{field}: {problem}",
-        reason="INVALID_OPTION",
+        reason=reason,
         violations=(FieldViolation(field, problem),),
     )

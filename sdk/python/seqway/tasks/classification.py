@@ -3,37 +3,27 @@
 from collections.abc import Sequence
 
 from seqway import results
-from seqway.method import Method, check_names
-from seqway.tasks.arguments import ModelArguments, contents_of
+from seqway.tasks.arguments import contents_of
 from seqway.tasks.generation import timings
+from seqway.transport.method import Method
 from seqway.v1 import classification_pb2 as pb
 
 
-class ClassifyArguments(ModelArguments, total=False):
-    """What `classify` takes beside the text.
-
-    Attributes:
-        top_k: The most labels of each text; 0, the default, means all.
-        threshold: Only labels with at least this score, from 0 to 1; by default 0.5 for a
-            multi-label model and no limit for others.
-        multi_label: Whether each label is scored by itself; by default as the checkpoint says.
-
-    """
-
-    top_k: int
-    threshold: float | None
-    multi_label: bool | None
-
-
-def classify_request(text: str | Sequence[str], arguments: ClassifyArguments) -> pb.ClassifyRequest:
+def classify_request(
+    text: str | Sequence[str],
+    *,
+    top_k: int,
+    threshold: float | None,
+    multi_label: bool | None,
+    model: str,
+) -> pb.ClassifyRequest:
     """The request for one text or several."""
-    check_names(arguments, ClassifyArguments)
     return pb.ClassifyRequest(
         contents=contents_of(text),
-        model=arguments.get("model", ""),
-        top_k=arguments.get("top_k", 0),
-        threshold=arguments.get("threshold"),
-        multi_label=arguments.get("multi_label"),
+        model=model,
+        top_k=top_k,
+        threshold=threshold,
+        multi_label=multi_label,
     )
 
 

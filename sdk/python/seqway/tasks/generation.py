@@ -1,4 +1,4 @@
-"""From the messages of generation.proto that the answers of all tasks are made of."""
+"""From the messages of generation.proto to the parts of every task's results."""
 
 from collections.abc import Iterable
 
@@ -19,7 +19,7 @@ def finish_reason(value: "pb.FinishReason.ValueType") -> FinishReason:
 
 
 def token_counts(message: pb.TokenCounts) -> TokenCounts:
-    """Tokens read and made."""
+    """Tokens of input and output."""
     return TokenCounts(input=message.input, output=message.output)
 
 

@@ -4,7 +4,7 @@ from typing import TypeAlias
 
 from grpc_health.v1 import health_pb2  # type: ignore[import-untyped]
 
-from seqway.method import Method
+from seqway.transport.method import Method
 
 Check: TypeAlias = "Method[health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse, bool]"
 

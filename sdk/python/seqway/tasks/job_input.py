@@ -3,24 +3,28 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
-from seqway.errors import FieldViolation, InvalidRequestError
+from seqway.errors import InvalidRequestError
+from seqway.tasks.arguments import invalid_field
 from seqway.v1 import job_pb2 as pb
 
 
 @runtime_checkable
 class Readable(Protocol):
-    """A binary file, or what reads like one."""
+    """A binary file, or an object that reads like one."""
 
     def read(self, size: int, /) -> bytes:
-        """At most so many bytes; none at the end."""
+        """At most `size` bytes; empty at the end."""
 
 
 JobLines = Path | str | Readable | Iterable[str | Mapping[str, object]]
 """A file of this machine, a URI that the server reads, an open binary file, or the lines: texts,
 or objects with the members of a line of JSON."""
+
+_Number = TypeVar("_Number", bound=int)
 
 JobFormat = Literal["jsonl", "csv", "tsv", "text", "parquet"]
 JobCompression = Literal["none", "gzip", "zstd"]
@@ -52,19 +56,19 @@ _SUFFIXES: dict[str, JobFormat] = {
 }
 _COMPRESSED = (".gz", ".zst")
 _PIECE_BYTES = 256 * 1024
-# A server ends uploads that stand still: what slow lines have filled so far goes out meanwhile.
+# A server ends uploads that stall: a piece that slow lines have not filled is sent after this.
 _PIECE_SECONDS = 5.0
 
 
 def is_uri(text: str) -> bool:
-    """Whether the server is to read it, as "s3://bucket/lines.jsonl"."""
+    """Whether the server reads it itself, as "s3://bucket/lines.jsonl"."""
     return "://" in text
 
 
 def format_of(file: Path) -> JobFormat:
-    """By the suffix, below one of a compression; JSON Lines where there is none.
+    """By the suffix, before that of a compression; JSON Lines without one.
 
-    InvalidRequestError for one that tells no format, as .md or .xlsx.
+    `InvalidRequestError` for a suffix of no supported format, such as .md or .xlsx.
     """
     suffixes = [suffix.lower() for suffix in file.suffixes]
     if suffixes and suffixes[-1] in _COMPRESSED:
@@ -73,47 +77,57 @@ def format_of(file: Path) -> JobFormat:
         return "jsonl"
     known = _SUFFIXES.get(suffixes[-1])
     if known is None:
-        raise _wrong(
+        raise _invalid(
             "format",
-            f"the name of {file.name!r} tells none: taken are JSON Lines (.jsonl), CSV (.csv), TSV "
-            "(.tsv), plain text with one text a line (.txt) and Parquet (.parquet), each plain or "
-            "in gzip (.gz) or zstd (.zst); if it is one of these under another name, give its "
-            f"format: {', '.join(filter(None, _FORMATS))}",
+            f"the name {file.name!r} does not tell it: supported are JSON Lines (.jsonl), CSV "
+            "(.csv), TSV (.tsv), plain text with one text a line (.txt) and Parquet (.parquet), "
+            "each plain or in gzip (.gz) or zstd (.zst); for one of these under another name, pass "
+            f"the format: {', '.join(filter(None, _FORMATS))}",
         )
     return known
 
 
-def input_message(
-    lines: JobLines,
-    *,
-    format: JobFormat | None,  # noqa: A002 - the API's name for it
-    compression: JobCompression | None,
-    text_field: str,
-    custom_id_field: str,
-    question_field: str,
-) -> pb.JobInput:
-    """How the server is to read it; InvalidRequestError names what is none of the choices."""
-    if isinstance(lines, str) and not is_uri(lines):
-        raise _wrong("lines", f"{lines!r} is no URI: give a Path for a file, a list for texts")
-    if format is None and isinstance(lines, Path):
-        format = format_of(lines)  # noqa: A001
-    if format not in _FORMATS:
-        raise _wrong("format", f"{format!r} is none of {', '.join(filter(None, _FORMATS))}")
-    if compression not in _COMPRESSIONS:
-        known = ", ".join(filter(None, _COMPRESSIONS))
-        raise _wrong("compression", f"{compression!r} is none of {known}")
-    return pb.JobInput(
-        uri=lines if isinstance(lines, str) else "",
-        format=_FORMATS[format],
-        compression=_COMPRESSIONS[compression],
-        text_field=text_field,
-        custom_id_field=custom_id_field,
-        question_field=question_field,
-    )
+@dataclass(frozen=True, slots=True)
+class LineFormat:
+    """How to read lines; empty is the server's default."""
+
+    format: JobFormat | None = None
+    compression: JobCompression | None = None
+    text_field: str = ""
+    custom_id_field: str = ""
+    question_field: str = ""
+
+    def message(self, lines: JobLines) -> pb.JobInput:
+        """For these lines; `InvalidRequestError` names what is not one of the choices."""
+        if isinstance(lines, str) and not is_uri(lines):
+            raise _invalid(
+                "lines", f"{lines!r} is not a URI: pass a Path for a file, or a list of texts"
+            )
+        name = self.format
+        if name is None and isinstance(lines, Path):
+            name = format_of(lines)
+        return pb.JobInput(
+            uri=lines if isinstance(lines, str) else "",
+            format=_choice("format", name, _FORMATS),
+            compression=_choice("compression", self.compression, _COMPRESSIONS),
+            text_field=self.text_field,
+            custom_id_field=self.custom_id_field,
+            question_field=self.question_field,
+        )
+
+
+def _choice(field: str, name: str | None, choices: Mapping[str | None, _Number]) -> _Number:
+    if name not in choices:
+        raise _invalid(field, f"{name!r} is not one of {', '.join(filter(None, choices))}")
+    return choices[name]
+
+
+def _invalid(field: str, problem: str) -> InvalidRequestError:
+    return invalid_field(field, problem, "INVALID_INPUT")
 
 
 def pieces(lines: JobLines, text_field: str) -> Iterator[bytes]:
-    """The bytes to upload, a piece at a time; none for a URI.  OSError as the file raises it."""
+    """The bytes to upload, piece by piece; none for a URI.  `OSError` as the file raises it."""
     if isinstance(lines, str):
         return
     if isinstance(lines, Path):
@@ -142,11 +156,3 @@ def _pieces_of_lines(
             piece, sent = bytearray(), time.monotonic()
     if piece:
         yield bytes(piece)
-
-
-def _wrong(field: str, problem: str) -> InvalidRequestError:
-    return InvalidRequestError(
-        f"{field}: {problem}",
-        reason="INVALID_INPUT",
-        violations=(FieldViolation(field, problem),),
-    )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from seqway import results
-from seqway.method import Method
+from seqway.transport.method import Method
 from seqway.v1 import model_pb2 as pb
 
 

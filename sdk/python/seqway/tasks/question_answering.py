@@ -1,45 +1,37 @@
 """Question answering: `ask`."""
 
-from typing import Required
-
 from seqway import results
-from seqway.method import Method, check_names
-from seqway.tasks.arguments import GenerationArguments, options_message
+from seqway.options import GenerationOptions
+from seqway.tasks.arguments import options_message
 from seqway.tasks.generation import finish_reason, timings, token_counts
+from seqway.transport.method import Method
 from seqway.v1 import question_answering_pb2 as pb
 
 
-class AskArguments(GenerationArguments, total=False):
-    """What `ask` takes beside the question.
-
-    Attributes:
-        context: The text that holds the answer.
-        top_k: The most answers; 1 by default.
-        max_answer_tokens: The most tokens of an extracted answer; 30 by default.
-
-    """
-
-    context: Required[str]
-    top_k: int
-    max_answer_tokens: int
-
-
-def ask_request(question: str, arguments: AskArguments) -> pb.AnswerQuestionRequest:
+def ask_request(
+    question: str,
+    *,
+    context: str,
+    top_k: int,
+    max_answer_tokens: int,
+    options: GenerationOptions | None,
+    max_new_tokens: int | None,
+    model: str,
+) -> pb.AnswerQuestionRequest:
     """The request for one question."""
-    check_names(arguments, AskArguments)
     return pb.AnswerQuestionRequest(
         question=question,
-        context=arguments["context"],
-        model=arguments.get("model", ""),
-        top_k=arguments.get("top_k", 0),
-        max_answer_tokens=arguments.get("max_answer_tokens", 0),
-        options=options_message(arguments),
+        context=context,
+        model=model,
+        top_k=top_k,
+        max_answer_tokens=max_answer_tokens,
+        options=options_message(options, max_new_tokens),
     )
 
 
 def _result(response: pb.AnswerQuestionResponse) -> results.AskResult:
     return results.AskResult(
-        answers=tuple(_answer(one) for one in response.answers),
+        answers=tuple(answer_of(one) for one in response.answers),
         no_answer_score=response.no_answer_score,
         windows=response.windows,
         token_counts=token_counts(response.token_counts),
@@ -49,7 +41,8 @@ def _result(response: pb.AnswerQuestionResponse) -> results.AskResult:
     )
 
 
-def _answer(message: pb.Answer) -> results.Answer:
+def answer_of(message: pb.Answer) -> results.Answer:
+    """One answer of a call, or of a job's line."""
     return results.Answer(
         text=message.text,
         extracted=message.extracted,

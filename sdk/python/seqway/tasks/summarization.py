@@ -1,12 +1,11 @@
 """Summarization: `summarize` and `stream_summarize`."""
 
 from collections.abc import Sequence
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from seqway import events, results
-from seqway.method import Method, check_names
-from seqway.status import unknown_event
-from seqway.tasks.arguments import GenerationArguments, contents_of, invalid_field, options_message
+from seqway.options import GenerationOptions, SummaryLength
+from seqway.tasks.arguments import contents_of, invalid_field, options_message
 from seqway.tasks.generation import (
     finish_reason,
     hypotheses,
@@ -15,25 +14,11 @@ from seqway.tasks.generation import (
     token_counts,
     token_log_probs,
 )
+from seqway.transport.method import Method
+from seqway.transport.status import unknown_event
 from seqway.v1 import summarization_pb2 as pb
 
 _Request = TypeVar("_Request", pb.SummarizeRequest, pb.StreamSummarizeRequest)
-
-SummaryLength = Literal["short", "medium", "long"]
-
-
-class SummarizeArguments(GenerationArguments, total=False):
-    """What `summarize` takes beside the text.
-
-    Attributes:
-        language: BCP-47 code of the language of the text; English by default.
-        length: How long the summary is to be; by default as the model likes.
-
-    """
-
-    language: str
-    length: SummaryLength | None
-
 
 _LENGTHS = {
     None: pb.SUMMARY_LENGTH_UNSPECIFIED,
@@ -44,22 +29,28 @@ _LENGTHS = {
 
 
 def summarize_request(
-    kind: type[_Request], text: str | Sequence[str], arguments: SummarizeArguments
+    kind: type[_Request],
+    text: str | Sequence[str],
+    *,
+    language: str,
+    length: SummaryLength | None,
+    options: GenerationOptions | None,
+    max_new_tokens: int | None,
+    model: str,
 ) -> _Request:
     """The request of the unary call, or of the stream."""
-    check_names(arguments, SummarizeArguments)
     return kind(
         contents=contents_of(text),
-        language_code=arguments.get("language", ""),
-        model=arguments.get("model", ""),
-        options=options_message(arguments),
-        length=_length(arguments.get("length")),
+        language_code=language,
+        model=model,
+        options=options_message(options, max_new_tokens),
+        length=_length(length),
     )
 
 
 def _length(length: SummaryLength | None) -> "pb.SummaryLength.ValueType":
     if length not in _LENGTHS:
-        raise invalid_field("length", f'not "short", "medium" or "long" but {length!r}')
+        raise invalid_field("length", f'must be "short", "medium" or "long", not {length!r}')
     return _LENGTHS[length]
 
 

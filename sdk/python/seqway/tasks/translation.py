@@ -1,13 +1,12 @@
 """Translation: `translate` and `stream_translate`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Required, TypeVar
+from typing import TypeVar
 
 from seqway import events, results
-from seqway.glossary import GlossaryEntry
-from seqway.method import Method, check_names
-from seqway.status import unknown_event
-from seqway.tasks.arguments import GenerationArguments, contents_of, options_message
+from seqway.glossary import Glossary, GlossaryEntry
+from seqway.options import GenerationOptions
+from seqway.tasks.arguments import contents_of, options_message
 from seqway.tasks.generation import (
     finish_reason,
     hypotheses,
@@ -16,49 +15,40 @@ from seqway.tasks.generation import (
     token_counts,
     token_log_probs,
 )
+from seqway.transport.method import Method
+from seqway.transport.status import unknown_event
 from seqway.v1 import translation_pb2 as pb
 
 _Request = TypeVar("_Request", pb.TranslateRequest, pb.StreamTranslateRequest)
 
 
-class TranslateArguments(GenerationArguments, total=False):
-    """What `translate` takes beside the text.
-
-    Attributes:
-        source: BCP-47 code of the language of the text.
-        target: BCP-47 code of the language to translate to.
-        mime_type: "text/plain", "text/html" or "application/xml": the tags of markup are kept.
-            Parameters such as "; charset=utf-8" are allowed, a charset other than UTF-8 is not.
-        do_not_translate: Phrases that stay as they are.
-        glossary: Terms and their translations.
-
-    """
-
-    source: Required[str]
-    target: Required[str]
-    mime_type: str
-    do_not_translate: Sequence[str]
-    glossary: Mapping[str, str] | Sequence[GlossaryEntry]
-
-
 def translate_request(
-    kind: type[_Request], text: str | Sequence[str], arguments: TranslateArguments
+    kind: type[_Request],
+    text: str | Sequence[str],
+    *,
+    source: str,
+    target: str,
+    mime_type: str,
+    do_not_translate: Sequence[str],
+    glossary: Glossary,
+    options: GenerationOptions | None,
+    max_new_tokens: int | None,
+    model: str,
 ) -> _Request:
     """The request of the unary call, or of the stream."""
-    check_names(arguments, TranslateArguments)
     return kind(
         contents=contents_of(text),
-        source_language_code=arguments["source"],
-        target_language_code=arguments["target"],
-        model=arguments.get("model", ""),
-        options=options_message(arguments),
-        mime_type=arguments.get("mime_type", ""),
-        do_not_translate=contents_of(arguments.get("do_not_translate", ())),
-        glossary=_glossary(arguments.get("glossary", ())),
+        source_language_code=source,
+        target_language_code=target,
+        model=model,
+        options=options_message(options, max_new_tokens),
+        mime_type=mime_type,
+        do_not_translate=contents_of(do_not_translate),
+        glossary=_glossary(glossary),
     )
 
 
-def _glossary(glossary: Mapping[str, str] | Sequence[GlossaryEntry]) -> list[pb.GlossaryEntry]:
+def _glossary(glossary: Glossary) -> list[pb.GlossaryEntry]:
     if isinstance(glossary, Mapping):
         glossary = [GlossaryEntry(source, target) for source, target in glossary.items()]
     return [

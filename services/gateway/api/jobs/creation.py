@@ -7,10 +7,11 @@ from functools import partial
 from services.foundation.fibers import Fibers
 from services.gateway.admission.quotas import Quotas
 from services.gateway.api.jobs.uploads import Upload, in_turns
-from services.gateway.settings import GatewaySettings
+from services.gateway.api.settings import TextSettings
 from services.jobs.intake import InputForm, IntakeLimits, open_uri, read_items
 from services.jobs.lifecycle.creation import JobSubmission, job_id_of
 from services.jobs.service import JobBackend
+from services.jobs.settings import JobSettings
 from services.jobs.store.items import Item
 from services.jobs.store.records import JobRecord
 
@@ -21,10 +22,19 @@ _CLOSING_SECONDS = 5.0
 class JobCreation:
     """Uploads share a few threads, and hold none while they wait for their callers."""
 
-    def __init__(self, jobs: JobBackend, quotas: Quotas, settings: GatewaySettings) -> None:
+    def __init__(
+        self, jobs: JobBackend, quotas: Quotas, settings: JobSettings, texts: TextSettings
+    ) -> None:
         self._jobs = jobs
         self._quotas = quotas
-        self._settings = settings
+        self._uris = settings.job_input_uris
+        self._limits = IntakeLimits(
+            max_items=settings.job_max_items,
+            max_text_characters=texts.max_text_characters,
+            max_line_bytes=settings.job_max_line_bytes,
+            max_input_bytes=settings.job_max_input_bytes,
+            max_parquet_memory=settings.job_parquet_memory,
+        )
         self._fibers = Fibers("upload", _THREADS)
 
     async def create(self, order: JobSubmission, form: InputForm, upload: Upload) -> JobRecord:
@@ -36,20 +46,12 @@ class JobCreation:
         await self._fibers.close(_CLOSING_SECONDS)
 
     def _read(self, order: JobSubmission, form: InputForm, upload: Upload) -> JobRecord:
-        settings = self._settings
-        limits = IntakeLimits(
-            max_items=settings.job_max_items,
-            max_text_characters=settings.max_text_characters,
-            max_line_bytes=settings.job_max_line_bytes,
-            max_input_bytes=settings.job_max_input_bytes,
-            max_parquet_memory=settings.job_parquet_memory,
-        )
         if not form.uri:
-            with closing(read_items(upload.chunks(), form, limits)) as items:
+            with closing(read_items(upload.chunks(), form, self._limits)) as items:
                 return self._write(order, items)
         with (
-            open_uri(form.uri, settings.job_input_uris) as chunks,
-            closing(read_items(in_turns(chunks), form, limits)) as items,
+            open_uri(form.uri, self._uris) as chunks,
+            closing(read_items(in_turns(chunks), form, self._limits)) as items,
         ):
             return self._write(order, items)
 

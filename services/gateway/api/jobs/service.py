@@ -1,10 +1,9 @@
 """`seqway.v1.JobService`."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable
 from hashlib import blake2b
-from typing import Any, TypeAlias
+from typing import Concatenate, ParamSpec, TypeVar
 
-import grpc
 import structlog
 from seqway.v1 import job_pb2 as pb
 from seqway.v1 import job_pb2_grpc
@@ -12,20 +11,22 @@ from seqway.v1 import job_pb2_grpc
 from services.foundation.pools import Pool
 from services.gateway.admission.quotas import Quotas
 from services.gateway.api.jobs.creation import JobCreation
-from services.gateway.api.jobs.streams import JobStreams, Turn
-from services.gateway.api.jobs.tokens import job_id, page_after, results_from, token_of, watched
-from services.gateway.api.jobs.uploads import Upload
-from services.gateway.api.jobs.wake_ups import WakeUps
-from services.gateway.api.messages.jobs import (
+from services.gateway.api.jobs.messages import (
     deadline_in,
     filter_of,
     form_of,
     job_message,
     order_of,
-    result_message,
 )
+from services.gateway.api.jobs.results import result_responses
+from services.gateway.api.jobs.streams import JobStreams, Turn
+from services.gateway.api.jobs.tokens import job_id, page_after, results_from, watched
+from services.gateway.api.jobs.uploads import Upload
+from services.gateway.api.jobs.wake_ups import WakeUps
+from services.gateway.api.pages import page_size, token_of
 from services.gateway.authentication.identity import CALLER
 from services.gateway.calls.drain import Draining
+from services.gateway.calls.handlers import Context
 from services.gateway.calls.trace import note_job
 from services.gateway.settings import GatewaySettings
 from services.inference.errors import InvalidOptionError, ServiceUnavailableError
@@ -34,23 +35,20 @@ from services.jobs.lifecycle.progress import Progress
 from services.jobs.lifecycle.reader import Reader
 from services.jobs.service import JobBackend
 from services.jobs.store.archive import JobRun
-from services.jobs.store.records import Status
 from services.jobs.tasks import CATALOGUE_TASKS, Task, TranslationTask
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 logger = structlog.get_logger(__name__)
 
-DEFAULT_PAGE = 50
-LARGEST_PAGE = 1000
+_Arguments = ParamSpec("_Arguments")
+_Answer = TypeVar("_Answer")
+
 _LOOK_SECONDS = 0.5
-_RESULTS_IN_MESSAGE = 256
-_CHARACTERS_IN_MESSAGE = 1_000_000
 _READING_THREADS = 16
 _CHANGING_THREADS = 4
 
 
 class JobServicer(job_pb2_grpc.JobServiceServicer):
-    """Validates, converts and calls; what touches the store or Redis runs in threads for that."""
+    """Validates, converts and calls; access to the store and Redis runs in threads of its own."""
 
     def __init__(
         self,
@@ -65,9 +63,9 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         self._quotas = quotas
         self._catalogue = catalogue
         self._settings = settings
-        self._creation = JobCreation(jobs, quotas, settings)
+        self._creation = JobCreation(jobs, quotas, settings.jobs, settings.texts)
         self._wake_ups = WakeUps(jobs)
-        self._streams = JobStreams(settings.max_job_streams)
+        self._streams = JobStreams(settings.job_calls.max_job_streams)
         self._reading = Pool("read", _READING_THREADS)
         self._changing = Pool("change", _CHANGING_THREADS)
 
@@ -77,7 +75,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         """Answers when the job is durable."""
         tenant = CALLER.get().tenant
         with self._streams.place(tenant):
-            upload = Upload(self._draining.watched(requests), self._settings.upload_idle)
+            upload = Upload(self._draining.watched(requests), self._settings.job_calls.upload_idle)
             spec = await upload.first()
             order = order_of(spec, tenant, self._settings)
             form = form_of(spec)
@@ -86,10 +84,10 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
                 await upload.refuse_more()
             record = await self._creation.create(order, form, upload)
         note_job(record.id)
-        run, waits = await self._reading.run(tenant, self._jobs.started, record)
+        run, waits = await self._read(self._jobs.started, record)
         if waits:
             await self._wake_ups.queue(run)
-        return pb.CreateJobResponse(job=job_message(await self._progress(run)))
+        return pb.CreateJobResponse(job=await self._message(run))
 
     async def GetJob(  # noqa: N802
         self, request: pb.GetJobRequest, _context: Context
@@ -101,14 +99,10 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         self, request: pb.ListJobsRequest, _context: Context
     ) -> pb.ListJobsResponse:
         """A page; its token names the last job of the page before."""
-        if request.page_size < 0:
-            raise InvalidOptionError("page_size must not be negative", field="page_size")
-        size = min(request.page_size or DEFAULT_PAGE, LARGEST_PAGE)
-        after, keep = page_after(request.page_token), filter_of(request)
+        size, after = page_size(request.page_size), page_after(request.page_token)
+        keep = filter_of(request)
         tenant = CALLER.get().tenant
-        page, last = await self._reading.run(
-            tenant, self._jobs.operations.page, tenant, after, size, keep
-        )
+        page, last = await self._read(self._jobs.operations.page, tenant, after, size, keep)
         return pb.ListJobsResponse(
             jobs=[job_message(each) for each in page],
             next_page_token=token_of(last) if last else "",
@@ -124,7 +118,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         """
         job_id(request.id)
         seen, has_written = watched(request.resume_token), False
-        turn = Turn(context, self._settings, self._draining)
+        turn = Turn(context, self._settings.calls, self._draining)
         with self._streams.place(CALLER.get().tenant):
             while True:
                 progress = await self._get(job_id(request.id))
@@ -145,15 +139,15 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
     ) -> None:
         """Writes what is there in order, and waits for the rest."""
         if request.filter not in pb.JobResultFilter.values():
-            raise InvalidOptionError(f"there is no filter {request.filter}", field="filter")
+            raise InvalidOptionError(f"unknown filter {request.filter}", field="filter")
         job, start = job_id(request.id), results_from(request.resume_token)
-        turn = Turn(context, self._settings, self._draining)
+        turn = Turn(context, self._settings.calls, self._draining)
         with self._streams.place(CALLER.get().tenant):
             reader = Reader(self._jobs.archive, (await self._get(job)).run, start)
             while not reader.at_end:
-                lines = await self._reading.run(CALLER.get().tenant, reader.read)
+                lines = await self._read(reader.read)
                 if lines is not None:
-                    for response in _responses(lines, request.filter):
+                    for response in result_responses(lines, request.filter):
                         await context.write(response)
                 elif request.no_wait:
                     return
@@ -171,10 +165,10 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         self, request: pb.CancelJobRequest, _context: Context
     ) -> pb.CancelJobResponse:
         """The job, which may take a moment to end; what was asked for is durable."""
-        job, tenant = job_id(request.id), CALLER.get().tenant
-        progress = await self._changing.run(tenant, self._jobs.operations.cancel, tenant, job)
+        job = job_id(request.id)
+        progress = await self._change(self._jobs.operations.cancel, job)
         if not progress.ended:
-            await self._wake_ups.finish(tenant, job)
+            await self._wake_ups.finish(CALLER.get().tenant, job)
         return pb.CancelJobResponse(job=job_message(progress))
 
     async def ResumeJob(  # noqa: N802
@@ -182,18 +176,17 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
     ) -> pb.ResumeJobResponse:
         """The job in its new run."""
         deadline = deadline_in(request.deadline) if request.HasField("deadline") else None
-        job, tenant = job_id(request.id), CALLER.get().tenant
-        await self._reading.run(tenant, self._check_queue, await self._get(job))
-        run = await self._changing.run(tenant, self._jobs.operations.resume, tenant, job, deadline)
+        job = job_id(request.id)
+        await self._read(self._check_queue, await self._get(job))
+        run = await self._change(self._jobs.operations.resume, job, deadline)
         await self._wake_ups.queue(run)
-        return pb.ResumeJobResponse(job=job_message(await self._progress(run)))
+        return pb.ResumeJobResponse(job=await self._message(run))
 
     async def DeleteJob(  # noqa: N802
         self, request: pb.DeleteJobRequest, _context: Context
     ) -> pb.DeleteJobResponse:
         """Nothing of the job is left."""
-        job, tenant = job_id(request.id), CALLER.get().tenant
-        await self._changing.run(tenant, self._jobs.operations.delete, tenant, job)
+        await self._change(self._jobs.operations.delete, job_id(request.id))
         return pb.DeleteJobResponse()
 
     async def close(self) -> None:
@@ -213,7 +206,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         )
 
     def _check_model(self, task: Task) -> None:
-        """Refuses what no model here can ever do; a model that is away now may come back."""
+        """Refuses what no model here can ever do; an unavailable model may come back."""
         try:
             if isinstance(task, TranslationTask):
                 self._catalogue.pick_translator(task.source, task.target, task.model)
@@ -222,39 +215,28 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
             else:
                 self._catalogue.pick(CATALOGUE_TASKS[task.kind], task.model)
         except ServiceUnavailableError as error:
-            logger.info("a job is taken whose model is away", error=str(error))
+            logger.info("a job is accepted whose model is unavailable", error=str(error))
 
     async def _get(self, job: str) -> Progress:
+        return await self._read(self._jobs.operations.get, CALLER.get().tenant, job)
+
+    async def _message(self, run: JobRun) -> pb.Job:
+        return job_message(await self._read(self._jobs.counter.progress, run))
+
+    async def _read(
+        self,
+        function: Callable[_Arguments, _Answer],
+        *arguments: _Arguments.args,
+        **named: _Arguments.kwargs,
+    ) -> _Answer:
+        return await self._reading.run(CALLER.get().tenant, function, *arguments, **named)
+
+    async def _change(
+        self,
+        function: Callable[Concatenate[str, _Arguments], _Answer],
+        *arguments: _Arguments.args,
+        **named: _Arguments.kwargs,
+    ) -> _Answer:
+        """Calls an operation on a job of the caller, whose tenant comes first."""
         tenant = CALLER.get().tenant
-        return await self._reading.run(tenant, self._jobs.operations.get, tenant, job)
-
-    async def _progress(self, run: JobRun) -> Progress:
-        return await self._reading.run(run.record.tenant, self._jobs.counter.progress, run)
-
-
-def _responses(lines: list[dict[str, Any]], wanted: int) -> Iterator[pb.ReadResultsResponse]:
-    results = [result_message(line) for line in lines if _passes(line, wanted)]
-    for part in _parts(results):
-        token = token_of(str(part[-1].index + 1))
-        yield pb.ReadResultsResponse(results=part, resume_token=token)
-
-
-def _passes(line: dict[str, Any], wanted: int) -> bool:
-    if wanted == pb.JOB_RESULT_FILTER_UNSPECIFIED:
-        return True
-    succeeded = bool(line["status"] == Status.SUCCEEDED.value)
-    return succeeded == (wanted == pb.JOB_RESULT_FILTER_SUCCEEDED)
-
-
-def _parts(results: list[pb.JobResult]) -> Iterator[list[pb.JobResult]]:
-    """Messages that are not too large."""
-    part: list[pb.JobResult] = []
-    size = 0
-    for result in results:
-        part.append(result)
-        size += len(result.text)
-        if len(part) == _RESULTS_IN_MESSAGE or size > _CHARACTERS_IN_MESSAGE:
-            yield part
-            part, size = [], 0
-    if part:
-        yield part
+        return await self._changing.run(tenant, function, tenant, *arguments, **named)

@@ -4,25 +4,17 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
 
-import grpc
-
-from services.gateway.calls.deadlines import seconds_of
+from services.gateway.calls.deadlines import StreamEndedError, seconds_of
 from services.gateway.calls.drain import Draining
-from services.inference.errors import OverloadError, ServiceUnavailableError
-from services.inference.settings import InferenceSettings
+from services.gateway.calls.handlers import Context
+from services.gateway.calls.settings import CallSettings
+from services.inference.errors import OverloadError
 
 _RETRY_SECONDS = 1.0
 # Before the bound that all calls have, behind which there is no way to go on.
 _MARGIN = 0.1
 _MOST_MARGIN_SECONDS = 2.0
-
-
-class StreamEndedError(ServiceUnavailableError):
-    """A stream has lasted as long as one may: nothing failed, and another one goes on."""
-
-    reason: ClassVar[str] = "STREAM_ENDED"
 
 
 class JobStreams:
@@ -35,13 +27,14 @@ class JobStreams:
 
     @contextmanager
     def place(self, tenant: str) -> Iterator[None]:
-        """Holds a place; OverloadedError when there is none."""
-        if self._of_tenants.total() >= self._most:
-            raise _refusal(f"{self._most:,} streams of jobs are in flight, which is the most")
-        if self._of_tenants[tenant] >= self._share:
-            raise _refusal(
-                f"{self._share:,} streams of the tenant's jobs are in flight, which is the most"
-            )
+        """Holds a place; OverloadError when there is none."""
+        for held, most, jobs in (
+            (self._of_tenants.total(), self._most, "jobs"),
+            (self._of_tenants[tenant], self._share, "the tenant's jobs"),
+        ):
+            if held >= most:
+                message = f"{most:,} streams of {jobs} are in flight, which is the limit"
+                raise OverloadError(message, retry_delay=_RETRY_SECONDS)
         self._of_tenants[tenant] += 1
         try:
             yield
@@ -56,8 +49,8 @@ class Turn:
 
     def __init__(
         self,
-        context: "grpc.aio.ServicerContext[Any, Any]",
-        settings: InferenceSettings,
+        context: Context,
+        settings: CallSettings,
         draining: Draining,
     ) -> None:
         seconds = seconds_of(context, settings)
@@ -78,10 +71,6 @@ class Turn:
     def ended(self) -> StreamEndedError:
         """What to raise then."""
         return StreamEndedError(
-            "the stream has lasted as long as one may: open another with the last resume_token",
+            "the stream has reached its time limit: open another with the last resume_token",
             retry_delay=0.1,
         )
-
-
-def _refusal(message: str) -> OverloadError:
-    return OverloadError(message, retry_delay=_RETRY_SECONDS)

@@ -7,12 +7,10 @@ from typing import Any, ClassVar
 from seqway.v1 import job_pb2 as pb
 
 from services.foundation.fibers import give_way, wait
+from services.gateway.calls.handlers import SETTLE_SECONDS
 from services.inference.errors import BadRequestError, DeadlineExceededError, MalformedMessageError
 
-# grpc.aio tells of a cancelled call first as if its stream had ended, and a moment later that it
-# was cancelled: without this pause what had come by then became a job.
-_SETTLE_SECONDS = 0.1
-# What is read at a time before another upload has its turn; decompressed it may be much more.
+# Read at a time before another upload has its turn; decompressed it may be much more.
 _SLICE = 256 * 1024
 
 
@@ -43,21 +41,21 @@ class Upload:
             yield from in_turns([data])
 
     async def refuse_more(self) -> None:
-        """For a job with a URI: InvalidRequestError when input follows all the same."""
+        """For a job with a URI: BadRequestError when input follows all the same."""
         if await self._next(_END) is not _END:
             raise BadRequestError("the input comes from spec.input.uri: send no data", field="data")
-        await asyncio.sleep(_SETTLE_SECONDS)
+        await asyncio.sleep(SETTLE_SECONDS)
 
     async def _data(self) -> Any:
         """The bytes of the next message; _END behind the last."""
         message = await self._next(_END)
         if message is _END:
-            await asyncio.sleep(_SETTLE_SECONDS)
+            await asyncio.sleep(SETTLE_SECONDS)  # else a partial upload would become a job
             return _END
         if message is None:
-            raise MalformedMessageError("a message of the stream is not what it should be")
+            raise MalformedMessageError("a message of the stream cannot be parsed")
         if message.WhichOneof("part") != "data":
-            raise BadRequestError("only the first message holds the spec", field="spec")
+            raise BadRequestError("only the first message may hold the spec", field="spec")
         return message.data
 
     async def _next(self, end: Any) -> Any:
@@ -70,8 +68,8 @@ class Upload:
                 return message
         except TimeoutError:
             raise UploadIdleError(
-                f"the upload stood still for {self._idle:g} s: send the input without such pauses;"
-                " nothing of it is kept"
+                f"no data arrived for {self._idle:g} s: send the input without such pauses; nothing"
+                " of it was kept"
             ) from None
 
 

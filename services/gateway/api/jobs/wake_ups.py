@@ -1,4 +1,4 @@
-"""Tells Redis of work for as long as it takes to hear, which is not long."""
+"""Announces work in Redis, without waiting long for it."""
 
 import asyncio
 import time
@@ -16,13 +16,13 @@ from services.jobs.store.archive import JobRun
 
 logger = structlog.get_logger(__name__)
 
-# A Redis that hangs holds up a caller for so long, and after that nobody for a while.
+# A Redis that hangs delays one caller for so long, and after that nobody for a while.
 _MOST_SECONDS = 1.5
 _AWAY_SECONDS = 5.0
 
 
 class WakeUps:
-    """What Redis does not hear, the reconciler finds in the store: so nothing here fails a call."""
+    """The reconciler finds in the store what Redis misses: so nothing here fails a call."""
 
     def __init__(self, jobs: JobBackend) -> None:
         self._jobs = jobs
@@ -32,12 +32,12 @@ class WakeUps:
         self._failures = 0
 
     async def queue(self, run: JobRun) -> None:
-        """Tells of a run with chunks to do."""
+        """Announces a run with chunks to do."""
         job = run.record.id
         await self._tell(run.record.tenant, job, self._jobs.announce, run)
 
     async def finish(self, tenant: str, job: str) -> None:
-        """Tells of a job that is to be ended."""
+        """Announces a job that is to be ended."""
         await self._tell(tenant, job, self._jobs.finish, job)
 
     async def _tell(
@@ -45,24 +45,24 @@ class WakeUps:
     ) -> None:
         now = time.monotonic()
         if now < self._away_until:
-            logger.info("the reconciler has to see to a job: Redis is away", job_id=job)
+            logger.info("a job is left to the reconciler: Redis does not answer", job_id=job)
             return
         if self._away_until:
-            self._away_until = now + _AWAY_SECONDS  # this call tries, and the others do not wait
+            self._away_until = now + _AWAY_SECONDS  # this call tries, the others do not wait
         try:
             async with asyncio.timeout(_MOST_SECONDS):
                 await self._pool.run(tenant, self._try, self._failures, function, *arguments)
         except (TimeoutError, ServiceUnavailableError) as error:
             self._away_until = time.monotonic() + _AWAY_SECONDS
             kind = str(error) or "Redis does not answer"
-            logger.warning("the reconciler has to see to a job", job_id=job, error=kind)
+            logger.warning("a job is left to the reconciler", job_id=job, error=kind)
         else:
             self._away_until = 0.0
 
     def _try(self, failures: int, function: Callable[..., None], *arguments: Any) -> None:
-        """Calls the function, unless one before it in the line has found that Redis is away."""
+        """Calls the function, unless one before it in the queue has found Redis unavailable."""
         if self._failures > failures:
-            raise QueueUnavailableError("Redis is away")
+            raise QueueUnavailableError("Redis does not answer")
         try:
             function(*arguments)
         except ServiceUnavailableError:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from services.inference.markup.passage import Atom, AtomKind, Mark, MarkKind, Passage, PassagePart
 from services.inference.markup.source.cdata import Sections
 from services.inference.markup.source.entities import TextStretch, decode
-from services.inference.markup.source.scanner import MarkupKind, MarkupToken, TokenKind
+from services.inference.markup.source.scanner import MarkupToken, TokenKind
+from services.inference.text.media_types import MarkupKind
 
 
 class PassageBuilder:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.inference.markup.source.entities import escape
-from services.inference.markup.source.scanner import CDATA_END, CDATA_START, MarkupKind
+from services.inference.markup.source.scanner import CDATA_END, CDATA_START
+from services.inference.text.media_types import MarkupKind
 
 _SPLIT = f"]]{CDATA_END}{CDATA_START}>"
 
@@ -38,7 +39,7 @@ def _start(span: tuple[int, int, MarkupKind]) -> int:
     return span[0]
 
 
-class Ink:
+class SourceWriter:
     """What is written in the place of a segment: escaped as each place of it needs."""
 
     def __init__(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import unescape
 from html.entities import html5
 
-from services.inference.markup.source.scanner import MarkupKind
+from services.inference.text.media_types import MarkupKind
 
 _REFERENCE = re.compile(r"&(?:#\d+;?|#[xX][0-9a-fA-F]+;?|[A-Za-z][A-Za-z0-9]*;?)")
 _LONGEST_NAME = max(map(len, html5))

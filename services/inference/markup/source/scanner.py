@@ -12,14 +12,8 @@ from enum import Enum
 from html.entities import html5
 
 from services.inference.markup.source.elements import ESCAPABLE_TEXT, RAW_TEXT, VOID
-
-
-class MarkupKind(Enum):
-    """How the source is written."""
-
-    PLAIN = "plain"
-    HTML = "html"
-    XML = "xml"
+from services.inference.text.media_types import MarkupKind
+from services.inference.text.placeholders import BYTE_ORDER_MARK, escapes
 
 
 class TokenKind(Enum):
@@ -59,15 +53,9 @@ _DOCTYPE_START = re.compile(r"<!doctype", re.IGNORECASE)
 _DOCTYPE = re.compile(r"""[^>\["']+|"[^"]*"|'[^']*'""")
 _INTERNAL_SUBSET = re.compile(r"""[^\]"'<]+|<!--.*?-->|(?!<!--)<|"[^"]*"|'[^']*'""", re.DOTALL)
 _INTERNAL_SUBSET_END = re.compile(r"\]\s*(?=>)")
-# Of a catalogue's string; not in templates, paths of Windows, and commands of TeX.
-_ESCAPE = re.compile(
-    r"\{[^{}\n]{0,300}\}|<%(?:[^%\n]|%(?!>)){1,300}%>|(?<![A-Za-z0-9])[A-Za-z]:\\\S*|\\\\\S*"
-    r"|(?P<escape>(?:\\r)?\\n(?![a-z]+\{)|\\[rt](?![a-z]+\{))"
-)
 CDATA_START = "<![CDATA["
 CDATA_END = "]]>"
 _HTML = re.compile(r"</?[A-Za-z]|<!--|&(?:#\d+|#[xX][0-9A-Fa-f]+|(?P<name>[A-Za-z0-9]+));")
-_BYTE_ORDER_MARK = "\ufeff"
 _COMMENT = re.compile(r"<!--(?:-?>|.*?(?:--!?>|\Z))", re.DOTALL)
 
 
@@ -78,8 +66,8 @@ def scan(source: str, language: MarkupKind) -> Iterator[MarkupToken]:
     else:
         markup = _Scanner(source, language).markup()
     end = 0
-    if source.startswith(_BYTE_ORDER_MARK):
-        end = len(_BYTE_ORDER_MARK)
+    if source.startswith(BYTE_ORDER_MARK):
+        end = len(BYTE_ORDER_MARK)
         yield MarkupToken(TokenKind.OTHER, 0, end)
     for token in markup:
         if token.start > end:
@@ -93,13 +81,11 @@ def scan(source: str, language: MarkupKind) -> Iterator[MarkupToken]:
 
 def _text(source: str, start: int, end: int) -> Iterator[MarkupToken]:
     """The text of `source[start:end]`, which holds no markup, and the escapes in it."""
-    for found in _ESCAPE.finditer(source, start, end):
-        if found["escape"] is None:
-            continue
-        if found.start() > start:
-            yield MarkupToken(TokenKind.TEXT, start, found.start())
-        start = found.end()
-        yield MarkupToken(TokenKind.BREAK, found.start(), start)
+    for first, last in escapes(source, start, end):
+        if first > start:
+            yield MarkupToken(TokenKind.TEXT, start, first)
+        start = last
+        yield MarkupToken(TokenKind.BREAK, first, last)
     if start < end:
         yield MarkupToken(TokenKind.TEXT, start, end)
 

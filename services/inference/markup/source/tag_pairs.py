@@ -5,7 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from services.inference.markup.source.elements import BLOCKS, UNTRANSLATED, says_translate
-from services.inference.markup.source.scanner import CDATA_START, MarkupKind, MarkupToken, TokenKind
+from services.inference.markup.source.scanner import (
+    CDATA_START,
+    MarkupToken,
+    TokenKind,
+)
+from services.inference.text.media_types import MarkupKind
 
 _TAGS = (TokenKind.START, TokenKind.END, TokenKind.EMPTY)
 _ENDS = (TokenKind.DOCTYPE, TokenKind.RAW, TokenKind.BREAK)

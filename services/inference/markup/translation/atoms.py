@@ -5,11 +5,11 @@ import unicodedata
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Sequence
 
+from services.inference.markup.masks import MASK
 from services.inference.markup.passage import Atom, MarkedSegment
-from services.inference.markup.protection.masks import MASK
-from services.inference.markup.protection.placeholders import placeholders
 from services.inference.markup.translation.slots import Slot
 from services.inference.markup.translation.words import Word, WordOrder
+from services.inference.text.placeholders import placeholders
 
 _GLUED = re.compile(r"[^\s.,;:!?)\]}»”\"']+")
 

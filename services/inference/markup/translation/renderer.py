@@ -9,13 +9,13 @@ from services.inference.markup.passage import (
     MarkedSegment,
     MarkKind,
     Rendered,
-    TermMatch,
 )
-from services.inference.markup.source.cdata import Ink
+from services.inference.markup.source.cdata import SourceWriter
 from services.inference.markup.translation.atoms import Search
 from services.inference.markup.translation.placement import Node, place, tree
 from services.inference.markup.translation.slots import SlotRow
 from services.inference.markup.translation.words import Word, words
+from services.inference.text.terms import TermMatch
 
 
 def render(segment: MarkedSegment, translation: str, links: Sequence[Link] = ()) -> Rendered:
@@ -25,9 +25,9 @@ def render(segment: MarkedSegment, translation: str, links: Sequence[Link] = ())
     and copied words decide.
     """
     if not segment.needs_alignment:
-        ink = _ink(segment)
-        ink.add_text(translation)
-        return Rendered(ink.finish(segment.source, segment.end), [])
+        output = _output_for(segment)
+        output.add_text(translation)
+        return Rendered(output.finish(segment.source, segment.end), [])
     found = _words(segment, translation.strip(), links)
     root = tree(segment.passage.marks, segment.text)
     place(root, found)
@@ -37,9 +37,9 @@ def render(segment: MarkedSegment, translation: str, links: Sequence[Link] = ())
     return writer.rendered()
 
 
-def _ink(segment: MarkedSegment) -> Ink:
+def _output_for(segment: MarkedSegment) -> SourceWriter:
     spellings = segment.passage.spellings
-    return Ink(segment.sections, segment.start, segment.language, spellings)
+    return SourceWriter(segment.sections, segment.start, segment.language, spellings)
 
 
 def _words(segment: MarkedSegment, translation: str, links: Sequence[Link]) -> list[Word]:
@@ -82,7 +82,7 @@ class _Writer:
     def __init__(self, segment: MarkedSegment, words: Sequence[Word]) -> None:
         self._segment = segment
         self._words = words
-        self._ink = _ink(segment)
+        self._output = _output_for(segment)
         self._matches: list[TermMatch] = []
         self._done = 0
         # How many words' white space is written: `_done`, or one more.
@@ -104,19 +104,19 @@ class _Writer:
         else:
             self._write_mark(mark, is_behind_space=mark.is_apart[0])
             if mark.is_apart == (True, True) and self._done < len(self._words):
-                self._ink.add_text(self._words[self._done].space[:1])
+                self._output.add_text(self._words[self._done].space[:1])
 
     def rendered(self) -> Rendered:
         """All that was written; the matches are in the order of the source."""
         matches = sorted(self._matches, key=lambda match: match.source_start)
-        return Rendered(self._ink.finish(self._segment.source, self._segment.end), matches)
+        return Rendered(self._output.finish(self._segment.source, self._segment.end), matches)
 
     def _write_word(self, word: Word) -> None:
         self._write_space()
         if word.atom is None:
-            self._ink.add_text(word.text)
+            self._output.add_text(word.text)
         else:
-            start, end = self._ink.add_slice(word.atom.output, word.atom.source_start)
+            start, end = self._output.add_slice(word.atom.output, word.atom.source_start)
             if word.atom.entry >= 0:
                 self._matches.append(
                     TermMatch(
@@ -132,7 +132,7 @@ class _Writer:
     def _write_mark(self, mark: Mark, *, is_behind_space: bool) -> None:
         if is_behind_space:
             self._write_space()
-        self._ink.add_mark(mark.text, mark.source_end)
+        self._output.add_mark(mark.text, mark.source_end)
 
     def _write_space_mark(self, mark: Mark) -> None:
         """A reference for a space takes the place of a space, unless others stood beside it."""
@@ -140,11 +140,11 @@ class _Writer:
             self._write_space()
         elif not mark.is_apart[1]:
             self._spaced = self._done + 1
-        self._ink.add_mark(mark.text, mark.source_end)
+        self._output.add_mark(mark.text, mark.source_end)
 
     def _write_space(self) -> None:
         """Writes the white space before the next word, once."""
         if self._spaced == self._done:
             self._spaced += 1
             if self._done < len(self._words):
-                self._ink.add_text(self._words[self._done].space)
+                self._output.add_text(self._words[self._done].space)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from services.inference.markup.characters import WORD
 from services.inference.markup.passage import Atom, Link
+from services.inference.text.characters import WORD
 
 _WORD = re.compile(WORD)
 

@@ -1,9 +1,9 @@
 """Answers questions with whatever kind of model serves the task."""
 
 from services.inference.models.catalogue import QUESTION_ANSWERING, Catalogue
-from services.inference.models.route import Route
 from services.inference.rows.encoder import Encoder
 from services.inference.rows.engine import InferenceEngine
+from services.inference.rows.recovery import Route
 from services.inference.settings import InferenceSettings
 from services.inference.tasks.question_answering.extractive import Extractor
 from services.inference.tasks.question_answering.generative import GenerativeAnswerer
@@ -25,7 +25,7 @@ class Answerer:
         self._generative = GenerativeAnswerer(engine, settings)
 
     async def answer(self, question: Question) -> Answers:
-        """The answers, best first; raises a SeqwayError."""
+        """The answers, best first; raises a ServiceError."""
         manifest = self._catalogue.pick(QUESTION_ANSWERING, question.model).manifest
         route = Route(self._catalogue, manifest.name, question.model)
         if manifest.kind == "encoder":

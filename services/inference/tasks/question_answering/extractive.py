@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from services.inference.errors import InvalidOptionError, ModelFailedError
-from services.inference.models.route import Route
 from services.inference.rows.account import Account
 from services.inference.rows.encoder import Element, Encoder, Failure, Spans, read_by
 from services.inference.rows.generation import Generation
+from services.inference.rows.recovery import Route
 from services.inference.tasks.classifier import windows_warning
 from services.inference.tasks.question_answering.question import Answers, FoundAnswer, Question
 
@@ -20,7 +20,7 @@ class Extractor:
         self._encoder = encoder
 
     async def answer(self, question: Question, route: Route) -> Answers:
-        """The answers of a variant with a span head; raises a SeqwayError."""
+        """The answers of a variant with a span head; raises a ServiceError."""
         _check_options(question, route.variant)
         account = Account(route.variant)
         most = question.max_answer_tokens or _MAX_ANSWER_TOKENS
@@ -50,7 +50,7 @@ class Extractor:
 def _check_options(question: Question, variant: str) -> None:
     if replace(question.generation, priority="interactive") != Generation():
         raise InvalidOptionError(
-            f"options have no use here: {variant} finds its answers in the context and generates "
-            "nothing; leave them out, or name a generative model",
+            f"options do not apply: {variant} extracts its answers from the context and generates "
+            "no text; leave them out, or name a generative model",
             field="options",
         )

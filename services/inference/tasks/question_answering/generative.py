@@ -2,24 +2,21 @@
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 
 from services.inference.errors import InvalidOptionError, TextTooLongError
 from services.inference.models.manifest import Manifest
-from services.inference.models.route import Route
 from services.inference.rows.account import Account
 from services.inference.rows.engine import InferenceEngine
-from services.inference.rows.events import End, TooLong
-from services.inference.rows.generation import Generation, row_seed
+from services.inference.rows.events import TooLong
+from services.inference.rows.generation import row_seed
+from services.inference.rows.recovery import Route
 from services.inference.rows.run import running
-from services.inference.rows.tenancy import TENANT
 from services.inference.rows.window import CallRow
 from services.inference.settings import InferenceSettings
 from services.inference.tasks.classifier import windows_warning
 from services.inference.tasks.question_answering.question import Answers, FoundAnswer, Question
 from services.inference.text.parts import pack
-from services.inference.text.threads import CUTTING
 
 # Of a checkpoint that names none; T5 was trained on this one.
 _DEFAULT_TEMPLATE = "question: {question}  context: {context}"
@@ -37,45 +34,23 @@ class WindowRow(CallRow):
     """A window of the context, with the question, and the answer that the model writes."""
 
     def __init__(self, reading: "Reading", start: int, context: str) -> None:
+        general = reading.question.generation
+        generation = replace(general, seed=row_seed(general.seed, start))
+        super().__init__(0, reading.fill(context), generation)
         self._reading = reading
         self._start = start
         self._context = context
-        self._said = ""
-        self.answer: FoundAnswer | None = None
-        self.refusal: TooLong | None = None
 
     @property
-    def text(self) -> str:
-        """The filled template."""
-        return self._reading.fill(self._context)
-
-    @property
-    def generation(self) -> Generation:
-        """As the call asks for."""
-        general = self._reading.question.generation
-        return replace(general, seed=row_seed(general.seed, self._start))
-
-    @property
-    def content(self) -> int:
-        """The only one: a call asks one question."""
-        return 0
-
-    def append(self, text: str) -> None:
-        """Takes more of the answer."""
-        self._said += text
-
-    def finish(self, end: End) -> None:
-        """Takes the end of the answer."""
-        self.answer = FoundAnswer(
-            text=(self._said + end.text).strip(),
-            score=math.exp(min(0.0, end.log_prob / max(end.output_tokens, 1))),
-            finish_reason=end.finish_reason,
+    def answer(self) -> FoundAnswer | None:
+        """What the model wrote, once that is complete."""
+        if self.end is None:
+            return None
+        return FoundAnswer(
+            text=self.said.strip(),
+            score=math.exp(min(0.0, self.end.log_prob / max(self.end.output_tokens, 1))),
+            finish_reason=self.end.finish_reason,
         )
-
-    def divide(self, refusal: TooLong) -> Sequence[CallRow]:
-        """Leaves it to `smaller`, which needs time."""
-        self.refusal = refusal
-        return ()
 
     def smaller(self, refusal: TooLong) -> "list[WindowRow]":
         """Windows of this one; TextTooLongError when the question leaves no room for any."""
@@ -107,7 +82,7 @@ class Reading:
     @property
     def is_done(self) -> bool:
         """Whether every window is answered."""
-        return all(window.answer is not None for window in self.windows)
+        return all(window.end is not None for window in self.windows)
 
     def fill(self, context: str) -> str:
         """What the model reads for a window of the context."""
@@ -142,10 +117,10 @@ class GenerativeAnswerer:
         self._settings = settings
 
     async def answer(self, question: Question, manifest: Manifest, route: Route) -> Answers:
-        """The answers of an encoder-decoder; raises a SeqwayError."""
+        """The answers of an encoder-decoder; raises a ServiceError."""
         if question.max_answer_tokens:
             raise InvalidOptionError(
-                f"max_answer_tokens has no use here: {manifest.name} generates its answers; set "
+                f"max_answer_tokens does not apply: {manifest.name} generates its answers; set "
                 "options.max_new_tokens",
                 field="max_answer_tokens",
             )
@@ -162,5 +137,5 @@ class GenerativeAnswerer:
             while not reading.is_done:
                 await run.step()
                 if any(window.refusal is not None for window in reading.windows):
-                    run.add(await CUTTING.run(TENANT.get(), reading.divide))
+                    await run.add_cut(reading.divide)
         return run.account.close()

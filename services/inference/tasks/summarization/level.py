@@ -1,9 +1,11 @@
-"""A level of a summary in parts: the text that is summarized, and what came of its parts."""
+"""A level of a recursive summary: a text, and the rows that summarize its parts."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from services.inference.rows.events import TooLong
+from services.inference.rows.events import End, TooLong
+from services.inference.rows.generation import Generation, row_seed
+from services.inference.rows.window import CallRow
 from services.inference.text.parts import Part, pack
 
 # Summaries are joined as paragraphs of their own.
@@ -25,11 +27,17 @@ class LevelStretch:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A text: number 0 is the source itself, those above are summaries of the one below."""
+    """A text: number 0 is the source itself, those above are summaries of the one below.
+
+    `asked` is how the text would be summarized as a whole, and `language` is what it is in.
+    """
 
     number: int
+    content: int
     text: str
-    stretches: Sequence[LevelStretch]
+    language: str
+    asked: Generation
+    stretches: Sequence[LevelStretch] = ()
 
     def source_span(self, part: Part) -> tuple[int, int]:
         """Where a part comes from, in code points of the source."""
@@ -38,58 +46,69 @@ class Level:
         under = [each for each in self.stretches if each.start < part.end and part.start < each.end]
         return under[0].source_start, under[-1].source_end
 
+    def divide(self, refusal: TooLong, whole: Part | None = None) -> "list[PartRow]":
+        """Rows for parts of the text, or of a part of it, that was too long.
 
-@dataclass(slots=True)
-class PartSummary:
-    """A part of a level, and its summary once that is done."""
+        Each is likely to fit, and they are of about the same size.  A text that is one word or the
+        like is cut within; it has two characters or more.
+        """
+        whole = whole or Part(0, len(self.text))
+        text = self.text[whole.start : whole.end]
+        most = int(len(text) * _FILL * refusal.limit / max(refusal.input_tokens, 1))
+        most = max(1, min(most, (len(text) + 1) // 2))
+        return [
+            PartRow(self, Part(whole.start + part.start, whole.start + part.end))
+            for part in pack(text, self.language, most)
+        ]
 
-    part: Part
-    text: str | None = None
-
-
-@dataclass(slots=True)
-class Division:
-    """The parts of a level, in order."""
-
-    level: Level
-    summaries: list[PartSummary] = field(default_factory=list)
-
-    @property
-    def done(self) -> int:
-        """Parts that are summarized."""
-        return sum(each.text is not None for each in self.summaries)
-
-    def replace(self, whole: PartSummary, parts: Iterable[Part]) -> list[PartSummary]:
-        """Puts smaller parts in the place of one, and returns them."""
-        smaller = [PartSummary(each) for each in parts]
-        at = self.summaries.index(whole)
-        self.summaries[at : at + 1] = smaller
-        return smaller
-
-    def empty(self) -> list[PartSummary]:
-        """Parts of which the model said nothing."""
-        return [each for each in self.summaries if not each.text]
-
-    def joined(self) -> Level:
+    def above(self, rows: "Sequence[PartRow]") -> "Level":
         """The next level: the summaries of the parts."""
         pieces: list[str] = []
         stretches: list[LevelStretch] = []
         length = 0
-        for each in self.summaries:
-            if each.text:
+        for row in rows:
+            if row.summary:
                 length += len(_JOINT) if pieces else 0
-                span = self.level.source_span(each.part)
-                stretches.append(LevelStretch(length, length + len(each.text), *span))
-                pieces.append(each.text)
-                length += len(each.text)
-        return Level(self.level.number + 1, _JOINT.join(pieces), stretches)
+                span = self.source_span(row.part)
+                stretches.append(LevelStretch(length, length + len(row.summary), *span))
+                pieces.append(row.summary)
+                length += len(row.summary)
+        return replace(self, number=self.number + 1, text=_JOINT.join(pieces), stretches=stretches)
 
 
-def parts_of(text: str, language: str, refusal: TooLong) -> list[Part]:
-    """Parts of a text that was too long, each likely to fit, of about the same size.
+class PartRow(CallRow):
+    """A part of a level, and its summary once that is done; `parts` take the place of a long one.
 
-    A text that is one word or the like is cut within; it has two characters or more.
+    The options are those of the call, but the model may choose how long the summary is.
     """
-    most = int(len(text) * _FILL * refusal.limit / max(refusal.input_tokens, 1))
-    most = max(1, min(most, (len(text) + 1) // 2))
-    return pack(text, language, most)
+
+    def __init__(self, level: Level, part: Part) -> None:
+        generation = replace(
+            level.asked,
+            stream=False,
+            max_new_tokens=0,
+            min_new_tokens=None,
+            num_hypotheses=0,
+            target_prefix="",
+            token_log_probs=False,
+            seed=row_seed(level.asked.seed, level.number + 1, part.start),
+        )
+        super().__init__(level.content, level.text[part.start : part.end], generation)
+        self.part = part
+        self.parts: Sequence[PartRow] = ()
+        self.summary: str | None = None
+        self._level = level
+
+    def finish(self, end: End) -> None:
+        """Takes the end of the summary."""
+        super().finish(end)
+        self.summary = self.said.strip()
+
+    def divide(self, refusal: TooLong) -> Sequence[CallRow]:
+        """The rows of smaller parts; none when it is a single character, which has no summary."""
+        super().divide(refusal)
+        if len(self.text) < 2:
+            self.summary = ""
+        else:
+            self.parts = self._level.divide(refusal, self.part)
+        return self.parts

@@ -8,17 +8,14 @@ from enum import Enum
 from services.inference.models.catalogue import SUMMARIZATION, Catalogue
 from services.inference.models.languages import own_code
 from services.inference.models.manifest import Manifest
-from services.inference.models.route import Route
 from services.inference.rows.account import Account
 from services.inference.rows.engine import InferenceEngine
 from services.inference.rows.generation import Generation
+from services.inference.rows.recovery import Route
 from services.inference.rows.run import running
-from services.inference.rows.tenancy import TENANT
 from services.inference.settings import InferenceSettings
-from services.inference.tasks.summarization.digest import Digest
-from services.inference.tasks.summarization.digest_rows import Attempt, PartRow
+from services.inference.tasks.summarization.recursive_summary import RecursiveSummary
 from services.inference.tasks.summarization.summary import DigestDelta, DigestEnd, DigestOutput
-from services.inference.text.threads import CUTTING
 
 
 class SummaryLength(Enum):
@@ -69,7 +66,7 @@ class Summarizer:
         texts = [""] * len(job.contents)
         ends: dict[int, DigestEnd] = {}
         account = None
-        async with aclosing(self._outputs(job, stream=False)) as outputs:
+        async with aclosing(self.stream(job, live=False)) as outputs:
             async for output in outputs:
                 if isinstance(output, DigestDelta):
                     texts[output.content] += output.text
@@ -80,57 +77,50 @@ class Summarizer:
         assert account is not None
         return SummaryAnswer(texts, [ends[index] for index in range(len(texts))], account)
 
-    def stream(
+    async def stream(
         self, job: SummaryRequest, *, live: bool = True
     ) -> AsyncGenerator[SummaryOutput, None]:
         """Progress, deltas and an end for each text, in order within a text, then the account.
 
         When not `live`, the deltas are whole summaries, which costs less.  Close it
         when you leave early: that cancels what the engine still does for it.  Raises a
-        SeqwayError.
+        ServiceError.
         """
-        return self._outputs(job, stream=live)
-
-    async def _outputs(
-        self, job: SummaryRequest, *, stream: bool
-    ) -> AsyncGenerator[SummaryOutput, None]:
         manifest = self._catalogue.pick(SUMMARIZATION, job.model).manifest
         language = own_code(manifest, job.language)
         generation = replace(
             bounded(job.generation, job.length, manifest),
-            stream=stream,
+            stream=live,
             source_language=language,
             target_language=language,
         )
-        digests = [
-            Digest(content, text, job.language, generation, manifest.max_source_tokens)
+        summaries = [
+            RecursiveSummary(content, text, job.language, generation, manifest.max_source_tokens)
             for content, text in enumerate(job.contents)
         ]
-        waiting = len(digests)
+        waiting = len(summaries)
         route = Route(self._catalogue, manifest.name, job.model)
         with running(self._engine, route, job.deadline, self._settings) as run:
-            for digest in digests:
-                run.add(digest.start())
-            touched = digests
+            for summary in summaries:
+                run.add(summary.start())
+            touched = summaries
             while True:
-                for digest in touched:
-                    for output in digest.drain():
+                for summary in touched:
+                    for output in summary.drain():
                         yield output
-                    while digest.is_due:
-                        run.add(await CUTTING.run(TENANT.get(), digest.advance))
-                        for output in digest.drain():
+                    while summary.is_due:
+                        await run.add_cut(summary.advance)
+                        for output in summary.drain():
                             yield output
-                    if digest.done:
+                    if summary.done:
                         waiting -= 1
-                        end = digest.end()
+                        end = summary.end()
                         end.warnings.extend(run.account.warnings)
                         yield end
                 if not waiting:
                     break
                 rows = await run.step()
-                touched = list(
-                    dict.fromkeys(r.digest for r in rows if isinstance(r, Attempt | PartRow))
-                )
+                touched = [summaries[index] for index in dict.fromkeys(r.content for r in rows)]
         yield run.account.close()
 
 

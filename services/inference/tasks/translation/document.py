@@ -3,14 +3,12 @@
 Segments are translated in any order and leave in order.  No I/O here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from services.inference.errors import TextTooLongError
-from services.inference.markup import MarkedText, TermMatch, split
-from services.inference.rows.events import End, FinishReason, Hypothesis, Token, TooLong
-from services.inference.rows.generation import Generation
+from services.inference.rows.events import End, FinishReason, Hypothesis, Token
 from services.inference.tasks.translation.sentence import Sentence
+from services.inference.text.terms import TermMatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,53 +51,27 @@ class DocumentEnd:
 class Document:
     """The rows of one text, in order, and how far its translation has gone out."""
 
-    def __init__(self, content: int, marked: MarkedText, generation: Generation) -> None:
+    def __init__(self, content: int, rows: Iterable[Sentence], tail: str) -> None:
         self.content = content
         self.done = False
-        self._later = replace(generation, target_prefix="")
-        self.rows = [
-            Sentence(self, segment, self._later if index else generation)
-            for index, segment in enumerate(marked.segments)
-        ]
-        self._tail = marked.tail
+        self.rows = list(rows)
+        self._tail = tail
         self._head = 0
         self._head_started = False
         self._length = 0
         self._target_start = 0
         self._result = DocumentEnd(content)
 
-    def divide(self, row: Sentence, refusal: TooLong, *, is_part: bool) -> list[Sentence]:
-        """Puts rows in the place of one that was too long, and returns them.
-
-        A warning tells of it.  TextTooLongError when there is nothing left to split.
-        """
-        segment = row.segment
-        if not segment.can_split:
-            raise TextTooLongError(
-                f"[{segment.start}, {segment.end}) is one piece and longer than the model takes",
-                field=f"contents[{self.content}]",
-            )
-        if not is_part:
-            self._result.warnings.append(
-                f"sentence was split: [{segment.start}, {segment.end}) has {refusal.input_tokens}"
-                f" tokens and the model takes {refusal.limit}"
-            )
-        at = self.rows.index(row, self._head)
-        first = replace(self._later, target_prefix=row.generation.target_prefix)
-        left, right = split(segment)
-        parts = [
-            Sentence(self, left, first, is_part=True),
-            Sentence(self, right, self._later, is_part=True),
-        ]
-        self.rows[at : at + 1] = parts
-        return parts
-
     def drain(self) -> list[DocumentDelta | DocumentEnd]:
         """What may go out now: at most one delta for each segment, then the end."""
         out: list[DocumentDelta | DocumentEnd] = []
         while self._head < len(self.rows):
             row = self.rows[self._head]
-            if not row.ready and row.end is None:
+            if row.parts:
+                self._result.warnings += row.warnings
+                self.rows[self._head : self._head + 1] = row.parts
+                continue
+            if not row.said and row.end is None:
                 return out
             self._emit(row, out)
             if row.end is None:
@@ -111,7 +83,7 @@ class Document:
         return out
 
     def _emit(self, row: Sentence, out: list[DocumentDelta | DocumentEnd]) -> None:
-        text, row.ready = row.ready, ""
+        text = row.take()
         if not self._head_started:
             self._head_started = True
             self._target_start = self._length + len(row.segment.gap)

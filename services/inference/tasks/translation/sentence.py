@@ -1,82 +1,60 @@
-"""A segment of a text as a row, and what the engine has said about it."""
+"""A sentence of a text as a row, and what the engine has said about it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from services.inference.markup import MarkedSegment, TermMatch, render
-from services.inference.rows.events import End, Hypothesis, TooLong
+from services.inference.errors import TextTooLongError
+from services.inference.rows.events import TooLong
 from services.inference.rows.generation import Generation, row_seed
 from services.inference.rows.window import CallRow
-
-if TYPE_CHECKING:
-    from services.inference.tasks.translation.document import Document
+from services.inference.text.long_sentences import split
+from services.inference.text.segmentation import TextSegment
+from services.inference.text.terms import TermMatch
 
 
 class Sentence(CallRow):
-    """A segment and what the engine has said about it; `is_part` of a sentence that was split.
+    """A sentence, whose translation may go out as it comes; `is_part` of one that was split.
 
-    A plain one may go out as it comes.  What is placed inside another, such as a tag, needs all of
-    the translation.
+    `parts` take its place when it is too long.
     """
 
     def __init__(
-        self,
-        document: "Document",
-        segment: MarkedSegment,
-        generation: Generation,
-        *,
-        is_part: bool = False,
+        self, content: int, segment: TextSegment, asked: Generation, *, is_part: bool = False
     ) -> None:
-        self.document = document
+        seed = row_seed(asked.seed, content, segment.start)
+        super().__init__(content, segment.text, replace(asked, seed=seed))
         self.segment = segment
-        self.end: End | None = None
-        self.glossary_matches: list[TermMatch] = []
-        self.ready = ""
-        self._raw = ""
+        self.parts: Sequence[Sentence] = ()
+        self.glossary_matches: Sequence[TermMatch] = ()
+        self._asked = asked
         self._is_part = is_part
-        self._generation = replace(
-            generation,
-            stream=generation.stream and segment.is_plain,
-            alignment=segment.needs_alignment,
-            seed=row_seed(generation.seed, document.content, segment.start),
-        )
 
     @property
-    def text(self) -> str:
-        """What the model translates."""
-        return self.segment.text
-
-    @property
-    def generation(self) -> Generation:
-        """Asks for the alignment where `render` needs it."""
-        return self._generation
-
-    @property
-    def content(self) -> int:
-        """That of its document."""
-        return self.document.content
-
-    def append(self, text: str) -> None:
-        """Takes more of the translation."""
-        if self.segment.is_plain:
-            self.ready += text
-        else:
-            self._raw += text
-
-    def finish(self, end: End) -> None:
-        """Takes the end of the translation, and puts back what the model did not see."""
-        self.append(end.text)
-        if not self.segment.is_plain:
-            rendered = render(self.segment, self._raw, end.alignment)
-            self.ready, self.glossary_matches = rendered.text, rendered.glossary_matches
-            end = replace(end, alternatives=[self._render(each) for each in end.alternatives])
-        self.end = end
+    def warnings(self) -> list[str]:
+        """Tells that it was split, unless it is itself a part."""
+        if self.refusal is None or self._is_part:
+            return []
+        return [
+            f"sentence was split: [{self.segment.start}, {self.segment.end}) has"
+            f" {self.refusal.input_tokens} tokens and the model takes {self.refusal.limit}"
+        ]
 
     def divide(self, refusal: TooLong) -> Sequence[CallRow]:
-        """Two rows, which stand in its place from now on."""
-        return self.document.divide(self, refusal, is_part=self._is_part)
+        """Its two parts; TextTooLongError when there is nothing left to split."""
+        super().divide(refusal)
+        if not self.segment.can_split:
+            raise TextTooLongError(
+                f"[{self.segment.start}, {self.segment.end}) cannot be split, and is longer than"
+                " the model takes",
+                field=f"contents[{self.content}]",
+            )
+        later = replace(self._asked, target_prefix="")
+        left, right = self._halves()
+        self.parts = [
+            type(self)(self.content, left, self._asked, is_part=True),
+            type(self)(self.content, right, later, is_part=True),
+        ]
+        return self.parts
 
-    def _render(self, alternative: Hypothesis) -> Hypothesis:
-        """The engine aligns the best answer only: the parts of others are placed by share."""
-        return replace(alternative, text=render(self.segment, alternative.text, ()).text)
+    def _halves(self) -> tuple[TextSegment, TextSegment]:
+        return split(self.segment)

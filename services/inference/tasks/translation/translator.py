@@ -3,20 +3,21 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, repeat
 
-from services.inference.markup import TermEntry, TermTrie, parse
 from services.inference.models.catalogue import Catalogue
-from services.inference.models.route import Route
 from services.inference.rows.account import Account
 from services.inference.rows.engine import InferenceEngine
 from services.inference.rows.generation import Generation
-from services.inference.rows.run import running
-from services.inference.rows.tenancy import TENANT
+from services.inference.rows.recovery import Route
+from services.inference.rows.run import in_thread, running
 from services.inference.settings import InferenceSettings
 from services.inference.tasks.translation.document import Document, DocumentDelta, DocumentEnd
 from services.inference.tasks.translation.sentence import Sentence
-from services.inference.text.threads import CUTTING
+from services.inference.text.media_types import MIME_TYPES, MarkupKind
+from services.inference.text.placeholders import is_prose
+from services.inference.text.segmentation import Segmentation, segment_words
+from services.inference.text.terms import TermEntry, TermTrie
 from services.inference.tracing import tracer
 
 # Characters from which on cutting a call into sentences would hold up other calls.
@@ -65,7 +66,7 @@ class Translator:
         parts: list[list[str]] = [[] for _ in job.contents]
         ends: dict[int, DocumentEnd] = {}
         account = None
-        async with aclosing(self._outputs(job, stream=False)) as outputs:
+        async with aclosing(self.stream(job, live=False)) as outputs:
             async for output in outputs:
                 if isinstance(output, DocumentDelta):
                     parts[output.content].append(output.text)
@@ -78,21 +79,18 @@ class Translator:
             ["".join(each) for each in parts], [ends[i] for i in range(len(parts))], account
         )
 
-    def stream(self, job: TranslationRequest, *, live: bool = True) -> AsyncGenerator[Output, None]:
+    async def stream(
+        self, job: TranslationRequest, *, live: bool = True
+    ) -> AsyncGenerator[Output, None]:
         """Deltas and an end for each text, in order within a text, then the account.
 
         When not `live`, the deltas are whole sentences, which costs less.  Close it
         when you leave early: that cancels what the engine still does for it.  Raises a
-        SeqwayError.
+        ServiceError.
         """
-        return self._outputs(job, stream=live)
-
-    async def _outputs(
-        self, job: TranslationRequest, *, stream: bool
-    ) -> AsyncGenerator[Output, None]:
         variant, source, target = self._catalogue.pick_translator(job.source, job.target, job.model)
         generation = replace(
-            job.generation, stream=stream, source_language=source, target_language=target
+            job.generation, stream=live, source_language=source, target_language=target
         )
         documents = await _documents(job, generation)
         waiting = len(documents)
@@ -110,9 +108,7 @@ class Translator:
                 if not waiting:
                     break
                 rows = await run.step()
-                touched = list(
-                    dict.fromkeys(row.document for row in rows if isinstance(row, Sentence))
-                )
+                touched = [documents[index] for index in dict.fromkeys(r.content for r in rows)]
         yield run.account.close()
 
 
@@ -121,16 +117,38 @@ async def _documents(job: TranslationRequest, generation: Generation) -> list[Do
 
     def cut() -> list[Document]:
         with tracer.start_as_current_span("cut") as span:
-            terms = TermTrie(job.do_not_translate, job.glossary)
-            documents = [
-                Document(content, parse(text, job.mime_type, job.source, terms), generation)
-                for content, text in enumerate(job.contents)
-            ]
+            documents = _cut(job, generation)
             span.set_attribute("seqway.contents", len(documents))
             span.set_attribute("seqway.segments", sum(len(each.rows) for each in documents))
             return documents
 
     looked_for = (entry.source_term for entry in job.glossary)
     if sum(map(len, chain(job.contents, job.do_not_translate, looked_for))) > _LONG_CALL:
-        return await CUTTING.run(TENANT.get(), cut)
+        return await in_thread(cut)
     return cut()
+
+
+def _cut(job: TranslationRequest, generation: Generation) -> list[Document]:
+    has_terms = bool(job.do_not_translate or job.glossary)
+    terms = TermTrie(job.do_not_translate, job.glossary) if has_terms else None
+    is_plain = MIME_TYPES[job.mime_type] is MarkupKind.PLAIN and not has_terms
+    documents = []
+    for content, text in enumerate(job.contents):
+        if is_plain and is_prose(text):
+            documents.append(_document(content, segment_words(text, job.source), generation))
+        else:
+            # Imported by those who need it: most calls are prose.
+            from services.inference.markup import parse
+            from services.inference.tasks.translation.marked_sentence import MarkedSentence
+
+            marked = parse(text, job.mime_type, job.source, terms)
+            documents.append(_document(content, marked, generation, MarkedSentence))
+    return documents
+
+
+def _document(
+    content: int, found: Segmentation, generation: Generation, kind: type[Sentence] = Sentence
+) -> Document:
+    """Of the sentences of a text, only the first begins with the prefix."""
+    generations = chain([generation], repeat(replace(generation, target_prefix="")))
+    return Document(content, map(kind, repeat(content), found.segments, generations), found.tail)

@@ -3,8 +3,14 @@
 import random
 from collections.abc import Callable, Sequence
 
-from services.inference.markup import Link, MarkedSegment, TermTrie, parse, render, split
-from services.inference.markup.passage import TermEntry, TermMatch
+from services.inference.markup import (
+    Link,
+    MarkedSegment,
+    parse,
+    render,
+    split,
+)
+from services.inference.text.terms import TermEntry, TermMatch, TermTrie
 
 Model = Callable[[str], str]
 

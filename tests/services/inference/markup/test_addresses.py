@@ -3,7 +3,7 @@
 import pytest
 
 from services.inference.markup import parse
-from services.inference.markup.protection.placeholders import placeholders
+from services.inference.text.placeholders import placeholders
 from tests.services.inference.markup.models import MODELS, Model, translate
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.inference.markup import TermEntry, parse
+from services.inference.markup import parse
+from services.inference.text.terms import TermEntry
 from tests.services.inference.markup.models import MODELS, Model, check_span, translate
 
 LENGTH = 200_000

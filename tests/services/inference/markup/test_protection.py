@@ -5,8 +5,9 @@ from collections import Counter
 
 import pytest
 
-from services.inference.markup import TermEntry, parse
-from services.inference.markup.protection.placeholders import placeholders
+from services.inference.markup import parse
+from services.inference.text.placeholders import placeholders
+from services.inference.text.terms import TermEntry
 from tests.services.inference.markup.models import MODELS, Model, translate
 
 ONE_WORD_FORMS = r"""

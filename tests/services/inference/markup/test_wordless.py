@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.inference.markup import TermTrie, parse
+from services.inference.markup import parse
+from services.inference.text.terms import TermTrie
 
 RULERS = ["---", "=====", "* * *", "|---|:--:|", "+----+----+", "────────", "~~~", "...", "…"]
 NUMBERS = ["42", "3.14", "-1,000.5", "12:30", "50 %", "2024-01-31", "٣٤", "１２", "½"]

@@ -6,7 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from services.inference.markup import TermEntry, parse
+from services.inference.markup import parse
+from services.inference.text.terms import TermEntry
 from tests.services.inference.markup.models import MODELS, Model, translate
 
 DOCUMENTS = [

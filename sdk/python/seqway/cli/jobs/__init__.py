@@ -1,19 +1,20 @@
-"""`seqway jobs`: large batches, one file per command or two."""
+"""`seqway jobs`: batch jobs over large files."""
 
 import typer
 
-from seqway.cli.jobs.changing import cancel, delete, resume
-from seqway.cli.jobs.listing import list_jobs, show
-from seqway.cli.jobs.reading import errors, results
-from seqway.cli.jobs.submit import submit
+from seqway.cli.jobs.changes import cancel, delete, resume
+from seqway.cli.jobs.overview import list_jobs, show
+from seqway.cli.jobs.records import errors, results
+from seqway.cli.jobs.tasks import ask, classify, summarize, translate
 from seqway.cli.jobs.watch import watch
 
 jobs = typer.Typer(
     name="jobs",
-    help="Hand over large files, watch them, and read the results while they come.",
+    help="Submit large files as batch jobs, watch them, and read their results.",
     no_args_is_help=True,
 )
-jobs.command()(submit)
-jobs.command("list")(list_jobs)
+for command in (translate, summarize, classify, ask):
+    jobs.command(rich_help_panel="New jobs")(command)
+jobs.command("list", rich_help_panel="Jobs")(list_jobs)
 for command in (show, watch, results, errors, cancel, resume, delete):
-    jobs.command()(command)
+    jobs.command(rich_help_panel="Jobs")(command)

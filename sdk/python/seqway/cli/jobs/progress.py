@@ -21,10 +21,10 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from seqway.cli.failures import fail
 from seqway.cli.jobs.words import outcome
-from seqway.client import Client
+from seqway.cli.output.failures import fail
 from seqway.results import Job, JobState
+from seqway.sync.client import Client
 
 _LINE_SECONDS = 5.0
 
@@ -41,7 +41,7 @@ class _Display(Protocol):
     def show(self, job: Job) -> None: ...
 
 
-class _Bar:
+class _ProgressBar:
     def __init__(self, progress: Progress, job: Job) -> None:
         self._progress = progress
         self._task: TaskID = progress.add_task(
@@ -59,8 +59,8 @@ class _Bar:
         )
 
 
-class _Lines:
-    """At most one line in some seconds, and the last."""
+class _ProgressLines:
+    """At most one line every few seconds, and the last one."""
 
     def __init__(self, job: Job) -> None:
         self._began = time.monotonic()
@@ -94,7 +94,7 @@ def follow(client: Client, job: Job) -> None:
                 display.show(job)
     except KeyboardInterrupt:
         typer.echo(
-            f"seqway: the job goes on; `seqway jobs watch {job.id}` shows it again, "
+            f"seqway: the job continues; `seqway jobs watch {job.id}` shows it, "
             f"`seqway jobs cancel {job.id}` ends it",
             err=True,
         )
@@ -109,7 +109,7 @@ def follow(client: Client, job: Job) -> None:
 def _display(job: Job) -> Iterator[_Display]:
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _Lines(job)
+        yield _ProgressLines(job)
         return
     columns = (
         SpinnerColumn(),
@@ -124,4 +124,4 @@ def _display(job: Job) -> Iterator[_Display]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as progress:
-        yield _Bar(progress, job)
+        yield _ProgressBar(progress, job)

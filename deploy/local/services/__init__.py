@@ -1,0 +1,1 @@
+"""The services of a stack: how each is started, probed and mended."""

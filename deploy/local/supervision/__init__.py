@@ -1,0 +1,1 @@
+"""Who watches over a stack, and the state that it finds it in."""

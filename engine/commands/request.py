@@ -1,0 +1,149 @@
+"""The options that `import`, `export` and `serve` share: one `ImportRequest`."""
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+
+from engine.commands.options import REPOSITORY, Capabilities, Repository, plan_wish
+from engine.commands.terminal import EXPECTED, failure
+from engine.export.exporter import DEFAULT_PRECISIONS, MAX_LOSS
+from engine.export.importer import ImportRequest, ImportRequestError
+from engine.export.precision.recipes import PRECISIONS, Precision
+from engine.export.tensorrt.plans import PlanWish
+from engine.export.variant import Serving
+from engine.runtime.manifest import Task
+
+
+def with_request(command: Callable[[ImportRequest], None]) -> Callable[..., None]:
+    """The command with the options of `read_request`; an expected error is one sentence."""
+
+    @wraps(read_request)
+    def run(**given: Any) -> None:
+        try:
+            command(read_request(**given))
+        except EXPECTED as error:
+            raise failure(error) from error
+
+    run.__doc__ = command.__doc__
+    return run
+
+
+def read_request(
+    checkpoint: Annotated[
+        str, typer.Argument(metavar="ID_OR_FOLDER", help="A Hugging Face folder or hub id.")
+    ],
+    task: Annotated[
+        str,
+        typer.Option(
+            help="translation, summarization, classification or question-answering (default: what "
+            "the checkpoint was made for).",
+        ),
+    ] = "",
+    source: Annotated[
+        str,
+        typer.Option(help="Source language, BCP-47 or the checkpoint's own code (default: all)."),
+    ] = "",
+    target: Annotated[str, typer.Option(help="Target language (default: all).")] = "",
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Of {', '.join(PRECISIONS)}: several with commas, or the option several times "
+            f"(default: {','.join(DEFAULT_PRECISIONS)})."
+        ),
+    ] = None,
+    variants: Annotated[list[str] | None, typer.Option(hidden=True)] = None,
+    name: Annotated[str, typer.Option(help="The model's name (default: the checkpoint's).")] = "",
+    template: Annotated[
+        str,
+        typer.Option(
+            help='Around each text, such as "summarize: {text}" (default: the family\'s).'
+        ),
+    ] = "",
+    calibration: Annotated[
+        Path | None, typer.Option(help="Source texts for INT8: JSON Lines or one text a line.")
+    ] = None,
+    test: Annotated[Path | None, typer.Option(help="JSON Lines of pairs to measure on.")] = None,
+    max_loss: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="Points of BLEU, ROUGE-L or accuracy that a variant may lose against fp32.",
+        ),
+    ] = MAX_LOSS,
+    tensorrt: Annotated[
+        bool, typer.Option("--tensorrt", help="Build TensorRT plans, too.")
+    ] = False,
+    compute_capability: Capabilities = "",
+    revision: Annotated[
+        str | None, typer.Option(help="A branch, tag or commit of the hub's repository.")
+    ] = None,
+    allow_pickle: Annotated[
+        bool,
+        typer.Option(
+            "--allow-pickle", help="Load pytorch_model.bin where there is no safetensors."
+        ),
+    ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace variants that exist already; `export` always does."),
+    ] = False,
+    repository: Repository = REPOSITORY,
+    instances: Annotated[int, typer.Option(min=1, help="Triton processes.")] = 1,
+    lanes: Annotated[
+        int, typer.Option(min=0, help="Batches that each process decodes at once; 0: one a core.")
+    ] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="ONNX Runtime threads of each lane.")] = 1,
+) -> ImportRequest:
+    """What the command line asks for.
+
+    Raises:
+        ImportRequestError: an option makes no sense.
+
+    """
+    named = (precision or []) + (variants or [])  # --variants is the old spelling
+    return ImportRequest(
+        checkpoint=checkpoint,
+        repository=repository,
+        task=_read_task(task),
+        source=source,
+        target=target,
+        variants=_read_precisions(named) if named else DEFAULT_PRECISIONS,
+        name=name,
+        template=template,
+        calibration=calibration,
+        test=test,
+        max_loss=max_loss,
+        plans=_read_plans(tensorrt, compute_capability),
+        revision=revision,
+        allow_pickle=allow_pickle,
+        force=force,
+        serving=Serving(instances=instances, lanes=lanes, threads=threads),
+    )
+
+
+def _read_task(text: str) -> Task | None:
+    """The task of that name, None for ""."""
+    tasks: tuple[Task, ...] = get_args(Task)
+    found = next((task for task in tasks if task == text), None)
+    if text and found is None:
+        raise ImportRequestError(f"--task {text} is not one of {', '.join(tasks)}.")
+    return found
+
+
+def _read_plans(tensorrt: bool, capabilities: str) -> PlanWish | None:
+    if capabilities.strip(" ,") and not tensorrt:
+        raise ImportRequestError("--compute-capability needs --tensorrt.")
+    return plan_wish(capabilities) if tensorrt else None
+
+
+def _read_precisions(texts: Sequence[str]) -> list[Precision]:
+    """The precisions of lists such as "fp32,int8"."""
+    asked = [part.strip() for text in texts for part in text.split(",") if part.strip()]
+    unknown = [one for one in asked if one not in PRECISIONS]
+    if unknown or not asked:
+        problem = f"unknown precision {unknown[0]!r}" if unknown else "--precision names none"
+        raise ImportRequestError(f"{problem}; choose from {', '.join(PRECISIONS)}.")
+    return [precision for precision in PRECISIONS if precision in asked]

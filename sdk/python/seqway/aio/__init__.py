@@ -1,0 +1,1 @@
+"""The client for asyncio; `seqway.sync` is generated from it."""

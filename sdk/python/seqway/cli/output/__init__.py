@@ -1,0 +1,1 @@
+"""What the commands print: answers, notes, failures and JSON."""

@@ -1,1 +1,0 @@
-"""Conversion between the public messages and the types of inference and jobs."""

@@ -1,1 +1,0 @@
-"""What stays as it is: placeholders, phrases, terms."""

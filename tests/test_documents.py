@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+NAME = Path(__file__).name
 WIDTH = 120
 MOST_WORDS = {"README.md": 900, "docs/architecture.md": 1500}
 DOCUMENTS = [
@@ -62,6 +63,14 @@ def _exists(name: str) -> bool:
     )
 
 
+@cache
+def _code() -> str:
+    """Everything that reads settings, in one text."""
+    folders = ("services", "workers", "engine", "deploy", "sdk/python", "tests")
+    files = (file for each in folders for file in (ROOT / each).rglob("*.py"))
+    return "\n".join(file.read_text(encoding="utf-8") for file in files if file.name != NAME)
+
+
 @pytest.mark.parametrize("name", MOST_WORDS)
 def test_people_finish_it(name: str) -> None:
     assert len(_read(name).split()) <= MOST_WORDS[name]
@@ -86,6 +95,15 @@ def test_paths_in_code_spans_exist(name: str) -> None:
     spans = re.findall(r"`([^`\n]+)`", _prose(name))
     paths = {span for span in spans if _PATH.fullmatch(span)}
     assert sorted(path for path in paths if not _exists(path)) == []
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_settings_exist(name: str) -> None:
+    """A variable is spelled out in the code, or a field of a class of settings."""
+    variables = set(re.findall(r"SEQWAY_[A-Z_]*[A-Z]", _read(name)))
+    unknown = {each for each in variables if each not in _code()}
+    fields = {each.removeprefix("SEQWAY_").lower() for each in unknown}
+    assert sorted(each for each in fields if not re.search(rf"\b{each}:", _code())) == []
 
 
 def test_every_alert_has_its_runbook() -> None:

@@ -1,4 +1,4 @@
-# The workers and the controllers, which differ by their arguments; see docs/operations.md.  Build it
+# The workers and the controllers, which differ by their arguments; see docs/reference.md.  Build it
 # from the root of the repository:
 #   docker build -f deploy/images/worker.Dockerfile -t seqway/worker:0.1.0 .
 FROM python:3.11.14-slim-bookworm AS build

@@ -1,7 +1,7 @@
 """The messages between processes: wake-ups with ids only, and who sent them, over Celery.
 
 What is known to lose or repeat messages, and why each setting is what it is, is in
-docs/operations.md.  Nothing depends on a message: the store and the reconciler do.
+docs/reasons.md.  Nothing depends on a message: the store and the reconciler do.
 """
 
 import json

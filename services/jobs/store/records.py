@@ -11,7 +11,7 @@ from services.jobs.tasks import Task
 
 
 class State(StrEnum):
-    """Where a job stands; see docs/operations.md."""
+    """Where a job stands; see docs/reference.md."""
 
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"

@@ -1,6 +1,6 @@
 """A small builder of ONNX graphs: each operator call returns the name of its output."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -125,12 +125,23 @@ def check_model(model: onnx.ModelProto) -> None:
 
 def without_constants(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of `model` with no initializer; only their values make a model large."""
-    copy = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
-    graph = model.graph
-    copy.graph.CopyFrom(
-        onnx.GraphProto(name=graph.name, node=graph.node, input=graph.input, output=graph.output)
-    )
-    return copy
+    return rebuilt(model, model.graph.node, ())
+
+
+def rebuilt(
+    model: onnx.ModelProto,
+    nodes: Iterable[onnx.NodeProto],
+    constants: Iterable[onnx.TensorProto],
+) -> onnx.ModelProto:
+    """A graph with the inputs and outputs of `model` and other contents."""
+    result = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    graph = result.graph
+    graph.name = model.graph.name
+    graph.input.extend(model.graph.input)
+    graph.output.extend(model.graph.output)
+    graph.node.extend(nodes)
+    graph.initializer.extend(constants)
+    return result
 
 
 def is_large(model: onnx.ModelProto) -> bool:

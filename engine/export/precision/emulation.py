@@ -5,10 +5,12 @@ what a tensor core does, which adds in FP32 and writes 16 bits (NVIDIA, "Train W
 Precision").  Overflow becomes infinite as it would there.
 """
 
+from itertools import chain
+
 import onnx
 from onnx import TensorProto, helper
 
-from engine.export.graphs.builder import check_model, without_constants
+from engine.export.graphs.builder import check_model, rebuilt
 from engine.export.graphs.constants import make_constant, values_of
 from engine.export.precision.typed import value_types
 
@@ -22,20 +24,17 @@ def emulated(typed: onnx.ModelProto) -> onnx.ModelProto:
     Its inputs and outputs are FP32 where those of `typed` are 16-bit.
     """
     types = value_types(typed)
-    result = without_constants(typed)
-    graph = result.graph
-    for constant in typed.graph.initializer:
-        if constant.data_type in _HALVES:
-            constant = make_constant(
-                constant.name, values_of(constant), lambda part: part.astype("float32")
-            )
-        graph.initializer.append(constant)
-    for value in (*graph.input, *graph.output):
+    constants = (
+        make_constant(each.name, values_of(each), lambda part: part.astype("float32"))
+        if each.data_type in _HALVES
+        else each
+        for each in typed.graph.initializer
+    )
+    nodes = chain.from_iterable(_rounding(node, types) for node in typed.graph.node)
+    result = rebuilt(typed, nodes, constants)
+    for value in (*result.graph.input, *result.graph.output):
         if value.type.tensor_type.elem_type in _HALVES:
             value.type.tensor_type.elem_type = FLOAT
-    del graph.node[:]
-    for node in typed.graph.node:
-        graph.node.extend(_rounding(node, types))
     check_model(result)
     return result
 

@@ -10,7 +10,7 @@ What a GPU computes is another form of the same graph, see `typed`.
 import onnx
 from onnx import TensorProto, helper
 
-from engine.export.graphs.builder import check_model, without_constants
+from engine.export.graphs.builder import check_model, rebuilt
 from engine.export.graphs.constants import make_constant, values_of
 
 SUFFIX = ".half"
@@ -20,25 +20,21 @@ def halve(
     model: onnx.ModelProto, dtype: int, keep: frozenset[str] = frozenset()
 ) -> onnx.ModelProto:
     """A copy of `model` whose FP32 matrices are `dtype`, but for those of the nodes in `keep`."""
-    result = without_constants(model)
-    graph = result.graph
     kept = {name for node in model.graph.node if node.name in keep for name in node.input}
     half = helper.tensor_dtype_to_np_dtype(dtype)
-    nodes: list[onnx.NodeProto] = []
+    casts: list[onnx.NodeProto] = []
+    constants: list[onnx.TensorProto] = []
     for constant in model.graph.initializer:
         vector = len(constant.dims) < 2 or 1 in constant.dims
         if constant.data_type != TensorProto.FLOAT or vector or constant.name in kept:
-            graph.initializer.append(constant)
+            constants.append(constant)
             continue
         name = constant.name + SUFFIX
-        rounded = make_constant(name, values_of(constant), lambda part: part.astype(half))
-        graph.initializer.append(rounded)
-        nodes.append(
+        constants.append(make_constant(name, values_of(constant), lambda part: part.astype(half)))
+        casts.append(
             helper.make_node("Cast", [name], [constant.name], constant.name, to=TensorProto.FLOAT)
         )
-    nodes.extend(model.graph.node)
-    del graph.node[:]
-    graph.node.extend(nodes)
+    result = rebuilt(model, [*casts, *model.graph.node], constants)
     check_model(result)
     return result
 
@@ -46,16 +42,11 @@ def halve(
 def restored(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy of what `halve` made, with FP32 matrices again, of the rounded values."""
     constants = {constant.name: constant for constant in model.graph.initializer}
-    result = without_constants(model)
-    graph = result.graph
-    del graph.node[:]
+    nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
         if node.op_type == "Cast" and node.input[0] in constants:
-            values = values_of(constants.pop(node.input[0]))
-            graph.initializer.append(
-                make_constant(node.output[0], values, lambda part: part.astype("float32"))
-            )
+            name, values = node.output[0], values_of(constants.pop(node.input[0]))
+            constants[name] = make_constant(name, values, lambda part: part.astype("float32"))
         else:
-            graph.node.append(node)
-    graph.initializer.extend(constants.values())
-    return result
+            nodes.append(node)
+    return rebuilt(model, nodes, constants.values())

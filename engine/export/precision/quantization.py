@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from engine.export.graphs.builder import MIGRATED, Array, check_model, without_constants
+from engine.export.graphs.builder import MIGRATED, Array, check_model, rebuilt
 from engine.export.graphs.constants import make_constant, values_of
 from engine.export.precision.calibration import quantizable
 from engine.export.precision.sensitivity import Rounding, round_matrix
@@ -28,7 +28,7 @@ class _Quantizer:
     def __init__(self, model: onnx.ModelProto, roundings: Mapping[str, Rounding]) -> None:
         self.model, self.roundings = model, roundings
         self.weights = {constant.name: constant for constant in model.graph.initializer}
-        self.result = without_constants(model)
+        self.made: list[onnx.TensorProto] = []
         self.nodes: list[onnx.NodeProto] = []
         self.rounded: set[str] = set()
 
@@ -38,13 +38,11 @@ class _Quantizer:
             if node.name in self.roundings and node.name in products:
                 node = self._product(node, self.roundings[node.name])
             self.nodes.append(node)
-        graph = self.result.graph
-        del graph.node[:]
-        graph.node.extend(self.nodes)
         used = {name for node in self.nodes for name in node.input}
-        graph.initializer.extend(c for name, c in self.weights.items() if name in used)
-        check_model(self.result)
-        return self.result
+        kept = (constant for name, constant in self.weights.items() if name in used)
+        result = rebuilt(self.model, self.nodes, [*self.made, *kept])
+        check_model(result)
+        return result
 
     def _product(self, original: onnx.NodeProto, rounding: Rounding) -> onnx.NodeProto:
         node = onnx.NodeProto()
@@ -60,7 +58,7 @@ class _Quantizer:
         return node
 
     def _constant(self, name: str, array: Array) -> str:
-        self.result.graph.initializer.append(make_constant(name, array))
+        self.made.append(make_constant(name, array))
         return name
 
     def _call(self, op: str, inputs: list[str], to: str, **attributes: Any) -> str:

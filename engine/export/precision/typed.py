@@ -12,7 +12,14 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from engine.export.graphs.builder import MIGRATED, RESIDUAL, Array, check_model, without_constants
+from engine.export.graphs.builder import (
+    MIGRATED,
+    RESIDUAL,
+    Array,
+    check_model,
+    rebuilt,
+    without_constants,
+)
 from engine.export.graphs.constants import make_constant, values_of
 
 FLOAT, FLOAT16, BFLOAT16 = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16
@@ -78,10 +85,7 @@ class _Typing:
         outputs = {output.name for output in graph.output}
         for node in graph.node:
             self._node(node, outputs)
-        result = without_constants(self.model)
-        del result.graph.node[:]
-        result.graph.node.extend(self.nodes)
-        result.graph.initializer.extend(self.made.values())
+        result = rebuilt(self.model, self.nodes, self.made.values())
         for value in (*result.graph.input, *result.graph.output):
             value.type.tensor_type.elem_type = self.types[value.name]
         check_model(result)

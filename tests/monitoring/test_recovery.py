@@ -18,7 +18,7 @@ from deploy.local.services.workers import controller_service, worker_service
 from deploy.local.settings import ROOT, StackSettings, on_free_ports
 from deploy.local.stack import Stack
 from services.inference.tasks.translation.translator import TranslationRequest
-from services.jobs.lifecycle.creation import Creator, JobSubmission
+from services.jobs.lifecycle.creation import Creator, NewJob
 from services.jobs.lifecycle.progress import Counter
 from services.jobs.queue.board import Board, Ticket
 from services.jobs.queue.feeder import Feeder
@@ -105,9 +105,7 @@ def batch(stack: BrokenStack, **values: Any) -> Iterator[tuple[JobSettings, Boar
 def create(archive: Archive, settings: JobSettings, count: int = 1, **order: Any) -> str:
     task = TranslationRequest(source="en", target="fr", model="tiny")
     items = (Item(number, f"text {number}", f"id-{number}") for number in range(count))
-    return (
-        Creator(archive, settings).create(JobSubmission("default", task, _HOUR, **order), items).id
-    )
+    return Creator(archive, settings).create(NewJob("default", task, _HOUR, **order), items).id
 
 
 def lives(stack: BrokenStack, role: str) -> bool:

@@ -15,7 +15,7 @@ from services.inference.tasks.translation.translator import TranslationRequest
 from services.jobs.chunks.inference import Cancelled
 from services.jobs.chunks.memo import Memo
 from services.jobs.chunks.runner import ChunkRunner
-from services.jobs.lifecycle.creation import Creator, JobSubmission
+from services.jobs.lifecycle.creation import Creator, NewJob
 from services.jobs.lifecycle.finisher import Finisher
 from services.jobs.lifecycle.operations import Operations
 from services.jobs.lifecycle.progress import Counter, Progress
@@ -157,7 +157,7 @@ class Bench:
     def submit(self, texts: Iterable[str], tenant: str = "default", **order: object) -> JobRecord:
         items = (Item(index, text, f"id-{index}") for index, text in enumerate(texts))
         order = {"retention": 3600.0, **order}
-        record = self.creator.create(JobSubmission(tenant, TASK, **order), items)  # type: ignore[arg-type]
+        record = self.creator.create(NewJob(tenant, TASK, **order), items)  # type: ignore[arg-type]
         run = self.archive.current(record.id)
         assert run is not None
         self.feeder.announce(run, list(run.run.chunks))

@@ -25,7 +25,7 @@ logger = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class JobSubmission:
+class NewJob:
     """What a caller asks for, checked; times are seconds since the epoch."""
 
     tenant: str
@@ -45,7 +45,7 @@ class Creator:
         self._store = archive.store
         self._settings = settings
 
-    def create(self, order: JobSubmission, items: Iterable[Item]) -> JobRecord:
+    def create(self, order: NewJob, items: Iterable[Item]) -> JobRecord:
         """The job; the one that there is when a call with this request id has made it already.
 
         The id of a job follows from tenant and request id, so that of many calls at once exactly
@@ -65,9 +65,7 @@ class Creator:
                 self._discard(job, upload)
             raise
 
-    def _upload(
-        self, order: JobSubmission, job: str, upload: str, items: Iterable[Item]
-    ) -> JobRecord:
+    def _upload(self, order: NewJob, job: str, upload: str, items: Iterable[Item]) -> JobRecord:
         digest = hashlib.sha256(_digestible(order))
         sizes: list[int] = []
         settings = self._settings
@@ -155,7 +153,7 @@ def remove_other_uploads(store: Store, record: JobRecord) -> None:
             store.delete(key)
 
 
-def job_id_of(order: JobSubmission) -> str:
+def job_id_of(order: NewJob) -> str:
     """The job of a tenant's request id, always the same; a new one where there is no such id."""
     if not order.request_id:
         raw = secrets.token_bytes(10)
@@ -165,7 +163,7 @@ def job_id_of(order: JobSubmission) -> str:
     return b32encode(raw).decode().lower()
 
 
-def _digestible(order: JobSubmission) -> bytes:
+def _digestible(order: NewJob) -> bytes:
     """What, with the lines, makes two calls the same."""
     rest = [stored_form(order.task), dict(order.labels), int(order.priority), order.retention]
     return json.dumps(rest, sort_keys=True).encode()

@@ -12,7 +12,7 @@ from seqway.v1 import job_pb2 as pb
 from seqway.v1.translation_pb2 import TranslateRequest
 
 from services.inference.tasks.translation.translator import TranslationRequest
-from services.jobs.lifecycle.creation import JobSubmission
+from services.jobs.lifecycle.creation import NewJob
 from services.jobs.store import layout
 from services.jobs.store.items import Item
 
@@ -155,7 +155,7 @@ async def test_a_tenant_may_have_a_long_name(make_stack: MakeStack, tmp_path: Pa
     jobs = stack.gateway._jobs._jobs  # type: ignore[union-attr]
     task = TranslationRequest(source="en", target="fr")
     for name in names:
-        order = JobSubmission(name, task, 60.0)
+        order = NewJob(name, task, 60.0)
         record = await asyncio.to_thread(jobs.creator.create, order, [Item(0, "a")])
         page, _ = await asyncio.to_thread(
             jobs.operations.page, name, "", 10, lambda _progress: True

@@ -15,7 +15,7 @@ from services.inference.tasks.question_answering.question import Question
 from services.inference.tasks.summarization.summarizer import SummaryRequest
 from services.inference.tasks.translation.translator import TranslationRequest
 from services.jobs.intake import Format, InputForm, IntakeLimits, read_items
-from services.jobs.lifecycle.creation import JobSubmission
+from services.jobs.lifecycle.creation import NewJob
 from services.jobs.store.records import State
 from services.jobs.tasks import Task
 from tests.services.twin import Twin, manifest_of
@@ -64,7 +64,7 @@ async def ended(
     bench.runner._inference = inference
     asks = "question" if isinstance(task, Question) else None
     items = read_items([INPUTS[kind]], InputForm(kind, question_field=asks), IntakeLimits())
-    job = bench.creator.create(JobSubmission("default", task, 3600.0), items).id
+    job = bench.creator.create(NewJob("default", task, 3600.0), items).id
     progress = await asyncio.to_thread(bench.settle, job)
     return progress.state, bench.check(job, 3)
 

@@ -12,7 +12,7 @@ from redis_server import RedisServer
 from services.inference.errors import InvalidOptionError
 from services.inference.tasks.translation.translator import TranslationRequest
 from services.jobs.errors import QueueUnavailableError, StoreUnavailableError
-from services.jobs.lifecycle.creation import JobSubmission
+from services.jobs.lifecycle.creation import NewJob
 from services.jobs.queue.board import Board
 from services.jobs.store.clock import Clock
 from services.jobs.store.objects import open_store
@@ -143,7 +143,7 @@ def test_a_job_expires_at_its_time(bench: Bench) -> None:
 
 def test_a_deadline_is_judged_by_the_shared_clock(bench: Bench, wrong_clock: float) -> None:
     task = TranslationRequest(source="en", target="fr", model="tiny")
-    late = JobSubmission("default", task, _HOUR, deadline=bench.board.now() - 5)
+    late = NewJob("default", task, _HOUR, deadline=bench.board.now() - 5)
     with pytest.raises(InvalidOptionError, match="deadline has passed"):
         bench.creator.create(late, iter(()))
     assert list(bench.archive.store.keys("")) == []

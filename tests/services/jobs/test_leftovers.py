@@ -9,7 +9,7 @@ from jobs_bench import TASK, Bench, KilledError
 
 from services.jobs.chunks.heartbeat import Heartbeat
 from services.jobs.errors import InvalidInputError, StoreUnavailableError
-from services.jobs.lifecycle.creation import Creator, JobSubmission, job_id_of
+from services.jobs.lifecycle.creation import Creator, NewJob, job_id_of
 from services.jobs.queue.board import Ticket
 from services.jobs.queue.lease import Lease
 from services.jobs.store import layout
@@ -39,7 +39,7 @@ def killed_upload(bench: Bench, request_id: str) -> str:
         patch.setattr(Creator, "_discard", lambda *_: None)
         with pytest.raises(KilledError):
             bench.submit(killed(), request_id=request_id)
-    return job_id_of(JobSubmission("default", TASK, 3600.0, request_id))
+    return job_id_of(NewJob("default", TASK, 3600.0, request_id))
 
 
 def uploads(bench: Bench, job: str) -> set[str]:

@@ -12,7 +12,7 @@ from services.inference.tasks.question_answering.question import Question
 from services.inference.tasks.summarization.summarizer import SummaryLength, SummaryRequest
 from services.inference.tasks.translation.translator import TranslationRequest
 from services.inference.text.terms import TermEntry
-from services.jobs.lifecycle.creation import JobSubmission, _digestible
+from services.jobs.lifecycle.creation import NewJob, _digestible
 from services.jobs.store.records import JOBS, JobRecord, QueuePriority
 from services.jobs.tasks import Task
 
@@ -156,7 +156,7 @@ def test_a_job_of_before_is_read_and_written_as_it_was(
 def test_a_call_that_is_repeated_after_an_update_is_the_same_job(
     stored: dict[str, Any], task: Task, digest: str
 ) -> None:
-    order = JobSubmission("tenant", task, 3600.0, "req", {"a": "b"}, QueuePriority.HIGH)
+    order = NewJob("tenant", task, 3600.0, "req", {"a": "b"}, QueuePriority.HIGH)
     assert sha256(_digestible(order)).hexdigest().startswith(digest)
 
 

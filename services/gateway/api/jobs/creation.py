@@ -9,7 +9,7 @@ from services.gateway.admission.quotas import Quotas
 from services.gateway.api.jobs.uploads import Upload, in_turns
 from services.gateway.api.settings import TextSettings
 from services.jobs.intake import InputForm, IntakeLimits, open_uri, read_items
-from services.jobs.lifecycle.creation import JobSubmission, job_id_of
+from services.jobs.lifecycle.creation import NewJob, job_id_of
 from services.jobs.service import JobBackend
 from services.jobs.settings import JobSettings
 from services.jobs.store.items import Item
@@ -37,7 +37,7 @@ class JobCreation:
         )
         self._fibers = Fibers("upload", _THREADS)
 
-    async def create(self, order: JobSubmission, form: InputForm, upload: Upload) -> JobRecord:
+    async def create(self, order: NewJob, form: InputForm, upload: Upload) -> JobRecord:
         """The record of the job, which is durable; nothing of it remains when this fails."""
         return await self._fibers.run(partial(self._read, order, form, upload))
 
@@ -45,7 +45,7 @@ class JobCreation:
         """Waits for a moment until uploads that were broken off are removed."""
         await self._fibers.close(_CLOSING_SECONDS)
 
-    def _read(self, order: JobSubmission, form: InputForm, upload: Upload) -> JobRecord:
+    def _read(self, order: NewJob, form: InputForm, upload: Upload) -> JobRecord:
         if not form.uri:
             with closing(read_items(upload.chunks(), form, self._limits)) as items:
                 return self._write(order, items)
@@ -55,7 +55,7 @@ class JobCreation:
         ):
             return self._write(order, items)
 
-    def _write(self, order: JobSubmission, items: Iterable[Item]) -> JobRecord:
+    def _write(self, order: NewJob, items: Iterable[Item]) -> JobRecord:
         tenant = order.tenant
         within = self._quotas.within_queue(
             tenant,

@@ -16,7 +16,7 @@ from services.inference.tasks.question_answering.question import Question
 from services.inference.tasks.summarization.summarizer import SummaryRequest
 from services.inference.tasks.translation.translator import TranslationRequest
 from services.jobs.intake import Compression, Format, InputForm
-from services.jobs.lifecycle.creation import JobSubmission
+from services.jobs.lifecycle.creation import NewJob
 from services.jobs.lifecycle.progress import Progress
 from services.jobs.settings import JobSettings
 from services.jobs.store.records import QueuePriority, Status
@@ -44,11 +44,11 @@ _STATUSES = {
 _Choice = TypeVar("_Choice")
 
 
-def order_of(spec: pb.JobSpec, tenant: str, settings: GatewaySettings) -> JobSubmission:
+def order_of(spec: pb.JobSpec, tenant: str, settings: GatewaySettings) -> NewJob:
     """The order of a specification; raises an InvalidRequestError that names the field."""
     _check_length("request_id", spec.request_id, MAX_REQUEST_ID)
     priority = _chosen(spec.priority, _PRIORITIES, "priority")
-    return JobSubmission(
+    return NewJob(
         tenant=tenant,
         task=_task(spec, settings.texts),
         retention=_retention(spec, settings.jobs),

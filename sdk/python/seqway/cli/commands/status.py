@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from seqway.cli.commands.standing import MOST_JOBS, Standing, standing_of
+from seqway.cli.commands.server_state import MOST_JOBS, Standing, standing_of
 from seqway.cli.options.connection import ConnectionFlags
 from seqway.cli.options.groups import with_flag_groups
 from seqway.cli.output.failures import describe, fail

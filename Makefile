@@ -23,7 +23,8 @@ VARIANTS := $(foreach model,$(EXAMPLES),model_repository/$(model)_fp32 model_rep
 EXPORTED := $(VARIANTS:%=%/.exported)
 
 # Those that start no stack, so that two can run at a time.
-UNIT_TESTS := tests/services tests/sdk tests/engine tests/examples tests/test_import_rules.py tests/test_patterns.py
+UNIT_TESTS := tests/services tests/sdk tests/engine tests/examples tests/test_import_rules.py tests/test_patterns.py \
+	tests/test_structure.py tests/test_documents.py
 
 # Of these, what the Python version may matter to; the rest is torch's and ONNX Runtime's work.
 NEWEST_TESTS := tests/services tests/sdk tests/engine/runtime tests/engine/backend \
@@ -96,7 +97,11 @@ clean: ## Stop the stack; remove environments, exported models and caches
 .PHONY: test
 test: setup models $(if $(HAS_NODE),$(NODE_PACKAGES)) ## Run every test that needs no GPU and no root
 	$(BIN)/python -m pytest --numprocesses 2 $(UNIT_TESTS)
-	$(BIN)/python -m pytest tests $(UNIT_TESTS:%=--ignore=%)
+	$(BIN)/python -m pytest -m "not root" tests $(UNIT_TESTS:%=--ignore=%)
+
+.PHONY: test-root
+test-root: setup models ## Run the tests that only root can: they mount file systems
+	$(BIN)/python -m pytest -m root tests/faults
 
 test-%: setup models ## Run the tests of one folder, such as `make test-sdk`
 	$(BIN)/python -m pytest tests/$*
@@ -119,6 +124,7 @@ lint: .venv/.installed $(NODE_PACKAGES) ## Check style and types
 	$(BIN)/mypy
 	$(BIN)/mypy -p deploy.images.commands -p deploy.kubernetes
 	$(BIN)/mypy --explicit-package-bases tests/conftest.py tests/test_import_rules.py tests/test_patterns.py \
+		tests/test_structure.py tests/test_documents.py \
 		tests/{sdk,stack,integration,faults,observability,monitoring,attacks,audit,overload,security,typescript,deploy}
 	npm --prefix sdk/typescript run --silent lint
 	$(BIN)/yamllint --strict deploy

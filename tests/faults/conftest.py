@@ -1,9 +1,7 @@
 """One stack with short leases; `make test-faults` runs every fault, `make test` the quick ones."""
 
 import os
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from seqway import Client
@@ -70,15 +68,3 @@ def broken(running: BrokenStack) -> Iterator[BrokenStack]:
     running.restore()
     if pids == {name: running.pid(name) for name in before}:
         running.check_weights(before)
-
-
-@pytest.fixture
-def mounting(tmp_path: Path) -> None:
-    """Skips where no file system can be mounted, which needs root; under CI=true that fails."""
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tmp_path], check=False)
-    if mounted.returncode == 0:
-        subprocess.run(["umount", tmp_path], check=True)
-    elif os.environ.get("CI") == "true":
-        pytest.fail("no file system can be mounted here")
-    else:
-        pytest.skip("no file system can be mounted here: that needs root")

@@ -12,7 +12,7 @@ import pytest
 from tests.faults.stack import BrokenStack
 
 
-@pytest.mark.usefixtures("mounting")
+@pytest.mark.root
 @pytest.mark.parametrize("options", ["ro", "size=8k"])
 def test_it_is_read_only_or_full(broken: BrokenStack, options: str) -> None:
     """No line fails for it, and nothing is half there when it has room again."""

@@ -121,11 +121,12 @@ class BeamSearch:
         parents = np.repeat(np.arange(self.width), [ids.size for ids in tokens])
         joined = np.concatenate(scores)
         best = np.argsort(-joined, kind="stable")[:wanted]
-        token_column, log_prob_column = (
+        return _Continuations(
+            parents[best],
             np.concatenate(tokens)[best],
+            joined[best],
             np.concatenate(log_probs)[best],
         )
-        return _Continuations(parents[best], token_column, joined[best], log_prob_column)
 
     def _log_probs(self, step: StepView, slot: int) -> Floats:
         """Log-probabilities `[V]` over the whole vocabulary, as `transformers` has them.

@@ -82,9 +82,9 @@ def test_gates_and_calibration_decode_as_requests_do(
     assert max(trail.tokens.size for trail in trails) > 3
     if code is not None:
         assert all(trail.tokens[0] == code for trail in trails)
-        assert all(0 in row.forced for row in rows)
+        assert all(0 in row.plan.forced for row in rows)
     fed = _FedTokens(manifest)
-    decode_greedily(fed, fed, manifest, [row.source for row in rows])
+    decode_greedily(fed, fed, manifest, [row.plan.source for row in rows])
     expected = [manifest.decoder_start_ids.get("fr", manifest.decoder_start_id)]
     assert fed.tokens[: 1 + (code is not None)] == [*expected, *([code] if code else [])]
     assert len(fed.tokens) > 3

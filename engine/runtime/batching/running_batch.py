@@ -45,12 +45,14 @@ class RunningBatch:
 
     def step(self) -> list[tuple[Row, FinishReason]]:
         """Makes a token for every slot. Returns the rows that are done; they keep their slots."""
+        slots = self._slots
         choosing = [row for row in self.rows if row.plan.needs]
         needs = frozenset[str]().union(*(row.plan.needs for row in choosing))
-        self._session.step(self._slots, needs)
-        for row in choosing:
-            self._choose(row)
-        return list(self._ended(self._slots.advance(), choosing))
+        self._session.step(slots, needs)
+        extra = self._session.extra
+        view = StepView(extra, slots.next_ids, slots.history, slots.trail_with)
+        complete = [row for row in choosing if self._choose(row, view)]
+        return list(self._ended(slots.advance(), complete))
 
     def certain(self, rows: Sequence[Row]) -> list[Ints]:
         """The tokens that the answer of each row surely begins with; they only grow."""
@@ -80,21 +82,18 @@ class RunningBatch:
         """Gives up memory that is traversed but not needed, after rows have ended."""
         self._slots.shrink()
 
-    def _choose(self, row: Row) -> None:
-        """Lets a row's strategy choose its next tokens; moves its beams to where they belong."""
-        slots, extra, plan = self._slots, self._session.extra, row.plan
+    def _choose(self, row: Row, view: StepView) -> bool:
+        """Lets a row's strategy choose its next tokens; returns whether they are the last."""
+        slots, plan = self._slots, row.plan
         position = int(slots.positions[row.slots[0]])
         if row.options.alignment:
-            weights = mean_attention(extra, self._alignment, row.slots, plan.textual)
+            weights = mean_attention(view.outputs, self._alignment, row.slots, plan.textual)
             slots.align(row.slots, weights)
         if position < plan.prompt:
-            return
-        history, forced = slots.history[:, : position + 1], plan.forced.get(position)
-        chosen = row.strategy.advance(
-            StepView(row.slots, extra, slots.next_ids, history, forced, slots.trail_with)
-        )
+            return False
+        chosen = row.strategy.advance(view, row.slots, position, plan.forced.get(position))
         if chosen is None:
-            return
+            return False
         if chosen.parents is not None:
             row.slots[:], copies = place_beams(row.slots, chosen.parents)
             slots.copy_beams(copies)
@@ -102,13 +101,14 @@ class RunningBatch:
         for slot, token, log_prob in made:
             slots.next_ids[slot] = token
             slots.log_probs[slot] = log_prob
+        return chosen.are_last
 
-    def _ended(self, done: Ints, choosing: Iterable[Row]) -> Iterable[tuple[Row, FinishReason]]:
-        """The rows that their strategies end; `done` are the slots whose token may be the last."""
+    def _ended(self, done: Ints, complete: list[Row]) -> Iterable[tuple[Row, FinishReason]]:
+        """The rows that end: of slots that are `done`, `complete` for their strategy, in a loop."""
         last = done.tolist()
         loops = np.flatnonzero(looping(self._slots.runs[: self._slots.rows])).tolist()
         touched = [self._owners[slot] for slot in (*last, *loops)]
-        for row in dict.fromkeys([*touched, *choosing]):
+        for row in dict.fromkeys([*touched, *complete]):
             first = row.slots[0]
             reason = row.strategy.finish_reason(
                 int(self._slots.ids[first]) if first in last else None,

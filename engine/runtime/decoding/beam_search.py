@@ -8,7 +8,6 @@ Hypotheses are ranked by sum of log-probabilities / length^length_penalty, where
 Scores are FP32 as there.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,17 +61,22 @@ class BeamSearch:
         self._hypotheses: list[ScoredTrail] = []
         self._done = False
 
-    def advance(self, step: StepView) -> NextTokens:
+    def advance(
+        self, step: StepView, slots: list[int], position: int, forced: int | None
+    ) -> NextTokens:
         """See `DecodingStrategy`."""
         self._length += 1
-        found = self._best(step) if step.forced is None else self._forced(step.forced)
+        found = self._best(step, slots, position) if forced is None else self._forced(forced)
         ending = (found.tokens == self._eos_id) | (self._length >= self._longest)
-        self._finish(found, np.flatnonzero(ending[: self.width]), step)
+        for place in np.flatnonzero(ending[: self.width]).tolist():
+            self._finish(found, place, step, slots)
         open_scores = found.scores + ending * _NEVER
         chosen = np.argsort(-open_scores, kind="stable")[: self.width]
         self._scores = open_scores[chosen]
         self._done = bool(ending.all()) or not self._can_improve() or self._is_full_and_stops()
-        return NextTokens(found.tokens[chosen], found.log_probs[chosen], found.parents[chosen])
+        return NextTokens(
+            found.tokens[chosen], found.log_probs[chosen], found.parents[chosen], self._done
+        )
 
     def finish_reason(self, _last: int | None, is_looping: bool) -> FinishReason | None:
         """See `DecodingStrategy`; a search ends later than its first slot may."""
@@ -101,13 +105,13 @@ class BeamSearch:
         free = np.zeros(self.width, np.float32)
         return _Continuations(order, np.full_like(order, token), self._scores[order], free)
 
-    def _best(self, step: StepView) -> _Continuations:
+    def _best(self, step: StepView, slots: list[int], position: int) -> _Continuations:
         """The 2k best continuations, best first."""
         wanted = 2 * self.width
         tokens, scores, log_probs = [], [], []
-        for slot, score in zip(step.slots, self._scores, strict=True):
+        for slot, score in zip(slots, self._scores, strict=True):
             plain = self._log_probs(step, slot)
-            processed = self._processors(plain, step.history[slot])
+            processed = self._processors(plain, step.history[slot, : position + 1])
             if self._decoding.renormalize_logits:
                 processed = _normalized(processed)
             ids = top(processed, wanted)
@@ -117,11 +121,12 @@ class BeamSearch:
         parents = np.repeat(np.arange(self.width), [ids.size for ids in tokens])
         joined = np.concatenate(scores)
         best = np.argsort(-joined, kind="stable")[:wanted]
-        token_column, log_prob_column = (
+        return _Continuations(
+            parents[best],
             np.concatenate(tokens)[best],
+            joined[best],
             np.concatenate(log_probs)[best],
         )
-        return _Continuations(parents[best], token_column, joined[best], log_prob_column)
 
     def _log_probs(self, step: StepView, slot: int) -> Floats:
         """Log-probabilities `[V]` over the whole vocabulary, as `transformers` has them.
@@ -138,18 +143,17 @@ class BeamSearch:
         whole: Floats = log_probs - np.float32(missing)
         return whole
 
-    def _finish(self, found: _Continuations, places: Iterable[int], step: StepView) -> None:
-        """Makes hypotheses of the continuations at `places`, and keeps the best k of all."""
-        ranks = self._ranks(found.scores, self._length)
-        for place in places:
-            rank, full = float(ranks[place]), len(self._hypotheses) == self.width
-            if rank == -np.inf or (full and rank <= self._hypotheses[-1].score):
-                continue
-            slot, token = step.slots[found.parents[place]], int(found.tokens[place])
-            trail = step.trail(slot, token, float(found.log_probs[place]))
-            self._hypotheses.append(ScoredTrail(rank, trail))
-            self._hypotheses.sort(key=lambda hypothesis: -hypothesis.score)
-            del self._hypotheses[self.width :]
+    def _finish(self, found: _Continuations, place: int, step: StepView, slots: list[int]) -> None:
+        """Makes a hypothesis of a continuation, unless there are k better ones."""
+        rank = float(self._ranks(found.scores, self._length)[place])
+        full = len(self._hypotheses) == self.width
+        if rank == -np.inf or (full and rank <= self._hypotheses[-1].score):
+            return
+        slot, token = slots[found.parents[place]], int(found.tokens[place])
+        trail = step.trail(slot, token, float(found.log_probs[place]))
+        self._hypotheses.append(ScoredTrail(rank, trail))
+        self._hypotheses.sort(key=lambda hypothesis: -hypothesis.score)
+        del self._hypotheses[self.width :]
 
     def _ranks(self, scores: Floats, length: int) -> Floats:
         ranks: Floats = scores / np.float32(length**self._decoding.length_penalty)

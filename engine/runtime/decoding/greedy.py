@@ -17,7 +17,9 @@ class GreedySearch:
     def __init__(self, eos_id: int) -> None:
         self._eos_id = eos_id
 
-    def advance(self, _step: StepView) -> NextTokens | None:
+    def advance(
+        self, _step: StepView, _slots: list[int], _position: int, _forced: int | None
+    ) -> NextTokens | None:
         """See `DecodingStrategy`."""
         return None
 
@@ -46,12 +48,15 @@ class TokenSelection(GreedySearch):
         self._processors = processors
         self._sampler = sampler
 
-    def advance(self, step: StepView) -> NextTokens | None:
+    def advance(
+        self, step: StepView, slots: list[int], position: int, forced: int | None
+    ) -> NextTokens | None:
         """See `DecodingStrategy`."""
-        if step.forced is not None:
+        if forced is not None:
             return None
-        (slot,) = step.slots
-        token = self.select(step.outputs["logits"][slot], step.history[slot])
+        slot = slots[0]
+        history = step.history[slot, : position + 1]
+        token = self.select(step.outputs["logits"][slot], history)
         return NextTokens((token,), (step.outputs["all_log_probs"][slot, token],))
 
     def select(self, logits: Floats, history: Ints) -> int:

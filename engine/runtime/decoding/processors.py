@@ -22,8 +22,8 @@ class Processors:
         self._shortest = prompt + decoding.min_new_tokens
         after_bos = prompt == 1 and decoding.forced_bos_id is not None
         self._begin = prompt + 1 if after_bos else prompt
-        self._suppressed = list(decoding.suppressed_ids)
-        self._never = [word[0] for word in decoding.bad_words if len(word) == 1]
+        words = [word[0] for word in decoding.bad_words if len(word) == 1]
+        self._never = [*words, *decoding.suppressed_ids]
         self._bad_words = [word for word in decoding.bad_words if len(word) > 1]
 
     def __call__(self, scores: Floats, history: Ints) -> Floats:
@@ -35,13 +35,13 @@ class Processors:
             _penalise(scores, history, self._decoding.repetition_penalty)
         if self._decoding.no_repeat_ngram_size:
             scores[_completing(history, self._decoding.no_repeat_ngram_size)] = -np.inf
-        scores[self._never] = -np.inf
+        if self._never:
+            scores[self._never] = -np.inf
         for word in self._bad_words:
             if _ends_with(history, word[:-1]):
                 scores[word[-1]] = -np.inf
         if history.size < self._shortest:
             scores[self._eos_id] = -np.inf
-        scores[self._suppressed] = -np.inf
         if history.size == self._begin:
             scores[list(self._decoding.begin_suppressed_ids)] = -np.inf
         return scores

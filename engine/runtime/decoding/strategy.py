@@ -9,33 +9,32 @@ from engine.runtime.decoding.selection import Floats, Ints
 from engine.runtime.decoding.trail import ScoredTrail, Trail
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True)
 class StepView:
-    """A decoder step as one row sees it, before its tokens are taken; beams count from 0.
+    """A decoder step before its tokens are taken; what is of all slots is indexed by the slot.
 
-    `outputs` are those of all slots, of which the row has `slots`; `argmax [N]` are the session's
-    own choices, `history [N,n]` the start tokens and what was made since. `forced` is the token
-    that must be made, if one must. `trail` gives what a slot has made with a token after it, of a
-    log-probability.
+    `outputs` are those that were asked for, `argmax [N]` the session's own choices, `history [N,n]`
+    the start tokens and what was made since. `trail` gives what a slot has made with a token after
+    it, of a log-probability.
     """
 
-    slots: list[int]
     outputs: Mapping[str, Floats]
     argmax: Ints
     history: Ints
-    forced: int | None
     trail: Callable[[int, int, float], Trail]
 
 
 class NextTokens(NamedTuple):
     """The tokens that a row's slots go on with, and the model's log-probabilities of them.
 
-    The i-th stands after beam `parents[i]` of this step; None: after the i-th.
+    The i-th stands after beam `parents[i]` of this step; None: after the i-th. `are_last` says that
+    the row ends with them, whatever they are.
     """
 
     tokens: Sequence[int] | Ints
     log_probs: Sequence[float] | Floats
     parents: Ints | None = None
+    are_last: bool = False
 
 
 class DecodingStrategy(Protocol):
@@ -48,12 +47,22 @@ class DecodingStrategy(Protocol):
     width: int
     needs: frozenset[str]
 
-    def advance(self, step: StepView, /) -> NextTokens | None:
-        """How the row goes on; None: with the session's choice, or the token that is forced."""
+    def advance(
+        self, step: StepView, slots: list[int], position: int, forced: int | None, /
+    ) -> NextTokens | None:
+        """How the row goes on; None: with the session's choice, or the token that is forced.
+
+        Args:
+            step: what the model gave.
+            slots: those of the row, one for each beam.
+            position: where the next token stands in the answer.
+            forced: the token that must be made, if one must.
+
+        """
         ...
 
     def finish_reason(self, last: int | None, is_looping: bool, /) -> FinishReason | None:
-        """Why the row ends after a step; None while it goes on.
+        """Why the row ends after a step, if it does; asked of rows that have reason to end.
 
         Args:
             last: the token of its first slot if that is the end of sequence or the last allowed.

@@ -34,6 +34,7 @@ class Toy:
     def __post_init__(self) -> None:
         self.slots = list(range(3, 3 + self.strategy.width))
         self.made: list[list[int]] = [[] for _ in self.slots]
+        self.is_complete = False
 
     def step(self, forced: int | None = None) -> list[float] | None:
         count = 3 + len(self.slots)
@@ -43,13 +44,14 @@ class Toy:
         outputs = {"logits": logits, "all_log_probs": logits, **self.extra}
         argmax = logits.argmax(axis=1)
         chosen = self.strategy.advance(
-            StepView(self.slots, outputs, argmax, history, forced, self._trail)
+            StepView(outputs, argmax, history, self._trail), self.slots, len(self.made[0]), forced
         )
         if chosen is None:
             token = int(argmax[3]) if forced is None else forced
             self.made[0].append(token)
             return None
         parents = range(len(self.slots)) if chosen.parents is None else chosen.parents
+        self.is_complete = chosen.are_last
         pairs = zip(parents, chosen.tokens, strict=True)
         self.made = [[*self.made[parent], int(token)] for parent, token in pairs]
         return [float(value) for value in chosen.log_probs]
@@ -119,7 +121,9 @@ def test_beams_go_on_after_the_best_and_their_hypotheses_are_ranked() -> None:
     assert toy.step() == pytest.approx(np.log([0.6, 0.1]))
     assert toy.made == [[1], [2]], "the end of sequence became a hypothesis, no beam"
     assert toy.strategy.finish_reason(None, False) is None
+    assert not toy.is_complete
     toy.step()
+    assert toy.is_complete
     assert toy.strategy.finish_reason(None, False) is FinishReason.EOS
     answers = toy.strategy.results(_trail([1]), False)
     assert [answer.trail.tokens.tolist() for answer in answers] == [[1, EOS], [EOS]]

@@ -23,7 +23,8 @@ from engine.backend.metrics import EngineMetrics
 from engine.backend.outbox import Message, Outbox
 from engine.backend.tracing import open_spans, take_traceparents
 from engine.contract.events import Event, Refused, encode_events
-from engine.contract.options import InvalidOptionsError, Options, Priority, parse_options
+from engine.contract.options import Options, Priority, parse_options
+from engine.contract.values import InvalidOptionsError
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.engine import Engine, Settings
 from engine.runtime.request import Request

@@ -2,34 +2,25 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from transformers import GenerationConfig
 
 from engine.contract.manifest import Task
-from engine.contract.options import MAX_BEAMS, InvalidOptionsError, parse_options
+from engine.contract.options import MAX_BEAMS, OPTIONS
 from engine.model.errors import CheckpointError, in_one_line
 from engine.model.families.languages import fitting_pairs
 from engine.model.tokenizers.stated_tokens import read_object
+from engine.runtime.decoding.settings import Decoding
 
 logger = logging.getLogger(__name__)
 
-_SAME_NAME = (
-    "num_beams",
-    "length_penalty",
-    "early_stopping",
-    "temperature",
-    "top_k",
-    "top_p",
-    "no_repeat_ngram_size",
-    "repetition_penalty",
-)
-_RENAMED = {
-    "do_sample": "sample",
-}
+_RENAMED = {"do_sample": "sample"}
 _LENGTHS = ("max_new_tokens", "max_length", "min_new_tokens", "min_length")
+_NOT_SAME = {*_LENGTHS, *_RENAMED.values(), "num_hypotheses"}
+_SAME_NAME = [each.name for each in fields(Decoding) if each.name in {*OPTIONS} - _NOT_SAME]
 _TOKENS = ("eos_token_id", "decoder_start_token_id")
 """Tokens that `generate` takes from `generation_config.json`, whatever `config.json` says."""
 
@@ -237,9 +228,6 @@ def _renormalizing(value: Any) -> dict[str, bool]:
 
 def _is_possible(name: str, value: Any) -> bool:
     """Whether a request could ask for it; what it could not, its default must not be."""
-    try:
-        parse_options({name: value})
-    except InvalidOptionsError as error:
-        logger.warning("a default of the checkpoint is left out: %s", error)
-        return False
-    return True
+    if complaint := OPTIONS[name].complaint(value):
+        logger.warning("a default of the checkpoint is left out: %s %s", name, complaint)
+    return not complaint

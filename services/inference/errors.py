@@ -26,16 +26,28 @@ The text of an error is shown to the caller: it never quotes the texts that the 
 from typing import ClassVar
 
 
+def content_field(index: int) -> str:
+    """How the text at an index of the call's contents is named."""
+    return f"contents[{index}]"
+
+
 class ServiceError(Exception):
     """A call failed; `reason` tells programs why, the text tells people."""
 
     reason: ClassVar[str] = "INTERNAL"
 
     def __init__(
-        self, message: str, *, field: str | None = None, retry_delay: float | None = None
+        self,
+        message: str,
+        *,
+        field: str | None = None,
+        content: int | None = None,
+        retry_delay: float | None = None,
     ) -> None:
+        """`content` is the index of the text at fault among the call's contents."""
         super().__init__(message)
-        self.field = field
+        self.field = field if content is None else content_field(content)
+        self.content = content
         self.retry_delay = retry_delay
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from engine.contract.manifest import Manifest
-from engine.contract.options import EarlyStopping, InvalidOptionsError, Options, wrong
+from engine.contract.options import EarlyStopping, Options
+from engine.contract.values import InvalidOptionsError, wrong
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """What a caller asks of an encoder."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from engine.contract.options import InvalidOptionsError, wrong
+from engine.contract.values import check, flag, values_of, whole
 
 
 @dataclass(frozen=True)
@@ -15,13 +15,13 @@ class EncoderOptions:
     `probe` is answered at once and its text is not looked at.
     """
 
-    stride: int | None = None
-    top_k: int = 1
-    max_answer_tokens: int = 30
-    probe: bool = False
+    stride: Annotated[int | None, whole(0, 1 << 20)] = None
+    top_k: Annotated[int, whole(1, 100)] = 1
+    max_answer_tokens: Annotated[int, whole(1, 512)] = 30
+    probe: Annotated[bool, flag()] = False
 
 
-LIMITS = {"stride": (0, 1 << 20), "top_k": (1, 100), "max_answer_tokens": (1, 512)}
+OPTIONS = values_of(EncoderOptions)
 SPAN_OPTIONS = ("top_k", "max_answer_tokens")
 
 
@@ -32,17 +32,8 @@ def parse_encoder_options(raw: Mapping[str, Any], *, spans: bool) -> EncoderOpti
         InvalidOptionsError: an option is unknown, of the wrong type, or out of its range.
 
     """
-    known = {field.name for field in fields(EncoderOptions)} - (set() if spans else {*SPAN_OPTIONS})
-    unknown = sorted(set(raw) - known)
-    if unknown:
-        raise InvalidOptionsError(f"unknown option {unknown[0]!r}")
-    for name, (least, most) in LIMITS.items():
-        value = raw.get(name, least)
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            rule = f"must be a whole number from {least} to {most}; it is {value!r}"
-            raise wrong(name, rule)
-    if not isinstance(raw.get("probe", False), bool):
-        raise wrong("probe", f"must be true or false; it is {raw['probe']!r}")
+    known = {name: OPTIONS[name] for name in OPTIONS if spans or name not in SPAN_OPTIONS}
+    check(raw, known)
     return EncoderOptions(**raw)
 
 

@@ -1,84 +1,78 @@
-"""`GenerationOptions`: what they must be, and what the engine is told."""
+"""`GenerationOptions`: what they must be, and what the engine is told.
 
-from collections.abc import Mapping
-from typing import Any, Literal
+The names, the ranges and the types are those of `engine.contract.options`.
+"""
+
+from collections.abc import Iterator
+from typing import Any
 
 from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 from seqway.v1 import generation_pb2
 
-from engine.contract.options import InvalidOptionsError, Options, Priority, check_option
+from engine.contract.options import OPTIONS, Options, Priority
 from services.inference.errors import InvalidOptionError
 
-_EARLY_STOPPING: Mapping[int, bool | Literal["never"]] = {
-    generation_pb2.EARLY_STOPPING_TRUE: True,
-    generation_pb2.EARLY_STOPPING_FALSE: False,
-    generation_pb2.EARLY_STOPPING_NEVER: "never",
-}
-
-
-_CONVERTED = {"sampling", "early_stopping", "priority"}
+_FLAGS = {"true": True, "false": False}
 
 
 def generation_of(options: generation_pb2.GenerationOptions) -> Options:
     """The options for the engine; InvalidOptionError when one is wrong or two contradict."""
-    _check_enums(options)
-    values = _values("options", options)
-    if options.HasField("sampling"):
-        values |= {"sample": True} | _values("options.sampling", options.sampling)
+    given = dict(_given("options", options))
     _check_contradictions(options)
-    early_stopping = _EARLY_STOPPING.get(options.early_stopping)
-    bulk = options.priority == generation_pb2.PRIORITY_BULK
-    priority = Priority.BULK if bulk else Priority.INTERACTIVE
-    return Options(**values, early_stopping=early_stopping, priority=priority)
+    priority = Priority(given.pop("priority", Priority.INTERACTIVE))
+    return Options(**given, priority=priority)
 
 
-def _values(path: str, message: Message) -> dict[str, Any]:
-    """The fields that are set and that have the engine's names, each in its range."""
+def _given(path: str, message: Message) -> Iterator[tuple[str, Any]]:
+    """The options that are set in a message, and in those within it, by the engine's names."""
     _check_known(path, message)
-    values = {}
     for field, value in message.ListFields():
-        if field.name in _CONVERTED:
+        place = f"{path}.{field.name}"
+        if field.message_type is not None:
+            yield "sample", True
+            yield from _given(place, value)
             continue
-        values[field.name] = value
-        try:
-            check_option(field.name, value)
-        except InvalidOptionsError as error:
-            raise InvalidOptionError(f"{path}.{error!s}", field=f"{path}.{field.name}") from None
-    return values
+        said = value if field.enum_type is None else _named(place, field.enum_type, value)
+        if complaint := OPTIONS[field.name].complaint(said):
+            raise _wrong(place, complaint)
+        yield field.name, said
 
 
-def _check_known(field: str, message: Message) -> None:
+def _named(place: str, enum: Any, number: int) -> Any:
+    """What a value of an enumeration stands for: FIELD_TRUE for true, FIELD_OTHER for "other"."""
+    if number not in enum.values_by_number:
+        raise _wrong(place, f"is {number}, and there is no such value")
+    prefix = f"{place.rpartition('.')[2].upper()}_"
+    name = enum.values_by_number[number].name.removeprefix(prefix).lower()
+    return _FLAGS.get(name, name)
+
+
+def _check_known(path: str, message: Message) -> None:
     """An option of a later version must not be passed over as if it had been obeyed."""
     unknown = UnknownFieldSet(message)
     if len(unknown):
         number = unknown[0].field_number
         raise InvalidOptionError(
-            f"{field} has an option that this server does not know (field number {number})",
-            field=field,
+            f"{path} has an option that this server does not know (field number {number})",
+            field=path,
         )
-
-
-def _check_enums(options: generation_pb2.GenerationOptions) -> None:
-    if options.priority not in generation_pb2.Priority.values():
-        raise _wrong("priority", f"is {options.priority}, and there is no such priority")
-    if options.early_stopping not in generation_pb2.EarlyStopping.values():
-        raise _wrong("early_stopping", f"is {options.early_stopping}, and there is no such value")
 
 
 def _check_contradictions(options: generation_pb2.GenerationOptions) -> None:
-    most, beams = options.max_new_tokens, options.num_beams
+    most, beams, count = options.max_new_tokens, options.num_beams, options.num_hypotheses
     if most and options.min_new_tokens > most:
-        raise _wrong(
-            "min_new_tokens", f"is {options.min_new_tokens}, more than max_new_tokens, {most}"
-        )
+        rule = f"is {options.min_new_tokens}, more than max_new_tokens, {most}"
+        raise _wrong("options.min_new_tokens", rule)
     if options.HasField("sampling") and beams > 1:
-        raise _wrong("num_beams", f"is {beams}, and beams cannot be combined with sampling")
-    if options.HasField("sampling") and options.num_hypotheses > 1:
-        raise _wrong("num_hypotheses", "above 1 needs a beam search, and sampling is asked for")
-    if beams and options.num_hypotheses > beams:
-        raise _wrong("num_hypotheses", f"is {options.num_hypotheses}, more than num_beams, {beams}")
+        rule = f"is {beams}, and beams cannot be combined with sampling"
+        raise _wrong("options.num_beams", rule)
+    if options.HasField("sampling") and count > 1:
+        rule = "above 1 needs a beam search, and sampling is asked for"
+        raise _wrong("options.num_hypotheses", rule)
+    if beams and count > beams:
+        raise _wrong("options.num_hypotheses", f"is {count}, more than num_beams, {beams}")
 
 
-def _wrong(name: str, rule: str) -> InvalidOptionError:
-    return InvalidOptionError(f"options.{name} {rule}", field=f"options.{name}")
+def _wrong(path: str, rule: str) -> InvalidOptionError:
+    return InvalidOptionError(f"{path} {rule}", field=path)

@@ -26,13 +26,13 @@ class Element:
     question: str | None = None
 
 
-def error_of_failure(failure: Failure, field: str) -> ServiceError:
-    """The error that fails the call; `field` of the request held the element."""
+def error_of_failure(failure: Failure, field: str, content: int | None = None) -> ServiceError:
+    """The error that fails the call; `field`, or a text among the contents, held the element."""
     if failure.reason == "INVALID_OPTIONS":
         return InvalidOptionError(failure.message, field="options")
     if failure.reason == "TOO_LONG":
-        return TextTooLongError(f"{field}: {failure.message}", field=field)
-    return ModelFailedError(f"the model failed on {field}", field=field)
+        return TextTooLongError(f"{field}: {failure.message}", field=field, content=content)
+    return ModelFailedError(f"the model failed on {field}", field=field, content=content)
 
 
 class Encoder(Protocol):

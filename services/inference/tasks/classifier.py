@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.contract.readings import Failure, Logits, Reading
-from services.inference.errors import ModelFailedError
+from services.inference.errors import ModelFailedError, content_field
 from services.inference.models.catalogue import CLASSIFICATION, Catalogue
 from services.inference.rows.account import Account
 from services.inference.rows.encoder import Element, Encoder, error_of_failure, read_by
@@ -80,19 +80,20 @@ class Classifier:
         account.variant = route.variant
         classifications = []
         for index, reading in enumerate(readings):
-            logits = _logits(reading, len(manifest.labels), f"contents[{index}]")
+            logits = _logits(reading, len(manifest.labels), index)
             account.input_tokens += logits.input_tokens
             classifications.append(_classification(job, manifest.labels, multi_label, logits))
         return ClassificationAnswer(classifications, account.close())
 
 
-def _logits(reading: Reading, labels: int, field: str) -> Logits:
+def _logits(reading: Reading, labels: int, content: int) -> Logits:
+    field = content_field(content)
     if isinstance(reading, Failure):
-        raise error_of_failure(reading, field)
+        raise error_of_failure(reading, field, content)
     if not isinstance(reading, Logits) or len(reading.logits) != labels:
-        raise ModelFailedError(f"the model did not score its {labels} labels", field=field)
+        raise ModelFailedError(f"the model did not score its {labels} labels", content=content)
     if not all(map(math.isfinite, reading.logits)):
-        raise ModelFailedError(f"the model's scores of {field} are not finite", field=field)
+        raise ModelFailedError(f"the model's scores of {field} are not finite", content=content)
     return reading
 
 

@@ -1,7 +1,6 @@
 """Answers the texts of a chunk, each on its own account: one bad text fails alone."""
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, replace
@@ -47,7 +46,6 @@ TRANSIENT = (
     UnknownModelError,
     UnknownLanguagePairError,
 )
-_CONTENT = re.compile(r"contents\[(\d+)\]")
 _CLASSIFIED_AT_ONCE = 64
 _ANSWERED_AT_ONCE = 16
 
@@ -102,7 +100,7 @@ class Performer:
                 guilty = _guilty(error, group, left)
                 for item in guilty:
                     del left[item.index]
-                    yield item.index, Outcome.failure(error.reason, _without_place(str(error)))
+                    yield item.index, Outcome.failure(error.reason, _without_place(error))
                 again = list(left.values())
                 pending += filter(None, [again] if guilty else _halves(again))
 
@@ -174,11 +172,10 @@ def _of_blank(task: Task, item: Item) -> Outcome:
 
 def _guilty(error: ServiceError, group: Sequence[Item], left: Mapping[int, Item]) -> list[Item]:
     """The items without an outcome whose fault an error is, as far as that is clear."""
-    named = _CONTENT.match(error.field or "")
     if isinstance(error, InvalidOptionError):
         return list(left.values())
-    if named and group[int(named[1])].index in left:
-        return [group[int(named[1])]]
+    if error.content is not None and group[error.content].index in left:
+        return [group[error.content]]
     return list(left.values()) if len(left) == 1 else []
 
 
@@ -188,9 +185,10 @@ def _halves(items: list[Item]) -> list[list[Item]]:
     return [items[middle:], items[:middle]]
 
 
-def _without_place(message: str) -> str:
+def _without_place(error: ServiceError) -> str:
     """The place in the call means nothing to whoever reads the line."""
-    return _CONTENT.sub("the text", message)
+    place = None if error.content is None else error.field
+    return str(error).replace(place, "the text") if place else str(error)
 
 
 async def _generated(

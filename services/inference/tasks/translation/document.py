@@ -87,7 +87,7 @@ class Sentence(CallRow):
             raise TextTooLongError(
                 f"[{self.segment.start}, {self.segment.end}) cannot be split, and is longer than"
                 " the model takes",
-                field=f"contents[{self.content}]",
+                content=self.content,
             )
         later = replace(self._asked, target_prefix="")
         left, right = self._halves()

@@ -41,7 +41,7 @@ def imported(family: str, task: str, root: Path) -> Path:
 @torch.no_grad()
 def test_classifies_as_transformers(family: str, tmp_path: Path) -> None:
     files = imported(family, "classification", tmp_path)
-    assert read_manifest(files).labels == list(LABELS)
+    assert read_manifest(files).labels == tuple(LABELS)
     texts = PROTEINS if family.startswith("esm") else TEXTS
     engine = EncoderEngine(files, lanes=1)
     results = engine.run([EncoderItem(text, EncoderOptions()) for text in texts])

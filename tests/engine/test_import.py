@@ -106,7 +106,7 @@ def test_all_variants_are_written_and_serve(repository: Path, checkpoints: dict[
     assert names == ["marian_fp32", "marian_int8", "other_fp32"]
     for name in names[:2]:
         manifest = read_manifest(repository / name / "1")
-        assert (manifest.task, manifest.language_pairs) == ("translation", [["en", "fr"]])
+        assert (manifest.task, manifest.language_pairs) == ("translation", (("en", "fr"),))
         answers, _ = answer_texts(repository / name / "1", SHORT)
         assert any(answers)
     config = (repository / "marian_int8" / "config.pbtxt").read_text()
@@ -191,7 +191,7 @@ def test_a_classifier_is_served_with_its_labels(
         "classification",
         "classification",
     )
-    assert manifest.labels == list(encoder_checkpoints.LABELS)
+    assert manifest.labels == tuple(encoder_checkpoints.LABELS)
     assert manifest.token_type_ids
     assert set(manifest.quality) == {"accuracy", "macro_f1"}
     files = repository / "m_fp32" / "1"
@@ -210,7 +210,7 @@ def test_a_classifier_is_served_with_its_labels(
 
 def test_a_span_head_takes_a_question(repository: Path, made: Made) -> None:
     manifest = imported(made("bert", "spans"), repository)
-    assert (manifest.task, manifest.head, manifest.labels) == ("question-answering", "spans", [])
+    assert (manifest.task, manifest.head, manifest.labels) == ("question-answering", "spans", ())
     assert '"QUESTION"' in (repository / "m_fp32" / "config.pbtxt").read_text()
 
 
@@ -228,7 +228,7 @@ def test_proteins_are_calibrated_on_proteins(
 
 def test_a_many_to_many_checkpoint_offers_all_its_languages(repository: Path, made: Made) -> None:
     manifest = imported(made("m2m100"), repository)
-    assert manifest.language_pairs == []
+    assert manifest.language_pairs == ()
     assert {"en", "fr", "zh"} <= set(manifest.source_languages)
     assert manifest.source_languages == manifest.target_languages
     assert manifest.forced_bos_ids.keys() == set(manifest.target_languages)
@@ -240,7 +240,7 @@ def test_flags_restrict_languages_and_take_the_checkpoints_codes(
     repository: Path, made: Made, source: str, target: str
 ) -> None:
     manifest = imported(made("nllb"), repository, "--source", source, "--target", target)
-    assert manifest.language_pairs == [["en", "fr"]]
+    assert manifest.language_pairs == (("en", "fr"),)
     assert manifest.language_codes == {"en": "eng_Latn", "fr": "fra_Latn"}
     assert set(manifest.forced_bos_ids) == {"fr"}
 
@@ -263,7 +263,7 @@ def test_t5_is_told_the_languages_by_name(repository: Path, made: Made) -> None:
 def test_a_template_names_the_languages(repository: Path, made: Made, family: str) -> None:
     options = ("--task", "translation", "--template", "from {source} into {target}: {text}")
     manifest = imported(made(family), repository, "--source", "eng", "--target", "DE", *options)
-    assert manifest.language_pairs == [["en", "de"]]
+    assert manifest.language_pairs == (("en", "de"),)
     assert manifest.language_codes == {"en": "English", "de": "German"}
     files = repository / "m_fp32" / "1"
     spelled = load_tokenizer(files).encode("from English into German: a", add_special_tokens=False)
@@ -278,7 +278,7 @@ def test_a_language_may_be_spelled_as_other_checkpoints_do(
     options = ("--task", "translation", "--source", "en", "--target", spelling)
     for family in ("m2m100", "bart"):
         manifest = imported(made(family), repository, *options, "--force")
-        assert manifest.language_pairs == [["en", "fr"]]
+        assert manifest.language_pairs == (("en", "fr"),)
 
 
 def test_a_generative_question_answerer_has_a_template(repository: Path, made: Made) -> None:
@@ -293,7 +293,7 @@ def test_a_folder_named_like_opus_tells_its_languages(
 ) -> None:
     folder = Path(shutil.copytree(checkpoints["marian"], tmp_path / "opus-mt-eng-deu"))
     _change(folder / "config.json", source_language=None, target_language=None)
-    assert imported(folder, repository).language_pairs == [["en", "de"]]
+    assert imported(folder, repository).language_pairs == (("en", "de"),)
 
 
 # ---- wrong inputs

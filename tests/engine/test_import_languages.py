@@ -134,7 +134,7 @@ def test_t5_with_several_pairs_serves_and_measures_them(
     (tmp_path / "test.jsonl").write_text("\n".join(lines))
     options = ("--task", "translation", "--test", tmp_path / "test.jsonl")
     manifest = imported(folder, repository, *options)
-    assert manifest.language_pairs == [["en", "de"], ["en", "fr"], ["en", "ro"]]
+    assert manifest.language_pairs == (("en", "de"), ("en", "fr"), ("en", "ro"))
     assert manifest.template == "translate {source} to {target}: {text}"
     assert manifest.generation["num_beams"] == 4
     assert manifest.generation["max_new_tokens"] == 29
@@ -147,7 +147,7 @@ def test_t5_with_one_pair_keeps_its_settings(tmp_path: Path, repository: Path, m
     for options in ((), ("--task", "translation"), ("--source", "en"), ("--target", "fr")):
         manifest = imported(folder, repository, *options, "--force")
         assert manifest.task == "translation"
-        assert manifest.language_pairs == [["en", "fr"]]
+        assert manifest.language_pairs == (("en", "fr"),)
         assert manifest.generation == {
             "num_beams": 4,
             "early_stopping": True,
@@ -178,7 +178,7 @@ def test_an_mbart_that_states_only_translation_needs_no_task(
     change(folder / "config.json", task_specific_params={"translation_en_to_ro": start})
     manifest = imported(folder, repository)
     assert manifest.task == "translation"
-    assert manifest.target_languages == ["ro"]
+    assert manifest.target_languages == ("ro",)
     assert manifest.decoder_start_ids == {"ro": start["decoder_start_token_id"]}
 
 

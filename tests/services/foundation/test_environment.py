@@ -136,7 +136,7 @@ def test_a_setting_is_in_one_group_and_help_describes_it(kind: type[ProcessSetti
     assert sum(map(len, groups)) == len(fields_of(kind))
     text = describe(kind)
     assert all(f"  SEQWAY_{name.upper()} = " in text for name in fields_of(kind))
-    assert "  SEQWAY_REDIS_TIMEOUT = 5.0\n      seconds after which Redis" in text
+    assert "  SEQWAY_REDIS_TIMEOUT = 5.0\n      timeout of requests to Redis" in text
 
 
 def test_values_count_before_the_environment_and_must_be_settings(

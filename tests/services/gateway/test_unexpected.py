@@ -99,7 +99,7 @@ async def test_a_caller_who_cannot_be_identified_is_answered(
 async def test_what_fails_in_a_thread_is_answered(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.inference.tasks.translation.translator.parse", panic)
+    monkeypatch.setattr("services.inference.tasks.translation.translator.segment_words", panic)
     for text in ("Hello.", "Hello there. " * 1000):
         request = pb.TranslateRequest(
             contents=[text], source_language_code="en", target_language_code="fr"

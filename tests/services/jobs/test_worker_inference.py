@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from services.foundation.environment import read_settings
 from services.inference.errors import TritonUnavailableError
 from services.inference.tasks.translation.translator import TranslationRequest
 from services.jobs.chunks.inference import Cancelled
@@ -61,7 +62,9 @@ async def fails() -> None:
 
 @pytest.fixture(scope="module")
 def inference() -> TritonInference:
-    return TritonInference(WorkerSettings(triton_url="127.0.0.1:1", worker_stall=0.1))
+    return TritonInference(
+        read_settings(WorkerSettings, triton_url="127.0.0.1:1", worker_stall=0.1)
+    )
 
 
 @pytest.fixture

@@ -35,8 +35,9 @@ class RefusingTranslator:
             for content, text in enumerate(request.contents):
                 await asyncio.sleep(0)
                 if text in self.bad:
-                    field = f"contents[{content}]" if self.names else None
-                    raise BadRequestError(f"contents[{content}] is bad", field=field)
+                    if self.names:
+                        raise BadRequestError(f"contents[{content}] is bad", content=content)
+                    raise BadRequestError("the text is bad")
                 if text == self.away:
                     raise TritonUnavailableError("Triton is gone")
                 yield DocumentDelta(content, 0, text.upper())

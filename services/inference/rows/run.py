@@ -141,14 +141,18 @@ class RowRunner:
 
     def _add_again(self, rows: list[CallRow]) -> None:
         for row in rows:
-            if row in self._transcripts:
+            if row not in self._transcripts:
+                continue
+            if row.begin_anew():
+                del self._transcripts[row]
+            else:
                 self._transcripts[row].restart()
         self._window.add_first(rows)
 
     def _move(self) -> None:
-        """Goes on with the other variant: rows that have said nothing are run there as new ones.
+        """Goes on with the other variant: rows of which nothing was read are run there as new ones.
 
-        Of a row that has, the caller has read the beginning.  The other variant is made to begin
+        Of the others the caller has read the beginning.  The other variant is made to begin
         with the whole words of it, and its `Transcript` sees that the answer is the same up to
         where the caller stands.
         """

@@ -22,6 +22,7 @@ class CallRow:
         self.text = text
         self.generation = generation
         self.said = ""
+        self.is_read = False
         self.end: End | None = None
         self.refusal: TooLong | None = None
 
@@ -42,7 +43,14 @@ class CallRow:
     def take(self) -> str:
         """What it has said since it was last asked."""
         text, self.said = self.said, ""
+        self.is_read |= bool(text)
         return text
+
+    def begin_anew(self) -> bool:
+        """Forgets what it has said; False where somebody has read of it."""
+        if not self.is_read:
+            self.said = ""
+        return not self.is_read
 
 
 @dataclass(slots=True)

@@ -173,6 +173,24 @@ async def test_a_stream_that_would_be_contradicted_ends(
     assert (await failure(texts_of(call)))[:2] == ("UNAVAILABLE", "MODEL_NOT_READY")
 
 
+async def test_what_nobody_has_read_may_be_said_otherwise(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second text has begun, and its beginning still waits for the end of the first."""
+
+    def by_variant(manifest: Manifest, text: str, _options: Any) -> list[str]:
+        if text == "First.":
+            return ["ONE", "STEP"]
+        return ["OF", "INT8"] if manifest.name == INT8 else ["ANOTHER", "ONE"]
+
+    monkeypatch.setattr(stream_of_twin, "answer", by_variant)
+    asked = request(pb.StreamTranslateRequest, "First.\nSecond.")
+    call = stack.translation.StreamTranslate(asked, timeout=10)
+    assert (await call.read()).delta.text == "ONE"
+    await kill(stack)
+    assert "ONE" + await texts_of(call) == "ONE STEP\nANOTHER ONE"
+
+
 async def test_a_bound_on_tokens_is_kept_to(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would count from behind a given beginning: the answer is made anew and compared."""
     monkeypatch.setattr(

@@ -225,6 +225,10 @@ class Stack:
                     )
             if not late:
                 return _missing(service, checks)
+            for check in checks:
+                # It died just now: nobody else looks after the service while it is waited for.
+                if check.is_dead:
+                    service.mend(check.subject)
             if time.monotonic() > deadline:
                 raise StackError(
                     f"{service.name} was not ready after {service.ready_seconds:g} s "

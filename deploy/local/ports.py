@@ -3,6 +3,7 @@
 import errno
 import random
 import socket
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from deploy.local.errors import StackError
 HOST = "127.0.0.1"
 _OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _LOWEST = 15_000
+_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +25,21 @@ class Port:
     variable: str
 
 
-def check_free(port: Port) -> None:
-    """Raises `StackError`, naming port and variable, when the port can't be listened on."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def check_free(port: Port, seconds: float = 0.0) -> None:
+    """Raises `StackError`, naming port and variable, when the port can't be listened on.
+
+    One in use may become free within `seconds`: the kernel closes the sockets of a killed process
+    a moment after it looks dead, as its threads end one by one.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
         try:
-            probe.bind((HOST, port.number))
+            _bind(port.number)
+            return
         except OSError as error:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+                continue
             if error.errno == errno.EADDRINUSE:
                 raise StackError(
                     f"Port {port.number} ({port.purpose}) is in use by another program: "
@@ -39,6 +49,12 @@ def check_free(port: Port) -> None:
                 f"Port {port.number} ({port.purpose}) can't be used ({error.strerror}): "
                 f"set {port.variable} to another one."
             ) from None
+
+
+def _bind(number: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((HOST, number))
 
 
 def free_ports(count: int) -> list[int]:

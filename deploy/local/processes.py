@@ -66,8 +66,12 @@ def stop(record: ProcessRecord, grace_seconds: float) -> None:
         process = _find(record)
         if process is not None and not _ends(process, process.terminate, grace_seconds):
             _ends(process, process.kill, grace_seconds)
-        for orphan in orphans(record):
-            _ends(orphan, orphan.kill, 0.0)
+        left = orphans(record)
+        for orphan in left:
+            with suppress(psutil.NoSuchProcess):
+                orphan.kill()
+        # Until they have ended they may hold sockets that they inherited.
+        psutil.wait_procs(left, timeout=grace_seconds)
 
 
 def orphans(record: ProcessRecord) -> list[psutil.Process]:

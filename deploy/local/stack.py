@@ -15,6 +15,7 @@ from deploy.local.records import Repairs, StackRecord
 from deploy.local.services.service import Check, Launch, Service
 
 _POLL_SECONDS = 0.1
+_RELEASE_SECONDS = 5.0
 _LOG_LINES = 15
 _SUPERVISOR = "supervisor"
 # It may be stopping a service that hangs.
@@ -171,9 +172,10 @@ class Stack:
         record.save(self.run_directory)
 
     def _start(self, service: Service, record: StackRecord) -> None:
+        patience = _RELEASE_SECONDS if service.name in record.processes else 0.0
         self._stop(service, record)  # a dead one may have left children
         for port in (*service.ports, *service.metrics_ports):
-            check_free(port)
+            check_free(port, patience)
         launch = service.launch()
         self._put_by(self.log(service))
         with deferred_interrupts():

@@ -16,6 +16,7 @@
     ├── OverloadError              the same call may succeed later
     ├── ServiceUnavailableError    the same call may succeed later
     │   ├── TritonUnavailableError
+    │   │   └── TritonUnreachableError
     │   └── ModelNotReadyError
     │       └── ModelDeadError
     └── ModelFailedError
@@ -136,10 +137,13 @@ class ServiceUnavailableError(ServiceError):
 
 
 class TritonUnavailableError(ServiceUnavailableError):
-    """Triton does not answer; `reached` is false where no connection to it was made."""
+    """Triton does not answer."""
 
     reason = "TRITON_UNAVAILABLE"
-    reached = True
+
+
+class TritonUnreachableError(TritonUnavailableError):
+    """No connection to Triton could be made: it has not seen the request."""
 
 
 class ModelNotReadyError(ServiceUnavailableError):

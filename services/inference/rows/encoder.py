@@ -50,14 +50,15 @@ class Encoder(Protocol):
         """What the model says about each element; `deadline` is on the event loop's clock.
 
         A model that is lost is waited for, unless `leaves` says of the error that the caller goes.
-        Raises DeadlineError, TritonUnavailableError, ModelNotReadyError or ModelFailedError.
+        Raises DeadlineExceededError, TritonUnavailableError, ModelNotReadyError or
+        ModelFailedError.
         """
         ...
 
     async def probe(self, model: str, within: float, *, spans: bool) -> None:
         """Returns when the model, with or without `spans`, answers `within` seconds.
 
-        Else raises a SeqwayError.
+        Else raises a ServiceError.
         """
         ...
 

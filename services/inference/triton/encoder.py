@@ -20,6 +20,7 @@ from services.inference.errors import (
     ServiceError,
     ServiceUnavailableError,
     TritonUnavailableError,
+    TritonUnreachableError,
 )
 from services.inference.rows.account import ModelSpan
 from services.inference.rows.encoder import Element, Encoder
@@ -172,7 +173,7 @@ def _may_have_begun(error: ServiceUnavailableError) -> bool:
 
     A process that is dead stays so until Triton is started again, and waiting for it harms nobody.
     """
-    return not isinstance(error, ModelNotReadyError) and getattr(error, "reached", True)
+    return not isinstance(error, ModelNotReadyError | TritonUnreachableError)
 
 
 def _failure(error: grpc.aio.AioRpcError) -> ServiceError:
@@ -183,7 +184,6 @@ def _failure(error: grpc.aio.AioRpcError) -> ServiceError:
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceededError("the deadline passed before the answer was done")
     if error.code() is grpc.StatusCode.UNAVAILABLE:
-        unavailable = TritonUnavailableError(f"Triton is not reachable: {details}")
-        unavailable.reached = was_reached(details)
-        return unavailable
+        kind = TritonUnavailableError if was_reached(details) else TritonUnreachableError
+        return kind(f"Triton is not reachable: {details}")
     return known

@@ -21,7 +21,7 @@ class Room:
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """A place for as long as the block runs; blocks for one, then raises OverloadedError."""
+        """A place for as long as the block runs; blocks for one, then raises OverloadError."""
         if not self._free.acquire(timeout=self._patience):
             raise OverloadError(
                 f"{self._places} {self._what} are being read already, which is the limit:"

@@ -22,7 +22,7 @@ _STORE_SECONDS = 1.0
 
 
 class TimeSource(Protocol):
-    """Knows what time it is, in seconds since the epoch; raises UnavailableError."""
+    """Knows what time it is, in seconds since the epoch; raises ServiceUnavailableError."""
 
     def now(self) -> float:
         """The time."""

@@ -45,7 +45,7 @@ _Choice = TypeVar("_Choice")
 
 
 def order_of(spec: pb.JobSpec, tenant: str, settings: GatewaySettings) -> NewJob:
-    """The order of a specification; raises an InvalidRequestError that names the field."""
+    """The order of a specification; raises a BadRequestError that names the field."""
     _check_length("request_id", spec.request_id, MAX_REQUEST_ID)
     priority = _chosen(spec.priority, _PRIORITIES, "priority")
     return NewJob(

@@ -38,7 +38,7 @@ _ENVIRONMENT = {
 def parquet_rows(source: Source) -> Iterator[InputRow]:
     """Apache Parquet, from a temporary file since its directory is at its end.
 
-    Raises InvalidInputError, OverloadedError when too many are read already, and
+    Raises InvalidInputError, OverloadError when too many are read already, and
     StoreUnavailableError when there is no room for the file.
     """
     if not source.head:

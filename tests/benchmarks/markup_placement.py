@@ -26,7 +26,8 @@ import sacrebleu
 import torch
 from transformers import AutoTokenizer, PegasusForConditionalGeneration
 
-from services.inference.markup import Link, MarkedSegment, render
+from engine.contract.events import Link
+from services.inference.markup import MarkedSegment, render
 from services.inference.markup.passage import Atom, AtomKind, Mark, MarkKind, Passage, PassagePart
 from services.inference.markup.translation.placement import place, tree
 from services.inference.markup.translation.words import Word, words

@@ -15,7 +15,6 @@ A segment that is too long for the model is divided by `split`, which keeps all 
 
 from services.inference.markup.parser import parse
 from services.inference.markup.passage import (
-    Link,
     MarkedSegment,
     MarkedText,
     Rendered,
@@ -24,7 +23,6 @@ from services.inference.markup.segments import split
 from services.inference.markup.translation.renderer import render
 
 __all__ = [
-    "Link",
     "MarkedSegment",
     "MarkedText",
     "Rendered",

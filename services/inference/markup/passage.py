@@ -15,10 +15,6 @@ from services.inference.text.media_types import MarkupKind
 from services.inference.text.segmentation import Segmentation, TextSegment
 from services.inference.text.terms import TermMatch
 
-# The span of an output token, the span of the source token that it attends to most, and how much:
-# (target_start, target_end, source_start, source_end, weight).
-Link = tuple[int, int, int, int, float]
-
 
 class MarkKind(Enum):
     """What a mark is to the structure."""

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
+from engine.contract.events import Link
 from services.inference.markup.passage import (
-    Link,
     Mark,
     MarkedSegment,
     MarkKind,

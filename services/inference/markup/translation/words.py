@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from services.inference.markup.passage import Atom, Link
+from engine.contract.events import Link
+from services.inference.markup.passage import Atom
 from services.inference.text.characters import WORD
 
 _WORD = re.compile(WORD)

@@ -3,8 +3,8 @@
 import random
 from collections.abc import Callable, Sequence
 
+from engine.contract.events import Link
 from services.inference.markup import (
-    Link,
     MarkedSegment,
     parse,
     render,

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.inference.markup import Link, MarkedSegment, parse, render, split
+from engine.contract.events import Link
+from services.inference.markup import MarkedSegment, parse, render, split
 from tests.services.inference.markup.models import translate
 
 

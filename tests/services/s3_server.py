@@ -7,9 +7,16 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from redis_server import free_port
+from deploy.local.ports import free_ports
 
-_PATIENCE = 60.0
+_ATTEMPTS = 3
+_PATIENCE = 30.0
+_LOG = "weed.log"
+_LOG_TAIL = 4_000
+_OTHER_PORTS = (
+    *("s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc"),
+    *("filer.port", "filer.port.grpc"),
+)
 _BUCKET = "seqway"
 
 
@@ -18,53 +25,67 @@ class S3Server:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._port = free_port()
         self.url = f"s3://{_BUCKET}/tests"
+        self.environment: dict[str, str] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Returns when the bucket is there.
+
+        Its start has hung once, for reasons unknown, and it ends when one of its eight ports was
+        taken meanwhile: it is started again then, on others, and its log is shown.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            folder = self._folder / f"attempt-{attempt}"
+            folder.mkdir()
+            problem = self._try(folder)
+            if problem is None:
+                return
+            self.stop()
+            log = (folder / _LOG).read_text(encoding="utf-8", errors="replace")
+            sys.stderr.write(f"{problem}; the end of its log:\n{log[-_LOG_TAIL:]}\n")
+        raise AssertionError(f"{problem} in {_ATTEMPTS} attempts")
+
+    def _try(self, folder: Path) -> str | None:
+        """What was wrong, or None when the bucket is there."""
+        s3, *others = free_ports(1 + len(_OTHER_PORTS))
         self.environment = {
-            "AWS_ENDPOINT": f"http://127.0.0.1:{self._port}",
+            "AWS_ENDPOINT": f"http://127.0.0.1:{s3}",
             "AWS_ALLOW_HTTP": "true",
             "AWS_SKIP_SIGNATURE": "true",
             "AWS_REGION": "us-east-1",
         }
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Returns when the bucket is there."""
-        ports = [
-            option
-            for name in ("master", "volume", "filer")
-            for option in (
-                *(f"-{name}.port", str(free_port())),
-                *(f"-{name}.port.grpc", str(free_port())),
+        with (folder / _LOG).open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    str(Path(sys.executable).with_name("weed")),
+                    *("server", "-s3", "-filer", "-dir", str(folder)),
+                    *("-ip", "127.0.0.1", "-ip.bind", "127.0.0.1", "-s3.port", str(s3)),
+                    *(
+                        word
+                        for name, port in zip(_OTHER_PORTS, others, strict=True)
+                        for word in (f"-{name}", str(port))
+                    ),
+                    # Catalogues at fixed ports, for which a second server would end.
+                    *("-s3.port.iceberg", "0", "-s3.port.lance", "0"),
+                    *("-master.volumeSizeLimitMB", "64", "-volume.max", "100"),
+                    *("-master.electionTimeout", "1s", "-s3.iam=false"),
+                ],
+                stdout=log,
+                stderr=log,
             )
-        ]
-        log = (self._folder / "weed.log").open("wb")
-        self._process = subprocess.Popen(
-            [
-                str(Path(sys.executable).with_name("weed")),
-                *("server", "-s3", "-filer", "-dir", str(self._folder)),
-                *("-ip", "127.0.0.1", "-ip.bind", "127.0.0.1"),
-                *ports,
-                *("-s3.port", str(self._port), "-s3.port.grpc", str(free_port())),
-                # Catalogues at fixed ports, for which a second server would end.
-                *("-s3.port.iceberg", "0", "-s3.port.lance", "0"),
-                *("-master.volumeSizeLimitMB", "64", "-volume.max", "100"),
-                *("-master.electionTimeout", "1s", "-s3.iam=false"),
-            ],
-            stdout=log,
-            stderr=log,
-        )
-        log.close()
         deadline = time.monotonic() + _PATIENCE
-        bucket = f"http://127.0.0.1:{self._port}/{_BUCKET}"
+        bucket = f"http://127.0.0.1:{s3}/{_BUCKET}"
         while True:
             try:
                 request = urllib.request.Request(bucket, method="PUT")
                 with urllib.request.urlopen(request, timeout=2):
-                    return
+                    return None
             except (urllib.error.URLError, OSError):
-                assert self._process.poll() is None, "SeaweedFS has ended"
-                assert time.monotonic() < deadline, "SeaweedFS does not come up"
+                if self._process.poll() is not None:
+                    return "SeaweedFS has ended"
+                if time.monotonic() > deadline:
+                    return "SeaweedFS does not come up"
                 time.sleep(0.1)
 
     def stop(self) -> None:

@@ -8,7 +8,10 @@ import os
 from pathlib import Path
 
 from engine.contract.manifest import Manifest
+from engine.native.library import is_there
+from engine.native.weights import have_weights
 from engine.runtime.encoders.session import EncoderRunner, EncoderSession
+from engine.runtime.sessions.native_session import NativeSession
 from engine.runtime.sessions.onnx_session import OnnxSession
 from engine.runtime.sessions.session import Session
 from engine.runtime.sessions.tensorrt.cuda import Cuda
@@ -33,6 +36,8 @@ def open_session(
 
     """
     if device is None:
+        if have_weights(folder) and is_there():
+            return NativeSession(folder, manifest)
         return OnnxSession(folder, manifest, threads)
     cuda = Cuda(device)
     return TensorRTSession(folder, manifest, capacity, _library(folder, cuda), cuda)

@@ -1,0 +1,311 @@
+#include "api.h"
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "model.h"
+#include "processor.h"
+
+namespace seqway {
+namespace {
+
+thread_local std::string last_error;
+
+// Tensors by name, each of the size that is expected.
+class Tensors {
+ public:
+  Tensors(const SeqwayTensor* tensors, int count) {
+    for (int i = 0; i < count; ++i) found_[tensors[i].name] = &tensors[i];
+  }
+
+  template <typename T>
+  const T* get(const std::string& name, int64_t size) const {
+    const T* data = find<T>(name, size);
+    if (data == nullptr) throw std::runtime_error("the tensor " + name + " is missing");
+    return data;
+  }
+
+  template <typename T>
+  const T* find(const std::string& name, int64_t size) const {
+    const auto place = found_.find(name);
+    if (place == found_.end()) return nullptr;
+    const int64_t wanted = size * static_cast<int64_t>(sizeof(T));
+    if (place->second->bytes != wanted) {
+      throw std::runtime_error("the tensor " + name + " has " + std::to_string(place->second->bytes) +
+                               " bytes, not " + std::to_string(wanted));
+    }
+    return static_cast<const T*>(place->second->data);
+  }
+
+  Product product(const std::string& name, int in, int out) const {
+    Product p;
+    p.in = in;
+    p.out = out;
+    p.bias = get<float>(name + ".bias", out);
+    p.int8_weights = find<int8_t>(name + ".int8", static_cast<int64_t>(out) * p.in_bytes());
+    if (p.is_int8()) {
+      p.scales = get<float>(name + ".scales", out);
+      p.sums = get<int32_t>(name + ".sums", out);
+      p.inputs = get<float>(name + ".inputs", p.in_bytes());
+    } else {
+      p.float_weights = get<float>(name + ".float", static_cast<int64_t>(out) * in);
+    }
+    return p;
+  }
+
+  Norm norm(const std::string& name, int stride, bool rms) const {
+    Norm norm;
+    norm.weight = get<float>(name + ".weight", stride);
+    if (!rms) norm.bias = get<float>(name + ".bias", stride);
+    return norm;
+  }
+
+  bool has(const std::string& name) const { return found_.count(name) != 0; }
+
+ private:
+  std::map<std::string, const SeqwayTensor*> found_;
+};
+
+void add_attention(const Tensors& tensors, const Model& model, Stack& stack, SublayerKind kind,
+                   int layer, const std::string& name) {
+  const bool crosses = kind == SublayerKind::cross_attention;
+  Sublayer sublayer;
+  sublayer.kind = kind;
+  sublayer.layer = layer;
+  sublayer.norm = tensors.norm(name + ".norm", model.stride, model.rms);
+  sublayer.entry = tensors.product(name + (crosses ? ".query" : ".qkv"), model.width,
+                                   (crosses ? 1 : 3) * stack.inner());
+  sublayer.exit = tensors.product(name + ".output", stack.inner(), model.stride);
+  stack.sublayers.push_back(sublayer);
+}
+
+void add_feed_forward(const Tensors& tensors, const Model& model, Stack& stack, int layer,
+                      const std::string& name) {
+  Sublayer sublayer;
+  sublayer.kind = SublayerKind::feed_forward;
+  sublayer.layer = layer;
+  sublayer.norm = tensors.norm(name + ".norm", model.stride, model.rms);
+  sublayer.entry = model.gated ? tensors.product(name + ".gate_up", model.width, 2 * stack.hidden)
+                               : tensors.product(name + ".up", model.width, stack.hidden);
+  sublayer.exit = tensors.product(name + ".down", stack.hidden, model.stride);
+  stack.sublayers.push_back(sublayer);
+}
+
+void read_stack(const Tensors& tensors, const Model& model, Stack& stack, const std::string& name,
+                int layers, bool decodes) {
+  const int stride = model.stride;
+  stack.relative = tensors.find<float>(
+      name + ".relative", static_cast<int64_t>(stack.heads) * (2 * model.furthest + 1));
+  if (stack.relative == nullptr) {
+    stack.positions = tensors.get<float>(
+        name + ".positions", static_cast<int64_t>(model.max_positions) * stride);
+  }
+  if (tensors.has(name + ".embedding_norm.weight")) {
+    stack.embedding_norm = tensors.norm(name + ".embedding_norm", stride, model.rms);
+  }
+  if (model.pre_norm) stack.final_norm = tensors.norm(name + ".norm", stride, model.rms);
+  for (int layer = 0; layer < layers; ++layer) {
+    const std::string prefix = name + "." + std::to_string(layer);
+    add_attention(tensors, model, stack, SublayerKind::attention, layer, prefix + ".attention");
+    if (decodes) {
+      add_attention(tensors, model, stack, SublayerKind::cross_attention, layer,
+                    prefix + ".cross_attention");
+    }
+    add_feed_forward(tensors, model, stack, layer, prefix + ".ffn");
+  }
+}
+
+std::unique_ptr<Model> read_model(const SeqwayConfig& config, const Tensors& tensors) {
+  auto model = std::make_unique<Model>();
+  model->vocabulary = config.vocabulary;
+  model->width = config.width;
+  model->stride = static_cast<int>(padded(config.width, kLanes));
+  model->decoder_layers = config.decoder_layers;
+  model->max_positions = config.max_positions;
+  model->furthest = config.furthest;
+  model->pad_id = config.pad_id;
+  model->pre_norm = config.pre_norm != 0;
+  model->rms = config.rms != 0;
+  model->gated = config.gated != 0;
+  model->pads_have_no_position = config.pads_have_no_position != 0;
+  model->epsilon = config.epsilon;
+  model->activation = static_cast<Activation>(config.activation);
+  model->embedding = tensors.get<float>(
+      "embedding", static_cast<int64_t>(config.vocabulary) * model->stride);
+  model->encoder.heads = config.encoder_heads;
+  model->encoder.head = config.encoder_head;
+  model->encoder.hidden = config.encoder_hidden;
+  model->decoder.heads = config.decoder_heads;
+  model->decoder.head = config.decoder_head;
+  model->decoder.hidden = config.decoder_hidden;
+  read_stack(tensors, *model, model->encoder, "encoder", config.encoder_layers, false);
+  read_stack(tensors, *model, model->decoder, "decoder", config.decoder_layers, true);
+  model->encoder.last = tensors.product("cross_projections", config.width,
+                                        config.decoder_layers * 2 * model->decoder.inner());
+  model->decoder.last = tensors.product(
+      "head", config.width, static_cast<int>(padded(config.vocabulary, kLanes)));
+  return model;
+}
+
+struct OpenLane {
+  const Model* model;
+  const Backend* backend;
+  Lane lane;
+};
+
+const Backend& require_backend(const char* name) {
+  const Backend* backend = backend_of(name);
+  if (backend == nullptr) {
+    throw std::runtime_error(std::string(name) + " does not run on this processor, which has " +
+                             seqway_backends());
+  }
+  return *backend;
+}
+
+void require(bool holds, const char* rule) {
+  if (!holds) throw std::runtime_error(rule);
+}
+
+// Runs `work`, and keeps the reason of its failure for seqway_error().
+template <typename Work>
+int guarded(Work work) {
+  try {
+    work();
+    return 0;
+  } catch (const std::exception& error) {
+    last_error = error.what();
+  }
+  return -1;
+}
+
+}  // namespace
+}  // namespace seqway
+
+using namespace seqway;
+
+int seqway_abi(void) { return SEQWAY_ABI; }
+
+const char* seqway_error(void) { return last_error.c_str(); }
+
+const char* seqway_backends(void) {
+  static const std::string names = [] {
+    std::string all;
+    for (const Backend* backend : backends()) all += (all.empty() ? "" : ",") + std::string(backend->name);
+    return all;
+  }();
+  return names.c_str();
+}
+
+void* seqway_model_new(const SeqwayConfig* config, const SeqwayTensor* tensors, int count,
+                       const int32_t* suppressed, int suppressed_count) {
+  std::unique_ptr<Model> model;
+  guarded([&] {
+    model = read_model(*config, Tensors(tensors, count));
+    model->suppressed.assign(suppressed, suppressed + suppressed_count);
+    std::sort(model->suppressed.begin(), model->suppressed.end());
+  });
+  return model.release();
+}
+
+void seqway_model_free(void* model) { delete static_cast<Model*>(model); }
+
+void* seqway_lane_new(const void* model, int capacity, const char* backend) {
+  std::unique_ptr<OpenLane> lane;
+  guarded([&] {
+    auto made = std::make_unique<OpenLane>();
+    made->model = static_cast<const Model*>(model);
+    made->backend = &require_backend(backend);
+    made->lane.caches.resize(capacity);
+    lane = std::move(made);
+  });
+  return lane.release();
+}
+
+void seqway_lane_free(void* lane) { delete static_cast<OpenLane*>(lane); }
+
+int seqway_encode(void* lane, const int32_t* ids, const int32_t* lengths, int count, void** texts) {
+  return guarded([&] {
+    OpenLane& open = *static_cast<OpenLane*>(lane);
+    const Model& model = *open.model;
+    int64_t tokens = 0;
+    for (int i = 0; i < count; ++i) {
+      require(lengths[i] > 0, "a source has no tokens");
+      require(model.encoder.positions == nullptr || lengths[i] <= model.max_positions,
+              "a source is longer than the model's positions");
+      tokens += lengths[i];
+    }
+    for (int64_t i = 0; i < tokens; ++i) {
+      require(ids[i] >= 0 && ids[i] < model.vocabulary, "a source holds a token that does not exist");
+    }
+    std::vector<std::unique_ptr<Text>> made(count);
+    std::vector<Text*> places(count);
+    for (int i = 0; i < count; ++i) {
+      made[i] = std::make_unique<Text>();
+      places[i] = made[i].get();
+    }
+    open.backend->encode(model, open.lane, ids, lengths, count, places.data());
+    for (int i = 0; i < count; ++i) texts[i] = made[i].release();
+  });
+}
+
+void seqway_text_free(void* text) { delete static_cast<Text*>(text); }
+
+int seqway_step(void* lane, const SeqwayStep* step) {
+  return guarded([&] {
+    OpenLane& open = *static_cast<OpenLane*>(lane);
+    const Model& model = *open.model;
+    for (int row = 0; row < step->rows; ++row) {
+      const int64_t id = step->ids[row], position = step->positions[row];
+      require(id >= 0 && id < model.vocabulary, "a row goes on from a token that does not exist");
+      require(position >= 0 && (model.decoder.positions == nullptr || position < model.max_positions),
+              "a row is longer than the model's positions");
+      require(step->slots[row] >= 0 && step->slots[row] < static_cast<int>(open.lane.caches.size()),
+              "a slot does not exist");
+      require(step->texts[row] != nullptr, "a row has no source");
+      require(step->cross_weights == nullptr ||
+                  static_cast<const Text*>(step->texts[row])->length <= step->cross_width,
+              "cross weights have no room for a source");
+    }
+    Step call;
+    call.rows = step->rows;
+    call.ids = step->ids;
+    call.positions = step->positions;
+    call.slots = step->slots;
+    call.texts = reinterpret_cast<const Text* const*>(step->texts);
+    call.next_ids = step->next_ids;
+    call.log_probs = step->log_probs;
+    call.logits = step->logits;
+    call.suppressed_logits = step->suppressed_logits;
+    call.cross_weights = step->cross_weights;
+    call.cross_width = step->cross_width;
+    if (call.rows > 0) open.backend->step(model, open.lane, call);
+  });
+}
+
+int seqway_copy(void* lane, int source, int target, int length) {
+  return guarded([&] {
+    OpenLane& open = *static_cast<OpenLane*>(lane);
+    const int capacity = static_cast<int>(open.lane.caches.size());
+    require(source >= 0 && source < capacity && target >= 0 && target < capacity,
+            "a slot does not exist");
+    const Cache& from = open.lane.caches[source];
+    require(length <= from.capacity, "a slot holds fewer positions");
+    if (source == target || length <= 0) return;
+    open.lane.caches[target].grow(*open.model, length);
+    open.lane.caches[target].copy(*open.model, from, length);
+  });
+}
+
+int seqway_multiply(const char* backend, const SeqwayTensor* tensors, int count, int in, int out,
+                    const float* x, int rows, int activation, float* y) {
+  return guarded([&] {
+    const Product product = Tensors(tensors, count).product("product", in, out);
+    Lane lane;
+    require_backend(backend).multiply(product, lane, x, rows, static_cast<Activation>(activation), y);
+  });
+}

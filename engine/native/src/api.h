@@ -1,0 +1,71 @@
+// The C ABI. Functions that return int give 0, or -1 with the reason in seqway_error(); those that
+// return a pointer give null then. A model may be used by many threads, a lane by one at a time.
+#pragma once
+
+#include <stdint.h>
+
+#if defined(__cplusplus)
+extern "C" {
+#endif
+
+#define SEQWAY_ABI 1
+
+typedef struct {
+  int32_t vocabulary, width, max_positions, furthest, pad_id;
+  int32_t encoder_layers, encoder_heads, encoder_head, encoder_hidden;
+  int32_t decoder_layers, decoder_heads, decoder_head, decoder_hidden;
+  int32_t pre_norm, rms, gated, pads_have_no_position, activation;
+  float epsilon;
+} SeqwayConfig;
+
+typedef struct {
+  const char* name;
+  const void* data;
+  int64_t bytes;
+} SeqwayTensor;
+
+// See Step in model.h. Slots are below the lane's capacity and differ; null outputs are not made.
+typedef struct {
+  int32_t rows, cross_width;
+  const int64_t* ids;
+  const int64_t* positions;
+  const int32_t* slots;
+  const void* const* texts;
+  int64_t* next_ids;
+  float* log_probs;
+  float* logits;
+  float* suppressed_logits;
+  float* const* cross_weights;
+} SeqwayStep;
+
+int seqway_abi(void);
+const char* seqway_error(void);
+
+// The instruction sets that run here, the fastest first, with commas between.
+const char* seqway_backends(void);
+
+// Tensors stay the caller's and must outlive the model; they are aligned to 64 bytes.
+void* seqway_model_new(const SeqwayConfig* config, const SeqwayTensor* tensors, int count,
+                       const int32_t* suppressed, int suppressed_count);
+void seqway_model_free(void* model);
+
+// `backend` "" is the fastest. The model must outlive its lanes.
+void* seqway_lane_new(const void* model, int capacity, const char* backend);
+void seqway_lane_free(void* lane);
+
+// Encodes `count` sources, whose ids lie one behind the other; gives a text for each.
+int seqway_encode(void* lane, const int32_t* ids, const int32_t* lengths, int count, void** texts);
+void seqway_text_free(void* text);
+
+int seqway_step(void* lane, const SeqwayStep* step);
+
+// Copies the first `length` positions of a slot's keys and values to another.
+int seqway_copy(void* lane, int source, int target, int length);
+
+// y [rows][out] = activation(W x + bias) with the tensors "product.*", for tests of the kernels.
+int seqway_multiply(const char* backend, const SeqwayTensor* tensors, int count, int in, int out,
+                    const float* x, int rows, int activation, float* y);
+
+#if defined(__cplusplus)
+}
+#endif

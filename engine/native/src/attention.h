@@ -1,0 +1,130 @@
+// Attention. Included once for each instruction set. Scores are scaled already: the weights of
+// queries have the scale in them.
+
+// Packs x [positions][stride], of one head of `head` floats, as the columns of a product: a group
+// is 16 positions, [positions/16][head][16].
+inline void pack_columns(const float* x, int stride, int positions, int head, float* to) {
+  const int end = static_cast<int>(padded(positions, kLanes));
+  for (int p = 0; p < end; ++p) {
+    float* column = to + static_cast<int64_t>(p / kLanes) * head * kLanes + p % kLanes;
+    const float* from = x + static_cast<int64_t>(p) * stride;
+    for (int k = 0; k < head; ++k) column[k * kLanes] = p < positions ? from[k] : 0.0F;
+  }
+}
+
+// Packs x [positions][stride], of one head, as the rows of a product: [head/16][depth][16].
+inline void pack_rows(const float* x, int stride, int positions, int head, int depth, float* to) {
+  for (int g = 0; g < head / kLanes; ++g) {
+    float* group = to + static_cast<int64_t>(g) * depth * kLanes;
+    for (int p = 0; p < positions; ++p) {
+      store(group + p * kLanes, load(x + static_cast<int64_t>(p) * stride + g * kLanes));
+    }
+  }
+}
+
+// Adds the bias of relative positions to the scores of the one at `position`: `bias` is that of a
+// head, [2 furthest + 1].
+inline void add_relative(const float* bias, int furthest, int position, int count, float* scores) {
+  for (int p = 0; p < count; ++p) {
+    int distance = p - position;
+    distance = distance < -furthest ? -furthest : distance > furthest ? furthest : distance;
+    scores[p] += bias[furthest + distance];
+  }
+}
+
+// Self-attention of whole sources: `qkv` [tokens][3 inner] to `context` [tokens][inner].
+inline void attend_source(const Model& model, Lane& lane, const float* qkv, int length,
+                          float* context) {
+  const Stack& stack = model.encoder;
+  const int inner = stack.inner(), head = stack.head, stride = 3 * inner;
+  const int end = static_cast<int>(padded(length, kLanes));
+  float* keys = lane.packed_keys.take(static_cast<int64_t>(end) * head);
+  float* values = lane.packed_values.take(static_cast<int64_t>(end) * head);
+  float* scores = lane.scores.take(static_cast<int64_t>(length) * end);
+  for (int h = 0; h < stack.heads; ++h) {
+    const float* queries = qkv + h * head;
+    pack_columns(queries + inner, stride, length, head, keys);
+    pack_rows(queries + 2 * inner, stride, length, head, end, values);
+    multiply_packed(queries, stride, length, keys, end / kLanes, head * kLanes, head, scores, end);
+    for (int i = 0; i < length; ++i) {
+      float* row = scores + static_cast<int64_t>(i) * end;
+      if (stack.relative != nullptr) {
+        const float* bias = stack.relative + static_cast<int64_t>(h) * (2 * model.furthest + 1);
+        add_relative(bias, model.furthest, i, length, row);
+      }
+      softmax(row, length);
+    }
+    multiply_packed(scores, end, length, values, head / kLanes, static_cast<int64_t>(end) * kLanes,
+                    length, context + h * head, inner);
+  }
+}
+
+// Scores of a query against the rows of a cache, of one head.
+inline void score_cached(const float* query, const float* keys, int stride, int count, int head,
+                         float* scores) {
+  V16 products[kLanes];
+  for (int first = 0; first < count; first += kLanes) {
+    for (int j = 0; j < kLanes; ++j) {
+      V16 total = splat(0.0F);
+      if (first + j < count) {
+        const float* key = keys + static_cast<int64_t>(first + j) * stride;
+        for (int k = 0; k < head; k += kLanes) total = fma(load(query + k), load(key + k), total);
+      }
+      products[j] = total;
+    }
+    store(scores + first, sums(products));
+  }
+}
+
+// The mean of a cache's values, of one head, by weight.
+inline void weigh_cached(const float* weights, const float* values, int stride, int count, int head,
+                         float* context) {
+  for (int k = 0; k < head; k += 4 * kLanes) {
+    const int parts = head - k < 4 * kLanes ? (head - k) / kLanes : 4;
+    V16 total[4] = {splat(0.0F), splat(0.0F), splat(0.0F), splat(0.0F)};
+    for (int p = 0; p < count; ++p) {
+      const float* value = values + static_cast<int64_t>(p) * stride + k;
+      const V16 weight = splat(weights[p]);
+      for (int i = 0; i < parts; ++i) total[i] = fma(weight, load(value + i * kLanes), total[i]);
+    }
+    for (int i = 0; i < parts; ++i) store(context + k + i * kLanes, total[i]);
+  }
+}
+
+// Self-attention of a token at `position` over its cache, which holds its own key and value.
+inline void attend_cached(const Model& model, Lane& lane, const float* query, const float* keys,
+                          const float* values, int position, float* context) {
+  const Stack& stack = model.decoder;
+  const int inner = stack.inner(), head = stack.head, count = position + 1;
+  float* scores = lane.scores.take(padded(count, kLanes));
+  for (int h = 0; h < stack.heads; ++h) {
+    const int at = h * head;
+    score_cached(query + at, keys + at, inner, count, head, scores);
+    if (stack.relative != nullptr) {
+      const float* bias = stack.relative + static_cast<int64_t>(h) * (2 * model.furthest + 1);
+      add_relative(bias, model.furthest, position, count, scores);
+    }
+    softmax(scores, count);
+    weigh_cached(scores, values + at, inner, count, head, context + at);
+  }
+}
+
+// Cross-attention of a token over a source; `weights` [heads][width] is where they are wanted.
+inline void attend_text(const Model& model, Lane& lane, const float* query, const Text& text,
+                        int layer, float* context, float* weights, int width) {
+  const Stack& stack = model.decoder;
+  const int head = stack.head, end = text.positions;
+  const int64_t size = static_cast<int64_t>(end) * head;
+  float* scores = lane.scores.take(end);
+  for (int h = 0; h < stack.heads; ++h) {
+    const int64_t at = (static_cast<int64_t>(layer) * stack.heads + h) * size;
+    multiply_packed(query + h * head, 0, 1, text.keys.get() + at, end / kLanes,
+                    static_cast<int64_t>(head) * kLanes, head, scores, end);
+    softmax(scores, text.length);
+    multiply_packed(scores, 0, 1, text.values.get() + at, head / kLanes,
+                    static_cast<int64_t>(end) * kLanes, text.length, context + h * head, head);
+    if (weights != nullptr) {
+      std::memcpy(weights + static_cast<int64_t>(h) * width, scores, text.length * sizeof(float));
+    }
+  }
+}

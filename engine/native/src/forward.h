@@ -1,0 +1,300 @@
+// The encoder and the decoder step. Included once for each instruction set.
+
+constexpr int kEncodedTogether = 256;  // tokens; more would not stay in the caches
+constexpr int kHeadGroups = 32;        // of logits that are made at once
+
+// x [stride] = the embedding of a token at a position.
+inline void embed(const Model& model, const Stack& stack, int64_t id, int64_t position, float* x) {
+  const float* token = model.embedding + id * model.stride;
+  const bool placed = stack.positions != nullptr && !(model.pads_have_no_position && id == model.pad_id);
+  const float* place = stack.positions + (placed ? position * model.stride : 0);
+  for (int i = 0; i < model.stride; i += kLanes) {
+    store(x + i, placed ? load(token + i) + load(place + i) : load(token + i));
+  }
+}
+
+// What reads the residual stream after sub-layer `index`.
+inline const Product& entry_after(const Stack& stack, size_t index) {
+  return index + 1 < stack.sublayers.size() ? stack.sublayers[index + 1].entry : stack.last;
+}
+
+// The rows that the first sub-layer of a model with norms behind its sub-layers reads.
+inline Rows begin(const Model& model, Lane& lane, const Stack& stack, float* x, int count) {
+  if (stack.embedding_norm.exists()) {
+    for (int64_t row = 0; row < count; ++row) {
+      norm_row(model, stack.embedding_norm, x + row * model.stride, x + row * model.stride);
+    }
+  }
+  if (model.pre_norm) return {};
+  return as_input(x, count, model.stride, stack.sublayers.front().entry, lane.bytes);
+}
+
+inline Rows before(const Model& model, Lane& lane, const Sublayer& sublayer, float* x, int count,
+                   const Rows& carried) {
+  if (!model.pre_norm) return carried;
+  return normed(model, lane, sublayer.norm, x, count, false, sublayer.entry);
+}
+
+inline Rows after(const Model& model, Lane& lane, const Stack& stack, size_t index, float* x,
+                  int count) {
+  const bool is_last = index + 1 == stack.sublayers.size();
+  if (!model.pre_norm) {
+    return normed(model, lane, stack.sublayers[index].norm, x, count, true, entry_after(stack, index));
+  }
+  return is_last ? normed(model, lane, stack.final_norm, x, count, false, stack.last) : Rows{};
+}
+
+inline Sink into(float* floats, int stride) {
+  Sink sink;
+  sink.floats = floats;
+  sink.stride = stride;
+  return sink;
+}
+
+inline Sink added_to(float* x, int stride) {
+  Sink sink = into(x, stride);
+  sink.adds = true;
+  return sink;
+}
+
+inline void feed_forward(const Model& model, Lane& lane, const Stack& stack,
+                         const Sublayer& sublayer, const Rows& in, float* x) {
+  const int hidden = stack.hidden, count = in.count;
+  const Product& down = sublayer.exit;
+  Rows middle;
+  if (model.gated) {
+    float* both = lane.wide.take(static_cast<int64_t>(count) * 2 * hidden);
+    multiply(sublayer.entry, in, into(both, 2 * hidden));
+    for (int64_t row = 0; row < count; ++row) {
+      float* gate = both + row * 2 * hidden;
+      for (int i = 0; i < hidden; i += kLanes) {
+        store(gate + i, activated(model.activation, load(gate + i)) * load(gate + hidden + i));
+      }
+    }
+    middle = {count, both, 2 * hidden, nullptr, 0};
+    if (down.is_int8()) {
+      const int size = down.in_bytes();
+      uint8_t* bytes = lane.middle_bytes.take(static_cast<int64_t>(count) * size);
+      for (int64_t row = 0; row < count; ++row) {
+        round_row(both + row * 2 * hidden, down, hidden, bytes + row * size);
+      }
+      middle = {count, nullptr, 0, bytes, size};
+    }
+  } else if (down.is_int8()) {
+    Sink sink;
+    sink.activation = model.activation;
+    sink.bytes_stride = down.in_bytes();
+    sink.bytes = lane.middle_bytes.take(static_cast<int64_t>(count) * sink.bytes_stride);
+    sink.inputs = down.inputs;
+    for (int64_t row = 0; hidden < sink.bytes_stride && row < count; ++row) {
+      std::memset(sink.bytes + row * sink.bytes_stride + hidden, 128, sink.bytes_stride - hidden);
+    }
+    multiply(sublayer.entry, in, sink);
+    middle = {count, nullptr, 0, sink.bytes, sink.bytes_stride};
+  } else {
+    Sink sink = into(lane.wide.take(static_cast<int64_t>(count) * hidden), hidden);
+    sink.activation = model.activation;
+    multiply(sublayer.entry, in, sink);
+    middle = {count, sink.floats, hidden, nullptr, 0};
+  }
+  multiply(down, middle, added_to(x, model.stride));
+}
+
+inline void leave(const Model& model, Lane& lane, const Stack& stack, const Sublayer& sublayer,
+                  const float* context, int count, float* x) {
+  const Rows in = as_input(context, count, stack.inner(), sublayer.exit, lane.middle_bytes);
+  multiply(sublayer.exit, in, added_to(x, model.stride));
+}
+
+// Encodes sources that lie one behind the other, without padding.
+inline void encode_some(const Model& model, Lane& lane, const int32_t* ids, const int32_t* lengths,
+                        int count, Text* const* texts) {
+  const Stack& stack = model.encoder;
+  const int stride = model.stride, inner = stack.inner();
+  int tokens = 0;
+  for (int i = 0; i < count; ++i) tokens += lengths[i];
+  float* x = lane.x.take(static_cast<int64_t>(tokens) * stride);
+  for (int i = 0, at = 0; i < count; ++i) {
+    for (int p = 0; p < lengths[i]; ++p, ++at) {
+      embed(model, stack, ids[at], p, x + static_cast<int64_t>(at) * stride);
+    }
+  }
+  Rows in = begin(model, lane, stack, x, tokens);
+  for (size_t index = 0; index < stack.sublayers.size(); ++index) {
+    const Sublayer& sublayer = stack.sublayers[index];
+    in = before(model, lane, sublayer, x, tokens, in);
+    if (sublayer.kind == SublayerKind::feed_forward) {
+      feed_forward(model, lane, stack, sublayer, in, x);
+    } else {
+      float* qkv = lane.wide.take(static_cast<int64_t>(tokens) * 3 * inner);
+      float* context = lane.context.take(static_cast<int64_t>(tokens) * inner);
+      multiply(sublayer.entry, in, into(qkv, 3 * inner));
+      for (int64_t i = 0, at = 0; i < count; at += lengths[i], ++i) {
+        attend_source(model, lane, qkv + at * 3 * inner, lengths[i], context + at * inner);
+      }
+      leave(model, lane, stack, sublayer, context, tokens, x);
+    }
+    in = after(model, lane, stack, index, x, tokens);
+  }
+  const int heads = model.decoder.heads, head = model.decoder.head, wide = model.decoder.inner();
+  for (int layer = 0; layer < model.decoder_layers; ++layer) {
+    float* both = lane.wide.take(static_cast<int64_t>(tokens) * 2 * wide);
+    const int groups = 2 * wide / kLanes;
+    multiply(stack.last, in, into(both, 2 * wide), layer * groups, groups);
+    for (int64_t i = 0, at = 0; i < count; at += lengths[i], ++i) {
+      Text& text = *texts[i];
+      const int64_t size = static_cast<int64_t>(text.positions) * head;
+      for (int64_t h = 0; h < heads; ++h) {
+        const int64_t place = (static_cast<int64_t>(layer) * heads + h) * size;
+        const float* keys = both + at * 2 * wide + h * head;
+        pack_columns(keys, 2 * wide, lengths[i], head, text.keys.get() + place);
+        pack_rows(keys + wide, 2 * wide, lengths[i], head, text.positions, text.values.get() + place);
+      }
+    }
+  }
+}
+
+inline void encode(const Model& model, Lane& lane, const int32_t* ids, const int32_t* lengths,
+                   int count, Text* const* texts) {
+  for (int i = 0; i < count; ++i) {
+    Text& text = *texts[i];
+    text.length = lengths[i];
+    text.positions = static_cast<int>(padded(lengths[i], kLanes));
+    const int64_t size = static_cast<int64_t>(model.decoder_layers) * model.decoder.inner() * text.positions;
+    text.keys.take(size);
+    text.values.take(size);
+  }
+  for (int first = 0; first < count;) {
+    int last = first, tokens = 0;
+    do {
+      tokens += lengths[last++];
+    } while (last < count && tokens + lengths[last] <= kEncodedTogether);
+    encode_some(model, lane, ids, lengths + first, last - first, texts + first);
+    first = last;
+    ids += tokens;
+  }
+}
+
+inline void attend_own(const Model& model, Lane& lane, const Step& call, const Sublayer& sublayer,
+                       const Rows& in, float* context) {
+  const int inner = model.decoder.inner();
+  float* qkv = lane.wide.take(static_cast<int64_t>(call.rows) * 3 * inner);
+  multiply(sublayer.entry, in, into(qkv, 3 * inner));
+  for (int64_t row = 0; row < call.rows; ++row) {
+    Cache& cache = lane.caches[call.slots[row]];
+    const int position = static_cast<int>(call.positions[row]), layer = sublayer.layer;
+    const float* query = qkv + row * 3 * inner;
+    std::memcpy(cache.at(model, layer, false, position), query + inner, inner * sizeof(float));
+    std::memcpy(cache.at(model, layer, true, position), query + 2 * inner, inner * sizeof(float));
+    attend_cached(model, lane, query, cache.at(model, layer, false, 0),
+                  cache.at(model, layer, true, 0), position, context + row * inner);
+  }
+}
+
+inline void attend_texts(const Model& model, Lane& lane, const Step& call,
+                         const Sublayer& sublayer, const Rows& in, float* context) {
+  const Stack& stack = model.decoder;
+  const int inner = stack.inner();
+  float* queries = lane.wide.take(static_cast<int64_t>(call.rows) * inner);
+  multiply(sublayer.entry, in, into(queries, inner));
+  float* weights = call.cross_weights == nullptr ? nullptr : call.cross_weights[sublayer.layer];
+  for (int64_t row = 0; row < call.rows; ++row) {
+    float* of_row = weights == nullptr ? nullptr : weights + row * stack.heads * call.cross_width;
+    attend_text(model, lane, queries + row * inner, *call.texts[row], sublayer.layer,
+                context + row * inner, of_row, call.cross_width);
+  }
+}
+
+// The best token of a row so far, and the sum of e^(logit - best).
+struct Best {
+  float logit = -INFINITY;
+  int64_t id = 0;
+  double total = 0.0;
+};
+
+// Takes `count` more logits, of tokens from `first` on; room behind them is overwritten.
+inline void take(Best& best, float* logits, int64_t first, int count) {
+  const int end = static_cast<int>(padded(count, kLanes));
+  for (int i = count; i < end; ++i) logits[i] = -INFINITY;
+  V16 most = load(logits);
+  for (int i = kLanes; i < end; i += kLanes) most = larger(most, load(logits + i));
+  const float found = largest(most);
+  if (found > best.logit) {
+    int place = 0;
+    while (logits[place] != found) ++place;
+    best.total *= std::exp(static_cast<double>(best.logit) - found);
+    best.logit = found;
+    best.id = first + place;
+  }
+  if (best.logit == -INFINITY) return;
+  const V16 top = splat(best.logit);
+  V16 total = splat(0.0F);
+  for (int i = 0; i < end; i += kLanes) total = total + exponential(load(logits + i) - top);
+  best.total += sum(total);
+}
+
+inline void choose(const Model& model, Lane& lane, const Step& call, const Rows& in) {
+  const Product& head = model.decoder.last;
+  const int rows = call.rows, suppressed = static_cast<int>(model.suppressed.size());
+  const int groups = head.out / kLanes, stride = kHeadGroups * kLanes;
+  std::vector<Best> best(rows);
+  float* logits = lane.logits.take(static_cast<int64_t>(rows) * stride);
+  int next = 0;
+  for (int first = 0; first < groups; first += kHeadGroups) {
+    const int some = groups - first < kHeadGroups ? groups - first : kHeadGroups;
+    const int64_t id = static_cast<int64_t>(first) * kLanes;
+    const int64_t left = model.vocabulary - id;
+    const int count = left < some * kLanes ? static_cast<int>(left) : some * kLanes;
+    multiply(head, in, into(logits, stride), first, some);
+    for (; next < suppressed && model.suppressed[next] < id + count; ++next) {
+      for (int64_t row = 0; row < rows; ++row) {
+        float& logit = logits[row * stride + model.suppressed[next] - id];
+        if (call.suppressed_logits != nullptr) call.suppressed_logits[row * suppressed + next] = logit;
+        logit = -INFINITY;
+      }
+    }
+    for (int64_t row = 0; row < rows; ++row) {
+      float* of_row = logits + row * stride;
+      take(best[row], of_row, id, count);
+      if (call.logits != nullptr) {
+        std::memcpy(call.logits + row * model.vocabulary + id, of_row, count * sizeof(float));
+      }
+    }
+  }
+  for (int row = 0; row < rows; ++row) {
+    call.next_ids[row] = best[row].id;
+    call.log_probs[row] = static_cast<float>(-std::log(best[row].total));
+  }
+}
+
+inline void step(const Model& model, Lane& lane, const Step& call) {
+  const Stack& stack = model.decoder;
+  const int rows = call.rows, stride = model.stride;
+  float* x = lane.x.take(static_cast<int64_t>(rows) * stride);
+  float* context = lane.context.take(static_cast<int64_t>(rows) * stack.inner());
+  for (int64_t row = 0; row < rows; ++row) {
+    lane.caches[call.slots[row]].grow(model, static_cast<int>(call.positions[row]) + 1);
+    embed(model, stack, call.ids[row], call.positions[row], x + row * stride);
+  }
+  Rows in = begin(model, lane, stack, x, rows);
+  for (size_t index = 0; index < stack.sublayers.size(); ++index) {
+    const Sublayer& sublayer = stack.sublayers[index];
+    in = before(model, lane, sublayer, x, rows, in);
+    if (sublayer.kind == SublayerKind::feed_forward) {
+      feed_forward(model, lane, stack, sublayer, in, x);
+    } else {
+      if (sublayer.kind == SublayerKind::attention) attend_own(model, lane, call, sublayer, in, context);
+      else attend_texts(model, lane, call, sublayer, in, context);
+      leave(model, lane, stack, sublayer, context, rows, x);
+    }
+    in = after(model, lane, stack, index, x, rows);
+  }
+  choose(model, lane, call, in);
+}
+
+inline void multiply_rows(const Product& product, Lane& lane, const float* x, int rows,
+                          Activation activation, float* y) {
+  Sink sink = into(y, product.out);
+  sink.activation = activation;
+  multiply(product, as_input(x, rows, static_cast<int>(padded(product.in, kLanes)), product, lane.bytes), sink);
+}

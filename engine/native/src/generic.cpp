@@ -1,0 +1,9 @@
+// Plain C++, which every processor runs.
+#include "backend_headers.h"
+
+#define SEQWAY_NAMESPACE generic
+#include "backend.h"
+
+namespace seqway {
+const Backend generic_backend = {"generic", generic::encode, generic::step, generic::multiply_rows};
+}

@@ -1,0 +1,209 @@
+// What a model and a lane hold: plain data, read by the code of every instruction set.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <utility>
+#include <vector>
+
+namespace seqway {
+
+// Vectors are padded to so many floats, the depth of INT8 products to so many bytes.
+constexpr int kLanes = 16;
+constexpr int kDepth = 64;
+
+constexpr int64_t padded(int64_t size, int64_t step) { return (size + step - 1) / step * step; }
+
+// Memory that only grows, aligned for every instruction set. Its content is not kept.
+template <typename T>
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  Buffer(Buffer&& other) noexcept { swap(other); }
+  Buffer& operator=(Buffer&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~Buffer() { std::free(data_); }
+
+  T* take(int64_t size) {
+    if (size > size_) {
+      std::free(data_);
+      data_ = nullptr;
+      size_ = 0;
+      const size_t bytes = padded(static_cast<int64_t>(sizeof(T)) * size, 64);
+      data_ = static_cast<T*>(std::aligned_alloc(64, bytes));
+      if (data_ == nullptr) throw std::bad_alloc();
+      size_ = size;
+    }
+    return data_;
+  }
+  T* get() const { return data_; }
+
+ private:
+  void swap(Buffer& other) {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+  }
+  T* data_ = nullptr;
+  int64_t size_ = 0;
+};
+
+enum class Activation : int32_t { none, relu, gelu, gelu_tanh, silu, tanh };
+
+// y[out] = W x[in] + bias. INT8: inputs are multiplied with `inputs`, rounded to [-127, 127] and
+// stored with 128 added; `sums` are 128 times the sums of W's columns, `scales` give floats back.
+struct Product {
+  int in = 0;
+  int out = 0;                             // padded to kLanes
+  const int8_t* int8_weights = nullptr;    // [out/16][in_bytes/4][16][4]
+  const float* float_weights = nullptr;    // [out/16][in][16]
+  const float* scales = nullptr;           // [out]
+  const int32_t* sums = nullptr;           // [out]
+  const float* inputs = nullptr;           // [in_bytes]
+  const float* bias = nullptr;             // [out]
+
+  bool is_int8() const { return int8_weights != nullptr; }
+  int in_bytes() const { return static_cast<int>(padded(in, kDepth)); }
+};
+
+struct Norm {
+  const float* weight = nullptr;
+  const float* bias = nullptr;
+  bool exists() const { return weight != nullptr; }
+};
+
+enum class SublayerKind { attention, cross_attention, feed_forward };
+
+// `entry` is what reads the sub-layer's input (queries, keys and values; queries; up or gate and
+// up), `exit` what gives its output.
+struct Sublayer {
+  SublayerKind kind = SublayerKind::attention;
+  int layer = 0;
+  Norm norm;
+  Product entry;
+  Product exit;
+};
+
+// Heads are padded to `head` floats, `inner` is all of them; `relative` is [heads][2 furthest + 1].
+struct Stack {
+  int heads = 0;
+  int head = 0;
+  int hidden = 0;
+  int inner() const { return heads * head; }
+  const float* positions = nullptr;  // [max_positions][stride]
+  const float* relative = nullptr;
+  Norm embedding_norm;
+  Norm final_norm;
+  std::vector<Sublayer> sublayers;
+  Product last;  // cross keys and values of all decoder layers, or the head
+};
+
+// `stride` is the padded width of the model.
+struct Model {
+  int vocabulary = 0;
+  int width = 0;
+  int stride = 0;
+  int decoder_layers = 0;
+  int max_positions = 0;
+  int furthest = 0;
+  int pad_id = 0;
+  bool pre_norm = false;
+  bool rms = false;
+  bool gated = false;
+  bool pads_have_no_position = false;
+  float epsilon = 1e-5F;
+  Activation activation = Activation::relu;
+  const float* embedding = nullptr;  // [vocabulary][stride], scaled
+  std::vector<int> suppressed;       // ascending
+  Stack encoder;
+  Stack decoder;
+};
+
+// The cross keys and values of an encoded source: per layer and head keys
+// [positions/16][head][16], values [head/16][positions][16].
+struct Text {
+  int length = 0;
+  int positions = 0;  // length, padded to kLanes
+  Buffer<float> keys;
+  Buffer<float> values;
+};
+
+// Keys and values of a row's own tokens: [layer][key, value][capacity][inner].
+struct Cache {
+  int capacity = 0;
+  Buffer<float> memory;
+
+  float* at(const Model& model, int layer, bool values, int position) const {
+    const int64_t part = static_cast<int64_t>(layer) * 2 + (values ? 1 : 0);
+    return memory.get() + (part * capacity + position) * model.decoder.inner();
+  }
+
+  // Makes room for `positions`, and keeps what is there.
+  void grow(const Model& model, int positions) {
+    if (positions <= capacity) return;
+    Cache larger;
+    larger.capacity = 32;
+    while (larger.capacity < positions) larger.capacity *= 2;
+    const int64_t inner = model.decoder.inner();
+    larger.memory.take(2LL * model.decoder_layers * larger.capacity * inner);
+    if (capacity > 0) larger.copy(model, *this, capacity);
+    *this = std::move(larger);
+  }
+
+  // Copies the first `length` positions of another, for which there is room.
+  void copy(const Model& model, const Cache& from, int length) {
+    const size_t bytes = static_cast<size_t>(length) * model.decoder.inner() * sizeof(float);
+    for (int layer = 0; layer < model.decoder_layers; ++layer) {
+      for (const bool values : {false, true}) {
+        std::memcpy(at(model, layer, values, 0), from.at(model, layer, values, 0), bytes);
+      }
+    }
+  }
+};
+
+// The state of one thread.
+struct Lane {
+  std::vector<Cache> caches;
+  Buffer<float> x, normed, wide, context, scores, packed_keys, packed_values, logits;
+  Buffer<uint8_t> bytes, middle_bytes;
+};
+
+// One decoder step of `rows` rows. Optional outputs are null where nobody wants them.
+struct Step {
+  int rows = 0;
+  const int64_t* ids = nullptr;
+  const int64_t* positions = nullptr;
+  const int32_t* slots = nullptr;
+  const Text* const* texts = nullptr;
+  int64_t* next_ids = nullptr;
+  float* log_probs = nullptr;
+  float* logits = nullptr;             // [rows][vocabulary]
+  float* suppressed_logits = nullptr;  // [rows][suppressed]
+  float* const* cross_weights = nullptr;  // a pointer for each layer, [rows][heads][cross_width]
+  int cross_width = 0;
+};
+
+// The code of one instruction set.
+struct Backend {
+  const char* name;
+  void (*encode)(const Model&, Lane&, const int32_t* ids, const int32_t* lengths, int count,
+                 Text* const* texts);
+  void (*step)(const Model&, Lane&, const Step&);
+  // y [rows][out] = W x + bias, x [rows][in]: what the tests of the kernels look at.
+  void (*multiply)(const Product&, Lane&, const float* x, int rows, Activation, float* y);
+};
+
+extern const Backend generic_backend;
+#if defined(__x86_64__)
+extern const Backend avx2_backend;
+extern const Backend avx512_backend;
+extern const Backend amx_backend;
+#endif
+
+}  // namespace seqway

@@ -1,0 +1,303 @@
+// Matrix products: INT8 with exact integer sums, and FP32. Included once for each instruction set.
+//
+// Weights are packed in groups of 16 columns, so that a group's column is a lane of a vector. A
+// tile of some rows by some groups is summed over the whole depth in registers, and then finished:
+// scaled, biased, activated, and stored, added or rounded for the next product.
+
+// Where the results go: floats (stored, or added to what is there), or bytes for another product.
+struct Sink {
+  float* floats = nullptr;
+  int stride = 0;
+  bool adds = false;
+  Activation activation = Activation::none;
+  uint8_t* bytes = nullptr;
+  int bytes_stride = 0;
+  const float* inputs = nullptr;
+};
+
+constexpr int kTileFloats = 16 * 4 * kLanes;
+
+#if defined(SEQWAY_AVX512)
+
+constexpr int kTileRows = 8;
+
+template <int R, int G>
+inline void tile_int8(const uint8_t* a, int stride, const int8_t* w, int64_t group, int quads,
+                      int32_t* out) {
+  __m512i acc[R][G];
+  for (int r = 0; r < R; ++r) {
+    for (int g = 0; g < G; ++g) acc[r][g] = _mm512_setzero_si512();
+  }
+  for (int q = 0; q < quads; ++q) {
+    __m512i weights[G];
+    for (int g = 0; g < G; ++g) weights[g] = _mm512_loadu_si512(w + g * group + q * 64);
+    for (int r = 0; r < R; ++r) {
+      int32_t four;
+      std::memcpy(&four, a + static_cast<int64_t>(r) * stride + q * 4, 4);
+      const __m512i x = _mm512_set1_epi32(four);
+      for (int g = 0; g < G; ++g) acc[r][g] = _mm512_dpbusd_epi32(acc[r][g], x, weights[g]);
+    }
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int g = 0; g < G; ++g) _mm512_storeu_si512(out + (r * G + g) * kLanes, acc[r][g]);
+  }
+}
+
+#elif defined(SEQWAY_AVX2)
+
+constexpr int kTileRows = 4;
+
+// Both operands of `vpmaddubsw` are bounded by 127 here (|x| and w with the sign of x), so that the
+// sum of two products, at most 32,258, does not saturate.
+template <int R, int G>
+inline void tile_int8(const uint8_t* a, int stride, const int8_t* w, int64_t group, int quads,
+                      int32_t* out) {
+  const __m256i ones = _mm256_set1_epi16(1), middle = _mm256_set1_epi8(-128);
+  for (int g = 0; g < G; ++g) {
+    __m256i lo[R], hi[R];
+    for (int r = 0; r < R; ++r) lo[r] = hi[r] = _mm256_setzero_si256();
+    for (int q = 0; q < quads; ++q) {
+      const __m256i* weights = reinterpret_cast<const __m256i*>(w + g * group + q * 64);
+      const __m256i first = _mm256_loadu_si256(weights), second = _mm256_loadu_si256(weights + 1);
+      for (int r = 0; r < R; ++r) {
+        int32_t four;
+        std::memcpy(&four, a + static_cast<int64_t>(r) * stride + q * 4, 4);
+        const __m256i x = _mm256_xor_si256(_mm256_set1_epi32(four), middle);
+        const __m256i size = _mm256_abs_epi8(x);
+        const __m256i low = _mm256_maddubs_epi16(size, _mm256_sign_epi8(first, x));
+        const __m256i high = _mm256_maddubs_epi16(size, _mm256_sign_epi8(second, x));
+        lo[r] = _mm256_add_epi32(lo[r], _mm256_madd_epi16(low, ones));
+        hi[r] = _mm256_add_epi32(hi[r], _mm256_madd_epi16(high, ones));
+      }
+    }
+    for (int r = 0; r < R; ++r) {
+      __m256i* to = reinterpret_cast<__m256i*>(out + (r * G + g) * kLanes);
+      _mm256_storeu_si256(to, lo[r]);
+      _mm256_storeu_si256(to + 1, hi[r]);
+    }
+  }
+}
+
+#else
+
+constexpr int kTileRows = 4;
+
+template <int R, int G>
+inline void tile_int8(const uint8_t* a, int stride, const int8_t* w, int64_t group, int quads,
+                      int32_t* out) {
+  for (int i = 0; i < R * G * kLanes; ++i) out[i] = 0;
+  for (int r = 0; r < R; ++r) {
+    for (int g = 0; g < G; ++g) {
+      int32_t* sums_of = out + (r * G + g) * kLanes;
+      for (int q = 0; q < quads; ++q) {
+        const uint8_t* x = a + static_cast<int64_t>(r) * stride + q * 4;
+        const int8_t* weights = w + g * group + q * 64;
+        for (int c = 0; c < kLanes; ++c) {
+          for (int k = 0; k < 4; ++k) sums_of[c] += (x[k] - 128) * weights[c * 4 + k];
+        }
+      }
+    }
+  }
+}
+
+#endif
+
+// Whether the sums of tiles have 128 times the sums of the columns in them.
+#if defined(SEQWAY_AVX512)
+constexpr bool kShifted = true;
+#else
+constexpr bool kShifted = false;
+#endif
+
+template <int R, int G>
+inline void tile_float(const float* a, int stride, const float* w, int64_t group, int depth,
+                       float* out) {
+  V16 acc[R][G];
+  for (int r = 0; r < R; ++r) {
+    for (int g = 0; g < G; ++g) acc[r][g] = splat(0.0F);
+  }
+  for (int k = 0; k < depth; ++k) {
+    V16 weights[G];
+    for (int g = 0; g < G; ++g) weights[g] = load(w + g * group + static_cast<int64_t>(k) * kLanes);
+    for (int r = 0; r < R; ++r) {
+      const V16 x = splat(a[static_cast<int64_t>(r) * stride + k]);
+      for (int g = 0; g < G; ++g) acc[r][g] = fma(x, weights[g], acc[r][g]);
+    }
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int g = 0; g < G; ++g) store(out + (r * G + g) * kLanes, acc[r][g]);
+  }
+}
+
+#if defined(SEQWAY_AMX)
+
+constexpr int kAmxRows = 16;
+constexpr int kAmxLeastRows = 4;  // below that the vector code is bound by memory, too
+
+struct alignas(64) TileShapes {
+  uint8_t palette = 1;
+  uint8_t start = 0;
+  uint8_t reserved[14] = {};
+  uint16_t bytes[16] = {};
+  uint8_t rows[16] = {};
+};
+
+// Tiles 0 and 1 are sums, 2 is of inputs, 3 and 4 are of weights.
+inline void shape_tiles(int rows) {
+  TileShapes shapes;
+  for (int tile = 0; tile < 5; ++tile) {
+    shapes.bytes[tile] = 64;
+    shapes.rows[tile] = static_cast<uint8_t>(tile < 3 ? rows : 16);
+  }
+  _tile_loadconfig(&shapes);
+}
+
+// As `tile_int8`, of one or two groups, for as many rows as the tiles are shaped for.
+inline void tile_amx(const uint8_t* a, int stride, const int8_t* w, int64_t group, int quads,
+                     int groups, int32_t* out) {
+  _tile_zero(0);
+  _tile_zero(1);
+  for (int q = 0; q < quads; q += 16) {
+    _tile_loadd(2, a + q * 4, stride);
+    _tile_loadd(3, w + q * 64, 64);
+    _tile_dpbusd(0, 2, 3);
+    if (groups == 1) continue;
+    _tile_loadd(4, w + group + q * 64, 64);
+    _tile_dpbusd(1, 2, 4);
+  }
+  _tile_stored(0, out, groups * kLanes * 4);
+  if (groups == 2) _tile_stored(1, out + kLanes, groups * kLanes * 4);
+}
+
+#endif
+
+using TileInt8 = void (*)(const uint8_t*, int, const int8_t*, int64_t, int, int32_t*);
+using TileFloat = void (*)(const float*, int, const float*, int64_t, int, float*);
+
+// By rows - 1, and by groups: 1, 2, 4.
+#define SEQWAY_TILES(kind, R) {kind<R, 1>, kind<R, 2>, kind<R, 4>}
+#if defined(SEQWAY_AVX512)
+#define SEQWAY_ALL_TILES(kind)                                                                  \
+  {SEQWAY_TILES(kind, 1), SEQWAY_TILES(kind, 2), SEQWAY_TILES(kind, 3), SEQWAY_TILES(kind, 4),  \
+   SEQWAY_TILES(kind, 5), SEQWAY_TILES(kind, 6), SEQWAY_TILES(kind, 7), SEQWAY_TILES(kind, 8)}
+#else
+#define SEQWAY_ALL_TILES(kind) \
+  {SEQWAY_TILES(kind, 1), SEQWAY_TILES(kind, 2), SEQWAY_TILES(kind, 3), SEQWAY_TILES(kind, 4)}
+#endif
+constexpr TileInt8 kInt8Tiles[kTileRows][3] = SEQWAY_ALL_TILES(tile_int8);
+constexpr TileFloat kFloatTiles[kTileRows][3] = SEQWAY_ALL_TILES(tile_float);
+#undef SEQWAY_ALL_TILES
+#undef SEQWAY_TILES
+
+// How many groups of columns the registers hold sums for, beside so many rows.
+inline int groups_of_tile(int rows, int left) {
+#if defined(SEQWAY_AVX512)
+  const int most = rows <= 4 ? 4 : 2;
+#else
+  const int most = rows == 1 ? 4 : rows == 2 ? 2 : 1;
+#endif
+  return left >= most ? most : left >= 2 && most >= 2 ? 2 : 1;
+}
+inline int index_of(int groups) { return groups == 4 ? 2 : groups - 1; }
+
+inline V16 value_of(const Product& p, const int32_t* sums_of, int column) {
+  alignas(64) static constexpr int32_t zeros[kLanes] = {};
+  const V16 product = difference(sums_of, kShifted ? p.sums + column : zeros);
+  return fma(product, load(p.scales + column), load(p.bias + column));
+}
+inline V16 value_of(const Product& p, const float* sums_of, int column) {
+  return load(sums_of) + load(p.bias + column);
+}
+
+// Takes a tile at `row` whose first column is `column`; `offset` is that of the sink's first one.
+template <typename T>
+inline void finish(const Product& p, const T* tile, int rows, int groups, int row, int column,
+                   int offset, const Sink& sink) {
+  for (int r = 0; r < rows; ++r) {
+    for (int g = 0; g < groups; ++g) {
+      const int at = column + g * kLanes, to = at - offset;
+      const V16 x = activated(sink.activation, value_of(p, tile + (r * groups + g) * kLanes, at));
+      if (sink.bytes != nullptr) {
+        store_bytes(sink.bytes + static_cast<int64_t>(row + r) * sink.bytes_stride + to,
+                    x * load(sink.inputs + to));
+        continue;
+      }
+      float* place = sink.floats + static_cast<int64_t>(row + r) * sink.stride + to;
+      store(place, sink.adds ? load(place) + x : x);
+    }
+  }
+}
+
+#if defined(SEQWAY_AMX)
+inline void multiply_amx(const Product& p, const Rows& in, const Sink& sink, int first, int groups) {
+  alignas(64) int32_t integers[kTileFloats];
+  const int quads = p.in_bytes() / 4;
+  const int64_t group = static_cast<int64_t>(quads) * 64;
+  for (int row = 0; row < in.count; row += kAmxRows) {
+    const int rows = in.count - row < kAmxRows ? in.count - row : kAmxRows;
+    if (row == 0 || rows < kAmxRows) shape_tiles(rows);
+    for (int done = 0; done < groups; done += 2) {
+      const int count = groups - done < 2 ? 1 : 2, at = first + done;
+      tile_amx(in.bytes + static_cast<int64_t>(row) * in.bytes_stride, in.bytes_stride,
+               p.int8_weights + at * group, group, quads, count, integers);
+      finish(p, integers, rows, count, row, at * kLanes, first * kLanes, sink);
+    }
+  }
+  _tile_release();
+}
+#endif
+
+// `groups` groups of 16 columns of a product, from the one at `first` on.
+inline void multiply(const Product& p, const Rows& in, const Sink& sink, int first, int groups) {
+#if defined(SEQWAY_AMX)
+  if (p.is_int8() && in.count >= kAmxLeastRows) return multiply_amx(p, in, sink, first, groups);
+#endif
+  alignas(64) int32_t integers[kTileFloats];
+  alignas(64) float floats[kTileFloats];
+  const int quads = p.in_bytes() / 4;
+  const int64_t group = p.is_int8() ? static_cast<int64_t>(quads) * 64
+                                    : static_cast<int64_t>(p.in) * kLanes;
+  for (int done = 0; done < groups;) {
+    const int count = groups_of_tile(in.count < kTileRows ? in.count : kTileRows, groups - done);
+    const int at = first + done;
+    for (int row = 0; row < in.count; row += kTileRows) {
+      const int rows = in.count - row < kTileRows ? in.count - row : kTileRows;
+      const int64_t place = row;
+      if (p.is_int8()) {
+        kInt8Tiles[rows - 1][index_of(count)](in.bytes + place * in.bytes_stride, in.bytes_stride,
+                                              p.int8_weights + at * group, group, quads, integers);
+        finish(p, integers, rows, count, row, at * kLanes, first * kLanes, sink);
+      } else {
+        kFloatTiles[rows - 1][index_of(count)](in.floats + place * in.stride, in.stride,
+                                               p.float_weights + at * group, group, p.in, floats);
+        finish(p, floats, rows, count, row, at * kLanes, first * kLanes, sink);
+      }
+    }
+    done += count;
+  }
+}
+
+inline void multiply(const Product& p, const Rows& in, const Sink& sink) {
+  multiply(p, in, sink, 0, p.out / kLanes);
+}
+
+// y [rows][groups * 16] = x [rows][depth] times a packed matrix [groups][depth][16], no bias.
+inline void multiply_packed(const float* x, int stride, int rows, const float* w, int groups,
+                            int64_t group, int depth, float* y, int y_stride) {
+  alignas(64) float tile[kTileFloats];
+  for (int done = 0; done < groups;) {
+    const int count = groups_of_tile(rows < kTileRows ? rows : kTileRows, groups - done);
+    for (int row = 0; row < rows; row += kTileRows) {
+      const int some = rows - row < kTileRows ? rows - row : kTileRows;
+      kFloatTiles[some - 1][index_of(count)](x + static_cast<int64_t>(row) * stride, stride,
+                                             w + done * group, group, depth, tile);
+      for (int r = 0; r < some; ++r) {
+        for (int g = 0; g < count; ++g) {
+          store(y + static_cast<int64_t>(row + r) * y_stride + (done + g) * kLanes,
+                load(tile + (r * count + g) * kLanes));
+        }
+      }
+    }
+    done += count;
+  }
+}

@@ -1,0 +1,214 @@
+// Sixteen floats that are computed with together.
+//
+// Included once for each instruction set, in its namespace. All of them do the same operations in
+// the same order, so that an answer does not depend on the processor: fused multiply-add where it
+// is written, nowhere else, and sums as a tree of halves.
+
+#if defined(SEQWAY_AVX512)
+
+struct V16 {
+  __m512 v;
+};
+
+inline V16 splat(float x) { return {_mm512_set1_ps(x)}; }
+inline V16 load(const float* p) { return {_mm512_loadu_ps(p)}; }
+inline void store(float* p, V16 a) { _mm512_storeu_ps(p, a.v); }
+inline V16 operator+(V16 a, V16 b) { return {_mm512_add_ps(a.v, b.v)}; }
+inline V16 operator-(V16 a, V16 b) { return {_mm512_sub_ps(a.v, b.v)}; }
+inline V16 operator*(V16 a, V16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
+inline V16 operator/(V16 a, V16 b) { return {_mm512_div_ps(a.v, b.v)}; }
+inline V16 fma(V16 a, V16 b, V16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+// The larger and the smaller; b where either is no number.
+inline V16 larger(V16 a, V16 b) { return {_mm512_max_ps(a.v, b.v)}; }
+inline V16 smaller(V16 a, V16 b) { return {_mm512_min_ps(a.v, b.v)}; }
+inline V16 rounded(V16 a) { return {_mm512_roundscale_ps(a.v, 0x08)}; }
+inline V16 absolute(V16 a) { return {_mm512_abs_ps(a.v)}; }
+// x where a < b, else y.
+inline V16 where_less(V16 a, V16 b, V16 x, V16 y) {
+  return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), y.v, x.v)};
+}
+// 2^n for whole n from -126 to 127.
+inline V16 power_of_two(V16 n) {
+  const __m512i biased = _mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(biased, 23))};
+}
+// The floats of a - b.
+inline V16 difference(const int32_t* a, const int32_t* b) {
+  return {_mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(a), _mm512_loadu_si512(b)))};
+}
+// Rounds to [-127, 127] and stores with 128 added.
+inline void store_bytes(uint8_t* p, V16 a) {
+  __m512i n = _mm512_cvtps_epi32(a.v);
+  n = _mm512_min_epi32(_mm512_max_epi32(n, _mm512_set1_epi32(-127)), _mm512_set1_epi32(127));
+  const __m512i shifted = _mm512_add_epi32(n, _mm512_set1_epi32(128));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(shifted));
+}
+inline float sum(V16 a) {
+  const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+  __m128 four = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+  four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
+}
+inline float largest(V16 a) { return _mm512_reduce_max_ps(a.v); }
+// The sums of 16 vectors.
+inline V16 sums(const V16* a) {
+  __m512 eight[8], four[4], two[2];
+  for (int i = 0; i < 8; ++i) {
+    const __m512 x = a[2 * i].v, y = a[2 * i + 1].v;
+    eight[i] = _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x44), _mm512_shuffle_f32x4(x, y, 0xEE));
+  }
+  for (int i = 0; i < 4; ++i) {
+    const __m512 x = eight[2 * i], y = eight[2 * i + 1];
+    four[i] = _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x88), _mm512_shuffle_f32x4(x, y, 0xDD));
+  }
+  for (int i = 0; i < 2; ++i) {
+    const __m512 x = four[2 * i], y = four[2 * i + 1];
+    two[i] = _mm512_add_ps(_mm512_shuffle_ps(x, y, 0x44), _mm512_shuffle_ps(x, y, 0xEE));
+  }
+  const __m512 one = _mm512_add_ps(_mm512_shuffle_ps(two[0], two[1], 0x88),
+                                   _mm512_shuffle_ps(two[0], two[1], 0xDD));
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  return {_mm512_permutexvar_ps(order, one)};
+}
+
+#elif defined(SEQWAY_AVX2)
+
+struct V16 {
+  __m256 lo, hi;
+};
+
+inline V16 splat(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+inline V16 load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+inline void store(float* p, V16 a) {
+  _mm256_storeu_ps(p, a.lo);
+  _mm256_storeu_ps(p + 8, a.hi);
+}
+inline V16 operator+(V16 a, V16 b) {
+  return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)};
+}
+inline V16 operator-(V16 a, V16 b) {
+  return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)};
+}
+inline V16 operator*(V16 a, V16 b) {
+  return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)};
+}
+inline V16 operator/(V16 a, V16 b) {
+  return {_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)};
+}
+inline V16 fma(V16 a, V16 b, V16 c) {
+  return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
+}
+inline V16 larger(V16 a, V16 b) {
+  return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)};
+}
+inline V16 smaller(V16 a, V16 b) {
+  return {_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)};
+}
+inline V16 rounded(V16 a) { return {_mm256_round_ps(a.lo, 0x08), _mm256_round_ps(a.hi, 0x08)}; }
+inline V16 absolute(V16 a) {
+  const __m256 sign = _mm256_set1_ps(-0.0F);
+  return {_mm256_andnot_ps(sign, a.lo), _mm256_andnot_ps(sign, a.hi)};
+}
+inline V16 where_less(V16 a, V16 b, V16 x, V16 y) {
+  return {_mm256_blendv_ps(y.lo, x.lo, _mm256_cmp_ps(a.lo, b.lo, _CMP_LT_OQ)),
+          _mm256_blendv_ps(y.hi, x.hi, _mm256_cmp_ps(a.hi, b.hi, _CMP_LT_OQ))};
+}
+inline __m256 power_of_two(__m256 n) {
+  const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
+}
+inline V16 power_of_two(V16 n) { return {power_of_two(n.lo), power_of_two(n.hi)}; }
+inline __m256i loaded(const int32_t* p) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+}
+inline V16 difference(const int32_t* a, const int32_t* b) {
+  return {_mm256_cvtepi32_ps(_mm256_sub_epi32(loaded(a), loaded(b))),
+          _mm256_cvtepi32_ps(_mm256_sub_epi32(loaded(a + 8), loaded(b + 8)))};
+}
+inline __m256i shifted_bytes(__m256 a) {
+  __m256i n = _mm256_cvtps_epi32(a);
+  n = _mm256_min_epi32(_mm256_max_epi32(n, _mm256_set1_epi32(-127)), _mm256_set1_epi32(127));
+  return _mm256_add_epi32(n, _mm256_set1_epi32(128));
+}
+inline void store_bytes(uint8_t* p, V16 a) {
+  __m256i words = _mm256_packus_epi32(shifted_bytes(a.lo), shifted_bytes(a.hi));
+  words = _mm256_permute4x64_epi64(words, 0xD8);
+  const __m128i bytes =
+      _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+}
+inline float sum(V16 a) {
+  const __m256 half = _mm256_add_ps(a.lo, a.hi);
+  __m128 four = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+  four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
+}
+inline float largest(V16 a) {
+  const __m256 half = _mm256_max_ps(a.lo, a.hi);
+  __m128 four = _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+  four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+}
+inline V16 sums(const V16* a) {
+  alignas(32) float all[16];
+  for (int i = 0; i < 16; ++i) all[i] = sum(a[i]);
+  return load(all);
+}
+
+#else
+
+struct V16 {
+  float v[16];
+};
+
+#define SEQWAY_EACH(expression)                   \
+  V16 result;                                     \
+  for (int i = 0; i < 16; ++i) result.v[i] = (expression); \
+  return result
+
+inline V16 splat(float x) { SEQWAY_EACH(x); }
+inline V16 load(const float* p) { SEQWAY_EACH(p[i]); }
+inline void store(float* p, V16 a) {
+  for (int i = 0; i < 16; ++i) p[i] = a.v[i];
+}
+inline V16 operator+(V16 a, V16 b) { SEQWAY_EACH(a.v[i] + b.v[i]); }
+inline V16 operator-(V16 a, V16 b) { SEQWAY_EACH(a.v[i] - b.v[i]); }
+inline V16 operator*(V16 a, V16 b) { SEQWAY_EACH(a.v[i] * b.v[i]); }
+inline V16 operator/(V16 a, V16 b) { SEQWAY_EACH(a.v[i] / b.v[i]); }
+inline V16 fma(V16 a, V16 b, V16 c) { SEQWAY_EACH(std::fmaf(a.v[i], b.v[i], c.v[i])); }
+inline V16 larger(V16 a, V16 b) { SEQWAY_EACH(a.v[i] > b.v[i] ? a.v[i] : b.v[i]); }
+inline V16 smaller(V16 a, V16 b) { SEQWAY_EACH(a.v[i] < b.v[i] ? a.v[i] : b.v[i]); }
+inline V16 rounded(V16 a) { SEQWAY_EACH(std::nearbyintf(a.v[i])); }
+inline V16 absolute(V16 a) { SEQWAY_EACH(std::fabs(a.v[i])); }
+inline V16 where_less(V16 a, V16 b, V16 x, V16 y) {
+  SEQWAY_EACH(a.v[i] < b.v[i] ? x.v[i] : y.v[i]);
+}
+inline V16 power_of_two(V16 n) { SEQWAY_EACH(std::ldexp(1.0F, static_cast<int>(n.v[i]))); }
+inline V16 difference(const int32_t* a, const int32_t* b) {
+  SEQWAY_EACH(static_cast<float>(a[i] - b[i]));
+}
+inline void store_bytes(uint8_t* p, V16 a) {
+  for (int i = 0; i < 16; ++i) {
+    const float whole = std::nearbyintf(a.v[i]);
+    // What is no number, or too large for an integer, is what the processor makes of it elsewhere.
+    const bool fits = whole > -127.0F && whole < 2147483648.0F;
+    const float bounded = !fits ? -127.0F : whole > 127.0F ? 127.0F : whole;
+    p[i] = static_cast<uint8_t>(static_cast<int>(bounded) + 128);
+  }
+}
+inline float sum(V16 a) {
+  for (int half = 8; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) a.v[i] = a.v[i] + a.v[i + half];
+  }
+  return a.v[0];
+}
+inline float largest(V16 a) {
+  float best = a.v[0];
+  for (int i = 1; i < 16; ++i) best = best > a.v[i] ? best : a.v[i];
+  return best;
+}
+inline V16 sums(const V16* a) { SEQWAY_EACH(sum(a[i])); }
+
+#undef SEQWAY_EACH
+
+#endif

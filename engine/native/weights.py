@@ -1,0 +1,119 @@
+"""The files that the native code reads: `model.json` and `weights.safetensors`.
+
+The second is in the format of huggingface.co/docs/safetensors.  Its data begin at a multiple of 64,
+and so does each tensor whose vectors are loaded as such: the file is mapped, not read, so lanes and
+processes share its memory.
+"""
+
+import json
+import mmap
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MODEL_FILE = "model.json"
+WEIGHTS_FILE = "weights.safetensors"
+FORMAT = 1
+
+_TYPES = {"F32": np.dtype("<f4"), "I8": np.dtype("i1"), "I32": np.dtype("<i4")}
+_ALIGNMENT = 64
+
+Array = NDArray[Any]
+
+
+class WeightsError(RuntimeError):
+    """The files of a variant are missing, damaged or of another version; the message says which."""
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor to be written; `parts` makes its values, one behind the other, when it is its turn.
+
+    `kind` is "F32", "I8" or "I32".
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    parts: Callable[[], Iterable[Array]]
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return int(np.prod(self.shape)) * _TYPES[self.kind].itemsize
+
+
+def write_weights(folder: Path, model: dict[str, Any], tensors: list[StoredTensor]) -> None:
+    """Writes both files; a tensor is in memory one part at a time."""
+    content = json.dumps({"format": FORMAT, **model}, indent=1)
+    (folder / MODEL_FILE).write_text(content + "\n", encoding="utf-8")
+    header, end = {}, 0
+    for tensor in tensors:
+        place = [end, end + tensor.size]
+        header[tensor.name] = {
+            "dtype": tensor.kind,
+            "shape": list(tensor.shape),
+            "data_offsets": place,
+        }
+        end = place[1]
+    text = json.dumps(header).encode()
+    text += b" " * (-(len(text) + 8) % _ALIGNMENT)
+    with (folder / WEIGHTS_FILE).open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for tensor in tensors:
+            written = sum(file.write(part) for part in _bytes_of(tensor))
+            assert written == tensor.size, tensor.name
+
+
+def _bytes_of(tensor: StoredTensor) -> Iterator[bytes]:
+    for part in tensor.parts():
+        yield np.ascontiguousarray(part, _TYPES[tensor.kind]).tobytes()
+
+
+def have_weights(folder: Path) -> bool:
+    """Whether a variant has what the native code reads."""
+    return (folder / MODEL_FILE).exists() and (folder / WEIGHTS_FILE).exists()
+
+
+def read_weights(folder: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+    """What `model.json` says, and the tensors, mapped.
+
+    Raises:
+        WeightsError: a file is missing or damaged, or of another version.
+
+    """
+    try:
+        model = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
+        tensors = dict(_tensors(folder / WEIGHTS_FILE))
+    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+        raise WeightsError(
+            f"{folder} holds no whole model ({error}): export the variant again."
+        ) from error
+    if not isinstance(model, dict) or model.get("format") != FORMAT:
+        raise WeightsError(
+            f"{folder / MODEL_FILE} is of another version: export the variant again."
+        )
+    return model, tensors
+
+
+def _tensors(path: Path) -> Iterator[tuple[str, Array]]:
+    with path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    (length,) = struct.unpack_from("<Q", mapped)
+    header = json.loads(mapped[8 : 8 + length])
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        begin, end = entry["data_offsets"]
+        dtype = _TYPES[entry["dtype"]]
+        count = int(np.prod(entry["shape"]))
+        if count * dtype.itemsize != end - begin:
+            raise ValueError(f"{name} has another size than its shape says")
+        # It raises ValueError where the file is cut.
+        flat = np.frombuffer(mapped, dtype, count, 8 + length + begin)
+        yield name, flat.reshape(entry["shape"])

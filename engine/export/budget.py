@@ -12,8 +12,8 @@ from engine.model.checkpoint import Checkpoint
 from engine.model.config import BlockConfig
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.engine import Settings
+from engine.runtime.sessions.caches import padded
 from engine.runtime.sessions.placement import default_lanes
-from engine.runtime.sessions.slots import padded
 
 ROOM = 192 << 20
 """Bytes of values that are computed at once; what one text alone takes may be over it."""

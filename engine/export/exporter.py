@@ -1,7 +1,6 @@
 """Checkpoint to variants: build the graphs, observe, round, check, measure, write."""
 
 import logging
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -29,7 +28,7 @@ from engine.export.report.quality import FIGURES, PRIMARY, Quality, measure
 from engine.export.repository import staging
 from engine.export.source_plan import Wish
 from engine.export.tensorrt.plans import PlanWish, build_plans
-from engine.export.variant import Serving, write_graphs, write_manifest
+from engine.export.variant import Serving, copy_descriptions, write_graphs, write_manifest
 from engine.model.checkpoint import Checkpoint, CheckpointError
 from engine.model.errors import counted
 from engine.model.tokenizers.tokenizer import load_tokenizer, save_tokenizer
@@ -206,9 +205,7 @@ class _Export:
 
     def _fp32_quality(self, files: Path) -> Quality:
         with temporary_folder() as place:
-            for file in files.iterdir():
-                if file.is_file() and ".onnx" not in file.name:
-                    shutil.copy(file, place)
+            copy_descriptions(files, place)
             plain = replace(self.manifest, precision="fp32")
             (place / MANIFEST_FILE).write_text(plain.to_json(), encoding="utf-8")
             write_graphs(self.floats.graphs, place)

@@ -1,11 +1,14 @@
 """Writes one variant as a folder of Triton's model repository.
 
 <repository>/<model>_<precision>/config.pbtxt
-                                /1/manifest.json, tokenizer files, and the graphs: encoder.onnx and
-                                   decoder_step.onnx of an encoder-decoder, model.onnx of an encoder
+                                /1/manifest.json, tokenizer files, and the graphs: model.onnx of an
+                                   encoder, encoder.onnx and decoder_step.onnx of an
+                                   encoder-decoder, whose model.json and weights.safetensors native
+                                   code reads
 """
 
 import hashlib
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +17,7 @@ import onnx
 
 from engine.contract.manifest import MANIFEST_FILE, Manifest
 from engine.export.graphs.builder import save_model
+from engine.native.weights import NATIVE_FILES
 from engine.runtime.text.vocabulary import TOKENIZER_FILES
 
 ENCODER_BATCH = 64
@@ -74,6 +78,13 @@ def write_graphs(graphs: Mapping[str, onnx.ModelProto], files: Path) -> None:
     """Writes each graph under its name."""
     for name, graph in graphs.items():
         save_model(graph, files / name)
+
+
+def copy_descriptions(files: Path, place: Path) -> None:
+    """Copies what a variant's files hold beside its weights: manifest, tokenizer, recipes."""
+    for file in files.iterdir():
+        if file.is_file() and ".onnx" not in file.name and file.name not in NATIVE_FILES:
+            shutil.copy(file, place)
 
 
 def write_manifest(manifest: Manifest, serving: Serving, variant: Path) -> None:

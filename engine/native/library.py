@@ -3,7 +3,7 @@
 import ctypes
 import functools
 from collections.abc import Mapping
-from ctypes import POINTER, c_char_p, c_float, c_int, c_int32, c_int64, c_void_p
+from ctypes import POINTER, c_char_p, c_double, c_float, c_int, c_int32, c_int64, c_void_p
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,17 @@ class NativeMissingError(NativeError):
 class Config(ctypes.Structure):
     """`SeqwayConfig`: sizes and choices of a model; head and hidden widths are padded to 16."""
 
-    INTEGERS = (
+    SIZES = (
         *("vocabulary", "width", "max_positions", "furthest", "pad_id"),
         *("encoder_layers", "encoder_heads", "encoder_head", "encoder_hidden"),
         *("decoder_layers", "decoder_heads", "decoder_head", "decoder_hidden"),
-        *("pre_norm", "rms", "gated", "pads_have_no_position", "activation"),
+        *("pre_norm", "rms", "gated", "pads_have_no_position"),
     )
-    _fields_ = (*((name, c_int32) for name in INTEGERS), ("epsilon", c_float))
+    _fields_ = (
+        *((name, c_int32) for name in SIZES),
+        ("activation", c_int32),
+        ("epsilon", c_float),
+    )
 
 
 class Tensor(ctypes.Structure):
@@ -61,6 +65,21 @@ class Step(ctypes.Structure):
     )
 
 
+class State(ctypes.Structure):
+    """`SeqwayState`."""
+
+    _fields_ = (
+        *((name, c_int32) for name in ("rows", "longest", "cycles", "end")),
+        *(
+            (name, c_void_p)
+            for name in (
+                *("ids", "positions", "limits", "forced", "history", "log_probs"),
+                *("runs", "loops", "watched", "ended", "looping"),
+            )
+        ),
+    )
+
+
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "seqway_abi": (c_int, []),
     "seqway_error": (c_char_p, []),
@@ -72,6 +91,8 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "seqway_encode": (c_int, [c_void_p, c_void_p, c_void_p, c_int, POINTER(c_void_p)]),
     "seqway_text_free": (None, [c_void_p]),
     "seqway_step": (c_int, [c_void_p, POINTER(Step)]),
+    "seqway_advance": (c_int, [c_void_p, POINTER(Step), POINTER(State)]),
+    "seqway_run": (c_int, [c_void_p, POINTER(Step), POINTER(State), c_int, c_double, c_void_p]),
     "seqway_copy": (c_int, [c_void_p, c_int, c_int, c_int]),
     "seqway_multiply": (
         c_int,
@@ -126,6 +147,12 @@ def made(pointer: int | None) -> int:
     if not pointer:
         raise NativeError(library().seqway_error().decode())
     return pointer
+
+
+def address(array: NDArray[Any]) -> int:
+    """Where a whole array's values lie."""
+    assert array.flags.c_contiguous
+    return array.ctypes.data
 
 
 def table_of(tensors: Tensors) -> Any:

@@ -45,7 +45,8 @@ def pack_bytes(weight: Bytes) -> Bytes:
 
 def column_sums(weight: Bytes) -> NDArray[np.int32]:
     """What `OFFSET` adds to each column of the product with a matrix `[in,out]`, `[out]`."""
-    return (OFFSET * weight.astype(np.int32).sum(axis=0)).astype(np.int32)
+    sums: NDArray[np.int32] = OFFSET * weight.sum(axis=0, dtype=np.int32)
+    return sums
 
 
 def pad_heads(array: Floats, axis: int, head: int) -> Floats:

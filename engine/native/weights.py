@@ -18,9 +18,14 @@ from numpy.typing import NDArray
 
 MODEL_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
+NATIVE_FILES = (MODEL_FILE, WEIGHTS_FILE)
 FORMAT = 1
 
-_TYPES = {"F32": np.dtype("<f4"), "I8": np.dtype("i1"), "I32": np.dtype("<i4")}
+_TYPES: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype("<f4"),
+    "I8": np.dtype("i1"),
+    "I32": np.dtype("<i4"),
+}
 _ALIGNMENT = 64
 
 Array = NDArray[Any]
@@ -77,7 +82,7 @@ def _bytes_of(tensor: StoredTensor) -> Iterator[bytes]:
 
 def have_weights(folder: Path) -> bool:
     """Whether a variant has what the native code reads."""
-    return (folder / MODEL_FILE).exists() and (folder / WEIGHTS_FILE).exists()
+    return all((folder / name).exists() for name in NATIVE_FILES)
 
 
 def read_weights(folder: Path) -> tuple[dict[str, Any], dict[str, Array]]:

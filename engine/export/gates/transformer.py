@@ -21,7 +21,9 @@ from engine.runtime.decoding.trail import Trail
 from engine.runtime.planner import Planner
 from engine.runtime.prompt import example_options
 from engine.runtime.request import Request
+from engine.runtime.sessions.native_session import NativeSession, is_served
 from engine.runtime.sessions.onnx_session import OnnxSession
+from engine.runtime.sessions.session import Session
 from engine.runtime.text.vocabulary import load_vocabulary
 
 TEXTS = 8
@@ -52,7 +54,14 @@ def check_variant(folder: Path, checkpoint: Checkpoint, texts: Sequence[str]) ->
 
     """
     manifest = read_manifest(folder)
-    session = OnnxSession(folder, manifest, threads=0)
+    _check(folder, OnnxSession(folder, manifest, threads=0), checkpoint, texts)
+    if is_served(folder):
+        _check(folder, NativeSession(folder, manifest), checkpoint, texts)
+
+
+def _check(folder: Path, session: Session, checkpoint: Checkpoint, texts: Sequence[str]) -> None:
+    """As `check_variant`, of one session."""
+    manifest = session.manifest
     rows = _rows(folder, session, texts)
     if not rows:
         raise GateError(f"{manifest.name}: no calibration text is short enough for the model.")
@@ -70,7 +79,7 @@ def check_variant(folder: Path, checkpoint: Checkpoint, texts: Sequence[str]) ->
         )
 
 
-def _differences(session: OnnxSession, checkpoint: Checkpoint, rows: list[Row]) -> Array:
+def _differences(session: Session, checkpoint: Checkpoint, rows: list[Row]) -> Array:
     """How far the variant's log-probabilities are from the oracle's, of tokens not forced.
 
     Raises:
@@ -89,7 +98,7 @@ def _differences(session: OnnxSession, checkpoint: Checkpoint, rows: list[Row]) 
     return np.concatenate(found)
 
 
-def _rows(folder: Path, session: OnnxSession, texts: Sequence[str]) -> list[Row]:
+def _rows(folder: Path, session: Session, texts: Sequence[str]) -> list[Row]:
     """The first texts that the model takes, planned as requests are that leave beams out."""
     manifest = session.manifest
     options = example_options(
@@ -104,13 +113,14 @@ def _rows(folder: Path, session: OnnxSession, texts: Sequence[str]) -> list[Row]
     return fitting[:TEXTS]
 
 
-def _decode(session: OnnxSession, rows: list[Row]) -> list[Trail]:
+def _decode(session: Session, rows: list[Row]) -> list[Trail]:
     """What is made for each row, and the log-probabilities of its tokens."""
     running = RunningBatch(session, len(rows))
     running.start(rows)
     trails: dict[int, Trail] = {}
     while running.rows:
-        for row, reason in running.step():
+        done, _ = running.step()
+        for row, reason in done:
             trails[row.index] = running.finish(row, reason)[0].trail
     return [trails[row.index] for row in rows]
 

@@ -8,7 +8,7 @@ from engine.export.graphs.blocks import BlockBuilder
 from engine.export.graphs.builder import Array
 from engine.model.positions import RelativeBias
 from engine.model.transformer import Transformer
-from engine.runtime.sessions.slots import padded
+from engine.runtime.sessions.caches import padded
 
 
 def as_array(tensor: Tensor) -> Array:

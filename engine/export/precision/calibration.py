@@ -18,8 +18,9 @@ from engine.export.graphs.builder import Array, save_model, without_constants
 from engine.export.graphs.constants import temporary_folder
 from engine.export.precision.typed import value_types
 from engine.runtime.prompt import GreedyStart, greedy_start
+from engine.runtime.sessions.caches import padded
+from engine.runtime.sessions.masks import MASKED
 from engine.runtime.sessions.onnx_graphs import open_graph
-from engine.runtime.sessions.slots import MASKED, padded
 
 SAMPLED_VALUES = 200_000
 """Values kept of each tensor that a constant matrix multiplies, in whole rows..."""

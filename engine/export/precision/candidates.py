@@ -2,7 +2,6 @@
 
 import logging
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,12 +16,13 @@ from engine.export.gates.transformer import (
     check_variant,
 )
 from engine.export.graphs.constants import temporary_folder
+from engine.export.native import write_native
 from engine.export.precision.calibration import Observation
 from engine.export.precision.emulation import emulated
 from engine.export.precision.floats import FloatGraphs, Graphs
 from engine.export.precision.recipes import Precision, Recipe, around, make_recipe
 from engine.export.precision.sensitivity import Rounding
-from engine.export.variant import write_graphs
+from engine.export.variant import copy_descriptions, write_graphs
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +55,14 @@ class Candidate:
         graphs = self.floats.graphs
         return {name: emulated(one.on_gpu(graphs[name])) for name, one in self.recipes.items()}
 
+    def write(self, folder: Path) -> None:
+        """Writes what serves on a processor: graphs, and weights where native code runs them."""
+        write_graphs(self.serving(), folder)
+        if self.manifest.kind == "seq2seq" and self.manifest.precision in ("fp32", "int8"):
+            checkpoint = self.floats.checkpoint
+            parts = self.floats.graphs, self.recipes, checkpoint.suppressed_ids
+            write_native(folder, checkpoint.config, *parts)
+
     def check(self, folder: Path) -> None:
         """Passes the gate or raises GateError; `folder` holds the serving graphs and all else."""
         if self.manifest.precision in ("fp32", "int8"):
@@ -73,9 +81,7 @@ def arithmetic_of_gpu(folder: Path, candidate: Candidate) -> Iterator[Path]:
     """A variant's folder whose graphs compute what a GPU would: 16-bit arithmetic, emulated."""
     with temporary_folder() as place:
         graphs = candidate.on_gpu()
-        for file in folder.iterdir():
-            if file.is_file() and file.name.split(".onnx")[0] + ".onnx" not in graphs:
-                shutil.copy(file, place)
+        copy_descriptions(folder, place)
         write_graphs(graphs, place)
         del graphs
         yield place
@@ -115,7 +121,7 @@ def settle(candidate: Candidate, folder: Path) -> Candidate:
     """
     for _ in range(ROUNDS):
         _require_gain(candidate)
-        write_graphs(candidate.serving(), folder)
+        candidate.write(folder)
         try:
             candidate.check(folder)
         except NotFiniteError as error:

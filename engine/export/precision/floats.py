@@ -11,7 +11,7 @@ from engine.export.graphs.transformer import TransformerGraphs
 from engine.export.precision.calibration import Observation, decoded, observe
 from engine.export.precision.encoders import never_int8, observe_encoder
 from engine.model.checkpoint import Checkpoint
-from engine.runtime.sessions.slots import padded
+from engine.runtime.sessions.caches import padded
 
 Graphs = dict[str, onnx.ModelProto]
 """Models by the names of their files."""

@@ -19,7 +19,7 @@ from engine.export.precision.typed import stays_float, value_types
 from engine.export.tensorrt.builder import Profile, Shape, build
 from engine.export.tensorrt.inspection import Expected, inspect
 from engine.export.tensorrt.targets import choose, gpu_here
-from engine.runtime.sessions.slots import LENGTH_STEP, padded
+from engine.runtime.sessions.caches import LENGTH_STEP, padded
 from engine.runtime.sessions.tensorrt.library import (
     TensorRT,
     TensorRTMissingError,

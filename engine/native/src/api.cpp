@@ -1,6 +1,7 @@
 #include "api.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <exception>
 #include <map>
@@ -171,6 +172,55 @@ void require(bool holds, const char* rule) {
   if (!holds) throw std::runtime_error(rule);
 }
 
+void forward(OpenLane& open, const SeqwayStep& step) {
+  const Model& model = *open.model;
+  for (int row = 0; row < step.rows; ++row) {
+    const int64_t id = step.ids[row], position = step.positions[row];
+    require(id >= 0 && id < model.vocabulary, "a row goes on from a token that does not exist");
+    require(position >= 0 && (model.decoder.positions == nullptr || position < model.max_positions),
+            "a row is longer than the model's positions");
+    require(step.slots[row] >= 0 && step.slots[row] < static_cast<int>(open.lane.caches.size()),
+            "a slot does not exist");
+    require(step.texts[row] != nullptr, "a row has no source");
+    require(step.cross_weights == nullptr ||
+                static_cast<const Text*>(step.texts[row])->length <= step.cross_width,
+            "cross weights have no room for a source");
+  }
+  Step call;
+  call.rows = step.rows;
+  call.ids = step.ids;
+  call.positions = step.positions;
+  call.slots = step.slots;
+  call.texts = reinterpret_cast<const Text* const*>(step.texts);
+  call.next_ids = step.next_ids;
+  call.log_probs = step.log_probs;
+  call.logits = step.logits;
+  call.suppressed_logits = step.suppressed_logits;
+  call.cross_weights = step.cross_weights;
+  call.cross_width = step.cross_width;
+  if (call.rows > 0) open.backend->step(model, open.lane, call);
+}
+
+State state_of(const SeqwayState& from) {
+  State state;
+  state.rows = from.rows;
+  state.longest = from.longest;
+  state.cycles = from.cycles;
+  state.end = from.end;
+  state.ids = from.ids;
+  state.positions = from.positions;
+  state.limits = from.limits;
+  state.forced = from.forced;
+  state.history = from.history;
+  state.log_probs = from.log_probs;
+  state.runs = from.runs;
+  state.loops = from.loops;
+  state.watched = from.watched;
+  state.ended = from.ended;
+  state.looping = from.looping;
+  return state;
+}
+
 // Runs `work`, and keeps the reason of its failure for seqway_error().
 template <typename Work>
 int guarded(Work work) {
@@ -256,35 +306,29 @@ int seqway_encode(void* lane, const int32_t* ids, const int32_t* lengths, int co
 void seqway_text_free(void* text) { delete static_cast<Text*>(text); }
 
 int seqway_step(void* lane, const SeqwayStep* step) {
-  return guarded([&] {
-    OpenLane& open = *static_cast<OpenLane*>(lane);
-    const Model& model = *open.model;
-    for (int row = 0; row < step->rows; ++row) {
-      const int64_t id = step->ids[row], position = step->positions[row];
-      require(id >= 0 && id < model.vocabulary, "a row goes on from a token that does not exist");
-      require(position >= 0 && (model.decoder.positions == nullptr || position < model.max_positions),
-              "a row is longer than the model's positions");
-      require(step->slots[row] >= 0 && step->slots[row] < static_cast<int>(open.lane.caches.size()),
-              "a slot does not exist");
-      require(step->texts[row] != nullptr, "a row has no source");
-      require(step->cross_weights == nullptr ||
-                  static_cast<const Text*>(step->texts[row])->length <= step->cross_width,
-              "cross weights have no room for a source");
+  return guarded([&] { forward(*static_cast<OpenLane*>(lane), *step); });
+}
+
+int seqway_advance(void*, const SeqwayStep* step, const SeqwayState* state) {
+  return guarded([&] { advance(state_of(*state), step->next_ids, step->log_probs); });
+}
+
+int seqway_run(void* lane, const SeqwayStep* step, const SeqwayState* state, int most,
+               double seconds, const volatile int32_t* interrupt) {
+  using Clock = std::chrono::steady_clock;
+  const auto deadline = Clock::now() + std::chrono::duration<double>(seconds);
+  int steps = 0;
+  const int status = guarded([&] {
+    const State rows = state_of(*state);
+    bool goes_on = true;
+    while (goes_on) {
+      forward(*static_cast<OpenLane*>(lane), *step);
+      ++steps;
+      const bool ends = advance(rows, step->next_ids, step->log_probs);
+      goes_on = !ends && steps < most && *interrupt == 0 && Clock::now() < deadline;
     }
-    Step call;
-    call.rows = step->rows;
-    call.ids = step->ids;
-    call.positions = step->positions;
-    call.slots = step->slots;
-    call.texts = reinterpret_cast<const Text* const*>(step->texts);
-    call.next_ids = step->next_ids;
-    call.log_probs = step->log_probs;
-    call.logits = step->logits;
-    call.suppressed_logits = step->suppressed_logits;
-    call.cross_weights = step->cross_weights;
-    call.cross_width = step->cross_width;
-    if (call.rows > 0) open.backend->step(model, open.lane, call);
   });
+  return status == 0 ? steps : -1;
 }
 
 int seqway_copy(void* lane, int source, int target, int length) {

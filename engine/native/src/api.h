@@ -38,6 +38,22 @@ typedef struct {
   float* const* cross_weights;
 } SeqwayStep;
 
+// See State in model.h.
+typedef struct {
+  int32_t rows, longest, cycles, end;
+  int64_t* ids;
+  int64_t* positions;
+  const int64_t* limits;
+  const int64_t* forced;
+  int64_t* history;
+  float* log_probs;
+  int32_t* runs;
+  const int32_t* loops;
+  const uint8_t* watched;
+  uint8_t* ended;
+  uint8_t* looping;
+} SeqwayState;
+
 int seqway_abi(void);
 const char* seqway_error(void);
 
@@ -58,6 +74,14 @@ int seqway_encode(void* lane, const int32_t* ids, const int32_t* lengths, int co
 void seqway_text_free(void* text);
 
 int seqway_step(void* lane, const SeqwayStep* step);
+
+// Takes the tokens of the last step.
+int seqway_advance(void* lane, const SeqwayStep* step, const SeqwayState* state);
+
+// Makes and takes steps, `most` at most, until a row ends or loops, `seconds` have passed, or
+// `interrupt` is not 0. Gives how many, or -1.
+int seqway_run(void* lane, const SeqwayStep* step, const SeqwayState* state, int most,
+               double seconds, const volatile int32_t* interrupt);
 
 // Copies the first `length` positions of a slot's keys and values to another.
 int seqway_copy(void* lane, int source, int target, int length);

@@ -189,6 +189,30 @@ struct Step {
   int cross_width = 0;
 };
 
+// The state of the running rows, in the caller's arrays; `longest` is of answers. A forced token is
+// not below 0, `runs` [rows][cycles] count repetitions (engine/runtime/decoding/repetition.py), of
+// which `loops` [cycles] make a loop where a row is watched.
+struct State {
+  int rows = 0;
+  int longest = 0;
+  int cycles = 0;
+  int64_t end = 0;
+  int64_t* ids = nullptr;
+  int64_t* positions = nullptr;
+  const int64_t* limits = nullptr;
+  const int64_t* forced = nullptr;  // [rows][longest]
+  int64_t* history = nullptr;       // [rows][1 + longest]
+  float* log_probs = nullptr;       // [rows][longest]
+  int32_t* runs = nullptr;
+  const int32_t* loops = nullptr;
+  const uint8_t* watched = nullptr;
+  uint8_t* ended = nullptr;    // [rows], likewise
+  uint8_t* looping = nullptr;
+};
+
+// Takes the tokens of a step, or those that are forced; says whether a row ended or loops.
+bool advance(const State& state, const int64_t* next_ids, const float* log_probs);
+
 // The code of one instruction set.
 struct Backend {
   const char* name;

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 class Gauges:
     """All but `running` and `waiting` only grow.
 
+    `calls` are those of the session, each of one step or more.
     `slots_stepped` sums the slots that had rows over the steps.  `wait_seconds` sums the time of
     rows from arrival until they got slots, or ended without; `run_seconds` from then to their end.
     """
@@ -16,6 +17,7 @@ class Gauges:
     running: int = 0
     waiting: int = 0
     steps: int = 0
+    calls: int = 0
     tokens: int = 0
     slots_stepped: int = 0
     wait_seconds: float = 0.0

@@ -20,6 +20,7 @@ from engine.runtime.batching.scheduler import Limits, Scheduler
 from engine.runtime.batching.streams import Streams
 from engine.runtime.decoding.trail import ScoredTrail
 from engine.runtime.request import Request
+from engine.runtime.sessions.interrupt import Interrupt
 from engine.runtime.sessions.session import Session
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,12 @@ ENCODER_BUCKET_TOKENS = 32
 
 SWEEP_SECONDS = 0.02
 """How often the waiting rows are searched for those whose deadline has passed."""
+
+MOST_STEPS = 64
+"""How many steps a session makes at most before it comes back."""
+
+CALL_SECONDS = 0.02
+"""How long it may take for them: who leaves, and whose deadline passes, waits for it."""
 
 
 class Lane:
@@ -54,6 +61,7 @@ class Lane:
         self._next_sweep = 0.0
         self._counting = threading.Lock()
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._interrupt = Interrupt()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._stopping = False
 
@@ -63,7 +71,7 @@ class Lane:
 
     def stop(self) -> None:
         """Ends what runs as CANCELLED and waits for the thread."""
-        self._inbox.put(self._stop)
+        self._ask(self._stop)
         self._thread.join()
 
     def submit(self, rows: list[Row]) -> None:
@@ -71,15 +79,19 @@ class Lane:
         with self._counting:
             self.open_rows += len(rows)
             self.open_slots += sum(row.width for row in rows)
-        self._inbox.put(partial(self._scheduler.submit, rows))
+        self._ask(partial(self._scheduler.submit, rows))
 
     def cancel(self, request_id: str) -> None:
         """Ends the rows of a request before the next step; an unknown id is ignored."""
-        self._inbox.put(partial(self._cancel, request_id))
+        self._ask(partial(self._cancel, request_id))
 
     def probe(self, request: Request) -> None:
         """Ends one of the request's open rows when the lane comes round to reading its inbox."""
-        self._inbox.put(partial(request.emit, [], ended=1))
+        self._ask(partial(request.emit, [], ended=1))
+
+    def _ask(self, act: Callable[[], None]) -> None:
+        self._inbox.put(act)
+        self._interrupt.set()
 
     # Everything below runs in the lane's thread.
 
@@ -98,6 +110,7 @@ class Lane:
     def _read_inbox(self) -> None:
         """Does all that was asked for; waits for something if there is nothing to run."""
         idle = not self._running.rows and not self._scheduler.waiting_rows
+        self._interrupt.clear()
         while True:
             try:
                 act = self._inbox.get(block=idle)
@@ -162,11 +175,15 @@ class Lane:
             self.gauges.wait_seconds += now - row.plan.arrived
 
     def _make_tokens(self, started: list[Row]) -> None:
-        done = self._running.step()
+        # A first token is sent, and timed, when it is made.
+        most = 1 if started else MOST_STEPS
+        patience = self._streams.patience(self._running.rows, time.monotonic())
+        done, steps = self._running.step(most, min(CALL_SECONDS, patience), self._interrupt)
         now = time.monotonic()
-        self.gauges.steps += 1
-        self.gauges.tokens += len(self._running.rows)
-        self.gauges.slots_stepped += self._scheduler.running_slots
+        self.gauges.steps += steps
+        self.gauges.calls += 1
+        self.gauges.tokens += steps * len(self._running.rows)
+        self.gauges.slots_stepped += steps * self._scheduler.running_slots
         for row in started:
             row.progress.first_token = now
             self.gauges.first_token_seconds.append(now - row.plan.arrived)

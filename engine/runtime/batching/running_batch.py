@@ -11,12 +11,13 @@ from engine.contract.events import FinishReason
 from engine.runtime.batching.row import Row
 from engine.runtime.decoding.alignment import alignment_outputs, mean_attention
 from engine.runtime.decoding.beam_search import place_beams
-from engine.runtime.decoding.repetition import looping, settled
+from engine.runtime.decoding.repetition import settled
 from engine.runtime.decoding.selection import Ints
 from engine.runtime.decoding.strategy import StepView
 from engine.runtime.decoding.trail import ScoredTrail
-from engine.runtime.sessions.caches import padded
+from engine.runtime.sessions.interrupt import Interrupt
 from engine.runtime.sessions.session import Session
+from engine.runtime.sessions.slots import Advance
 
 
 class RunningBatch:
@@ -33,26 +34,46 @@ class RunningBatch:
         """Encodes rows and gives them slots; when it fails, none of them has any."""
         sources = [row.plan.source for row in group]
         lengths = [len(source) for source in sources]
-        cross = self._session.encode(sources, padded(max(lengths)))
+        cross = self._session.encode(sources)
         widths, limits = [row.width for row in group], [row.plan.limit for row in group]
         places = self._slots.admit_beams(cross, widths, lengths, limits)
         for row, slots in zip(group, places, strict=True):
             row.slots[:] = slots
             for slot in slots:
-                self._slots.start(slot, row.plan.start_id, row.plan.forced)
+                self._slots.start(
+                    slot,
+                    row.plan.start_id,
+                    row.plan.forced,
+                    watched=row.options.stop_repetition,
+                )
                 self._owners.append(row)
         self.rows += group
 
-    def step(self) -> list[tuple[Row, FinishReason]]:
-        """Makes a token for every slot. Returns the rows that are done; they keep their slots."""
-        slots = self._slots
+    def step(
+        self, most: int = 1, seconds: float = 0.0, interrupt: Interrupt | None = None
+    ) -> tuple[list[tuple[Row, FinishReason]], int]:
+        """Makes a token for every slot, and more where all rows take the most probable one.
+
+        Args:
+            most: how many tokens, at most.
+            seconds: after which no other step is begun.
+            interrupt: likewise, once it is set.
+
+        Returns:
+            The rows that are done, which keep their slots, and how many steps were made.
+
+        """
+        slots, session = self._slots, self._session
         choosing = [row for row in self.rows if row.plan.needs]
+        if not choosing:
+            advance = session.run(slots, most, seconds, interrupt or Interrupt())
+            return list(self._ended(advance, [])), advance.steps
         needs = frozenset[str]().union(*(row.plan.needs for row in choosing))
-        self._session.step(slots, needs)
-        extra = self._session.extra
-        view = StepView(extra, slots.next_ids, slots.history, slots.trail_with)
+        session.step(slots, needs)
+        view = StepView(session.extra, slots.next_ids, slots.history, slots.trail_with)
         complete = [row for row in choosing if self._choose(row, view)]
-        return list(self._ended(slots.advance(), complete))
+        advance = session.advance(slots)
+        return list(self._ended(advance, complete)), advance.steps
 
     def certain(self, rows: Sequence[Row]) -> list[Ints]:
         """The tokens that the answer of each row surely begins with; they only grow."""
@@ -103,16 +124,14 @@ class RunningBatch:
             slots.log_probs[slot] = log_prob
         return chosen.are_last
 
-    def _ended(self, done: Ints, complete: list[Row]) -> Iterable[tuple[Row, FinishReason]]:
-        """The rows that end: of slots that are `done`, `complete` for their strategy, in a loop."""
-        last = done.tolist()
-        loops = np.flatnonzero(looping(self._slots.runs[: self._slots.rows])).tolist()
-        touched = [self._owners[slot] for slot in (*last, *loops)]
+    def _ended(self, advance: Advance, complete: list[Row]) -> Iterable[tuple[Row, FinishReason]]:
+        """The rows that end: of slots that have ended or loop, or `complete` for their strategy."""
+        touched = [self._owners[slot] for slot in (*advance.ended, *advance.looping)]
         for row in dict.fromkeys([*touched, *complete]):
             first = row.slots[0]
             reason = row.strategy.finish_reason(
-                int(self._slots.ids[first]) if first in last else None,
-                first in loops and row.options.stop_repetition,
+                int(self._slots.ids[first]) if first in advance.ended else None,
+                first in advance.looping,
             )
             if reason is not None:
                 yield row, reason

@@ -1,5 +1,6 @@
 """Sends running rows' new text to those who stream it, at a bounded rate."""
 
+import math
 from collections.abc import Sequence
 
 from engine.contract.events import Delta, Event
@@ -16,9 +17,17 @@ class Streams:
 
     def due(self, rows: Sequence[Row], now: float) -> list[Row]:
         """The rows whose request may be sent a message."""
-        streams = [row for row in rows if row.options.stream]
-        interval = len({id(row.request) for row in streams}) / self._rate
+        streams = _streaming(rows)
+        interval = self._interval(streams)
         return [row for row in streams if now - row.request.last_flush >= interval]
+
+    def patience(self, rows: Sequence[Row], now: float) -> float:
+        """Seconds until the next message may be sent; infinite where none is wanted."""
+        streams = _streaming(rows)
+        if not streams:
+            return math.inf
+        last = min(row.request.last_flush for row in streams)
+        return max(0.0, last + self._interval(streams) - now)
 
     def send(self, rows: Sequence[Row], tokens: Sequence[Ints], now: float) -> None:
         """Sends the text of rows that are due that `tokens`, all that is certain, add to it."""
@@ -31,3 +40,10 @@ class Streams:
         for request, batch in events.values():
             request.last_flush = now
             request.emit(batch)
+
+    def _interval(self, streams: Sequence[Row]) -> float:
+        return len({id(row.request) for row in streams}) / self._rate
+
+
+def _streaming(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row.options.stream]

@@ -17,7 +17,8 @@ LOOP_REPEATS = 4
 """... and its cycle at least so many times in a row after the first."""
 
 _CYCLES = np.arange(1, MAX_CYCLE + 1)
-_LOOP = np.maximum(LOOP_TOKENS, LOOP_REPEATS * _CYCLES)
+LOOP = np.maximum(LOOP_TOKENS, LOOP_REPEATS * _CYCLES)
+"""The run of each cycle length, `[MAX_CYCLE]`, that is a loop."""
 _KEPT = np.maximum(3, _CYCLES)
 """How many repeated tokens an answer keeps: of a longer run the rest is held back until it ends."""
 
@@ -42,7 +43,7 @@ def extend_runs(runs: Runs, tokens: Ints, positions: Ints) -> None:
 
 def looping(runs: Runs) -> NDArray[np.bool_]:
     """Which rows run in a loop, given `runs [N, MAX_CYCLE]`."""
-    found: NDArray[np.bool_] = np.any(runs >= _LOOP, axis=1)
+    found: NDArray[np.bool_] = np.any(runs >= LOOP, axis=1)
     return found
 
 

@@ -12,12 +12,20 @@ from numpy.typing import NDArray
 
 from engine.contract.manifest import Manifest
 from engine.native import library as native
-from engine.native.weights import read_weights
-from engine.runtime.sessions.caches import padded
-from engine.runtime.sessions.slots import Floats, Slots
+from engine.native.weights import have_weights, read_weights
+from engine.runtime.decoding.repetition import LOOP, MAX_CYCLE
+from engine.runtime.decoding.selection import Floats
+from engine.runtime.sessions.interrupt import Interrupt
+from engine.runtime.sessions.session import Session
+from engine.runtime.sessions.slots import Advance, Slots
 
 ISA_VARIABLE = "SEQWAY_NATIVE_ISA"
 """The environment variable that names the instruction set to use, for comparisons."""
+
+
+def is_served(folder: Path) -> bool:
+    """Whether native code runs a variant here: it was built, and there is what it reads."""
+    return have_weights(folder) and native.is_there()
 
 
 class NativeModel:
@@ -27,19 +35,12 @@ class NativeModel:
         described, self.tensors = read_weights(folder)
         self.vocabulary: int = described["vocabulary"]
         self.suppressed = np.array(described["suppressed_ids"], np.int32)
-        self.heads: int = described["decoder_heads"]
-        config = native.Config(
-            **{
-                name: int(described[name])
-                for name in native.Config.INTEGERS
-                if name != "activation"
-            },
-            activation=native.ACTIVATIONS.index(described["activation"]),
-            epsilon=described["epsilon"],
-        )
-        call = native.library()
+        sizes = {name: int(described[name]) for name in native.Config.SIZES}
+        activation = native.ACTIVATIONS.index(described["activation"])
+        config = native.Config(**sizes, activation=activation, epsilon=described["epsilon"])
+        library = native.library()
         self.pointer = native.made(
-            call.seqway_model_new(
+            library.seqway_model_new(
                 ctypes.byref(config),
                 native.table_of(self.tensors),
                 len(self.tensors),
@@ -47,7 +48,7 @@ class NativeModel:
                 self.suppressed.size,
             )
         )
-        weakref.finalize(self, call.seqway_model_free, self.pointer)
+        weakref.finalize(self, library.seqway_model_free, self.pointer)
 
 
 class NativeText:
@@ -55,155 +56,186 @@ class NativeText:
 
     def __init__(self, pointer: int, length: int) -> None:
         self.pointer, self.length = pointer, length
-
-    def __del__(self) -> None:
-        native.library().seqway_text_free(self.pointer)
+        weakref.finalize(self, native.library().seqway_text_free, pointer)
 
 
-class _Caches:
-    """See `KeyValueMemory`: a row's own keys and values, which the library lets grow."""
+class NativeMemory:
+    """See `SlotMemory`: rows of the library's caches, which grow by themselves.
 
-    def __init__(self, lane: int, length: int) -> None:
-        self.length = length
+    `caches [N]` says which one each slot has, `texts [N]` points to its source, which beams share.
+    """
+
+    def __init__(self, lane: int, capacity: int) -> None:
+        self.caches = np.arange(capacity, dtype=np.int32)
+        self.texts = np.zeros(capacity, np.uint64)
         self._lane = lane
+        self._sources: list[NativeText | None] = [None] * capacity
 
-    def resize(self, rows: int, length: int) -> bool:
-        """See `KeyValueMemory`."""
-        return False
+    def longest_source(self, rows: int) -> int:
+        """Of the first `rows` slots."""
+        return max(text.length for text in self._sources[:rows] if text is not None)
 
-    def width(self, encoded: Any) -> int:
-        """See `KeyValueMemory`."""
-        return self.length
-
-    def store(self, first: int, encoded: Any, rows: NDArray[np.intp]) -> None:
-        """Nothing: a row's own keys and values come with its tokens."""
-
-    def copy(self, source: int, target: int, length: int) -> None:
-        """See `KeyValueMemory`."""
-        native.check(native.library().seqway_copy(self._lane, source, target, length))
-
-
-class _Texts:
-    """See `KeyValueMemory`: which encoded source each slot attends to; beams share theirs."""
-
-    def __init__(self, capacity: int, length: int) -> None:
-        self.length = length
-        self.pointers = np.zeros(capacity, np.uint64)
-        self._texts: list[NativeText | None] = [None] * capacity
-
-    def resize(self, rows: int, length: int) -> bool:
-        """See `KeyValueMemory`."""
-        return False
-
-    def width(self, encoded: list[NativeText]) -> int:
-        """See `KeyValueMemory`."""
-        return self.length
-
-    def store(self, first: int, encoded: list[NativeText], rows: NDArray[np.intp]) -> None:
-        """See `KeyValueMemory`."""
+    def admit(self, first: int, encoded: list[NativeText], rows: NDArray[np.intp]) -> None:
+        """See `SlotMemory`."""
         for slot, row in enumerate(rows.tolist(), first):
             self._put(slot, encoded[row])
 
+    def fit(self, _rows: int, _length: int) -> None:
+        """See `SlotMemory`."""
+
     def copy(self, source: int, target: int, length: int) -> None:
-        """See `KeyValueMemory`."""
-        text = self._texts[source]
+        """See `SlotMemory`."""
+        caches = int(self.caches[source]), int(self.caches[target])
+        native.check(native.library().seqway_copy(self._lane, *caches, length))
+
+    def move(self, source: int, target: int, _length: int, _source_length: int) -> None:
+        """See `SlotMemory`; nothing is copied."""
+        self.caches[[source, target]] = self.caches[[target, source]]
+        text = self._sources[source]
         assert text is not None
         self._put(target, text)
 
-    def widest(self, rows: int) -> int:
-        """The longest source of the first `rows` slots."""
-        return max(text.length for text in self._texts[:rows] if text is not None)
+    def shrink(self, rows: int, _length: int, _source_length: int) -> None:
+        """See `SlotMemory`: sources of rows that have ended are given up."""
+        for slot in range(rows, len(self._sources)):
+            if self._sources[slot] is None:
+                break
+            self._sources[slot] = None
 
     def _put(self, slot: int, text: NativeText) -> None:
-        self._texts[slot] = text
-        self.pointers[slot] = text.pointer
+        self._sources[slot] = text
+        self.texts[slot] = text.pointer
 
 
-class NativeSession:
-    """See `Session`: a variant with native weights, its model shared by all siblings."""
+class NativeSession(Session):
+    """See `Session`: the variant in `folder`; siblings share its weights."""
 
-    def __init__(self, folder: Path, manifest: Manifest, model: NativeModel | None = None) -> None:
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self._open(NativeModel(folder), manifest)
+
+    def _open(self, model: NativeModel, manifest: Manifest) -> None:
         self.manifest = manifest
         self.extra: Mapping[str, Floats] = {}
-        self._folder = folder
-        self._model = model or NativeModel(folder)
-        self._lane = 0
+        self._model = model
+        self._lane = _NativeLane(model, 0)
         self._memory: dict[str, Floats] = {}
-        self._slot_numbers = np.zeros(0, np.int32)
+        self._loops = LOOP.astype(np.int32)
 
     def sibling(self) -> "NativeSession":
         """See `Session`: the same weights, a lane of its own."""
-        return NativeSession(self._folder, self.manifest, self._model)
+        twin = object.__new__(NativeSession)
+        twin._open(self._model, self.manifest)
+        return twin
 
     @property
     def outputs(self) -> frozenset[str]:
         """See `Session`."""
-        names = {f"cross_weights_{layer}" for layer in range(self.manifest.decoder_layers)}
-        if self._model.suppressed.size:
-            names.add("suppressed_logits")
-        return frozenset(names | {"logits", "all_log_probs"})
+        layers = range(self.manifest.decoder_layers)
+        names = {"logits", "all_log_probs", *(f"cross_weights_{layer}" for layer in layers)}
+        return frozenset(names | ({"suppressed_logits"} if self._model.suppressed.size else set()))
 
     def slots(self, capacity: int) -> Slots:
         """See `Session`."""
-        self._open(capacity)
-        caches = _Caches(self._lane, padded(self.manifest.max_target_tokens + 1))
-        self._texts = _Texts(capacity, padded(self.manifest.max_source_tokens))
-        self._slot_numbers = np.arange(capacity, dtype=np.int32)
-        return Slots(self.manifest, capacity, caches, self._texts)
+        self._lane = _NativeLane(self._model, capacity)
+        slots = Slots(self.manifest, capacity, NativeMemory(self._lane.pointer, capacity))
+        self._ended = np.zeros((2, capacity), np.uint8)
+        self._step, self._state = self._pointers(slots)
+        return slots
 
-    def encode(self, sources: list[list[int]], width: int) -> list[NativeText]:
+    def encode(self, sources: list[list[int]]) -> list[NativeText]:
         """See `Session`; nothing is padded."""
-        if not self._lane:
-            self._open(0)
         ids = np.concatenate([np.array(source, np.int32) for source in sources])
         lengths = np.array([len(source) for source in sources], np.int32)
-        pointers = (ctypes.c_void_p * len(sources))()
-        native.check(
-            native.library().seqway_encode(
-                self._lane, ids.ctypes.data, lengths.ctypes.data, len(sources), pointers
-            )
-        )
-        found = zip(pointers, lengths.tolist(), strict=True)
+        texts = (ctypes.c_void_p * len(sources))()
+        encode = native.library().seqway_encode
+        pointers = ids.ctypes.data, lengths.ctypes.data
+        native.check(encode(self._lane.pointer, *pointers, len(sources), texts))
+        found = zip(texts, lengths.tolist(), strict=True)
         return [NativeText(native.made(pointer), length) for pointer, length in found]
 
     def step(self, slots: Slots, extra: frozenset[str] = frozenset()) -> None:
         """See `Session`."""
-        rows = slots.rows
-        width = self._texts.widest(rows) if extra else 0
-        self.extra = {name: self._output(name, rows, width) for name in extra}
-        call = native.Step(
-            rows=rows,
-            cross_width=width,
-            ids=slots.ids.ctypes.data,
-            positions=slots.positions.ctypes.data,
-            slots=self._slot_numbers.ctypes.data,
-            texts=self._texts.pointers.ctypes.data,
-            next_ids=slots.next_ids.ctypes.data,
-            log_probs=slots.log_probs.ctypes.data,
-        )
-        if "all_log_probs" in extra or "logits" in extra:
-            logits = self._output("logits", rows, width)
-            call.logits = logits.ctypes.data
-        if "suppressed_logits" in extra:
-            call.suppressed_logits = self.extra["suppressed_logits"].ctypes.data
-        weights = self._cross_weights()
-        if weights is not None:
-            call.cross_weights = ctypes.cast(weights, ctypes.c_void_p)
-        native.check(native.library().seqway_step(self._lane, ctypes.byref(call)))
+        call, rows = self._step, slots.rows
+        self._size(rows)
+        weights = self._ask_for(call, extra, slots) if extra else None
+        native.check(native.library().seqway_step(self._lane.pointer, ctypes.byref(call)))
+        del weights  # until here it was read
         if "all_log_probs" in extra:
-            live = np.arange(rows)
-            best = logits[live, slots.next_ids[:rows]]
+            logits = self.extra["logits"]
+            best = logits[np.arange(rows), slots.next_ids[:rows]]
             total = (best - slots.log_probs[:rows])[:, None]
             np.subtract(logits, total, out=self.extra["all_log_probs"])
 
-    def _cross_weights(self) -> Any:
-        """A pointer for each layer whose weights are wanted; None where none are."""
+    def advance(self, slots: Slots) -> Advance:
+        """See `Session`."""
+        self._size(slots.rows)
+        pointers = ctypes.byref(self._step), ctypes.byref(self._state)
+        native.check(native.library().seqway_advance(self._lane.pointer, *pointers))
+        return self._advance(slots.rows, 1)
+
+    def run(self, slots: Slots, most: int, seconds: float, interrupt: Interrupt) -> Advance:
+        """See `Session`."""
+        self._size(slots.rows)
+        self._ask_for(self._step, frozenset(), slots)
+        pointers = ctypes.byref(self._step), ctypes.byref(self._state)
+        run, flag = native.library().seqway_run, interrupt.flag.ctypes.data
+        steps: int = run(self._lane.pointer, *pointers, most, seconds, flag)
+        native.check(min(steps, 0))
+        return self._advance(slots.rows, steps)
+
+    def _size(self, rows: int) -> None:
+        self._step.rows = self._state.rows = rows
+
+    def _advance(self, rows: int, steps: int) -> Advance:
+        ended, looping = self._ended[:, :rows]
+        return Advance(np.flatnonzero(ended).tolist(), np.flatnonzero(looping).tolist(), steps)
+
+    def _pointers(self, slots: Slots) -> tuple[native.Step, native.State]:
+        """What the library is told of the slots, whose arrays stay where they are."""
+        memory, data = slots.memory, native.address
+        assert isinstance(memory, NativeMemory)
+        step = native.Step(
+            ids=data(slots.ids),
+            positions=data(slots.positions),
+            slots=data(memory.caches),
+            texts=data(memory.texts),
+            next_ids=data(slots.next_ids),
+            log_probs=data(slots.log_probs),
+        )
+        state = native.State(
+            longest=self.manifest.max_target_tokens,
+            cycles=MAX_CYCLE,
+            end=self.manifest.eos_id,
+            ids=data(slots.ids),
+            positions=data(slots.positions),
+            limits=data(slots.limits),
+            forced=data(slots.forced),
+            history=data(slots.history),
+            log_probs=data(slots.token_log_probs),
+            runs=data(slots.runs),
+            loops=data(self._loops),
+            watched=data(slots.watched),
+            ended=data(self._ended[0]),
+            looping=data(self._ended[1]),
+        )
+        return step, state
+
+    def _ask_for(self, call: native.Step, extra: frozenset[str], slots: Slots) -> Any:
+        """Has a step give `extra`; the result must live until it has."""
+        assert isinstance(slots.memory, NativeMemory)
+        rows = slots.rows
+        width = slots.memory.longest_source(rows) if extra else 0
+        if "all_log_probs" in extra:
+            extra |= {"logits"}
+        self.extra = {name: self._output(name, rows, width) for name in extra}
+        call.cross_width = width
+        call.logits = _data(self.extra.get("logits"))
+        call.suppressed_logits = _data(self.extra.get("suppressed_logits"))
         layers = range(self.manifest.decoder_layers)
-        wanted = [self.extra.get(f"cross_weights_{layer}") for layer in layers]
-        if all(array is None for array in wanted):
-            return None
-        pointers = (None if array is None else array.ctypes.data for array in wanted)
-        return (ctypes.c_void_p * len(wanted))(*pointers)
+        weights = [_data(self.extra.get(f"cross_weights_{layer}")) for layer in layers]
+        pointers = (ctypes.c_void_p * len(weights))(*weights)
+        call.cross_weights = ctypes.addressof(pointers) if any(weights) else None
+        return pointers
 
     def _output(self, name: str, rows: int, width: int) -> Floats:
         """An array for an output, in memory that is kept: fresh memory costs page faults."""
@@ -211,22 +243,27 @@ class NativeSession:
         if name == "suppressed_logits":
             shape = (rows, self._model.suppressed.size)
         elif name.startswith("cross_weights_"):
-            shape = (rows, self._model.heads, 1, width)
+            shape = (rows, self.manifest.decoder_heads, 1, width)
         size = int(np.prod(shape))
         if name not in self._memory or self._memory[name].size < size:
             self._memory[name] = np.zeros(size, np.float32)
         return self._memory[name][:size].reshape(shape)
 
-    def _open(self, capacity: int) -> None:
-        """Opens a lane, in place of the one before."""
-        call, isa = native.library(), os.environ.get(ISA_VARIABLE, "")
-        lane = call.seqway_lane_new(self._model.pointer, capacity, isa.encode())
-        self._lane = native.made(lane)
-        if hasattr(self, "_finalizer"):
-            self._finalizer()
-        self._finalizer = weakref.finalize(self, _free_lane, self._model, self._lane)
+
+class _NativeLane:
+    """A lane of the library, which needs its model as long as it lives."""
+
+    def __init__(self, model: NativeModel, capacity: int) -> None:
+        self._model = model
+        library, isa = native.library(), os.environ.get(ISA_VARIABLE, "")
+        lane = library.seqway_lane_new(model.pointer, capacity, isa.encode())
+        self.pointer = native.made(lane)
+        weakref.finalize(self, _close, library, self.pointer, model)
 
 
-def _free_lane(model: NativeModel, lane: int) -> None:
-    """Frees a lane before its model, which the argument keeps until then."""
-    native.library().seqway_lane_free(lane)
+def _close(library: ctypes.CDLL, lane: int, _model: NativeModel) -> None:
+    library.seqway_lane_free(lane)
+
+
+def _data(array: Floats | None) -> int | None:
+    return None if array is None else native.address(array)

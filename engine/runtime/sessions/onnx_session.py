@@ -9,12 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.contract.manifest import Manifest
-from engine.runtime.sessions.caches import Caches, key_value_names
+from engine.runtime.decoding.selection import Floats
+from engine.runtime.sessions.caches import Caches, key_value_names, padded
+from engine.runtime.sessions.masks import MASKED, fill_mask
+from engine.runtime.sessions.memory import ArrayMemory
 from engine.runtime.sessions.onnx_graphs import open_graph
-from engine.runtime.sessions.slots import MASKED, Floats, Slots
+from engine.runtime.sessions.session import Session
+from engine.runtime.sessions.slots import Slots
 
 
-class OnnxSession:
+class OnnxSession(Session):
     """See `Session`: the variant in `folder`, on `threads` CPU threads."""
 
     def __init__(self, folder: Path, manifest: Manifest, threads: int) -> None:
@@ -45,8 +49,9 @@ class OnnxSession:
         """See `Session`."""
         return frozenset(self._shapes)
 
-    def encode(self, sources: list[list[int]], width: int) -> list[Floats]:
-        """See `Session`; returns `cross_key_0 [B,H,width,K]` and so on."""
+    def encode(self, sources: list[list[int]]) -> list[Floats]:
+        """See `Session`; returns `cross_key_0 [B,H,S,K]` and so on."""
+        width = padded(max(map(len, sources)))
         ids = np.full((len(sources), width), self.manifest.pad_id, dtype=np.int64)
         mask = np.full((len(sources), 1, 1, width), MASKED, dtype=np.float32)
         for row, source in enumerate(sources):
@@ -57,35 +62,49 @@ class OnnxSession:
 
     def step(self, slots: Slots, extra: frozenset[str] = frozenset()) -> None:
         """See `Session`."""
-        if self._bound != (slots.rows, slots.geometry, extra):
-            self._bind(slots, extra)
+        assert isinstance(slots.memory, ArrayMemory)
+        if self._bound != (slots.rows, slots.memory.geometry, extra):
+            self._bind(slots, slots.memory, extra)
+        fill_mask(self._self_mask, slots.positions[: slots.rows] + 1)
+        fill_mask(self._cross_mask, slots.source_lengths[: slots.rows])
         self._step.run_with_iobinding(self._binding)
 
     def slots(self, capacity: int) -> Slots:
         """See `Session`."""
         self._bound = None
-        return Slots(self.manifest, capacity)
+        caches, cross = Caches(self.manifest, capacity), Caches(self.manifest, capacity)
+        return Slots(self.manifest, capacity, ArrayMemory(caches, cross))
 
-    def _bind(self, slots: Slots, extra: frozenset[str]) -> None:
+    def _bind(self, slots: Slots, memory: ArrayMemory, extra: frozenset[str]) -> None:
         binding, rows = self._binding, slots.rows
         binding.clear_binding_inputs()
         binding.clear_binding_outputs()
-        assert isinstance(slots.caches, Caches) and isinstance(slots.cross, Caches)
-        caches, cross = slots.caches.arrays, slots.cross.arrays
-        inputs = slots.step_inputs | _named("past_", caches) | _named("cross_", cross)
+        assert isinstance(memory.caches, Caches) and isinstance(memory.cross, Caches)
+        caches, cross = memory.caches.arrays, memory.cross.arrays
+        self._self_mask = np.zeros((rows, 1, 1, memory.caches.length), np.float32)
+        self._cross_mask = np.zeros((rows, 1, 1, memory.cross.length), np.float32)
+        inputs: dict[str, NDArray[Any]] = {
+            "ids": slots.ids,
+            "positions": slots.positions,
+            "self_mask": self._self_mask,
+            "cross_mask": self._cross_mask,
+        }
+        inputs |= _named("past_", caches) | _named("cross_", cross)
         for name, array in inputs.items():
             _bind(binding.bind_input, name, array[:rows])
         # The caches are the very arrays that are read: they are written in place.
-        for name, array in (slots.step_outputs | _named("present_", caches)).items():
+        outputs: dict[str, NDArray[Any]]
+        outputs = {"next_ids": slots.next_ids, "log_probs": slots.log_probs}
+        for name, array in (outputs | _named("present_", caches)).items():
             _bind(binding.bind_output, name, array[:rows])
-        self.extra = {name: self._extra(name, slots) for name in extra}
+        dimensions = {"B": rows, "S": memory.cross.length}
+        self.extra = {name: self._extra(name, dimensions) for name in extra}
         for name, array in self.extra.items():
             _bind(binding.bind_output, name, array)
-        self._bound = (rows, slots.geometry, extra)
+        self._bound = (rows, memory.geometry, extra)
 
-    def _extra(self, name: str, slots: Slots) -> Floats:
+    def _extra(self, name: str, dimensions: dict[str, int]) -> Floats:
         """An array for an output, in memory that is kept: fresh memory costs page faults."""
-        dimensions = {"B": slots.rows, "S": slots.source_width}
         shape = [dimensions.get(size, size) for size in self._shapes[name]]
         size = int(np.prod(shape))
         if name not in self._memory or self._memory[name].size < size:

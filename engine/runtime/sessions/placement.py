@@ -1,6 +1,7 @@
 """Which session runs a variant, and on how many lanes.
 
-TensorRT's on a GPU, ONNX Runtime's on the processor.
+TensorRT's on a GPU; on the processor native code, or ONNX Runtime where that was not built, or the
+variant was exported without what it reads.
 """
 
 import math
@@ -8,10 +9,8 @@ import os
 from pathlib import Path
 
 from engine.contract.manifest import Manifest
-from engine.native.library import is_there
-from engine.native.weights import have_weights
 from engine.runtime.encoders.session import EncoderRunner, EncoderSession
-from engine.runtime.sessions.native_session import NativeSession
+from engine.runtime.sessions.native_session import NativeSession, is_served
 from engine.runtime.sessions.onnx_session import OnnxSession
 from engine.runtime.sessions.session import Session
 from engine.runtime.sessions.tensorrt.cuda import Cuda
@@ -36,7 +35,7 @@ def open_session(
 
     """
     if device is None:
-        if have_weights(folder) and is_there():
+        if is_served(folder):
             return NativeSession(folder, manifest)
         return OnnxSession(folder, manifest, threads)
     cuda = Cuda(device)

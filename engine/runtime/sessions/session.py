@@ -1,23 +1,25 @@
-"""The contract between a lane and whatever runs its model: ONNX Runtime, TensorRT."""
+"""The contract between a lane and whatever runs its model: native code, ONNX Runtime, TensorRT."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from engine.contract.manifest import Manifest
-from engine.runtime.sessions.slots import Floats, Slots
+from engine.runtime.decoding.selection import Floats
+from engine.runtime.sessions.interrupt import Interrupt
+from engine.runtime.sessions.slots import Advance, Slots
 
 
 class Session(Protocol):
     """The encoder and the decoder step of one variant on some hardware, for one thread.
 
     A lane calls `slots` once, and again after a step that failed.  Then, over and over: `encode`
-    for rows that start, whose result goes to the slots' `admit_beams`; and `step`, after which the
-    lane may change the slots' `next_ids` and `log_probs` and has the slots `advance`.
+    for rows that start, whose result goes to the slots' `admit_beams`; and either `run`, where
+    every row takes the most probable token, or `step`, after which the lane may change the slots'
+    `next_ids` and `log_probs`, and `advance`.
 
-    The lane owns the state of the running rows (`Slots`: tokens, positions, masks) and moves slots;
-    the session owns the memory of keys and values behind `Slots.caches` and `Slots.cross`, and
-    reads the rest.  A slot's outputs depend on that slot alone: the same row gives the same tokens
-    in any batch and any slot.
+    The lane owns the state of the running rows (`Slots`: tokens, positions) and moves slots; the
+    session owns the memory of keys and values behind `Slots.memory`, and reads the rest.  A slot's
+    outputs depend on that slot alone: the same row gives the same tokens in any batch and any slot.
 
     The lane sees whole vocabularies only through `extra`; a strategy that needs none leaves the
     choice of the token to the session.
@@ -40,8 +42,8 @@ class Session(Protocol):
         """Empty slots for this session, in place of those before."""
         ...
 
-    def encode(self, sources: list[list[int]], width: int) -> Any:
-        """Encodes rows padded to `width`: what `Slots.admit_beams` takes, until the next call."""
+    def encode(self, sources: list[list[int]], /) -> Any:
+        """Encodes sources: what `Slots.admit_beams` takes, until the next call."""
         ...
 
     def step(self, slots: Slots, extra: frozenset[str] = frozenset()) -> None:
@@ -50,3 +52,16 @@ class Session(Protocol):
         `next_ids` are the most probable tokens.  An error leaves the slots in an unknown state.
         """
         ...
+
+    def advance(self, slots: Slots, /) -> Advance:
+        """Takes the step's tokens, or those that are forced, as next inputs."""
+        return slots.advance()
+
+    def run(self, slots: Slots, _most: int, _seconds: float, _interrupt: Interrupt, /) -> Advance:
+        """At least one step, and at most so many, that take the most probable tokens.
+
+        It comes back when a slot has ended or loops, when so many seconds have passed, and when
+        something waits for the lane.
+        """
+        self.step(slots)
+        return self.advance(slots)

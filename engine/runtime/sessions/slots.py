@@ -1,93 +1,68 @@
-"""The state of the running rows, as the arrays that the decoder step is bound to.
+"""The state of the running rows, as the arrays that a session reads and writes.
 
 Live slots are 0..rows-1, so that one base pointer serves every batch size; a hole is filled with
-the last one.  A text has one slot, or one for each of its beams.  N slots, H heads, K head width, L
-cache positions, S source positions, T answer positions; L and S follow the longest live row in
-steps of `LENGTH_STEP`, so that short rows pay no attention over an empty cache.
+the last one.  A text has one slot, or one for each of its beams.  N slots, T answer positions.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.contract.manifest import Manifest
-from engine.runtime.decoding.repetition import MAX_CYCLE, Runs, extend_runs
+from engine.runtime.decoding.repetition import MAX_CYCLE, Runs, extend_runs, looping
 from engine.runtime.decoding.selection import Floats, Ints
 from engine.runtime.decoding.trail import Trail
-from engine.runtime.sessions.caches import LENGTH_STEP, Caches, KeyValueMemory, padded
+from engine.runtime.sessions.memory import SlotMemory
 
-__all__ = ["LENGTH_STEP", "MASKED", "Floats", "Ints", "Slots", "padded"]
+FREE = -1
+"""In `Slots.forced`: the token is not forced."""
 
-MASKED = np.float32(-1e9)
-"""What an additive mask holds where nothing is attended to; finite, so that no row is all NaN."""
 
-_FREE = -1
-"""In `forced`: the token is not forced."""
+class Advance(NamedTuple):
+    """What a step, or several, led to.
+
+    `ended` are the slots whose token ends a sequence or is the last one allowed, `looping` those
+    whose `watched` answer runs in a loop.
+    """
+
+    ended: list[int]
+    looping: list[int]
+    steps: int = 1
 
 
 class Slots:
-    """Arrays for `capacity` slots. `geometry` changes whenever an array is replaced.
+    """Arrays for `capacity` slots; `memory` is where their keys and values lie.
 
     `history [N,1+T]` holds the start token and what was made since; `sources`, `weights [N,T]` are
-    the alignment of each token where `align` was called; `runs` counts repetitions. `caches` and
-    `cross` are where keys and values lie, by default in arrays of this process.
+    the alignment of each token where `align` was called; `runs` counts repetitions, and `watched`
+    are the slots in which a loop matters.
     """
 
-    def __init__(
-        self,
-        manifest: Manifest,
-        capacity: int,
-        caches: KeyValueMemory | None = None,
-        cross: KeyValueMemory | None = None,
-    ) -> None:
+    def __init__(self, manifest: Manifest, capacity: int, memory: SlotMemory) -> None:
         longest = manifest.max_target_tokens
         self.manifest = manifest
         self.capacity = capacity
+        self.memory = memory
         self.rows = 0
-        self.geometry = 0
         self.ids: Ints = np.zeros(capacity, np.int64)
         self.positions: Ints = np.zeros(capacity, np.int64)
         self.limits: Ints = np.zeros(capacity, np.int64)
         self.source_lengths: Ints = np.zeros(capacity, np.int64)
         self.history: Ints = np.zeros((capacity, 1 + longest), np.int64)
-        self.forced: Ints = np.full((capacity, longest), _FREE, np.int64)
+        self.forced: Ints = np.full((capacity, longest), FREE, np.int64)
         self.token_log_probs: Floats = np.zeros((capacity, longest), np.float32)
         self.sources: Ints = np.zeros((capacity, longest), np.int64)
         self.weights: Floats = np.zeros((capacity, longest), np.float32)
         self.runs: Runs = np.zeros((capacity, MAX_CYCLE), np.int32)
         self.next_ids: Ints = np.zeros(capacity, np.int64)
         self.log_probs: Floats = np.zeros(capacity, np.float32)
-        self.caches = caches or Caches(manifest, capacity)
-        self.cross = cross or Caches(manifest, capacity)
-        self._self_mask = self._mask(self.caches.length)
-        self._cross_mask = self._mask(self.cross.length)
+        self.watched = np.zeros(capacity, np.bool_)
 
     @property
     def tokens(self) -> Ints:
         """What was made, `[N,T]`."""
         return self.history[:, 1:]
-
-    @property
-    def step_inputs(self) -> dict[str, NDArray[np.generic]]:
-        """What the decoder step reads beside keys and values, by name, whole arrays."""
-        return {
-            "ids": self.ids,
-            "positions": self.positions,
-            "self_mask": self._self_mask,
-            "cross_mask": self._cross_mask,
-        }
-
-    @property
-    def step_outputs(self) -> dict[str, NDArray[np.generic]]:
-        """What the decoder step writes beside the caches."""
-        return {"next_ids": self.next_ids, "log_probs": self.log_probs}
-
-    @property
-    def source_width(self) -> int:
-        """S."""
-        return self.cross.length
 
     def admit(self, cross: Any, lengths: list[int], limits: list[int]) -> None:
         """Appends one slot for each row of `cross`, which a session's `encode` has returned.
@@ -103,30 +78,25 @@ class Slots:
         first = self.rows
         last = first + sum(widths)
         assert last <= self.capacity
-        self.rows = last
-        self._resize_source(max(self.cross.length, self.cross.width(cross)))
         rows = np.repeat(np.arange(len(widths)), widths)
-        self.cross.store(first, cross, rows)
+        self.memory.admit(first, cross, rows)
+        self.rows = last
         self.source_lengths[first:last] = np.array(lengths)[rows]
         self.limits[first:last] = np.array(limits)[rows]
-        self._cross_mask[first:last] = MASKED
-        for slot in range(first, last):
-            self._cross_mask[slot, ..., : self.source_lengths[slot]] = 0
-        self._restart(first, last)
+        self.ids[first:last] = self.history[first:last, 0] = self.manifest.decoder_start_id
+        self.positions[first:last] = 0
+        self.forced[first:last] = FREE
+        self.runs[first:last] = 0
+        self.watched[first:last] = False
         ends = np.cumsum(widths) + first
         return [list(range(end - size, end)) for end, size in zip(ends, widths, strict=True)]
 
-    def _restart(self, first: int, last: int) -> None:
-        self.ids[first:last] = self.history[first:last, 0] = self.manifest.decoder_start_id
-        self.positions[first:last] = 0
-        self.forced[first:last] = _FREE
-        self.runs[first:last] = 0
-        self._self_mask[first:last] = MASKED
-        self._self_mask[first:last, ..., 0] = 0
-
-    def start(self, slot: int, start_id: int, forced: Mapping[int, int]) -> None:
+    def start(
+        self, slot: int, start_id: int, forced: Mapping[int, int], *, watched: bool = False
+    ) -> None:
         """Sets the start token of a slot just admitted, and its forced tokens by position."""
         self.ids[slot] = self.history[slot, 0] = start_id
+        self.watched[slot] = watched
         for position, token in forced.items():
             self.forced[slot, position] = token
 
@@ -161,18 +131,15 @@ class Slots:
             for array in (self.history, self.token_log_probs, self.sources, self.weights):
                 array[target, : length + 1] = array[source, : length + 1]
             self.runs[target] = self.runs[source]
-            self.caches.copy(source, target, length + 1)
+            self.memory.copy(source, target, length + 1)
 
-    def advance(self) -> Ints:
-        """Takes the step's tokens, or those that are forced, as next inputs.
-
-        Returns the slots whose token ends a sequence or is the last one allowed, descending.
-        """
+    def advance(self) -> Advance:
+        """Takes the step's tokens, or those that are forced, as next inputs."""
         rows = self.rows
         live = np.arange(rows)
         positions, runs = self.positions[:rows], self.runs[:rows]
         forced = self.forced[live, positions]
-        free = forced == _FREE
+        free = forced == FREE
         tokens = np.where(free, self.next_ids[:rows], forced)
         self.tokens[live, positions] = tokens
         self.token_log_probs[live, positions] = self.log_probs[:rows] * free
@@ -181,12 +148,9 @@ class Slots:
         self.ids[:rows] = tokens
         positions += 1
         done = (tokens == self.manifest.eos_id) | (positions >= self.limits[:rows])
-        longest = int(positions.max()) + 1
-        if longest > self.caches.length:
-            self._resize_cache(longest)
-        alive = live[~done]
-        self._self_mask[alive, 0, 0, positions[alive]] = 0
-        return np.flatnonzero(done)[::-1]
+        self.memory.fit(rows, int(positions.max(initial=0)) + 1)
+        loops = looping(runs) & self.watched[:rows]
+        return Advance(np.flatnonzero(done).tolist(), np.flatnonzero(loops).tolist())
 
     def retire(self, slot: int) -> int:
         """Frees a slot by moving the last one into it. Returns the slot that was moved."""
@@ -203,40 +167,15 @@ class Slots:
                 self.sources,
                 self.weights,
                 self.runs,
-                self._self_mask,
-                self._cross_mask,
+                self.watched,
             )
             for array in per_slot:
                 array[slot] = array[last]
-            self.caches.copy(last, slot, int(self.positions[last]))
-            self.cross.copy(last, slot, int(self.source_lengths[last]))
+            self.memory.move(last, slot, int(self.positions[last]), int(self.source_lengths[last]))
         self.rows = last
         return last
 
     def shrink(self) -> None:
-        """Gives up length that no live row needs any more, once it is at least half."""
+        """Gives up memory that no live row needs any more."""
         longest = int(self.positions[: self.rows].max(initial=0)) + 1
-        if padded(longest) * 2 <= self.caches.length:
-            self._resize_cache(longest)
-        source = padded(int(self.source_lengths[: self.rows].max(initial=1)))
-        if source * 2 <= self.cross.length:
-            self._resize_source(source)
-
-    def _resize_cache(self, length: int) -> None:
-        if self.caches.resize(self.rows, padded(length)):
-            self.geometry += 1
-            self._self_mask = self._resized_mask(self._self_mask, self.caches.length)
-
-    def _resize_source(self, width: int) -> None:
-        if width != self.cross.length and self.cross.resize(self.rows, width):
-            self.geometry += 1
-            self._cross_mask = self._resized_mask(self._cross_mask, self.cross.length)
-
-    def _mask(self, length: int) -> Floats:
-        return np.full((self.capacity, 1, 1, length), MASKED, np.float32)
-
-    def _resized_mask(self, mask: Floats, length: int) -> Floats:
-        new = self._mask(length)
-        kept = min(length, mask.shape[3])
-        new[: self.rows, ..., :kept] = mask[: self.rows, ..., :kept]
-        return new
+        self.memory.shrink(self.rows, longest, int(self.source_lengths[: self.rows].max(initial=1)))

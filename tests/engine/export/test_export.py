@@ -21,8 +21,8 @@ from engine.model.checkpoint import Checkpoint, load_checkpoint
 from engine.runtime.batch import run_texts
 from engine.runtime.engine import Engine
 from engine.runtime.sessions.caches import Caches
+from engine.runtime.sessions.memory import ArrayMemory
 from engine.runtime.sessions.onnx_session import OnnxSession
-from engine.runtime.sessions.slots import Slots
 from tests.engine.conftest import read_sources
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "checkpoints" / "en-fr"
@@ -111,10 +111,11 @@ def _kernels(path: Path, op_type: str) -> int:
 def test_the_cache_is_written_in_place(variant: Path, capfd: pytest.CaptureFixture[str]) -> None:
     manifest = read_manifest(variant)
     session = OnnxSession(variant, manifest, threads=1)
-    slots = Slots(manifest, 4)
-    slots.admit(session.encode([[5, 6, 7], [8, 9, 10]], 16), [3, 3], [8, 8])
-    assert isinstance(slots.caches, Caches)
-    cache = slots.caches.arrays[0]
+    slots = session.slots(4)
+    slots.admit(session.encode([[5, 6, 7], [8, 9, 10]]), [3, 3], [8, 8])
+    memory = slots.memory
+    assert isinstance(memory, ArrayMemory) and isinstance(memory.caches, Caches)
+    cache = memory.caches.arrays[0]
     assert not cache.any()
     session.step(slots)
     assert cache[:2, :, 0].any()

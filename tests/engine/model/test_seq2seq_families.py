@@ -21,7 +21,7 @@ from engine.export.precision.sensitivity import measure_products
 from engine.model.config import ModelConfig
 from engine.model.families import bart, m2m100, marian, mbart, pegasus, t5
 from engine.model.transformer import Transformer
-from engine.runtime.sessions.slots import MASKED
+from engine.runtime.sessions.masks import MASKED
 from tests.engine.model.seq2seq_checkpoints import FAMILIES
 
 MODULES = {

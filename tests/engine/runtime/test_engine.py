@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from engine.runtime.batch import run_texts
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.engine import Engine, Settings
 from engine.runtime.request import Request
+from engine.runtime.sessions.slots import Advance
 from tests.engine.conftest import read_sources
 
 SECONDS = 60.0
@@ -131,7 +133,7 @@ def test_a_probe_waits_for_a_hung_lane(folder: Path, monkeypatch: pytest.MonkeyP
         hung.set()
         released.wait(SECONDS)
 
-    monkeypatch.setattr(engine.lanes[1]._session, "step", hang)
+    monkeypatch.setattr(engine.lanes[1]._session, "run", hang)
     engine.start()
     try:
         Caller(engine).send(_texts(2))
@@ -189,25 +191,25 @@ def test_cancelling_frees_the_slots_and_leaves_the_others(engine: Engine) -> Non
 
 
 def test_cancelled_rows_get_no_step_more(engine: Engine) -> None:
-    """The slots are free before the step that follows the cancellation."""
+    """A session that may make many steps comes back after the one that runs."""
     lane, caller = engine.lanes[0], Caller(engine)
     steps_at_cancellation: list[int] = []
-    step = lane._session.step
+    run = lane._session.run
 
-    def cancel_then_step(*arguments: object) -> None:
-        step(*arguments)  # type: ignore[arg-type]
-        if lane.gauges.steps == 5 and not steps_at_cancellation:
+    def cancel_then_run(*arguments: Any) -> Advance:
+        if lane.gauges.steps and not steps_at_cancellation:
             engine.cancel("leaver")
             steps_at_cancellation.append(lane.gauges.steps)
+        return run(*arguments)
 
     text = _longest_running(engine)
-    lane._session.step = cancel_then_step  # type: ignore[method-assign]
+    lane._session.run = cancel_then_run  # type: ignore[method-assign]
     lane.gauges.steps = 0
     caller.send([text], name="leaver", stream=False)
     (end,) = _ends(caller.finish())
     assert end.finish_reason is FinishReason.CANCELLED
     assert lane.gauges.steps - steps_at_cancellation[0] <= 1
-    assert end.output_tokens <= 6
+    assert end.output_tokens <= 2
 
 
 def _longest_running(engine: Engine) -> str:
@@ -253,7 +255,7 @@ def test_a_failing_step_ends_its_rows_with_error_and_the_engine_lives_on(
         raise RuntimeError("out of luck")
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine.lanes[0]._session, "step", fail)
+        patch.setattr(engine.lanes[0]._session, "run", fail)
         (end,) = _ends(Caller(engine).send(_texts(1)).finish())
     assert end.finish_reason is FinishReason.ERROR
     assert "out of luck" in end.message

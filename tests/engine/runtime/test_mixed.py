@@ -138,7 +138,7 @@ def test_rows_and_slots_know_each_other_at_every_step(
     running = engine.lanes[0]._running
     step, widest = running.step, 0
 
-    def checked() -> Any:
+    def checked(*arguments: Any) -> Any:
         nonlocal widest
         taken = sorted(slot for row in running.rows for slot in row.slots)
         assert taken == list(range(running._slots.rows))
@@ -147,7 +147,7 @@ def test_rows_and_slots_know_each_other_at_every_step(
         for row in running.rows:
             assert len(np.unique(running._slots.positions[row.slots])) == 1
         widest = max(widest, len(taken))
-        return step()
+        return step(*arguments)
 
     monkeypatch.setattr(running, "step", checked)
     engine.start()

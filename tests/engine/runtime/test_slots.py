@@ -8,13 +8,14 @@ import numpy as np
 from engine.contract.manifest import read_manifest
 from engine.runtime.decoding.beam_search import place_beams
 from engine.runtime.decoding.selection import Floats
-from engine.runtime.sessions.caches import Caches, KeyValueMemory
-from engine.runtime.sessions.slots import MASKED, Slots, padded
+from engine.runtime.sessions.caches import Caches, padded
+from engine.runtime.sessions.memory import ArrayMemory
+from engine.runtime.sessions.slots import Slots
 
 
 def test_rows_keep_their_own_state_through_admissions_and_retirements(repository: Path) -> None:
     manifest = read_manifest(repository / "pegasus_fp32" / "1")
-    slots = Slots(manifest, 6)
+    slots = Slots(manifest, 6, ArrayMemory(Caches(manifest, 6), Caches(manifest, 6)))
     heads, width = manifest.decoder_heads, manifest.head_width
     chance = random.Random(4)
     tags: list[tuple[float, int, int]] = []  # per live slot: its mark, source length, position
@@ -28,7 +29,7 @@ def test_rows_keep_their_own_state_through_admissions_and_retirements(repository
         if slots.rows:
             _write_marks(slots, tags)
             slots.next_ids[: slots.rows] = 7
-            done = set(slots.advance().tolist())
+            done = set(slots.advance().ended)
             tags = [(mark, length, position + 1) for mark, length, position in tags]
             leavers = done | {s for s in range(slots.rows) if chance.random() < 0.1}
             for slot in sorted(leavers, reverse=True):
@@ -42,41 +43,32 @@ def test_rows_keep_their_own_state_through_admissions_and_retirements(repository
 def _write_marks(slots: Slots, tags: list[tuple[float, int, int]]) -> None:
     """What the decoder step does: a row's own mark at its position of each cache."""
     for slot, (mark, _, position) in enumerate(tags):
-        for cache in _arrays(slots.caches):
+        for cache in _arrays(slots, "caches"):
             cache[slot, :, position] = mark
 
 
-def _arrays(memory: KeyValueMemory) -> list[Floats]:
-    assert isinstance(memory, Caches)
-    return memory.arrays
+def _arrays(slots: Slots, kind: str) -> list[Floats]:
+    caches = getattr(slots.memory, kind)
+    assert isinstance(caches, Caches)
+    return caches.arrays
 
 
 def _check(slots: Slots, tags: list[tuple[float, int, int]]) -> None:
-    inputs = slots.step_inputs
     assert slots.rows == len(tags)
     for slot, (mark, length, position) in enumerate(tags):
-        for array in _arrays(slots.cross):
+        for array in _arrays(slots, "cross"):
             assert (array[slot, :, :length] == mark).all()
-        for array in _arrays(slots.caches):
+        for array in _arrays(slots, "caches"):
             assert (array[slot, :, :position] == mark).all()
             assert np.isfinite(array).all()
-        assert (
-            (inputs["cross_mask"][slot, 0, 0] == MASKED) == _hidden(inputs["cross_mask"], length)
-        ).all()
-        visible = position + 1
-        assert (
-            (inputs["self_mask"][slot, 0, 0] == MASKED) == _hidden(inputs["self_mask"], visible)
-        ).all()
-
-
-def _hidden(mask: np.ndarray, visible: int) -> np.ndarray:
-    return np.arange(mask.shape[3]) >= visible
+        assert slots.source_lengths[slot] == length
+        assert slots.positions[slot] == position
 
 
 def test_beams_are_copied_over_those_that_died(repository: Path) -> None:
     """Each beam keeps the marks of the beams it descends from, whatever leaves in between."""
     manifest = read_manifest(repository / "pegasus_fp32" / "1")
-    slots = Slots(manifest, 7)
+    slots = Slots(manifest, 7, ArrayMemory(Caches(manifest, 7), Caches(manifest, 7)))
     shape = (2, manifest.decoder_heads, 16, manifest.head_width)
     cross = [np.ones(shape, np.float32) for _ in range(2 * manifest.decoder_layers)]
     alone, beams = slots.admit_beams(cross, [1, 4], [9, 9], [39, 39])
@@ -85,7 +77,7 @@ def test_beams_are_copied_over_those_that_died(repository: Path) -> None:
     lines: list[list[int]] = [[] for _ in beams]
     for step in range(30):
         for beam, slot in enumerate(beams):
-            for cache in _arrays(slots.caches):
+            for cache in _arrays(slots, "caches"):
                 cache[slot, :, step] = lines[beam][-1] if lines[beam] else -1
         parents = np.array([chance.randrange(4) for _ in beams])
         beams, copies = place_beams(beams, parents)
@@ -99,5 +91,5 @@ def test_beams_are_copied_over_those_that_died(repository: Path) -> None:
             beams = [0 if slot == last else slot for slot in beams]
         for beam, slot in enumerate(beams):
             assert slots.trail(slot).tokens.tolist() == [mark + 2 for mark in lines[beam]]
-            for cache in _arrays(slots.caches):
+            for cache in _arrays(slots, "caches"):
                 assert cache[slot, 0, 1 : step + 1, 0].tolist() == lines[beam][:-1]

@@ -12,8 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from engine.contract.manifest import Manifest
-from engine.runtime.sessions.caches import LENGTH_STEP, key_value_names
-from engine.runtime.sessions.slots import MASKED, Floats, Slots
+from engine.runtime.decoding.selection import Floats
+from engine.runtime.sessions.caches import LENGTH_STEP, key_value_names, padded
+from engine.runtime.sessions.masks import MASKED, mask_of
+from engine.runtime.sessions.memory import ArrayMemory
+from engine.runtime.sessions.session import Session
+from engine.runtime.sessions.slots import Slots
 from engine.runtime.sessions.tensorrt.caches import DeviceCaches, Encoded
 from engine.runtime.sessions.tensorrt.cuda import Cuda
 from engine.runtime.sessions.tensorrt.engine import PlanContext, PlanEngine
@@ -23,7 +27,7 @@ from engine.runtime.sessions.tensorrt.plan import PlanError, PlanManifest, requi
 ENCODER_PLAN, STEP_PLAN = "encoder.plan", "decoder_step.plan"
 
 
-class TensorRTSession:
+class TensorRTSession(Session):
     """See `Session`: the variant in `folder` on one GPU, for at most `capacity` rows.
 
     Raises:
@@ -96,11 +100,13 @@ class TensorRTSession:
         self._cuda.use()
         self._self_caches.reset()
         self._cross_caches.reset()
-        return Slots(self.manifest, capacity, self._self_caches, self._cross_caches)
+        memory = ArrayMemory(self._self_caches, self._cross_caches)
+        return Slots(self.manifest, capacity, memory)
 
-    def encode(self, sources: list[list[int]], width: int) -> Encoded:
+    def encode(self, sources: list[list[int]]) -> Encoded:
         """See `Session`."""
         self._cuda.use()
+        width = padded(max(map(len, sources)))
         context, count = self._encoder, len(sources)
         rows = next(size for size in self._rows if size >= count)
         ids = context.host("input_ids", rows, width)
@@ -121,7 +127,7 @@ class TensorRTSession:
     def step(self, slots: Slots, extra: frozenset[str] = frozenset()) -> None:
         """See `Session`."""
         self._cuda.use()
-        live, width = slots.rows, slots.source_width
+        live, width = slots.rows, self._cross_caches.length
         rows = next(size for size in self._rows if size >= live)
         self._fill(slots, rows, width)
         key = rows, width
@@ -141,13 +147,14 @@ class TensorRTSession:
 
     def _fill(self, slots: Slots, rows: int, width: int) -> None:
         live = slots.rows
-        for name, array in slots.step_inputs.items():
-            if name.endswith("mask"):
-                self._step.set_mask(name, np.asarray(array[:live], np.float32), rows, width)
-            else:
-                place = self._step.host(name, rows, width)
-                place[:live] = array[:live]
-                place[live:] = 0
+        for name, array in (("ids", slots.ids), ("positions", slots.positions)):
+            place = self._step.host(name, rows, width)
+            place[:live] = array[:live]
+            place[live:] = 0
+        own = mask_of(slots.positions[:live] + 1, self._self_caches.length)
+        self._step.set_mask("self_mask", own, rows, width)
+        cross = mask_of(slots.source_lengths[:live], width)
+        self._step.set_mask("cross_mask", cross, rows, width)
 
     def _prepare(self, rows: int, width: int) -> Callable[[], None]:
         """The step for so many rows and source positions, from host memory to host memory."""

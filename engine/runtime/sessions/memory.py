@@ -1,0 +1,71 @@
+"""Where the keys and values of a lane's slots lie, behind one seam for every kind of memory."""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.runtime.sessions.caches import KeyValueMemory, padded
+
+
+class SlotMemory(Protocol):
+    """The keys and values of running rows: of their own tokens, and of their sources."""
+
+    def admit(self, first: int, encoded: Any, rows: NDArray[np.intp], /) -> None:
+        """Gives slot `first + i` the source `rows[i]` of what the encoder gave."""
+        ...
+
+    def fit(self, rows: int, length: int, /) -> None:
+        """Makes room for `length` own positions of the first `rows` slots."""
+        ...
+
+    def copy(self, source: int, target: int, length: int, /) -> None:
+        """Copies the first `length` own positions of a beam to another of the same text."""
+        ...
+
+    def move(self, source: int, target: int, length: int, source_length: int, /) -> None:
+        """Moves a slot, with `length` own positions, to one that is free."""
+        ...
+
+    def shrink(self, rows: int, length: int, source_length: int, /) -> None:
+        """Gives up memory beyond `length` own positions and the longest source, if it is much."""
+        ...
+
+
+class ArrayMemory:
+    """See `SlotMemory`: arrays whose lengths follow the longest live row.
+
+    So short rows pay no attention over an empty cache.  `geometry` changes whenever an array is
+    replaced.
+    """
+
+    def __init__(self, caches: KeyValueMemory, cross: KeyValueMemory) -> None:
+        self.caches, self.cross = caches, cross
+        self.geometry = 0
+
+    def admit(self, first: int, encoded: Any, rows: NDArray[np.intp]) -> None:
+        """See `SlotMemory`."""
+        width = self.cross.width(encoded)
+        if width > self.cross.length:
+            self.geometry += self.cross.resize(first, width)
+        self.cross.store(first, encoded, rows)
+
+    def fit(self, rows: int, length: int) -> None:
+        """See `SlotMemory`."""
+        if length > self.caches.length:
+            self.geometry += self.caches.resize(rows, padded(length))
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """See `SlotMemory`."""
+        self.caches.copy(source, target, length)
+
+    def move(self, source: int, target: int, length: int, source_length: int) -> None:
+        """See `SlotMemory`."""
+        self.caches.copy(source, target, length)
+        self.cross.copy(source, target, source_length)
+
+    def shrink(self, rows: int, length: int, source_length: int) -> None:
+        """See `SlotMemory`: once at least half is given up."""
+        for memory, longest in ((self.caches, length), (self.cross, source_length)):
+            if padded(longest) * 2 <= memory.length:
+                self.geometry += memory.resize(rows, padded(longest))

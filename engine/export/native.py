@@ -17,7 +17,7 @@ from engine.export.precision.floats import ENCODER, STEP, Graphs
 from engine.export.precision.recipes import Recipe
 from engine.export.precision.sensitivity import Rounding, round_matrix
 from engine.model.config import BlockConfig, ModelConfig
-from engine.native.packing import (
+from engine.native.layout import (
     DEPTH,
     LANES,
     column_sums,

@@ -27,7 +27,7 @@ class NativeMissingError(NativeError):
     """The native library is not there, or of another version; the message says what to do."""
 
 
-class Config(ctypes.Structure):
+class NativeConfig(ctypes.Structure):
     """`SeqwayConfig`: sizes and choices of a model; head and hidden widths are padded to 16."""
 
     SIZES = (
@@ -43,13 +43,13 @@ class Config(ctypes.Structure):
     )
 
 
-class Tensor(ctypes.Structure):
+class NativeTensor(ctypes.Structure):
     """`SeqwayTensor`."""
 
     _fields_ = (("name", c_char_p), ("data", c_void_p), ("bytes", c_int64))
 
 
-class Step(ctypes.Structure):
+class NativeStep(ctypes.Structure):
     """`SeqwayStep`."""
 
     _fields_ = (
@@ -65,7 +65,7 @@ class Step(ctypes.Structure):
     )
 
 
-class State(ctypes.Structure):
+class NativeState(ctypes.Structure):
     """`SeqwayState`."""
 
     _fields_ = (
@@ -84,19 +84,25 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "seqway_abi": (c_int, []),
     "seqway_error": (c_char_p, []),
     "seqway_backends": (c_char_p, []),
-    "seqway_model_new": (c_void_p, [POINTER(Config), POINTER(Tensor), c_int, c_void_p, c_int]),
+    "seqway_model_new": (
+        c_void_p,
+        [POINTER(NativeConfig), POINTER(NativeTensor), c_int, c_void_p, c_int],
+    ),
     "seqway_model_free": (None, [c_void_p]),
     "seqway_lane_new": (c_void_p, [c_void_p, c_int, c_char_p]),
     "seqway_lane_free": (None, [c_void_p]),
     "seqway_encode": (c_int, [c_void_p, c_void_p, c_void_p, c_int, POINTER(c_void_p)]),
     "seqway_text_free": (None, [c_void_p]),
-    "seqway_step": (c_int, [c_void_p, POINTER(Step)]),
-    "seqway_advance": (c_int, [c_void_p, POINTER(Step), POINTER(State)]),
-    "seqway_run": (c_int, [c_void_p, POINTER(Step), POINTER(State), c_int, c_double, c_void_p]),
+    "seqway_step": (c_int, [c_void_p, POINTER(NativeStep)]),
+    "seqway_advance": (c_int, [c_void_p, POINTER(NativeStep), POINTER(NativeState)]),
+    "seqway_run": (
+        c_int,
+        [c_void_p, POINTER(NativeStep), POINTER(NativeState), c_int, c_double, c_void_p],
+    ),
     "seqway_copy": (c_int, [c_void_p, c_int, c_int, c_int]),
     "seqway_multiply": (
         c_int,
-        [c_char_p, POINTER(Tensor), c_int, c_int, c_int, c_void_p, c_int, c_int, c_void_p],
+        [c_char_p, POINTER(NativeTensor), c_int, c_int, c_int, c_void_p, c_int, c_int, c_void_p],
     ),
 }
 
@@ -157,8 +163,11 @@ def address(array: NDArray[Any]) -> int:
 
 def table_of(tensors: Tensors) -> Any:
     """An array of `SeqwayTensor`, good while the tensors live."""
-    return (Tensor * len(tensors))(
-        *(Tensor(name.encode(), array.ctypes.data, array.nbytes) for name, array in tensors.items())
+    return (NativeTensor * len(tensors))(
+        *(
+            NativeTensor(name.encode(), array.ctypes.data, array.nbytes)
+            for name, array in tensors.items()
+        )
     )
 
 

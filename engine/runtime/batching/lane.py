@@ -5,6 +5,7 @@ scheduler and its running rows.
 """
 
 import logging
+import math
 import queue
 import threading
 import time
@@ -59,6 +60,8 @@ class Lane:
         self._scheduler = Scheduler(limits)
         self._streams = Streams(stream_rate)
         self._next_sweep = 0.0
+        self._next_deadline = math.inf
+        self._has_cancelled = False
         self._counting = threading.Lock()
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._interrupt = Interrupt()
@@ -125,6 +128,7 @@ class Lane:
     def _cancel(self, request_id: str) -> None:
         for row in self._running.rows:
             row.progress.cancelled |= row.request.id == request_id
+            self._has_cancelled |= row.progress.cancelled
         for row in self._scheduler.drop_waiting(lambda row: row.request.id == request_id):
             self._close(row, FinishReason.CANCELLED)
 
@@ -143,9 +147,13 @@ class Lane:
             self._next_sweep = now + SWEEP_SECONDS
             for row in self._scheduler.drop_waiting(lambda row: row.plan.deadline <= now):
                 self._close(row, FinishReason.CANCELLED, "the deadline passed in the waiting line")
-        for row in list(self._running.rows):
-            if row.progress.cancelled or row.plan.deadline <= now:
-                self._finish(row, FinishReason.CANCELLED)
+        if self._has_cancelled or now >= self._next_deadline:
+            for row in list(self._running.rows):
+                if row.progress.cancelled or row.plan.deadline <= now:
+                    self._finish(row, FinishReason.CANCELLED)
+            rows = self._running.rows
+            self._next_deadline = min((row.plan.deadline for row in rows), default=math.inf)
+            self._has_cancelled = False
 
     def _admit(self) -> list[Row]:
         """Starts the rows whose turn it is; returns those that have slots."""
@@ -169,6 +177,7 @@ class Lane:
         self._running.start(group)
         encoded = time.monotonic()
         self._scheduler.note_encoded(group, encoded, encoded - now)
+        self._next_deadline = min(self._next_deadline, *(row.plan.deadline for row in group))
         for row in group:
             row.progress.admitted, row.progress.encoded = now, encoded
             row.progress.first_step = self.gauges.steps
@@ -177,7 +186,7 @@ class Lane:
     def _make_tokens(self, started: list[Row]) -> None:
         # A first token is sent, and timed, when it is made.
         most = 1 if started else MOST_STEPS
-        patience = self._streams.patience(self._running.rows, time.monotonic())
+        patience = self._streams.patience(self._running.streaming, time.monotonic())
         done, steps = self._running.step(most, min(CALL_SECONDS, patience), self._interrupt)
         now = time.monotonic()
         self.gauges.steps += steps
@@ -189,7 +198,7 @@ class Lane:
             self.gauges.first_token_seconds.append(now - row.plan.arrived)
         for row, reason in done:
             self._finish(row, reason)
-        if due := self._streams.due(self._running.rows, now):
+        if due := self._streams.due(self._running.streaming, now):
             self._streams.send(due, self._running.certain(due), now)
         if done:
             self._running.shrink()

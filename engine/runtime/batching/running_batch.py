@@ -21,10 +21,12 @@ from engine.runtime.sessions.slots import Advance
 
 
 class RunningBatch:
-    """Runs rows in at most `capacity` slots of a session."""
+    """Runs rows in at most `capacity` slots of a session; `streaming` are those that stream."""
 
     def __init__(self, session: Session, capacity: int) -> None:
         self.rows: list[Row] = []
+        self.streaming: list[Row] = []
+        self._choosing: list[Row] = []
         self._session = session
         self._slots = session.slots(capacity)
         self._owners: list[Row] = []
@@ -48,6 +50,8 @@ class RunningBatch:
                 )
                 self._owners.append(row)
         self.rows += group
+        self.streaming += [row for row in group if row.options.stream]
+        self._choosing += [row for row in group if row.plan.needs]
 
     def step(
         self, most: int = 1, seconds: float = 0.0, interrupt: Interrupt | None = None
@@ -63,8 +67,7 @@ class RunningBatch:
             The rows that are done, which keep their slots, and how many steps were made.
 
         """
-        slots, session = self._slots, self._session
-        choosing = [row for row in self.rows if row.plan.needs]
+        slots, session, choosing = self._slots, self._session, self._choosing
         if not choosing:
             advance = session.run(slots, most, seconds, interrupt or Interrupt())
             return list(self._ended(advance, [])), advance.steps
@@ -144,5 +147,7 @@ class RunningBatch:
             if last != slot:
                 moved.slots[moved.slots.index(last)] = slot
                 self._owners[slot] = moved
-        self.rows.remove(row)
+        for rows in (self.rows, self.streaming, self._choosing):
+            if row in rows:
+                rows.remove(row)
         row.slots.clear()

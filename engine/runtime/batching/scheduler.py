@@ -68,6 +68,9 @@ class Scheduler:
 
     def admit(self, now: float) -> list[Row]:
         """Takes the rows that start now: interactive before bulk."""
+        if not self.waiting_rows:
+            self._throttled_rows = []
+            return []
         throttled = self._interactive.throttled(now)
         is_quiet = now - self._interactive.last_arrival > self.limits.pause
         admitted: list[Row] = []

@@ -16,18 +16,14 @@ class Streams:
         self._rate = rate
 
     def due(self, rows: Sequence[Row], now: float) -> list[Row]:
-        """The rows whose request may be sent a message."""
-        streams = _streaming(rows)
-        interval = self._interval(streams)
-        return [row for row in streams if now - row.request.last_flush >= interval]
+        """Those of the streaming `rows` whose request may be sent a message."""
+        interval = self._interval(rows)
+        return [row for row in rows if now - row.request.last_flush >= interval]
 
     def patience(self, rows: Sequence[Row], now: float) -> float:
-        """Seconds until the next message may be sent; infinite where none is wanted."""
-        streams = _streaming(rows)
-        if not streams:
-            return math.inf
-        last = min(row.request.last_flush for row in streams)
-        return max(0.0, last + self._interval(streams) - now)
+        """Seconds until a message of the streaming `rows` may be sent; infinite without any."""
+        last = min((row.request.last_flush for row in rows), default=math.inf)
+        return max(0.0, last + self._interval(rows) - now)
 
     def send(self, rows: Sequence[Row], tokens: Sequence[Ints], now: float) -> None:
         """Sends the text of rows that are due that `tokens`, all that is certain, add to it."""
@@ -41,9 +37,5 @@ class Streams:
             request.last_flush = now
             request.emit(batch)
 
-    def _interval(self, streams: Sequence[Row]) -> float:
-        return len({id(row.request) for row in streams}) / self._rate
-
-
-def _streaming(rows: Sequence[Row]) -> list[Row]:
-    return [row for row in rows if row.options.stream]
+    def _interval(self, rows: Sequence[Row]) -> float:
+        return len({id(row.request) for row in rows}) / self._rate

@@ -35,9 +35,9 @@ class NativeModel:
         described, self.tensors = read_weights(folder)
         self.vocabulary: int = described["vocabulary"]
         self.suppressed = np.array(described["suppressed_ids"], np.int32)
-        sizes = {name: int(described[name]) for name in native.Config.SIZES}
+        sizes = {name: int(described[name]) for name in native.NativeConfig.SIZES}
         activation = native.ACTIVATIONS.index(described["activation"])
-        config = native.Config(**sizes, activation=activation, epsilon=described["epsilon"])
+        config = native.NativeConfig(**sizes, activation=activation, epsilon=described["epsilon"])
         library = native.library()
         self.pointer = native.made(
             library.seqway_model_new(
@@ -190,11 +190,11 @@ class NativeSession(Session):
         ended, looping = self._ended[:, :rows]
         return Advance(np.flatnonzero(ended).tolist(), np.flatnonzero(looping).tolist(), steps)
 
-    def _pointers(self, slots: Slots) -> tuple[native.Step, native.State]:
+    def _pointers(self, slots: Slots) -> tuple[native.NativeStep, native.NativeState]:
         """What the library is told of the slots, whose arrays stay where they are."""
         memory, data = slots.memory, native.address
         assert isinstance(memory, NativeMemory)
-        step = native.Step(
+        step = native.NativeStep(
             ids=data(slots.ids),
             positions=data(slots.positions),
             slots=data(memory.caches),
@@ -202,7 +202,7 @@ class NativeSession(Session):
             next_ids=data(slots.next_ids),
             log_probs=data(slots.log_probs),
         )
-        state = native.State(
+        state = native.NativeState(
             longest=self.manifest.max_target_tokens,
             cycles=MAX_CYCLE,
             end=self.manifest.eos_id,
@@ -220,7 +220,7 @@ class NativeSession(Session):
         )
         return step, state
 
-    def _ask_for(self, call: native.Step, extra: frozenset[str], slots: Slots) -> Any:
+    def _ask_for(self, call: native.NativeStep, extra: frozenset[str], slots: Slots) -> Any:
         """Has a step give `extra`; the result must live until it has."""
         assert isinstance(slots.memory, NativeMemory)
         rows = slots.rows

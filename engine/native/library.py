@@ -100,6 +100,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
         [c_void_p, POINTER(NativeStep), POINTER(NativeState), c_int, c_double, c_void_p],
     ),
     "seqway_copy": (c_int, [c_void_p, c_int, c_int, c_int]),
+    "seqway_trim": (c_int, [c_void_p, c_void_p, c_int]),
     "seqway_multiply": (
         c_int,
         [c_char_p, POINTER(NativeTensor), c_int, c_int, c_int, c_void_p, c_int, c_int, c_void_p],

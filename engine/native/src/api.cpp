@@ -345,6 +345,16 @@ int seqway_copy(void* lane, int source, int target, int length) {
   });
 }
 
+int seqway_trim(void* lane, const int32_t* slots, int count) {
+  return guarded([&] {
+    std::vector<Cache>& caches = static_cast<OpenLane*>(lane)->lane.caches;
+    for (int i = 0; i < count; ++i) {
+      Cache& cache = caches.at(slots[i]);
+      if (cache.capacity > kKeptPositions) cache = Cache();
+    }
+  });
+}
+
 int seqway_multiply(const char* backend, const SeqwayTensor* tensors, int count, int in, int out,
                     const float* x, int rows, int activation, float* y) {
   return guarded([&] {

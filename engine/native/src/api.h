@@ -86,6 +86,9 @@ int seqway_run(void* lane, const SeqwayStep* step, const SeqwayState* state, int
 // Copies the first `length` positions of a slot's keys and values to another.
 int seqway_copy(void* lane, int source, int target, int length);
 
+// Gives up the memory of `count` slots without rows, but for what most rows need.
+int seqway_trim(void* lane, const int32_t* slots, int count);
+
 // y [rows][out] = activation(W x + bias) with the tensors "product.*", for tests of the kernels.
 int seqway_multiply(const char* backend, const SeqwayTensor* tensors, int count, int in, int out,
                     const float* x, int rows, int activation, float* y);

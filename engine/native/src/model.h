@@ -134,6 +134,9 @@ struct Text {
   Buffer<float> values;
 };
 
+// Positions of a cache that a slot keeps when its row has ended.
+constexpr int kKeptPositions = 128;
+
 // Keys and values of a row's own tokens: [layer][key, value][capacity][inner].
 struct Cache {
   int capacity = 0;

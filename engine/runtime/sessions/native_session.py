@@ -96,7 +96,9 @@ class NativeMemory:
         self._put(target, text)
 
     def shrink(self, rows: int, _length: int, _source_length: int) -> None:
-        """See `SlotMemory`: sources of rows that have ended are given up."""
+        """See `SlotMemory`: what rows had that have ended is given up."""
+        free = self.caches[rows:]
+        native.check(native.library().seqway_trim(self._lane, native.address(free), free.size))
         for slot in range(rows, len(self._sources)):
             if self._sources[slot] is None:
                 break

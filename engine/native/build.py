@@ -120,6 +120,7 @@ def build(recipe: Recipe, compiler: Sequence[str]) -> None:
     output = recipe.output.absolute()
     new = output.with_name(f".{output.name}.{os.getpid()}")
     try:
+        output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(_JOBS) as pool:
             objects = [Path(folder) / f"{file.stem}.o" for file in recipe.files]
             commands = (

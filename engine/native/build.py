@@ -46,7 +46,7 @@ class CompilerError(Exception):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Compilation:
     """What is compiled: the library, or with `program` a program of that file and the sources.
 
     `target` is one that ziglang knows; None is this machine.
@@ -110,28 +110,28 @@ def compilers(target: str | None = None) -> Iterator[tuple[str, ...]]:
         yield (sys.executable, "-m", "ziglang", "c++", "-target", target)
 
 
-def build(recipe: Recipe, compiler: Sequence[str]) -> None:
+def build(compilation: Compilation, compiler: Sequence[str]) -> None:
     """Compiles and moves the output into place: who runs the old one keeps it.
 
     Raises:
         CompilerError: the compiler is missing, or failed.
 
     """
-    output = recipe.output.absolute()
+    output = compilation.output.absolute()
     new = output.with_name(f".{output.name}.{os.getpid()}")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(_JOBS) as pool:
-            objects = [Path(folder) / f"{file.stem}.o" for file in recipe.files]
+            objects = [Path(folder) / f"{file.stem}.o" for file in compilation.files]
             commands = (
-                [*compiler, *recipe.flags, "-c", str(file), "-o", str(object_)]
-                for file, object_ in zip(recipe.files, objects, strict=True)
+                [*compiler, *compilation.flags, "-c", str(file), "-o", str(object_)]
+                for file, object_ in zip(compilation.files, objects, strict=True)
             )
             list(pool.map(_run, commands))
-            _run([*compiler, *recipe.link_flags, *map(str, objects), "-o", str(new)])
-        recipe.note.unlink(missing_ok=True)
+            _run([*compiler, *compilation.link_flags, *map(str, objects), "-o", str(new)])
+        compilation.note.unlink(missing_ok=True)
         new.replace(output)
-        recipe.note.write_text(recipe.noted(), encoding="utf-8")
+        compilation.note.write_text(compilation.noted(), encoding="utf-8")
     except OSError as error:
         raise CompilerError(str(error)) from error
     finally:
@@ -158,27 +158,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--program", type=Path, metavar="FILE", help="link a program of this file and the sources"
     )
     parser.add_argument("--strict", action="store_true", help="warnings are errors")
-    recipe = Recipe(**vars(parser.parse_args(arguments)))
-    if recipe.is_done():
-        _say(f"{recipe.output.name} is up to date")
+    compilation = Compilation(**vars(parser.parse_args(arguments)))
+    if compilation.is_done():
+        _say(f"{compilation.output.name} is up to date")
         return 0
     failures = []
-    for compiler in compilers(recipe.target):
+    for compiler in compilers(compilation.target):
         # Past the path of a Python: "ziglang c++ ...".
         name = shlex.join(compiler[2:] if compiler[0] == sys.executable else compiler)
         started = time.monotonic()
         try:
-            build(recipe, compiler)
+            build(compilation, compiler)
         except CompilerError as error:
             failures.append(f"{name} failed:\n{error}")
         else:
-            _say(f"compiled {recipe.output.name} by {name}, {time.monotonic() - started:.0f} s")
+            _say(
+                f"compiled {compilation.output.name} by {name}, {time.monotonic() - started:.0f} s"
+            )
             return 0
-    if recipe.is_older_than_its_sources():
-        recipe.output.unlink()
+    if compilation.is_older_than_its_sources():
+        compilation.output.unlink()
     failures = failures or ["There is no C++ compiler (Debian: apt install g++)."]
-    _say("\n".join([f"{recipe.output.name} was not compiled.", *failures]))
-    if recipe.program:
+    _say("\n".join([f"{compilation.output.name} was not compiled.", *failures]))
+    if compilation.program:
         return 1
     _say("Models run on ONNX Runtime instead; `make native` tries again.")
     return int(os.environ.get("CI") == "true")

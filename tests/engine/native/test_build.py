@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.native.build import SOURCES, Recipe, compilers, main
+from engine.native.build import SOURCES, Compilation, compilers, main
 
 ROOT = Path(__file__).resolve().parents[3]
 KERNEL_CHECK = Path(__file__).with_name("kernel_check.cpp")
@@ -167,5 +167,5 @@ def test_a_program_that_cannot_be_compiled_is_an_error(tmp_path: Path) -> None:
 
 
 def test_products_are_fused_where_the_source_says_so() -> None:
-    assert "-ffp-contract=off" in Recipe().flags
-    assert len(Recipe().files) == len(list(SOURCES.glob("*.cpp")))
+    assert "-ffp-contract=off" in Compilation().flags
+    assert len(Compilation().files) == len(list(SOURCES.glob("*.cpp")))

@@ -85,8 +85,8 @@ class Compilation:
 
     def is_older_than_its_sources(self) -> bool:
         """Whether there is an output, and of earlier sources."""
-        inputs = [*SOURCES.iterdir(), *self.files, Path(__file__)]
         with suppress(FileNotFoundError):
+            inputs = [*SOURCES.iterdir(), *self.files, Path(__file__)]
             return self.output.stat().st_mtime < max(file.stat().st_mtime for file in inputs)
         return False
 
@@ -119,6 +119,7 @@ def build(compilation: Compilation, compiler: Sequence[str]) -> None:
     """
     output = compilation.output.absolute()
     new = output.with_name(f".{output.name}.{os.getpid()}")
+    started = time.time()
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(_JOBS) as pool:
@@ -129,6 +130,8 @@ def build(compilation: Compilation, compiler: Sequence[str]) -> None:
             )
             list(pool.map(_run, commands))
             _run([*compiler, *compilation.link_flags, *map(str, objects), "-o", str(new)])
+        # Sources that were edited meanwhile are newer.
+        os.utime(new, (started, started))
         compilation.note.unlink(missing_ok=True)
         new.replace(output)
         compilation.note.write_text(compilation.noted(), encoding="utf-8")
@@ -178,6 +181,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
     if compilation.is_older_than_its_sources():
         compilation.output.unlink()
+    if not failures and compilation.target:
+        failures = ["The package ziglang, which compiles for other machines, is not installed."]
     failures = failures or ["There is no C++ compiler (Debian: apt install g++)."]
     _say("\n".join([f"{compilation.output.name} was not compiled.", *failures]))
     if compilation.program:

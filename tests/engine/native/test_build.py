@@ -152,6 +152,18 @@ def test_a_library_of_earlier_sources_does_not_stay(output: Path, pretender: Pat
     assert not output.exists()
 
 
+def test_sources_that_are_edited_meanwhile_are_compiled_again(
+    tmp_path: Path, pretender: Path, output: Path
+) -> None:
+    edited = tmp_path / "edited.cpp"
+    editing = program(tmp_path / "editing", f'touch {edited}; exec {pretender} "$@"')
+    edited.touch()
+    options = ("--program", str(edited), "--output", str(output))
+    for _ in range(2):
+        done = run(*options, CXX=str(editing))
+        assert "compiled" in done.stderr, done.stderr
+
+
 def test_the_file_in_use_is_replaced_and_not_written_to(output: Path, pretender: Path) -> None:
     output.parent.mkdir()
     output.write_text("old")

@@ -11,9 +11,11 @@ NEWEST ?= python3.13
 TORCH := torch==2.13.0
 UV := uv==0.13.9
 TRITON := nvidia-pytriton==0.7.0
+ZIG := ziglang==0.17.1
 DEBIAN_redis := redis-server redis-tools libatomic1 libhiredis0.14 libjemalloc2 liblua5.1-0 liblzf1 \
 	lua-bitop lua-cjson
 DEBIAN_prometheus := prometheus
+DEBIAN_qemu := qemu-user libcapstone4 libglib2.0-0 libnuma1 liburing2
 
 EXAMPLES := en-fr deb-summary deb-section
 TASK_en-fr := translation
@@ -33,6 +35,13 @@ NEWEST_TESTS := tests/services tests/sdk tests/engine/runtime tests/engine/backe
 # The packages of sdk/typescript.  A machine without Node runs every other test.
 NODE_PACKAGES := sdk/typescript/node_modules/.installed
 HAS_NODE := $(shell command -v npm)
+
+# The C++ of the engine: a library where a compiler works, and a program that checks its kernels.
+NATIVE := engine/native/libseqway.so
+NATIVE_SOURCES := $(wildcard engine/native/src/*) engine/native/build.py
+TARGET_x86_64 := x86_64-linux-gnu.2.28
+TARGET_aarch64 := aarch64-linux-musl
+KERNEL_CHECK := tests/engine/native/kernel_check.cpp
 
 BIN := .venv/bin
 export MYPYPATH := sdk/python
@@ -64,13 +73,19 @@ down: .venv/.installed ## Stop what `make up` started
 ##@ Set it up
 
 .PHONY: setup
-setup: .venv/.installed .triton/.installed ## Make both Python environments; start nothing
+setup: .venv/.installed .triton/.installed $(NATIVE) ## Make both Python environments, compile; start nothing
+
+.PHONY: native
+native: $(NATIVE) ## Compile the engine's C++ for CPUs; without a compiler, ONNX Runtime runs the models
 
 .PHONY: debian-redis
 debian-redis: .debian-redis/redis-server ## Unpack Debian's Redis for the tests; needs no root
 
 .PHONY: debian-prometheus
 debian-prometheus: .debian-prometheus/prometheus ## Unpack Debian's Prometheus for the tests; needs no root
+
+.PHONY: debian-qemu
+debian-qemu: .debian-qemu/qemu-aarch64 ## Unpack Debian's qemu for `make native-check`; needs no root
 
 .PHONY: models
 models: .venv/.installed $(EXPORTED) ## Import the example checkpoints to model_repository/
@@ -88,8 +103,8 @@ train-%: corpus/en-fr.train.jsonl ## Train one example, such as `make train-deb-
 .PHONY: clean
 clean: ## Stop the stack; remove environments, exported models and caches
 	@if [[ -x $(BIN)/python && -e .run/stack.json ]]; then $(BIN)/python -m deploy.local down; fi
-	rm -rf .venv .newest .triton .run .debian-redis .debian-prometheus sdk/typescript/{node_modules,dist,build} $(VARIANTS) \
-		.mypy_cache .ruff_cache .pytest_cache *.egg-info
+	rm -rf .venv .newest .triton .run .zig .debian-{redis,prometheus,qemu} $(NATIVE) $(NATIVE).flags \
+		sdk/typescript/{node_modules,dist,build} $(VARIANTS) .mypy_cache .ruff_cache .pytest_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Work on it
@@ -116,6 +131,14 @@ test-newest: .newest/.installed ## Run the unit tests on the newest Python that 
 test-faults: setup models ## Run every fault of batch jobs against the real servers (15 minutes)
 	SEQWAY_FAULTS=all $(BIN)/python -m pytest tests/faults
 
+# Compiled by ziglang's clang, since `make native` mostly means g++.  Each program prints a checksum.
+.PHONY: native-check
+native-check: .zig/check-x86_64 .zig/check-aarch64 debian-qemu ## Check the C++ on x86-64 and, emulated, on ARM
+	@on_x86=$$(.zig/check-x86_64); on_arm=$$(.debian-qemu/qemu-aarch64 .zig/check-aarch64); \
+	[[ $$on_x86 == "$$on_arm" ]] || { echo >&2 \
+		"The kernels compute $$on_x86 on x86-64 and $$on_arm on ARM: they have to be equal."; exit 1; }; \
+	echo "x86-64 and ARM: $$on_x86"
+
 .PHONY: lint
 lint: .venv/.installed $(NODE_PACKAGES) ## Check style and types
 	$(BIN)/ruff check .
@@ -136,7 +159,7 @@ manifests: .venv/.installed ## Copy the alert rules into the Kubernetes manifest
 
 .PHONY: audit
 audit: .venv/.installed ## Look for known vulnerabilities of what is pinned; asks OSV and npm's registry
-	$(BIN)/python -m deploy.audit $(AUDIT_OPTIONS) $(TORCH) $(UV) $(TRITON)
+	$(BIN)/python -m deploy.audit $(AUDIT_OPTIONS) $(TORCH) $(UV) $(TRITON) $(ZIG)
 
 .PHONY: bench
 bench: setup models .venv/.bench ## Measure our speed beside CTranslate2's and transformers'
@@ -194,6 +217,23 @@ client: .venv/.installed ## Generate the Python client for threads from the one 
 		-e '.[gateway,models,tensorrt,dev]' -e sdk/python
 	@touch $@
 
+# Without a compiler, one is installed as a package; where that fails as well, nothing is compiled.
+$(NATIVE): $(NATIVE_SOURCES) | .venv/.installed
+	@if [[ -z "$${CXX:-}" ]] && ! command -v g++ clang++ c++ >/dev/null; then \
+		echo >&2 "native: found neither g++ nor clang++; installing $(ZIG) (100 MB), whose first run takes minutes"; \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python $(ZIG) || true; \
+	fi
+	@$(BIN)/python -m engine.native.build
+
+.zig/.installed: | .venv/.torch
+	$(PYTHON) -m venv --clear --without-pip .zig
+	$(BIN)/uv pip install --quiet --python .zig/bin/python $(ZIG)
+	@touch $@
+
+.zig/check-%: $(KERNEL_CHECK) $(NATIVE_SOURCES) | .venv/.installed .zig/.installed
+	ZIG_GLOBAL_CACHE_DIR=$(CURDIR)/.zig/cache .zig/bin/python -m engine.native.build --strict \
+		--target $(TARGET_$*) --program $< --output $@
+
 .venv/.bench: .venv/.installed
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[bench]'
 	@touch $@
@@ -233,6 +273,11 @@ $(NODE_PACKAGES): sdk/typescript/package-lock.json
 .debian-redis/redis-server: .debian-redis/.unpacked
 	@printf '#!/bin/sh\nhere=$$(dirname "$$(readlink -f "$$0")")\n%s\n' \
 		'LD_LIBRARY_PATH="$$here/root/usr/lib/$$(uname -m)-linux-gnu" exec "$$here/root/usr/bin/redis-server" "$$@"' > $@
+	@chmod +x $@
+
+.debian-qemu/qemu-aarch64: .debian-qemu/.unpacked
+	@printf '#!/bin/sh\nhere=$$(dirname "$$(readlink -f "$$0")")\n%s\n' \
+		'LD_LIBRARY_PATH="$$here/root/usr/lib/$$(uname -m)-linux-gnu" exec "$$here/root/usr/bin/qemu-aarch64" "$$@"' > $@
 	@chmod +x $@
 
 .debian-prometheus/prometheus: | .debian-prometheus/.unpacked

@@ -1,6 +1,14 @@
 # `seqway-models`: imports checkpoints, and builds plans where there is a GPU.  Build it from the root
 # of the repository:
 #   docker build -f deploy/images/builder.Dockerfile -t seqway/builder:0.1.0 .
+
+# The engine's C++, compiled where there is a compiler: the full image of the same Debian.
+FROM python:3.11.14-bookworm AS native
+WORKDIR /src
+COPY engine/__init__.py engine/__init__.py
+COPY engine/native engine/native
+RUN CI=true python3 -m engine.native.build --output /opt/seqway/venv/lib/python3.11/site-packages/engine/native/libseqway.so
+
 FROM python:3.11.14-slim-bookworm AS build
 WORKDIR /src
 RUN python3 -m venv --without-pip /opt/seqway/venv
@@ -21,6 +29,7 @@ LABEL org.opencontainers.image.title="Seqway builder" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/seqway /opt/seqway
+COPY --from=native /opt/seqway/venv/lib/python3.11/site-packages/engine/native/libseqway.so /opt/seqway/venv/lib/python3.11/site-packages/engine/native/libseqway.so
 ENV PATH=/opt/seqway/venv/bin:/opt/seqway/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONPATH=/opt/seqway/lib \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -1,6 +1,14 @@
 # Triton for processors: the server of the wheel nvidia-pytriton.  Build it from the root of the
 # repository:
 #   docker build -f deploy/images/triton-cpu.Dockerfile -t seqway/triton-cpu:0.1.0 .
+
+# The engine's C++, compiled where there is a compiler: the full image of the same Debian.
+FROM python:3.11.14-bookworm AS native
+WORKDIR /src
+COPY engine/__init__.py engine/__init__.py
+COPY engine/native engine/native
+RUN CI=true python3 -m engine.native.build --output /opt/seqway/lib/engine/native/libseqway.so
+
 FROM python:3.11.14-slim-bookworm AS build
 WORKDIR /src
 RUN python3 -m venv --without-pip /opt/seqway/venv
@@ -27,6 +35,7 @@ LABEL org.opencontainers.image.title="Seqway Triton for processors" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/seqway /opt/seqway
+COPY --from=native /opt/seqway/lib/engine/native/libseqway.so /opt/seqway/lib/engine/native/libseqway.so
 # The stub takes the first python3 of PATH, and needs its shared library.
 ENV PATH=/opt/seqway/venv/bin:/opt/seqway/bin:/usr/local/bin:/usr/bin:/bin \
     LD_LIBRARY_PATH=/opt/seqway/venv/lib/python3.11/site-packages/nvidia_pytriton.libs:/usr/local/lib \

@@ -1,6 +1,15 @@
 # Triton for NVIDIA's GPUs: a layer on NVIDIA's image, with the TensorRT that plans are built with.
 # Build it from the root of the repository:
 #   docker build -f deploy/images/triton-gpu.Dockerfile -t seqway/triton-gpu:0.1.0 .
+
+# The engine's C++, compiled where there is a compiler: a Debian with an older C library than that of
+# the Ubuntu below.
+FROM python:3.11.14-bookworm AS native
+WORKDIR /src
+COPY engine/__init__.py engine/__init__.py
+COPY engine/native engine/native
+RUN CI=true python3 -m engine.native.build --output /opt/seqway/lib/engine/native/libseqway.so
+
 FROM nvcr.io/nvidia/tritonserver:26.08-py3 AS build
 WORKDIR /src
 # An environment of our own, made by the image's pip: Ubuntu's Python has no ensurepip.
@@ -22,6 +31,7 @@ LABEL org.opencontainers.image.title="Seqway Triton for GPUs" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/seqway /opt/seqway
+COPY --from=native /opt/seqway/lib/engine/native/libseqway.so /opt/seqway/lib/engine/native/libseqway.so
 # The stub takes the first python3 of PATH.
 ENV PATH=/opt/seqway/venv/bin:/opt/seqway/bin:/opt/tritonserver/bin:/usr/local/nvidia/bin:/usr/local/cuda/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -12,11 +12,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dockerfile_parse import DockerfileParser  # type: ignore[import-untyped]
 
+from engine.native.build import compilers
 from tests.deploy.rendering import ROOT
 
 _OWN = ("/opt/seqway", "/src", "/models", "/run/tls")
@@ -87,8 +90,7 @@ class Image:
         into = self._place(target) if target.startswith("/") else self._directory / target
         for source in (ROOT / one for one in sources):
             if source.is_dir():
-                ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-                shutil.copytree(source, into, ignore=ignored, dirs_exist_ok=True)
+                shutil.copytree(source, into, ignore=_ignored(), dirs_exist_ok=True)
             else:
                 place = into / source.name if target.endswith("/") else into
                 place.parent.mkdir(parents=True, exist_ok=True)
@@ -97,6 +99,8 @@ class Image:
     def _run(self, command: str) -> None:
         # What says where packages come from stays; what would lead to others goes.
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
+        # The image of the stage that compiles has a compiler.
+        kept["CXX"] = shlex.join(next(compilers(), ()))
         path = f"{self.folder}/usr/bin:{os.environ.get('PATH', os.defpath)}"
         done = subprocess.run(
             ["sh", "-c", self._placed(command)],
@@ -115,6 +119,12 @@ class Image:
         for own in _OWN:
             text = text.replace(own, str(self._place(own)))
         return text
+
+
+def _ignored() -> Callable[[Any, list[str]], set[str]]:
+    """What stays out of the context at any depth."""
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    return shutil.ignore_patterns(*(one[3:] for one in lines if one.startswith("**/")))
 
 
 def instructions(name: str) -> list[tuple[str, str]]:

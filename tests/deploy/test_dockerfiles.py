@@ -14,7 +14,7 @@ from tests.deploy.scratch import instructions
 
 IMAGES = ROOT / "deploy" / "images"
 NAMES = sorted(path.stem for path in IMAGES.glob("*.Dockerfile"))
-_PINNED = re.compile(r"[\w./-]+:\d+[.\d]*-[\w-]+( AS build)?$")
+_PINNED = re.compile(r"[\w./-]+:\d+[.\d]*-[\w-]+( AS (native|build))?$")
 
 
 def test_hadolint_has_nothing_to_say() -> None:
@@ -28,12 +28,35 @@ def test_hadolint_has_nothing_to_say() -> None:
 def test_an_image_is_pinned_has_a_numeric_user_and_says_what_it_is(name: str) -> None:
     steps = instructions(name)
     bases = [value for instruction, value in steps if instruction == "FROM"]
-    assert len(bases) == 2
+    assert len(bases) == (3 if _has_the_engine(name) else 2)
     assert all(_PINNED.match(one) for one in bases), bases
     assert ("USER", "10001:10001") in steps
     labels = next(value for instruction, value in steps if instruction == "LABEL")
     assert f'org.opencontainers.image.version="{project_version()}"' in labels
     assert {"HEALTHCHECK", "ENTRYPOINT"} <= {instruction for instruction, _ in steps}
+
+
+def _has_the_engine(name: str) -> bool:
+    """Whether it is more than `engine/contract`."""
+    return any(
+        instruction == "COPY" and value.split()[0] == "engine"
+        for instruction, value in instructions(name)
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if _has_the_engine(name)])
+def test_the_native_library_lies_beside_the_engine(name: str) -> None:
+    steps = instructions(name)
+    (compiled,) = [value for instruction, value in steps if "engine.native.build" in value]
+    library = compiled.partition("--output ")[2]
+    assert ("COPY", f"--from=native {library} {library}") in steps
+    assert library.endswith("/engine/native/libseqway.so")
+
+
+def test_no_image_takes_a_library_of_this_machine() -> None:
+    """Nor what else git ignores of the engine."""
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {"**/*libseqway.*", "**/__pycache__", "**/*.egg-info"} <= set(ignored)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -17,6 +17,7 @@ import tritonclient.grpc as triton_grpc  # type: ignore[import-untyped]
 import trustme
 
 from deploy.local.settings import StackSettings
+from engine.native.build import compilers
 from tests.deploy.processes import PATIENCE, arguments_of, running, wait_until
 from tests.deploy.scratch import Image
 from tests.services.redis_server import free_port
@@ -54,6 +55,10 @@ def triton(builder: Callable[[str], Image]) -> Iterator[Triton]:
         if os.environ.get("CI") == "true":
             pytest.fail("no model is exported: run `make models`")
         pytest.skip("no model is exported: run `make models`")
+    if next(compilers(), None) is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("there is no C++ compiler")
+        pytest.skip("there is no C++ compiler")
     image = builder("triton-cpu")
     (image.folder / "models").mkdir()
     (image.folder / "models" / _MODEL).symlink_to(exported)
@@ -61,6 +66,12 @@ def triton(builder: Callable[[str], Image]) -> Iterator[Triton]:
     yield Triton(image, {name: free_port() for name in ("http", "grpc", "metrics")})
     for left in set(_SHARED.glob("seqway-pod_*")) - others:
         left.unlink(missing_ok=True)
+
+
+def test_the_native_library_can_be_loaded(triton: Triton) -> None:
+    program = "from engine.native.library import backends; print(backends()[-1])"
+    done = triton.image.run("python3", "-c", program)
+    assert (done.returncode, done.stdout) == (0, "generic\n"), done.stderr
 
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hanging"])

@@ -159,7 +159,7 @@ class NativeSession(Session):
         """See `Session`."""
         call, rows = self._step, slots.rows
         self._size(rows)
-        weights = self._ask_for(call, extra, slots) if extra else None
+        weights = self._ask_for(call, extra, slots)
         native.check(native.library().seqway_step(self._lane.pointer, ctypes.byref(call)))
         del weights  # until here it was read
         if "all_log_probs" in extra:

@@ -33,6 +33,9 @@ from engine.runtime.text.detokenizer import Detokenizer
 LONGEST = 80
 """Positions of every model: over two of the steps in which memory of keys and values grows."""
 
+STEPS = 7
+"""Tokens that are made in one call, where a session can."""
+
 _SMALL = ModelConfig(
     vocab_size=61,
     encoder_layers=2,
@@ -246,7 +249,8 @@ def decode(
         if free and waiting:
             running.start(waiting[:free])
             del waiting[:free]
-        for row, reason in running.step():
+        done, _ = running.step(STEPS, seconds=60)
+        for row, reason in done:
             trails[row.index] = running.finish(row, reason)[0].trail
         running.shrink()
     return [trails[index] for index in range(len(sources))]

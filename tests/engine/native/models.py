@@ -1,7 +1,6 @@
 """Small random encoder-decoders of every kind, as variants that both sessions run."""
 
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +11,6 @@ import torch
 from torch import nn
 
 from engine.contract.manifest import MANIFEST_FILE, Manifest
-from engine.contract.options import Options
 from engine.export.graphs.builder import save_model
 from engine.export.graphs.transformer import TransformerGraphs
 from engine.export.native import write_native
@@ -22,19 +20,11 @@ from engine.export.precision.recipes import Precision, Recipe, make_recipe
 from engine.export.precision.sensitivity import activation_scale
 from engine.model.config import ModelConfig
 from engine.model.transformer import Transformer
-from engine.runtime.batching.row import Row, RowPlan, RowProgress
-from engine.runtime.batching.running_batch import RunningBatch
-from engine.runtime.decoding.greedy import GreedySearch
 from engine.runtime.decoding.trail import Trail
-from engine.runtime.request import Request
-from engine.runtime.sessions.session import Session
-from engine.runtime.text.detokenizer import Detokenizer
+from tests.engine.native.answers import random_sources
 
 LONGEST = 80
 """Positions of every model: over two of the steps in which memory of keys and values grows."""
-
-STEPS = 7
-"""Tokens that are made in one call, where a session can."""
 
 _SMALL = ModelConfig(
     vocab_size=61,
@@ -157,8 +147,9 @@ def _recipes(kind: Kind, precision: Precision, migrated: bool) -> dict[str, Reci
     _, graphs = _exported(kind)
     if precision != "int8":
         return {name: Recipe(precision) for name in graphs}
-    texts = random_sources(kind.config, [5, 9, 16, 30], seed=1)
-    observed = observe(*graphs.values(), _manifest(kind.config, precision), [texts])
+    manifest = _manifest(kind.config, precision)
+    texts = random_sources(manifest, [5, 9, 16, 30], seed=1)
+    observed = observe(*graphs.values(), manifest, [texts])
     seen = dict(zip(graphs, observed, strict=True))
     recipes = {name: make_recipe(graph, precision, seen[name]) for name, graph in graphs.items()}
     random = np.random.default_rng(2)
@@ -227,48 +218,6 @@ def _migrated(
         scale = activation_scale(np.abs(rows / divisors).ravel())
         roundings[name] = replace(rounding, scale=scale, divisors=divisors)
     return replace(recipe, roundings=roundings)
-
-
-def random_sources(config: ModelConfig, lengths: Sequence[int], seed: int) -> list[list[int]]:
-    """Sources of any tokens, padding too, that end as sources do."""
-    random = np.random.default_rng(seed)
-    tokens = [random.integers(0, config.vocab_size, length - 1).tolist() for length in lengths]
-    return [[*source, config.eos_id] for source in tokens]
-
-
-def decode(
-    session: Session, sources: Sequence[list[int]], limits: Sequence[int], at_once: int = 0
-) -> list[Trail]:
-    """Greedy answers of at most `limits` tokens, `at_once` sources together, or 0 for all."""
-    manifest = session.manifest
-    capacity = at_once or len(sources)
-    running, waiting = RunningBatch(session, capacity), _rows(manifest, sources, limits)
-    trails: dict[int, Trail] = {}
-    while waiting or running.rows:
-        free = capacity - len(running.rows)
-        if free and waiting:
-            running.start(waiting[:free])
-            del waiting[:free]
-        done, _ = running.step(STEPS, seconds=60)
-        for row, reason in done:
-            trails[row.index] = running.finish(row, reason)[0].trail
-        running.shrink()
-    return [trails[index] for index in range(len(sources))]
-
-
-def _rows(manifest: Manifest, sources: Sequence[list[int]], limits: Sequence[int]) -> list[Row]:
-    request = Request("test", [], Options(stop_repetition=False), lambda _events, _last: None)
-    start = manifest.decoder_start_id
-    return [
-        Row(
-            request,
-            index,
-            RowPlan(source, limit, arrived=0.0, start_id=start),
-            GreedySearch(manifest.eos_id),
-            RowProgress(Detokenizer([])),
-        )
-        for index, (source, limit) in enumerate(zip(sources, limits, strict=True))
-    ]
 
 
 @torch.no_grad()

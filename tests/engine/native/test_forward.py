@@ -11,14 +11,13 @@ from engine.runtime.decoding.trail import Trail
 from engine.runtime.sessions.native_session import ISA_VARIABLE, NativeSession
 from engine.runtime.sessions.onnx_session import OnnxSession
 from engine.runtime.sessions.slots import Slots
+from tests.engine.native.answers import decode, random_sources
 from tests.engine.native.models import (
     KINDS,
     LONGEST,
     RandomVariant,
-    decode,
     int8_products,
     oracle,
-    random_sources,
     write_variant,
 )
 
@@ -64,7 +63,7 @@ def onnx(variant: RandomVariant) -> OnnxSession:
 
 
 def sources(variant: RandomVariant, lengths: tuple[int, ...] = LENGTHS) -> list[list[int]]:
-    return random_sources(variant.kind.config, lengths, seed=3)
+    return random_sources(variant.manifest, lengths, seed=3)
 
 
 def test_answers_are_those_of_the_checkpoint(fp32: RandomVariant) -> None:

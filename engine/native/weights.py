@@ -95,7 +95,7 @@ def read_weights(folder: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     try:
         model = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
         tensors = dict(_tensors(folder / WEIGHTS_FILE))
-    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, struct.error) as error:
         raise WeightsError(
             f"{folder} holds no whole model ({error}): export the variant again."
         ) from error
@@ -111,6 +111,8 @@ def _tensors(path: Path) -> Iterator[tuple[str, Array]]:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     (length,) = struct.unpack_from("<Q", mapped)
     header = json.loads(mapped[8 : 8 + length])
+    if not isinstance(header, dict):
+        raise ValueError("its header is no object")
     for name, entry in header.items():
         if name == "__metadata__":
             continue

@@ -17,6 +17,10 @@ namespace {
 
 thread_local std::string last_error;
 
+void require(bool holds, const char* rule) {
+  if (!holds) throw std::runtime_error(rule);
+}
+
 // Tensors by name, each of the size that is expected.
 class Tensors {
  public:
@@ -121,7 +125,29 @@ void read_stack(const Tensors& tensors, const Model& model, Stack& stack, const 
   }
 }
 
+// Bounds what the sizes of tensors do not, so that no sum or product of sizes overflows.
+void check_stack(int layers, int heads, int head, int hidden) {
+  require(layers > 0 && layers <= 1024, "the model's layers are not between 1 and 1,024");
+  require(heads > 0 && head > 0 && hidden > 0, "the model has a size below 1");
+  require(head % kLanes == 0 && hidden % kLanes == 0, "the model's heads are not padded to 16");
+  require(static_cast<int64_t>(heads) * head <= 1 << 18 && hidden <= 1 << 24,
+          "the model has a size that is too large");
+}
+
+void check_sizes(const SeqwayConfig& config) {
+  check_stack(config.encoder_layers, config.encoder_heads, config.encoder_head, config.encoder_hidden);
+  check_stack(config.decoder_layers, config.decoder_heads, config.decoder_head, config.decoder_hidden);
+  for (const int size : {config.vocabulary, config.width, config.max_positions}) {
+    require(size > 0, "the model has a size below 1");
+    require(size <= 1 << 24, "the model has a size that is too large");
+  }
+  require(config.furthest >= 0 && config.furthest <= 1 << 24, "the model's distances do not exist");
+  require(config.activation >= 0 && config.activation <= static_cast<int>(Activation::tanh),
+          "the model's activation does not exist");
+}
+
 std::unique_ptr<Model> read_model(const SeqwayConfig& config, const Tensors& tensors) {
+  check_sizes(config);
   auto model = std::make_unique<Model>();
   model->vocabulary = config.vocabulary;
   model->width = config.width;
@@ -166,10 +192,6 @@ const Backend& require_backend(const char* name) {
                              seqway_backends());
   }
   return *backend;
-}
-
-void require(bool holds, const char* rule) {
-  if (!holds) throw std::runtime_error(rule);
 }
 
 void forward(OpenLane& open, const SeqwayStep& step) {
@@ -255,9 +277,13 @@ void* seqway_model_new(const SeqwayConfig* config, const SeqwayTensor* tensors, 
                        const int32_t* suppressed, int suppressed_count) {
   std::unique_ptr<Model> model;
   guarded([&] {
-    model = read_model(*config, Tensors(tensors, count));
-    model->suppressed.assign(suppressed, suppressed + suppressed_count);
-    std::sort(model->suppressed.begin(), model->suppressed.end());
+    auto made = read_model(*config, Tensors(tensors, count));
+    made->suppressed.assign(suppressed, suppressed + suppressed_count);
+    std::sort(made->suppressed.begin(), made->suppressed.end());
+    for (const int id : made->suppressed) {
+      require(id >= 0 && id < made->vocabulary, "a token is suppressed that does not exist");
+    }
+    model = std::move(made);
   });
   return model.release();
 }

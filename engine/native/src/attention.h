@@ -109,7 +109,8 @@ inline void attend_cached(const Model& model, Lane& lane, const float* query, co
   }
 }
 
-// Cross-attention of a token over a source; `weights` [heads][width] is where they are wanted.
+// Cross-attention of a token over a source; `weights` [heads][width] is where they are wanted, with
+// zeros behind the source.
 inline void attend_text(const Model& model, Lane& lane, const float* query, const Text& text,
                         int layer, float* context, float* weights, int width) {
   const Stack& stack = model.decoder;
@@ -124,7 +125,9 @@ inline void attend_text(const Model& model, Lane& lane, const float* query, cons
     multiply_packed(scores, 0, 1, text.values.get() + at, head / kLanes,
                     static_cast<int64_t>(end) * kLanes, text.length, context + h * head, head);
     if (weights != nullptr) {
-      std::memcpy(weights + static_cast<int64_t>(h) * width, scores, text.length * sizeof(float));
+      float* of_head = weights + static_cast<int64_t>(h) * width;
+      std::memcpy(of_head, scores, text.length * sizeof(float));
+      std::memset(of_head + text.length, 0, (width - text.length) * sizeof(float));
     }
   }
 }

@@ -36,11 +36,11 @@ inline V16 power_of_two(V16 n) {
 inline V16 difference(const int32_t* a, const int32_t* b) {
   return {_mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(a), _mm512_loadu_si512(b)))};
 }
-// Rounds to [-127, 127] and stores with 128 added.
+// Bounds to [-127, 127], -127 for what is no number, rounds, and stores with 128 added. It bounds
+// first: what is too large for an integer would become the least one.
 inline void store_bytes(uint8_t* p, V16 a) {
-  __m512i n = _mm512_cvtps_epi32(a.v);
-  n = _mm512_min_epi32(_mm512_max_epi32(n, _mm512_set1_epi32(-127)), _mm512_set1_epi32(127));
-  const __m512i shifted = _mm512_add_epi32(n, _mm512_set1_epi32(128));
+  const V16 bounded = smaller(larger(a, splat(-127.0F)), splat(127.0F));
+  const __m512i shifted = _mm512_add_epi32(_mm512_cvtps_epi32(bounded.v), _mm512_set1_epi32(128));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(shifted));
 }
 inline float sum(V16 a) {
@@ -126,12 +126,11 @@ inline V16 difference(const int32_t* a, const int32_t* b) {
           _mm256_cvtepi32_ps(_mm256_sub_epi32(loaded(a + 8), loaded(b + 8)))};
 }
 inline __m256i shifted_bytes(__m256 a) {
-  __m256i n = _mm256_cvtps_epi32(a);
-  n = _mm256_min_epi32(_mm256_max_epi32(n, _mm256_set1_epi32(-127)), _mm256_set1_epi32(127));
-  return _mm256_add_epi32(n, _mm256_set1_epi32(128));
+  return _mm256_add_epi32(_mm256_cvtps_epi32(a), _mm256_set1_epi32(128));
 }
 inline void store_bytes(uint8_t* p, V16 a) {
-  __m256i words = _mm256_packus_epi32(shifted_bytes(a.lo), shifted_bytes(a.hi));
+  const V16 bounded = smaller(larger(a, splat(-127.0F)), splat(127.0F));
+  __m256i words = _mm256_packus_epi32(shifted_bytes(bounded.lo), shifted_bytes(bounded.hi));
   words = _mm256_permute4x64_epi64(words, 0xD8);
   const __m128i bytes =
       _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
@@ -188,13 +187,8 @@ inline V16 difference(const int32_t* a, const int32_t* b) {
   SEQWAY_EACH(static_cast<float>(a[i] - b[i]));
 }
 inline void store_bytes(uint8_t* p, V16 a) {
-  for (int i = 0; i < 16; ++i) {
-    const float whole = std::nearbyintf(a.v[i]);
-    // What is no number, or too large for an integer, is what the processor makes of it elsewhere.
-    const bool fits = whole > -127.0F && whole < 2147483648.0F;
-    const float bounded = !fits ? -127.0F : whole > 127.0F ? 127.0F : whole;
-    p[i] = static_cast<uint8_t>(static_cast<int>(bounded) + 128);
-  }
+  const V16 whole = rounded(smaller(larger(a, splat(-127.0F)), splat(127.0F)));
+  for (int i = 0; i < 16; ++i) p[i] = static_cast<uint8_t>(static_cast<int>(whole.v[i]) + 128);
 }
 inline float sum(V16 a) {
   for (int half = 8; half > 0; half /= 2) {

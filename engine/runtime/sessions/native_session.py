@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engine.contract.manifest import Manifest
 from engine.native import library as native
-from engine.native.weights import have_weights, read_weights
+from engine.native.weights import MODEL_FILE, WeightsError, have_weights, read_weights
 from engine.runtime.decoding.repetition import LOOP, MAX_CYCLE
 from engine.runtime.decoding.selection import Floats
 from engine.runtime.sessions.interrupt import Interrupt
@@ -33,11 +33,14 @@ class NativeModel:
 
     def __init__(self, folder: Path) -> None:
         described, self.tensors = read_weights(folder)
-        self.vocabulary: int = described["vocabulary"]
-        self.suppressed = np.array(described["suppressed_ids"], np.int32)
-        sizes = {name: int(described[name]) for name in native.NativeConfig.SIZES}
-        activation = native.ACTIVATIONS.index(described["activation"])
-        config = native.NativeConfig(**sizes, activation=activation, epsilon=described["epsilon"])
+        try:
+            self.vocabulary = int(described["vocabulary"])
+            self.suppressed = np.array(described["suppressed_ids"], np.int32)
+            config = _config(described)
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
+            raise WeightsError(
+                f"{folder / MODEL_FILE} describes no model ({error!r}): export the variant again."
+            ) from error
         library = native.library()
         self.pointer = native.made(
             library.seqway_model_new(
@@ -49,6 +52,12 @@ class NativeModel:
             )
         )
         weakref.finalize(self, library.seqway_model_free, self.pointer)
+
+
+def _config(described: Mapping[str, Any]) -> native.NativeConfig:
+    sizes = {name: int(described[name]) for name in native.NativeConfig.SIZES}
+    activation = native.ACTIVATIONS.index(described["activation"])
+    return native.NativeConfig(**sizes, activation=activation, epsilon=described["epsilon"])
 
 
 class NativeText:
@@ -159,7 +168,7 @@ class NativeSession(Session):
         """See `Session`."""
         call, rows = self._step, slots.rows
         self._size(rows)
-        weights = self._ask_for(call, extra, slots) if extra else None
+        weights = self._ask_for(call, extra, slots)
         native.check(native.library().seqway_step(self._lane.pointer, ctypes.byref(call)))
         del weights  # until here it was read
         if "all_log_probs" in extra:

@@ -1,0 +1,60 @@
+"""Greedy answers of any session to random sources, decoded as served requests are."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from engine.contract.manifest import Manifest
+from engine.contract.options import Options
+from engine.runtime.batching.row import Row, RowPlan, RowProgress
+from engine.runtime.batching.running_batch import RunningBatch
+from engine.runtime.decoding.greedy import GreedySearch
+from engine.runtime.decoding.trail import Trail
+from engine.runtime.request import Request
+from engine.runtime.sessions.session import Session
+from engine.runtime.text.detokenizer import Detokenizer
+
+STEPS = 7
+"""Tokens that are made in one call, where a session can."""
+
+
+def random_sources(manifest: Manifest, lengths: Sequence[int], seed: int) -> list[list[int]]:
+    """Sources of any tokens, padding too, that end as sources do."""
+    random = np.random.default_rng(seed)
+    tokens = [random.integers(0, manifest.vocab_size, length - 1).tolist() for length in lengths]
+    return [[*source, manifest.eos_id] for source in tokens]
+
+
+def decode(
+    session: Session, sources: Sequence[list[int]], limits: Sequence[int], at_once: int = 0
+) -> list[Trail]:
+    """Greedy answers of at most `limits` tokens, `at_once` sources together, or 0 for all."""
+    manifest = session.manifest
+    capacity = at_once or len(sources)
+    running, waiting = RunningBatch(session, capacity), _rows(manifest, sources, limits)
+    trails: dict[int, Trail] = {}
+    while waiting or running.rows:
+        free = capacity - len(running.rows)
+        if free and waiting:
+            running.start(waiting[:free])
+            del waiting[:free]
+        done, _ = running.step(STEPS, seconds=60)
+        for row, reason in done:
+            trails[row.index] = running.finish(row, reason)[0].trail
+        running.shrink()
+    return [trails[index] for index in range(len(sources))]
+
+
+def _rows(manifest: Manifest, sources: Sequence[list[int]], limits: Sequence[int]) -> list[Row]:
+    request = Request("test", [], Options(stop_repetition=False), lambda _events, _last: None)
+    start = manifest.decoder_start_id
+    return [
+        Row(
+            request,
+            index,
+            RowPlan(source, limit, arrived=0.0, start_id=start),
+            GreedySearch(manifest.eos_id),
+            RowProgress(Detokenizer([])),
+        )
+        for index, (source, limit) in enumerate(zip(sources, limits, strict=True))
+    ]

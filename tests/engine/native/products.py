@@ -1,0 +1,54 @@
+"""Products as the kernels take them: packed, padded, under the name "product"."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.native import layout, library
+
+Floats = NDArray[np.float32]
+Bytes = NDArray[np.int8]
+Tensors = dict[str, NDArray[Any]]
+
+
+def int8_product(
+    weight: Bytes,
+    inputs: Floats | float = 1.0,
+    scales: Floats | float = 1.0,
+    bias: Floats | float = 0.0,
+) -> Tensors:
+    """`weight [in,out]`; `inputs [in]`, `scales [out]` and `bias [out]`, or one for all."""
+    depth, out = weight.shape
+    wide = layout.padded(out)
+    padded = layout.pad(weight, 1, wide)
+    return {
+        "product.int8": layout.pack_bytes(padded),
+        "product.sums": layout.column_sums(padded),
+        "product.inputs": _vector(inputs, depth, layout.padded(depth, layout.DEPTH)),
+        "product.scales": _vector(scales, out, wide),
+        "product.bias": _vector(bias, out, wide),
+    }
+
+
+def float_product(weight: Floats, bias: Floats | float = 0.0) -> Tensors:
+    """As `int8_product`."""
+    out = weight.shape[1]
+    wide = layout.padded(out)
+    return {
+        "product.float": layout.pack_floats(layout.pad(weight, 1, wide)),
+        "product.bias": _vector(bias, out, wide),
+    }
+
+
+def _vector(values: Floats | float, size: int, wide: int) -> Floats:
+    whole = np.broadcast_to(np.asarray(values, np.float32), (size,))
+    return layout.pad(whole, 0, wide)
+
+
+def multiply(
+    tensors: Tensors, x: Floats, out: int, activation: str = "none", backend: str = ""
+) -> Floats:
+    """The product with `x [rows,in]`, `[rows,out]`."""
+    padded = layout.pad(x, 1, layout.padded(x.shape[1]))
+    return library.multiply(tensors, padded, x.shape[1], activation, backend)[:, :out]

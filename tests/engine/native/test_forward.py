@@ -1,0 +1,283 @@
+"""Whole decodings with the native code: as PyTorch and ONNX Runtime, on every instruction set."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.native.library import NativeError
+from engine.runtime.decoding.trail import Trail
+from engine.runtime.sessions.native_session import ISA_VARIABLE, NativeSession
+from engine.runtime.sessions.onnx_session import OnnxSession
+from engine.runtime.sessions.slots import Slots
+from tests.engine.native.answers import decode, random_sources
+from tests.engine.native.models import (
+    KINDS,
+    LONGEST,
+    RandomVariant,
+    int8_products,
+    oracle,
+    write_variant,
+)
+
+LENGTHS = (5, 1, 40, 16, 17, LONGEST)
+LIMITS = (20, LONGEST, 40, 3, 70, 33)
+
+INT8_DIFFERENCE = 0.03
+"""Largest mean difference from ONNX's INT8, in nats.
+
+Sums are the same, floats between are not: what falls to the other side of a rounding is an INT8
+step away, and changes what comes after it.
+"""
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def fp32(kind: str, backends: list[str], tmp_path_factory: pytest.TempPathFactory) -> RandomVariant:
+    return write_variant(tmp_path_factory.mktemp(kind) / "fp32", KINDS[kind], "fp32")
+
+
+@pytest.fixture(scope="module")
+def int8(kind: str, backends: list[str], tmp_path_factory: pytest.TempPathFactory) -> RandomVariant:
+    return write_variant(tmp_path_factory.mktemp(kind) / "int8", KINDS[kind], "int8")
+
+
+@pytest.fixture(params=["fp32", "int8"])
+def variant(
+    request: pytest.FixtureRequest, fp32: RandomVariant, int8: RandomVariant
+) -> RandomVariant:
+    return {"fp32": fp32, "int8": int8}[request.param]
+
+
+def native(variant: RandomVariant) -> NativeSession:
+    return NativeSession(variant.folder, variant.manifest)
+
+
+def onnx(variant: RandomVariant) -> OnnxSession:
+    return OnnxSession(variant.folder, variant.manifest, threads=1)
+
+
+def sources(variant: RandomVariant, lengths: tuple[int, ...] = LENGTHS) -> list[list[int]]:
+    return random_sources(variant.manifest, lengths, seed=3)
+
+
+def test_answers_are_those_of_the_checkpoint(fp32: RandomVariant) -> None:
+    texts = sources(fp32)
+    trails = decode(native(fp32), texts, LIMITS)
+    for source, trail in zip(texts, trails, strict=True):
+        expected = oracle(fp32, source, trail)
+        chosen = expected[np.arange(trail.tokens.size), trail.tokens]
+        np.testing.assert_allclose(trail.log_probs, chosen, rtol=0, atol=1e-4)
+        np.testing.assert_allclose(chosen, expected.max(axis=1), rtol=0, atol=1e-4)
+
+
+class Pair:
+    """Native and ONNX sessions that go on with the same tokens, step by step."""
+
+    def __init__(self, variant: RandomVariant, lengths: tuple[int, ...] = (5, 40, 1, 17)) -> None:
+        self.native, self.onnx = native(variant), onnx(variant)
+        self.slots: list[Slots] = []
+        config = variant.kind.config
+        # To padding inside of a source M2M100's graph gives a position, unlike the checkpoint.
+        texts = [
+            [token if token != config.pad_id else config.eos_id for token in text]
+            for text in sources(variant, lengths)
+        ]
+        for session in (self.native, self.onnx):
+            slots = session.slots(len(texts))
+            slots.admit(session.encode(texts), list(lengths), [LONGEST] * len(texts))
+            self.slots.append(slots)
+
+    def steps(self, count: int) -> Iterator[Slots]:
+        """Runs steps with all outputs; the longest row leaves after the third."""
+        own, other = self.slots
+        for number in range(count):
+            self.native.step(own)
+            plain = own.next_ids.copy(), own.log_probs.copy()
+            self.native.step(own, self.native.outputs)
+            for before, after in zip(plain, (own.next_ids, own.log_probs), strict=True):
+                np.testing.assert_array_equal(before, after)
+            self.onnx.step(other, self.native.outputs)
+            yield own
+            other.next_ids[:] = own.next_ids
+            for slots in self.slots:
+                slots.advance()
+                if number == 2:
+                    slots.retire(int(slots.source_lengths[: slots.rows].argmax()))
+
+
+def test_outputs_are_those_of_the_graph(fp32: RandomVariant) -> None:
+    pair = Pair(fp32)
+    plain = {name for name in pair.onnx.outputs if not name.startswith("present_")}
+    assert pair.native.outputs == plain - {"next_ids", "log_probs"}
+    for slots in pair.steps(8):
+        for name, made in pair.native.extra.items():
+            expected = pair.onnx.extra[name]
+            if name.startswith("cross_weights_"):
+                lengths = slots.source_lengths[: slots.rows]
+                assert made.shape[3] == lengths.max()
+                assert not expected[..., made.shape[3] :].any()
+                expected = expected[..., : made.shape[3]]
+            np.testing.assert_allclose(made, expected, rtol=1e-5, atol=1e-4, err_msg=name)
+
+
+def test_an_output_alone_is_what_it_is_among_others(fp32: RandomVariant) -> None:
+    pair = Pair(fp32)
+    for slots in pair.steps(1):
+        every = {name: array.copy() for name, array in pair.native.extra.items()}
+        for name in sorted(every):
+            pair.native.step(slots, frozenset({name}))
+            np.testing.assert_array_equal(pair.native.extra[name], every[name])
+
+
+def test_a_step_writes_no_outputs_that_are_not_wanted(learned: RandomVariant) -> None:
+    session = native(learned)
+    slots = session.slots(9)
+    slots.admit(session.encode([[5, 1]]), [2], [9])
+    session.step(slots, session.outputs)
+    before = {name: (array, array.copy()) for name, array in session.extra.items()}
+    slots.admit(session.encode([[6, 7, 1]] * 8), [3] * 8, [9] * 8)
+    slots.retire(0)
+    session.step(slots)
+    assert not session.extra
+    for array, copy in before.values():
+        np.testing.assert_array_equal(array, copy)
+
+
+def int8_differences(variant: RandomVariant, count: int) -> np.ndarray:
+    """How far log-probabilities are from the graph's, of tokens of `count` steps."""
+    pair, differences = Pair(variant), []
+    for slots in pair.steps(count):
+        live = np.arange(slots.rows)
+        expected = pair.onnx.extra["all_log_probs"][live, slots.next_ids[: slots.rows]]
+        differences.append(np.abs(slots.log_probs[: slots.rows] - expected))
+    return np.concatenate(differences)
+
+
+def test_int8_is_close_to_the_graph(int8: RandomVariant) -> None:
+    assert int8_differences(int8, 40).mean() <= INT8_DIFFERENCE
+
+
+@pytest.mark.parametrize("name", ["bart", "flan_t5"])
+def test_each_int8_product_is_that_of_the_graph(
+    name: str, tmp_path: Path, backends: list[str]
+) -> None:
+    """With divisors, too.  Values on the edge of a rounding may fall to either side, few do."""
+    products = int8_products(KINDS[name])
+    assert len(products) > 20
+    for product in products:
+        variant = write_variant(
+            tmp_path / product, KINDS[name], "int8", migrated=True, only=product
+        )
+        assert np.median(int8_differences(variant, 4)) <= 1e-5, product
+
+
+def check_same(made: list[Trail], expected: list[Trail]) -> None:
+    for one, other in zip(made, expected, strict=True):
+        np.testing.assert_array_equal(one.tokens, other.tokens)
+        np.testing.assert_array_equal(one.log_probs, other.log_probs)
+
+
+def test_a_row_is_the_same_alone_among_others_and_everywhere(
+    variant: RandomVariant, backends: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the bit: whoever else is served, wherever the row stands, whatever processor it is."""
+    lengths = tuple(1 + place * 37 % LONGEST for place in range(41))
+    limits = [1 + place * 29 % 40 for place in range(41)]
+    texts, session = sources(variant, lengths), native(variant)
+    together = decode(session, texts, limits)
+    check_same(decode(session, texts, limits, at_once=7), together)
+    for place in (0, 5, 20, 40):
+        check_same(
+            decode(session, texts[place : place + 1], limits[place : place + 1]),
+            together[place : place + 1],
+        )
+    for backend in backends:
+        monkeypatch.setenv(ISA_VARIABLE, backend)
+        check_same(decode(session.sibling(), texts, limits), together)
+
+
+def test_copied_beams_go_on_like_their_source(variant: RandomVariant) -> None:
+    """Also when the source has grown since; the other beam goes its own way in between."""
+    session, text = native(variant), sources(variant, (9,))[0]
+    slots = session.slots(2)
+    slots.admit_beams(session.encode([text]), [2], [9], [LONGEST])
+    for position in range(LONGEST - 1):
+        session.step(slots)
+        if position % 13 == 12:
+            slots.copy_beams([(0, 1)])
+            slots.next_ids[1] = slots.next_ids[0]
+        elif position % 13 == 0:
+            assert position == 0 or slots.log_probs[1] == slots.log_probs[0]
+            slots.next_ids[1] = slots.next_ids[0] % 9 + 1
+        slots.advance()
+
+
+def test_lanes_of_one_model_do_not_disturb_each_other(fp32: RandomVariant) -> None:
+    first = native(fp32)
+    second, texts = first.sibling(), sources(fp32)
+    expected = decode(first, texts, LIMITS)
+    slots = second.slots(2)
+    slots.admit(second.encode(texts[:2]), [5, 1], [9, 9])
+    second.step(slots)
+    before = slots.log_probs.copy()
+    check_same(decode(first, texts, LIMITS), expected)
+    del first
+    second.step(slots)
+    np.testing.assert_array_equal(slots.log_probs, before)
+
+
+@pytest.fixture(scope="module")
+def learned(backends: list[str], tmp_path_factory: pytest.TempPathFactory) -> RandomVariant:
+    return write_variant(tmp_path_factory.mktemp("learned") / "fp32", KINDS["bart"], "fp32")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ([], "a source has no tokens"),
+        ([997, 1], "token that does not exist"),
+        ([-1, 1], "token that does not exist"),
+        ([1] * (LONGEST + 1), "longer than the model's positions"),
+    ],
+)
+def test_a_source_that_the_model_does_not_take_is_refused(
+    learned: RandomVariant, source: list[int], message: str
+) -> None:
+    session = native(learned)
+    with pytest.raises(NativeError, match=message):
+        session.encode([[5, 1], source])
+    check_same(*(decode(each, [[5, 1]], [4]) for each in (session, native(learned))))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("ids", 997, "token that does not exist"),
+        ("ids", -1, "token that does not exist"),
+        ("positions", LONGEST, "longer than the model's positions"),
+        ("positions", -1, "longer than the model's positions"),
+    ],
+)
+def test_a_step_that_the_model_does_not_take_is_refused(
+    learned: RandomVariant, field: str, value: int, message: str
+) -> None:
+    session = native(learned)
+    slots = session.slots(2)
+    slots.admit(session.encode([[5, 1], [6, 1]]), [2, 2], [9, 9])
+    getattr(slots, field)[1] = value
+    with pytest.raises(NativeError, match=message):
+        session.step(slots)
+
+
+def test_an_instruction_set_that_is_not_there_is_named(
+    learned: RandomVariant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ISA_VARIABLE, "avx7")
+    with pytest.raises(NativeError, match="avx7 does not run on this processor"):
+        native(learned).slots(1)

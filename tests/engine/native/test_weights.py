@@ -1,0 +1,291 @@
+"""The files of the native code: written, read again, and damaged in every way."""
+
+import json
+import mmap
+import random
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.native.library import NativeError
+from engine.native.weights import (
+    MODEL_FILE,
+    WEIGHTS_FILE,
+    StoredTensor,
+    WeightsError,
+    have_weights,
+    read_weights,
+    write_weights,
+)
+from engine.runtime.sessions.native_session import NativeModel
+from tests.engine.native.models import KINDS, RandomVariant, write_variant
+
+ARRAYS: dict[str, np.ndarray] = {
+    "floats": np.arange(48, dtype=np.float32).reshape(3, 16),
+    "bytes": np.arange(-64, 64, dtype=np.int8).reshape(1, 2, 64),
+    "sums": np.array([-(2**31), 2**31 - 1] * 8, np.int32),
+    "odd": np.array([np.inf, -0.0, 1e-40], np.float32),
+}
+
+
+def stored(name: str, array: np.ndarray) -> StoredTensor:
+    kind = {"float32": "F32", "int8": "I8", "int32": "I32"}[array.dtype.name]
+    return StoredTensor(name, kind, array.shape, lambda: [array[:1], array[1:]])
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A folder with a file of a few tensors."""
+    tensors = [stored(name, array) for name, array in ARRAYS.items()]
+    write_weights(tmp_path, {"width": 3, "name": "é"}, tensors)
+    return tmp_path
+
+
+def test_what_is_written_is_read_again(small: Path) -> None:
+    model, tensors = read_weights(small)
+    assert (model["width"], model["name"]) == (3, "é")
+    assert list(tensors) == list(ARRAYS)
+    for name, array in tensors.items():
+        np.testing.assert_array_equal(
+            array.view(np.uint8), ARRAYS[name].view(np.uint8), strict=True
+        )
+
+
+def test_tensors_are_mapped_and_not_read(small: Path) -> None:
+    for array in read_weights(small)[1].values():
+        assert not array.flags.writeable
+        owner: Any = array
+        while isinstance(owner, np.ndarray):
+            owner = owner.base
+        assert isinstance(owner.obj if isinstance(owner, memoryview) else owner, mmap.mmap)
+
+
+def test_other_readers_of_the_format_understand_it(small: Path) -> None:
+    from safetensors.numpy import load_file
+
+    loaded = load_file(small / WEIGHTS_FILE)
+    assert set(loaded) == set(ARRAYS)
+    for name, array in loaded.items():
+        np.testing.assert_array_equal(array, ARRAYS[name], strict=True)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported") / request.param
+    return write_variant(folder, KINDS[request.param], "int8").folder
+
+
+def test_tensors_are_aligned_for_vectors(exported: Path) -> None:
+    """All but the bias of relative positions, which is read one by one."""
+    tensors = read_weights(exported)[1]
+    assert any(array.dtype == np.int8 for array in tensors.values())
+    for name, array in tensors.items():
+        assert name.endswith(".relative") or array.ctypes.data % 64 == 0, name
+
+
+@pytest.fixture(scope="module")
+def whole(backends: list[str], tmp_path_factory: pytest.TempPathFactory) -> RandomVariant:
+    return write_variant(tmp_path_factory.mktemp("whole") / "int8", KINDS["flan_t5"], "int8")
+
+
+@pytest.fixture
+def copy(whole: RandomVariant, tmp_path: Path) -> Path:
+    """A folder with a copy of an exported model's files, to be damaged."""
+    for name in (MODEL_FILE, WEIGHTS_FILE):
+        shutil.copy(whole.folder / name, tmp_path)
+    NativeModel(tmp_path)
+    return tmp_path
+
+
+def refused(folder: Path) -> None:
+    """Opening the model says which folder is bad and what to do."""
+    with pytest.raises(WeightsError) as caught:
+        NativeModel(folder)
+    assert str(folder) in str(caught.value)
+    assert str(caught.value).endswith(": export the variant again.")
+
+
+@pytest.mark.parametrize("name", [MODEL_FILE, WEIGHTS_FILE])
+def test_a_missing_file_is_told(copy: Path, name: str) -> None:
+    assert have_weights(copy)
+    (copy / name).unlink()
+    assert not have_weights(copy)
+    refused(copy)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 7, 8, 9, 100, 0.3, 0.99, -64, -1])
+def test_a_cut_file_is_told(copy: Path, kept: float) -> None:
+    path = copy / WEIGHTS_FILE
+    size = path.stat().st_size
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * size) if isinstance(kept, float) else kept])
+    refused(copy)
+
+
+@pytest.mark.parametrize("length", [0, 1, 10**6, 2**62, 2**64 - 1])
+def test_a_header_of_another_length_is_told(copy: Path, length: int) -> None:
+    path = copy / WEIGHTS_FILE
+    path.write_bytes(struct.pack("<Q", length) + path.read_bytes()[8:])
+    refused(copy)
+
+
+Header = dict[str, Any]
+
+
+def change_header(folder: Path, change: Callable[[Header], Any]) -> None:
+    """Writes what `change` makes of the header, or what it leaves in it."""
+    path = folder / WEIGHTS_FILE
+    content = path.read_bytes()
+    (length,) = struct.unpack_from("<Q", content)
+    header = json.loads(content[8 : 8 + length])
+    changed = change(header)
+    text = json.dumps(header if changed is None else changed).encode()
+    text += b" " * (-(len(text) + 8) % 64)
+    path.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length :])
+
+
+def update(entry: dict[str, Any]) -> Callable[[Header], Any]:
+    return lambda header: header["embedding"].update(entry)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _: [],
+        lambda _: 5,
+        lambda header: header.update(embedding=None),
+        lambda header: header.update(embedding=[1]),
+        lambda header: header["embedding"].pop("data_offsets"),
+        lambda header: header["embedding"].pop("dtype"),
+        update({"dtype": "F16"}),
+        update({"dtype": "I8"}),
+        update({"shape": [3, 5]}),
+        update({"shape": ["a"]}),
+        update({"data_offsets": [0, 64]}),
+        update({"data_offsets": [0]}),
+        update({"data_offsets": [10**9, 10**9 + 997 * 32 * 4]}),
+        update({"data_offsets": [10**30, 10**30 + 997 * 32 * 4]}),
+        update({"data_offsets": [-(10**9), -(10**9) + 997 * 32 * 4]}),
+        update({"data_offsets": ["a", "b"]}),
+    ],
+)
+def test_a_header_that_does_not_fit_is_told(copy: Path, change: Callable[[Header], Any]) -> None:
+    change_header(copy, change)
+    refused(copy)
+
+
+def test_metadata_is_passed_over(copy: Path) -> None:
+    change_header(copy, lambda header: header.update(__metadata__={"made": "elsewhere"}))
+    NativeModel(copy)
+
+
+def change_model(folder: Path, **entries: Any) -> None:
+    path = folder / MODEL_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | entries))
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "null", "{}", '"text"', "\0\1"])
+def test_a_model_file_that_describes_nothing_is_told(copy: Path, content: str) -> None:
+    (copy / MODEL_FILE).write_text(content)
+    refused(copy)
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None])
+def test_files_of_another_version_are_told(copy: Path, version: Any) -> None:
+    change_model(copy, format=version)
+    with pytest.raises(WeightsError, match=r"another version: export the variant again\.$"):
+        NativeModel(copy)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"activation": "swish"},
+        {"activation": None},
+        {"width": "wide"},
+        {"width": None},
+        {"epsilon": "small"},
+        {"suppressed_ids": ["a"]},
+        {"suppressed_ids": [2**40]},
+        {"suppressed_ids": None},
+    ],
+)
+def test_a_model_file_with_a_wrong_value_is_told(copy: Path, entries: dict[str, Any]) -> None:
+    change_model(copy, **entries)
+    refused(copy)
+
+
+def test_a_model_file_without_a_value_is_told(copy: Path) -> None:
+    whole = json.loads((copy / MODEL_FILE).read_text())
+    for name in whole.keys() - {"format"}:
+        (copy / MODEL_FILE).write_text(json.dumps({k: v for k, v in whole.items() if k != name}))
+        refused(copy)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"encoder_layers": 0},
+        {"decoder_layers": -1},
+        {"decoder_layers": 2**30},
+        {"encoder_heads": 0},
+        {"decoder_heads": 8, "decoder_head": 8},
+        {"decoder_heads": -4, "decoder_head": -16},
+        {"decoder_heads": 2**20, "decoder_head": 2**20},
+        {"encoder_hidden": 40},
+        {"vocabulary": -997},
+        {"width": 0},
+        {"max_positions": 0},
+        {"furthest": -1},
+        {"suppressed_ids": [997]},
+        {"suppressed_ids": [-1]},
+    ],
+)
+def test_a_size_that_no_model_has_is_refused(copy: Path, entries: dict[str, Any]) -> None:
+    change_model(copy, **entries)
+    with pytest.raises(NativeError, match=r"the model|a token is suppressed"):
+        NativeModel(copy)
+
+
+@pytest.mark.parametrize("name", ["furthest", "vocabulary", "width", "encoder_hidden"])
+def test_a_tensor_of_another_size_is_named(copy: Path, name: str) -> None:
+    change_model(copy, **{name: json.loads((copy / MODEL_FILE).read_text())[name] + 16})
+    with pytest.raises(NativeError, match=r"the tensor \S+ has \d+ bytes, not \d+"):
+        NativeModel(copy)
+
+
+def test_every_tensor_is_needed_and_named_where_it_is_missing(copy: Path) -> None:
+    """A product without its integers is looked for in floats."""
+    content = (copy / WEIGHTS_FILE).read_bytes()
+    for name in read_weights(copy)[1]:
+        change_header(
+            copy, lambda header, name=name: {k: v for k, v in header.items() if k != name}
+        )
+        named = name.replace(".int8", ".float").replace(".relative", ".positions")
+        with pytest.raises(NativeError, match=f"the tensor {named} is missing"):
+            NativeModel(copy)
+        (copy / WEIGHTS_FILE).write_bytes(content)
+
+
+def test_no_damage_has_any_other_error(copy: Path) -> None:
+    """Of either file, anywhere in what describes the model."""
+    chance = random.Random(7)
+    for name in (MODEL_FILE, WEIGHTS_FILE):
+        path = copy / name
+        whole = path.read_bytes()
+        end = len(whole) if name == MODEL_FILE else 8 + struct.unpack_from("<Q", whole)[0]
+        for _ in range(300):
+            damaged = bytearray(whole)
+            for _ in range(chance.choice([1, 1, 2, 8])):
+                damaged[chance.randrange(end)] = chance.choice([chance.randrange(256), *b'0129"-,'])
+            path.write_bytes(damaged)
+            try:
+                NativeModel(copy)
+            except (WeightsError, NativeError) as error:
+                assert str(error)
+        path.write_bytes(whole)

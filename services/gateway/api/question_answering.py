@@ -8,8 +8,8 @@ from services.gateway.api.options import generation_of
 from services.gateway.api.settings import TextSettings
 from services.gateway.api.texts import check_absent, check_range, check_required, check_text
 from services.gateway.calls.answers import record_account
-from services.gateway.calls.deadlines import deadline_of
 from services.gateway.calls.handlers import Context
+from services.gateway.calls.lifetime import deadline_of
 from services.gateway.calls.settings import CallSettings
 from services.inference.errors import InvalidOptionError
 from services.inference.tasks.question_answering.answerer import Answerer

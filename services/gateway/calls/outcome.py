@@ -91,7 +91,7 @@ def note_job(job: str) -> None:
 
 @contextmanager
 def _ids_of(origin: CallOrigin, context: Context) -> Iterator[None]:
-    """The ids that log lines of the call carry, and its span: part of the caller's if it has one."""
+    """What log lines of the call carry, and its span: part of the caller's if it names one."""
     service, _, name = origin.method.removeprefix("/").partition("/")
     caller = origin.caller
     names = {"tenant": caller.tenant, "caller": caller.subject} if caller else {}

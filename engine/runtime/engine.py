@@ -12,7 +12,7 @@ from pathlib import Path
 
 from engine.contract.events import Event, Ready, Refused, TooLong
 from engine.contract.manifest import read_manifest
-from engine.contract.values import InvalidOptionsError
+from engine.contract.options import InvalidOptionsError
 from engine.runtime.batching.gauges import Gauges, total
 from engine.runtime.batching.lane import Lane
 from engine.runtime.batching.row import Row

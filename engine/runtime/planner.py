@@ -7,8 +7,7 @@ from typing import TypeVar
 import numpy as np
 
 from engine.contract.manifest import Manifest
-from engine.contract.options import MAX_SEED, Options
-from engine.contract.values import InvalidOptionsError, wrong
+from engine.contract.options import MAX_SEED, InvalidOptionsError, Options, wrong
 from engine.runtime.batching.row import Row, RowPlan, RowProgress, Span
 from engine.runtime.decoding.alignment import alignment_outputs
 from engine.runtime.decoding.beam_search import BeamSearch

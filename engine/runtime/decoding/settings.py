@@ -5,8 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from engine.contract.manifest import Manifest
-from engine.contract.options import EarlyStopping, Options
-from engine.contract.values import InvalidOptionsError, wrong
+from engine.contract.options import EarlyStopping, InvalidOptionsError, Options, wrong
 
 
 @dataclass(frozen=True)

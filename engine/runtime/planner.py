@@ -8,7 +8,6 @@ import numpy as np
 
 from engine.contract.manifest import Manifest
 from engine.contract.options import MAX_SEED, InvalidOptionsError, Options, wrong
-from engine.runtime.batching.row import Row, RowPlan, RowProgress, Span
 from engine.runtime.decoding.alignment import alignment_outputs
 from engine.runtime.decoding.beam_search import BeamSearch
 from engine.runtime.decoding.greedy import GreedySearch, TokenSelection
@@ -16,8 +15,9 @@ from engine.runtime.decoding.processors import Processors
 from engine.runtime.decoding.sampling import Sampler
 from engine.runtime.decoding.settings import Decoding, resolve, with_pair
 from engine.runtime.decoding.strategy import DecodingStrategy
-from engine.runtime.request import Request
+from engine.runtime.request import Request, Row, RowPlan, RowProgress
 from engine.runtime.text.detokenizer import Detokenizer
+from engine.runtime.text.source_format import Span
 from engine.runtime.text.vocabulary import UnknownLanguageError, Vocabulary
 
 T = TypeVar("T")

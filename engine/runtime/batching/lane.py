@@ -8,18 +8,17 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 from engine.contract.events import FinishReason
-from engine.runtime.answer import closing_event, times_of
-from engine.runtime.batching.gauges import Gauges
-from engine.runtime.batching.row import Row
+from engine.runtime.answer import Streams, closing_event, times_of
 from engine.runtime.batching.running_batch import RunningBatch
 from engine.runtime.batching.scheduler import Limits, Scheduler
-from engine.runtime.batching.streams import Streams
 from engine.runtime.decoding.trail import ScoredTrail
-from engine.runtime.request import Request
+from engine.runtime.request import Request, Row
 from engine.runtime.sessions.session import Session
 
 logger = logging.getLogger(__name__)
@@ -29,6 +28,24 @@ ENCODER_BUCKET_TOKENS = 32
 
 SWEEP_SECONDS = 0.02
 """How often the waiting rows are searched for those whose deadline has passed."""
+
+
+@dataclass
+class Gauges:
+    """What a lane counts; all but `running` and `waiting` only grow.
+
+    `slots_stepped` sums the slots that had rows over the steps.  `wait_seconds` sums the time of
+    rows from arrival until they got slots, or ended without; `run_seconds` from then to their end.
+    """
+
+    running: int = 0
+    waiting: int = 0
+    steps: int = 0
+    tokens: int = 0
+    slots_stepped: int = 0
+    wait_seconds: float = 0.0
+    run_seconds: float = 0.0
+    first_token_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=4096))
 
 
 class Lane:

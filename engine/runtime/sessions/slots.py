@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.contract.manifest import Manifest
-from engine.runtime.decoding.repetition import MAX_CYCLE, Runs, extend_runs
 from engine.runtime.decoding.selection import Floats, Ints
-from engine.runtime.decoding.trail import Trail
+from engine.runtime.decoding.trail import MAX_CYCLE, Runs, Trail, extend_runs
 from engine.runtime.sessions.caches import LENGTH_STEP, Caches, KeyValueMemory, padded
 
 __all__ = ["LENGTH_STEP", "MASKED", "Floats", "Ints", "Slots", "padded"]

@@ -12,7 +12,7 @@ from engine.contract.events import FinishReason
 from engine.contract.options import Options
 from engine.runtime.batch import run_texts
 from engine.runtime.batching.scheduler import Limits
-from engine.runtime.decoding.repetition import (
+from engine.runtime.decoding.trail import (
     LOOP_TOKENS,
     MAX_CYCLE,
     extend_runs,

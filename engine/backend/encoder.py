@@ -14,9 +14,9 @@ import triton_python_backend_utils as pb_utils
 
 from engine.backend.device import device_of
 from engine.backend.encoder_metrics import EncoderMetrics
-from engine.backend.tracing import open_spans, take_traceparents
+from engine.backend.tracing import open_spans
+from engine.contract.options import InvalidOptionsError, take_traceparents
 from engine.contract.readings import Failure, Reading, encode_reading
-from engine.contract.values import InvalidOptionsError
 from engine.runtime.encoders.engine import EncoderEngine
 from engine.runtime.encoders.request import EncoderItem, parse_encoder_options
 from engine.runtime.sessions.placement import usable_cores

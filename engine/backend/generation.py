@@ -21,10 +21,15 @@ import triton_python_backend_utils as pb_utils
 from engine.backend.device import device_of
 from engine.backend.metrics import EngineMetrics
 from engine.backend.outbox import Message, Outbox
-from engine.backend.tracing import open_spans, take_traceparents
+from engine.backend.tracing import open_spans
 from engine.contract.events import Event, Refused, encode_events
-from engine.contract.options import Options, Priority, parse_options
-from engine.contract.values import InvalidOptionsError
+from engine.contract.options import (
+    InvalidOptionsError,
+    Options,
+    Priority,
+    parse_options,
+    take_traceparents,
+)
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.engine import Engine, Settings
 from engine.runtime.request import Request

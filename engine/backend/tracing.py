@@ -1,7 +1,7 @@
-"""Where traces come in: which requests are part of one, and whether this process tells of them."""
+"""Whether this process tells of the traces that requests are part of."""
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from engine.backend.spans import SpanRecorder
@@ -26,16 +26,3 @@ def _bypass_proxies_on_loopback() -> None:
     """A collector on this machine is reached without the proxy that `http_proxy` names."""
     known = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     os.environ["no_proxy"] = ",".join(filter(None, (known, "localhost,127.0.0.1,::1")))
-
-
-def take_traceparents(options: dict[str, Any], texts: int) -> list[str]:
-    """Takes `traceparent` out of the options: one for each text, empty when there is none.
-
-    A trace must not fail what it looks at: what is not as it should be is ignored.
-    """
-    given = options.pop("traceparent", None)
-    if isinstance(given, str):
-        return [given] * texts
-    if isinstance(given, list) and len(given) == texts:
-        return [each if isinstance(each, str) else "" for each in given]
-    return []

@@ -7,18 +7,17 @@ wait for each other after every small product; CTranslate2's `inter_threads` is 
 
 import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from engine.contract.events import Event, Ready, Refused, TooLong
 from engine.contract.manifest import read_manifest
-from engine.contract.values import InvalidOptionsError
-from engine.runtime.batching.gauges import Gauges, total
-from engine.runtime.batching.lane import Lane
-from engine.runtime.batching.row import Row
+from engine.contract.options import InvalidOptionsError
+from engine.runtime.batching.lane import Gauges, Lane
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.planner import Planner
-from engine.runtime.request import Request
+from engine.runtime.request import Request, Row
 from engine.runtime.sessions.placement import default_lanes, open_session
 from engine.runtime.text.vocabulary import load_vocabulary
 
@@ -153,3 +152,12 @@ class Engine:
 
 def _slots(rows: list[Row]) -> int:
     return sum(row.width for row in rows)
+
+
+def total(gauges: Iterable[Gauges]) -> Gauges:
+    """The sums, without first-token times."""
+    summed, every = Gauges(), list(gauges)
+    for each in fields(Gauges):
+        if each.name != "first_token_seconds":
+            setattr(summed, each.name, sum(getattr(one, each.name) for one in every))
+    return summed

@@ -7,19 +7,17 @@ from typing import TypeVar
 import numpy as np
 
 from engine.contract.manifest import Manifest
-from engine.contract.options import MAX_SEED, Options
-from engine.contract.values import InvalidOptionsError, wrong
-from engine.runtime.batching.row import Row, RowPlan, RowProgress, Span
+from engine.contract.options import MAX_SEED, InvalidOptionsError, Options, wrong
 from engine.runtime.decoding.alignment import alignment_outputs
 from engine.runtime.decoding.beam_search import BeamSearch
 from engine.runtime.decoding.greedy import GreedySearch, TokenSelection
-from engine.runtime.decoding.processors import Processors, forced_tokens
+from engine.runtime.decoding.processors import Processors
 from engine.runtime.decoding.sampling import Sampler
-from engine.runtime.decoding.settings import Decoding, resolve
+from engine.runtime.decoding.settings import Decoding, resolve, with_pair
 from engine.runtime.decoding.strategy import DecodingStrategy
-from engine.runtime.prompt import start_id, with_pair
-from engine.runtime.request import Request
+from engine.runtime.request import Request, Row, RowPlan, RowProgress
 from engine.runtime.text.detokenizer import Detokenizer
+from engine.runtime.text.source_format import Span
 from engine.runtime.text.vocabulary import UnknownLanguageError, Vocabulary
 
 T = TypeVar("T")
@@ -84,10 +82,10 @@ class Planner:
             limit,
             arrived=now,
             deadline=now + options.deadline_ms / 1000 if options.deadline_ms else np.inf,
-            start_id=start_id(self.manifest, options),
+            start_id=decoding.start_id,
             prompt=prompt,
             hypotheses=decoding.num_hypotheses,
-            forced=forced_tokens(decoding, prefix, limit),
+            forced=decoding.forced(prefix, limit),
             needs=self._needs(options, strategy),
             spans=self._spans(request, index) if options.alignment else [],
         )
@@ -115,12 +113,13 @@ class Planner:
         self, decoding: Decoding, prompt: int, limit: int, key: tuple[int, int]
     ) -> DecodingStrategy:
         eos = self.manifest.eos_id
+        if decoding.num_beams == 1 and not (decoding.sample or decoding.constrained):
+            return GreedySearch(eos)
         processors = Processors(decoding, eos, 1 + prompt)
         if decoding.num_beams > 1:
             return BeamSearch(decoding, processors, eos, limit - prompt, self.outputs)
-        if decoding.sample:
-            return TokenSelection(eos, processors, Sampler(decoding, *key))
-        return TokenSelection(eos, processors) if decoding.constrained else GreedySearch(eos)
+        sampler = Sampler(decoding, *key) if decoding.sample else None
+        return TokenSelection(eos, processors, sampler)
 
     def _needs(self, options: Options, strategy: DecodingStrategy) -> frozenset[str]:
         """The outputs of the step that a row's strategy and its alignment look at."""

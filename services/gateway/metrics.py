@@ -2,8 +2,6 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.inference.rows.account import Account
-
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 CALLS = Counter("seqway_gateway_calls", "Calls that have ended.", ["method", "code"])
@@ -41,11 +39,3 @@ CLOSED = Counter(
 SERVING = Gauge(
     "seqway_gateway_serving", "Whether a service has a model that answers, 1 or 0.", ["service"]
 )
-
-
-def count_account(account: Account) -> None:
-    """Counts the tokens of a call that was answered, and its time to the first one."""
-    TOKENS.labels(account.variant, "input").inc(account.input_tokens)
-    TOKENS.labels(account.variant, "output").inc(account.output_tokens)
-    if account.output_tokens:
-        FIRST_TOKEN.labels(account.variant).observe(account.first_token)

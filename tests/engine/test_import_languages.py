@@ -22,8 +22,8 @@ from engine.export.report.answers import answer_texts
 from engine.export.report.variants import report_variant, transformers_answers
 from engine.model.tokenizers.samples import TEXTS
 from engine.runtime.batch import run_texts
+from engine.runtime.decoding.settings import greedy_decoding
 from engine.runtime.engine import Engine, Settings
-from engine.runtime.prompt import greedy_start
 from engine.runtime.sessions.onnx_session import OnnxSession
 from engine.runtime.text.vocabulary import load_tokenizer, load_vocabulary
 from engine.training.corpus import Pair
@@ -201,7 +201,7 @@ def test_a_summarizer_starts_with_its_language(
     assert report_variant(files, oracle, [Pair(text, "") for text in texts]).equal == len(texts)
     named = _answers(files, texts, source_language="fr", target_language="fr")
     assert named == _answers(files, texts) == answer_texts(files, texts)[0]
-    assert greedy_start(manifest).start_id == code
+    assert greedy_decoding(manifest).start_id == code
 
 
 @pytest.mark.parametrize(

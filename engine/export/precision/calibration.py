@@ -17,7 +17,9 @@ from engine.contract.manifest import Manifest
 from engine.export.graphs.builder import Array, save_model, without_constants
 from engine.export.graphs.constants import temporary_folder
 from engine.export.precision.typed import value_types
-from engine.runtime.prompt import GreedyStart, greedy_start
+from engine.runtime.decoding.greedy import TokenSelection
+from engine.runtime.decoding.processors import Processors
+from engine.runtime.decoding.settings import greedy_decoding
 from engine.runtime.sessions.caches import padded
 from engine.runtime.sessions.masks import MASKED
 from engine.runtime.sessions.onnx_graphs import open_graph
@@ -233,10 +235,11 @@ def decode_greedily(
     shape = (rows, manifest.decoder_heads, padded(steps), manifest.head_width)
     for layer in range(manifest.decoder_layers):
         state |= {f"past_{part}_{layer}": np.zeros(shape, np.float32) for part in ("key", "value")}
-    start = greedy_start(manifest)
-    steps = min(steps, start.decoding.max_new_tokens)
-    forced = start.forced(steps)
-    tokens = np.full(rows, start.start_id, np.int64)
+    decoding, eos = greedy_decoding(manifest), manifest.eos_id
+    selection = TokenSelection(eos, Processors(decoding, eos, 1)) if decoding.constrained else None
+    steps = min(steps, decoding.max_new_tokens)
+    forced = decoding.forced((), steps)
+    tokens = np.full(rows, decoding.start_id, np.int64)
     history = tokens[:, None]
     alive = np.ones(rows, bool)
     for position in range(steps):
@@ -246,9 +249,9 @@ def decode_greedily(
         )
         state |= {"ids": tokens, "positions": np.full(rows, position), "cross_mask": mask}
         done = step.run({name: np.ascontiguousarray(value) for name, value in state.items()}, alive)
-        tokens = _next_tokens(done, start, history, forced.get(position))
+        tokens = _next_tokens(done, selection, history, forced.get(position))
         history = np.concatenate([history, tokens[:, None]], axis=1)
-        alive = alive & (tokens != manifest.eos_id)
+        alive = alive & (tokens != eos)
         if not alive.any():
             return
         for name, value in done.items():
@@ -257,12 +260,12 @@ def decode_greedily(
 
 
 def _next_tokens(
-    done: dict[str, Array], start: GreedyStart, history: Array, forced: int | None
+    done: dict[str, Array], selection: TokenSelection | None, history: Array, forced: int | None
 ) -> Array:
     """What a served request would go on with after a step."""
     if forced is not None:
         return np.full_like(done["next_ids"], forced)
-    if start.selection is None:
+    if selection is None:
         return done["next_ids"]
     rows = zip(done["logits"], history, strict=True)
-    return np.array([start.selection.select(logits, past) for logits, past in rows], np.int64)
+    return np.array([selection.select(logits, past) for logits, past in rows], np.int64)

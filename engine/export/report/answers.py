@@ -5,15 +5,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.contract.manifest import Manifest, Task, read_manifest
-from engine.contract.options import Options
+from engine.contract.manifest import Task, read_manifest
 from engine.contract.readings import Logits
 from engine.model.errors import counted
 from engine.runtime.batch import EngineError, run_texts
+from engine.runtime.decoding.settings import example_options
 from engine.runtime.encoders.engine import EncoderEngine
 from engine.runtime.encoders.request import EncoderItem, EncoderOptions
 from engine.runtime.engine import Engine, Settings
-from engine.runtime.prompt import example_options
 from engine.runtime.sessions.placement import usable_cores
 from engine.runtime.text.vocabulary import load_tokenizer, load_vocabulary
 
@@ -36,7 +35,7 @@ def answer_texts(
     engine = Engine(files, settings)
     engine.start()
     try:
-        answers = run_texts(engine, texts, options_for(manifest))
+        answers = run_texts(engine, texts, example_options(manifest))
     finally:
         engine.stop()
     return [answer.text for answer in answers], manifest.task
@@ -100,11 +99,6 @@ def left_out(number: int, total: int) -> str:
     """What is said of texts that are longer than the model takes."""
     verb = "is" if number == 1 else "are"
     return f"{number} of {counted(total, 'test text')} {verb} too long: left out"
-
-
-def options_for(manifest: Manifest, **options: object) -> Options:
-    """Options that name the manifest's example languages, as a request does."""
-    return example_options(manifest, **options)
 
 
 def likeliest_labels(

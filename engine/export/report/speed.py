@@ -11,8 +11,8 @@ from statistics import quantiles
 import psutil
 
 from engine.contract.manifest import read_manifest
-from engine.export.report.answers import options_for
 from engine.runtime.batch import run_texts
+from engine.runtime.decoding.settings import example_options
 from engine.runtime.encoders.engine import EncoderEngine
 from engine.runtime.encoders.request import EncoderItem, EncoderOptions
 from engine.runtime.engine import Engine
@@ -61,7 +61,7 @@ def _measure(files: Path, texts: list[str]) -> Speed:
     else:
         engine = Engine(files)
         engine.start()
-        options = options_for(manifest, num_beams=1)
+        options = example_options(manifest, num_beams=1)
         speed = _timed(lambda some: run_texts(engine, some, options, TOGETHER), texts)
         after = _resident()
         engine.stop()

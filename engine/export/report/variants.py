@@ -11,13 +11,13 @@ from transformers import AutoModelForSeq2SeqLM, AutoModelForSequenceClassificati
 
 from engine.contract.manifest import Manifest, read_manifest
 from engine.export.precision.recipes import RECIPE_FILE, read_recipes
-from engine.export.report.answers import likeliest_labels, options_for
+from engine.export.report.answers import likeliest_labels
 from engine.export.report.quality import FIGURES, Quality, measure
 from engine.export.report.speed import Speed, measure_speed
 from engine.model.errors import counted
 from engine.runtime.batch import TextAnswer, run_texts
+from engine.runtime.decoding.settings import example_options, greedy_decoding
 from engine.runtime.engine import Engine
-from engine.runtime.prompt import greedy_start
 from engine.runtime.sessions.tensorrt.plan import PlanManifest, plan_folders, read_plan
 from engine.runtime.text.vocabulary import load_tokenizer, load_vocabulary
 from engine.training.corpus import Pair
@@ -100,7 +100,7 @@ def _run(
     engine = Engine(folder)
     engine.start()
     try:
-        options = options_for(manifest, token_ids=True, num_beams=1, stop_repetition=False)
+        options = example_options(manifest, token_ids=True, num_beams=1, stop_repetition=False)
         answers: list[TextAnswer] = run_texts(engine, texts, options, in_flight)
     finally:
         engine.stop()
@@ -122,13 +122,13 @@ def transformers_answers(
         return _labels(checkpoint, texts, folder, manifest)
     sources = load_vocabulary(folder, manifest).encode(texts, *manifest.example_languages)
     model = AutoModelForSeq2SeqLM.from_pretrained(checkpoint, dtype=torch.float32).eval()
-    start = greedy_start(manifest)
+    decoding = greedy_decoding(manifest)
     settings: dict[str, Any] = {
         "num_beams": 1,
         "do_sample": False,
-        "max_new_tokens": start.decoding.max_new_tokens,
-        "forced_bos_token_id": start.decoding.forced_bos_id,
-        "decoder_start_token_id": start.start_id,
+        "max_new_tokens": decoding.max_new_tokens,
+        "forced_bos_token_id": decoding.forced_bos_id,
+        "decoder_start_token_id": decoding.start_id,
     }
     answers: list[Output | None] = []
     for first in range(0, len(sources), ORACLE_BATCH):

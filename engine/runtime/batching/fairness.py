@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from engine.runtime.batching.row import Row
+from engine.runtime.request import Row
 
 _DOMINATES = 2.0
 _MEMORY_SECONDS = 1.0

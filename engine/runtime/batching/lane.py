@@ -9,18 +9,17 @@ import math
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 from engine.contract.events import FinishReason
-from engine.runtime.answer import closing_event, times_of
-from engine.runtime.batching.gauges import Gauges
-from engine.runtime.batching.row import Row
+from engine.runtime.answer import Streams, closing_event, times_of
 from engine.runtime.batching.running_batch import RunningBatch
 from engine.runtime.batching.scheduler import Limits, Scheduler
-from engine.runtime.batching.streams import Streams
 from engine.runtime.decoding.trail import ScoredTrail
-from engine.runtime.request import Request
+from engine.runtime.request import Request, Row
 from engine.runtime.sessions.interrupt import Interrupt
 from engine.runtime.sessions.session import Session
 
@@ -37,6 +36,26 @@ MOST_STEPS = 64
 
 CALL_SECONDS = 0.02
 """How long it may take for them: who leaves, and whose deadline passes, waits for it."""
+
+
+@dataclass
+class Gauges:
+    """What a lane counts; all but `running` and `waiting` only grow.
+
+    `calls` are those of the session, each of one step or more.
+    `slots_stepped` sums the slots that had rows over the steps.  `wait_seconds` sums the time of
+    rows from arrival until they got slots, or ended without; `run_seconds` from then to their end.
+    """
+
+    running: int = 0
+    waiting: int = 0
+    steps: int = 0
+    calls: int = 0
+    tokens: int = 0
+    slots_stepped: int = 0
+    wait_seconds: float = 0.0
+    run_seconds: float = 0.0
+    first_token_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=4096))
 
 
 class Lane:

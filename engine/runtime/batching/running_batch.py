@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from engine.contract.events import FinishReason
-from engine.runtime.batching.row import Row
 from engine.runtime.decoding.alignment import alignment_outputs, mean_attention
 from engine.runtime.decoding.beam_search import place_beams
 from engine.runtime.decoding.repetition import settled
 from engine.runtime.decoding.selection import Ints
 from engine.runtime.decoding.strategy import StepView
 from engine.runtime.decoding.trail import ScoredTrail
+from engine.runtime.request import Row
 from engine.runtime.sessions.interrupt import Interrupt
 from engine.runtime.sessions.session import Session
 from engine.runtime.sessions.slots import Advance

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from engine.contract.options import Priority
 from engine.runtime.batching.fairness import FairQueue
-from engine.runtime.batching.row import Row
+from engine.runtime.request import Row
 
 _PAUSE_FACTOR = 8.0
 """How long a throttled tenant pauses, in multiples of what encoding its last row took."""

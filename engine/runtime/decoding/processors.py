@@ -2,7 +2,7 @@
 
 Scores are logits, or log-probabilities with beams. `history` is what `transformers` calls
 `input_ids` of a decoder: the start token, a forced prefix, and what was made since.
-Forcing a token is not here: it leaves nothing to choose (`forced_tokens`).
+Forcing a token is not here: it leaves nothing to choose (`Decoding.forced`).
 """
 
 from collections.abc import Sequence
@@ -66,16 +66,3 @@ def _completing(history: Ints, size: int) -> Ints:
 
 def _ends_with(history: Ints, prefix: Sequence[int]) -> bool:
     return history.size >= len(prefix) and history[-len(prefix) :].tolist() == list(prefix)
-
-
-def forced_tokens(decoding: Decoding, prefix: Sequence[int], limit: int) -> dict[int, int]:
-    """The tokens that must be made, by their position in the answer, which is at most `limit` long.
-
-    A forced prefix is part of the prompt, as `decoder_input_ids` are in `generate`, and a forced
-    BOS then stands before it.
-    """
-    bos = [] if decoding.forced_bos_id is None else [decoding.forced_bos_id]
-    forced = dict(enumerate([*bos, *prefix]))
-    if decoding.forced_eos_id is not None:
-        forced[limit - 1] = decoding.forced_eos_id
-    return forced

@@ -1,12 +1,11 @@
 """How one request is decoded: its options, over the manifest's defaults, over the built-in ones."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from engine.contract.manifest import Manifest
-from engine.contract.options import EarlyStopping, Options
-from engine.contract.values import InvalidOptionsError, wrong
+from engine.contract.options import EarlyStopping, InvalidOptionsError, Options, wrong
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,7 @@ class Decoding:
     no_repeat_ngram_size: int = 0
     repetition_penalty: float = 1.0
 
+    start_id: int = 0
     forced_bos_id: int | None = None
     forced_eos_id: int | None = None
     suppressed_ids: tuple[int, ...] = ()
@@ -48,10 +48,38 @@ class Decoding:
             or self.bad_words
         )
 
+    def forced(self, prefix: Sequence[int], limit: int) -> dict[int, int]:
+        """The tokens that must be made, by their position in an answer of at most `limit`.
+
+        A forced `prefix` is part of the prompt, as `decoder_input_ids` are in `generate`, and a
+        forced BOS then stands before it.
+        """
+        bos = [] if self.forced_bos_id is None else [self.forced_bos_id]
+        forced = dict(enumerate([*bos, *prefix]))
+        if self.forced_eos_id is not None:
+            forced[limit - 1] = self.forced_eos_id
+        return forced
+
 
 _SAMPLING = ("temperature", "top_k", "top_p", "seed")
 _BEAMS = ("length_penalty", "early_stopping")
 _MERGED = {field.name for field in fields(Decoding)} & {field.name for field in fields(Options)}
+
+
+def with_pair(options: Options, manifest: Manifest) -> Options:
+    """The options with what a model of one pair, or of one language, need not be told."""
+    pairs = manifest.language_pairs
+    if (
+        len(pairs) != 1
+        and not len(manifest.source_languages) == len(manifest.target_languages) == 1
+    ):
+        return options
+    source, target = manifest.example_languages
+    return replace(
+        options,
+        source_language=options.source_language or source,
+        target_language=options.target_language or target,
+    )
 
 
 def resolve(options: Options, manifest: Manifest) -> Decoding:
@@ -68,26 +96,37 @@ def resolve(options: Options, manifest: Manifest) -> Decoding:
     }
     values = {name: manifest.generation[name] for name in _MERGED & set(manifest.generation)}
     _choose_method(given, values)
-    seed = given.pop("seed", None)
     values |= given
-    _check_method({**given, **({} if seed is None else {"seed": seed})}, values)
+    _check_method(given, values)
+    values.pop("seed", None)
     _settle_hypotheses(given, values)
     _settle_lengths(given, values, manifest)
     _check_languages(options, manifest)
-    forced = manifest.generation
+    stated, target = manifest.generation, options.target_language
+    starts, forced = manifest.decoder_start_ids, manifest.forced_bos_ids
     return Decoding(
         **values,
-        forced_bos_id=manifest.forced_bos_ids.get(
-            options.target_language, manifest.forced_bos_ids.get("")
-        ),
-        forced_eos_id=forced.get("forced_eos_id"),
-        suppressed_ids=tuple(forced.get("suppressed_ids", ())),
-        begin_suppressed_ids=tuple(forced.get("begin_suppressed_ids", ())),
-        renormalize_logits=forced.get("renormalize_logits", False),
+        start_id=starts.get(target, starts.get("", manifest.decoder_start_id)),
+        forced_bos_id=forced.get(target, forced.get("")),
+        forced_eos_id=stated.get("forced_eos_id"),
+        suppressed_ids=tuple(stated.get("suppressed_ids", ())),
+        begin_suppressed_ids=tuple(stated.get("begin_suppressed_ids", ())),
+        renormalize_logits=stated.get("renormalize_logits", False),
         bad_words=tuple(
-            tuple(word) for word in forced.get("bad_words", ()) if list(word) != [manifest.eos_id]
+            tuple(word) for word in stated.get("bad_words", ()) if list(word) != [manifest.eos_id]
         ),
     )
+
+
+def example_options(manifest: Manifest, **options: Any) -> Options:
+    """Options as a request has them that names the manifest's example languages."""
+    source, target = manifest.example_languages
+    return Options(stream=False, **options, source_language=source, target_language=target)
+
+
+def greedy_decoding(manifest: Manifest) -> Decoding:
+    """How the answers to a manifest's example languages are decoded greedily."""
+    return resolve(example_options(manifest, num_beams=1, sample=False), manifest)
 
 
 def _choose_method(given: Mapping[str, Any], values: dict[str, Any]) -> None:

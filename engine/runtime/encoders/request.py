@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from engine.contract.values import check, flag, values_of, whole
+from engine.contract.options import check, flag, values_of, whole
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@ import math
 from seqway.v1 import classification_pb2 as pb
 from seqway.v1 import classification_pb2_grpc
 
-from services.gateway.api import generation
+from services.gateway.api import responses
+from services.gateway.api.requests import check_contents
 from services.gateway.api.settings import TextSettings
-from services.gateway.api.texts import check_contents
-from services.gateway.calls.answers import record_account
-from services.gateway.calls.deadlines import deadline_of
 from services.gateway.calls.handlers import Context
+from services.gateway.calls.lifetime import deadline_of
 from services.gateway.calls.settings import CallSettings
 from services.inference.errors import InvalidOptionError
 from services.inference.tasks.classifier import (
@@ -36,7 +35,7 @@ class ClassificationServicer(classification_pb2_grpc.ClassificationServiceServic
         check(request, self._texts)
         classification = request_of(request, deadline_of(context, self._calls))
         answer = await self._classifier.classify(classification)
-        record_account(answer.account)
+        responses.record_account(answer.account)
         return _response(answer)
 
 
@@ -65,7 +64,7 @@ def _response(answer: ClassificationAnswer) -> pb.ClassifyResponse:
     return pb.ClassifyResponse(
         classifications=[_classification(each) for each in answer.classifications],
         model=answer.account.variant,
-        timings=generation.timings(answer.account),
+        timings=responses.timings(answer.account),
     )
 
 

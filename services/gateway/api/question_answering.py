@@ -3,13 +3,17 @@
 from seqway.v1 import question_answering_pb2 as pb
 from seqway.v1 import question_answering_pb2_grpc
 
-from services.gateway.api import generation
-from services.gateway.api.options import generation_of
+from services.gateway.api import responses
+from services.gateway.api.requests import (
+    check_absent,
+    check_range,
+    check_required,
+    check_text,
+    generation_of,
+)
 from services.gateway.api.settings import TextSettings
-from services.gateway.api.texts import check_absent, check_range, check_required, check_text
-from services.gateway.calls.answers import record_account
-from services.gateway.calls.deadlines import deadline_of
 from services.gateway.calls.handlers import Context
+from services.gateway.calls.lifetime import deadline_of
 from services.gateway.calls.settings import CallSettings
 from services.inference.errors import InvalidOptionError
 from services.inference.tasks.question_answering.answerer import Answerer
@@ -35,7 +39,7 @@ class QuestionAnsweringServicer(question_answering_pb2_grpc.QuestionAnsweringSer
         check(request, self._texts)
         question = request_of(request, deadline_of(context, self._calls))
         answers = await self._answerer.answer(question)
-        record_account(answers.account)
+        responses.record_account(answers.account)
         return _response(answers)
 
 
@@ -78,10 +82,10 @@ def _response(answers: Answers) -> pb.AnswerQuestionResponse:
         answers=[_answer(each) for each in answers.answers],
         no_answer_score=answers.no_answer_score,
         windows=answers.windows,
-        token_counts=generation.token_counts(account.input_tokens, account.output_tokens),
+        token_counts=responses.token_counts(account.input_tokens, account.output_tokens),
         warnings=answers.warnings,
         model=account.variant,
-        timings=generation.timings(account),
+        timings=responses.timings(account),
     )
 
 
@@ -92,5 +96,5 @@ def _answer(answer: FoundAnswer) -> pb.Answer:
         start=answer.start,
         end=answer.end,
         score=answer.score,
-        finish_reason=generation.finish_reason(answer.finish_reason),
+        finish_reason=responses.finish_reason(answer.finish_reason),
     )

@@ -5,13 +5,11 @@ from collections.abc import Mapping
 from seqway.v1 import summarization_pb2 as pb
 from seqway.v1 import summarization_pb2_grpc
 
-from services.gateway.api import generation
-from services.gateway.api.options import generation_of
+from services.gateway.api import responses
+from services.gateway.api.requests import check_contents, generation_of
 from services.gateway.api.settings import TextSettings
-from services.gateway.api.texts import check_contents
-from services.gateway.calls.answers import record_account, stream_answer
-from services.gateway.calls.deadlines import deadline_of
 from services.gateway.calls.handlers import Context
+from services.gateway.calls.lifetime import deadline_of
 from services.gateway.calls.settings import CallSettings
 from services.inference.errors import InvalidOptionError
 from services.inference.rows.account import Account
@@ -51,7 +49,7 @@ class SummarizationServicer(summarization_pb2_grpc.SummarizationServiceServicer)
     ) -> pb.SummarizeResponse:
         """Answers when all texts are done."""
         answer = await self._summarizer.summarize(self._request(request, context))
-        record_account(answer.account)
+        responses.record_account(answer.account)
         return _unary_response(answer)
 
     async def StreamSummarize(  # type: ignore[override]  # noqa: N802
@@ -59,7 +57,7 @@ class SummarizationServicer(summarization_pb2_grpc.SummarizationServiceServicer)
     ) -> None:
         """Writes what is ready as it is made."""
         outputs = self._summarizer.stream(self._request(request, context))
-        await stream_answer(context, outputs, _stream_response)
+        await responses.stream_answer(context, outputs, _stream_response)
 
     def _request(self, message: Message, context: Context) -> SummaryRequest:
         check(message, self._texts)
@@ -90,7 +88,7 @@ def _unary_response(answer: SummaryAnswer) -> pb.SummarizeResponse:
     return pb.SummarizeResponse(
         summaries=[_summary(text, end) for text, end in pairs],
         model=answer.account.variant,
-        timings=generation.timings(answer.account),
+        timings=responses.timings(answer.account),
     )
 
 
@@ -131,20 +129,20 @@ def _summary(text: str, end: CompletedSummary) -> pb.Summary:
             )
             for each in end.dropped
         ],
-        finish_reason=generation.finish_reason(end.finish_reason),
-        token_counts=generation.token_counts(end.input_tokens, end.output_tokens),
+        finish_reason=responses.finish_reason(end.finish_reason),
+        token_counts=responses.token_counts(end.input_tokens, end.output_tokens),
         score=end.score,
         log_prob=end.log_prob,
-        tokens=generation.tokens(end.tokens),
-        alternatives=generation.hypotheses(end.alternatives),
+        tokens=responses.tokens(end.tokens),
+        alternatives=responses.hypotheses(end.alternatives),
         warnings=end.warnings,
     )
 
 
 def _closing(account: Account) -> pb.StreamSummarizeSummary:
     return pb.StreamSummarizeSummary(
-        finish_reason=generation.finish_reason(account.finish_reason),
-        token_counts=generation.token_counts(account.input_tokens, account.output_tokens),
-        timings=generation.timings(account),
+        finish_reason=responses.finish_reason(account.finish_reason),
+        token_counts=responses.token_counts(account.input_tokens, account.output_tokens),
+        timings=responses.timings(account),
         model=account.variant,
     )

@@ -3,13 +3,11 @@
 from seqway.v1 import translation_pb2 as pb
 from seqway.v1 import translation_pb2_grpc
 
-from services.gateway.api import generation
-from services.gateway.api.options import generation_of
+from services.gateway.api import responses
+from services.gateway.api.requests import check_contents, check_required, check_text, generation_of
 from services.gateway.api.settings import TextSettings
-from services.gateway.api.texts import check_contents, check_required, check_text
-from services.gateway.calls.answers import record_account, stream_answer
-from services.gateway.calls.deadlines import deadline_of
 from services.gateway.calls.handlers import Context
+from services.gateway.calls.lifetime import deadline_of
 from services.gateway.calls.settings import CallSettings
 from services.inference.errors import InvalidOptionError
 from services.inference.rows.account import Account
@@ -43,7 +41,7 @@ class TranslationServicer(translation_pb2_grpc.TranslationServiceServicer):
     ) -> pb.TranslateResponse:
         """Answers when all texts are done."""
         answer = await self._translator.translate(self._request(request, context))
-        record_account(answer.account)
+        responses.record_account(answer.account)
         return _unary_response(answer)
 
     async def StreamTranslate(  # type: ignore[override]  # noqa: N802
@@ -51,7 +49,7 @@ class TranslationServicer(translation_pb2_grpc.TranslationServiceServicer):
     ) -> None:
         """Writes what is ready as it is made."""
         outputs = self._translator.stream(self._request(request, context))
-        await stream_answer(context, outputs, _stream_response)
+        await responses.stream_answer(context, outputs, _stream_response)
 
     def _request(self, message: Message, context: Context) -> TranslationRequest:
         check(message, self._texts)
@@ -108,7 +106,7 @@ def _unary_response(answer: TranslationAnswer) -> pb.TranslateResponse:
     return pb.TranslateResponse(
         translations=[_translation(text, end) for text, end in pairs],
         model=answer.account.variant,
-        timings=generation.timings(answer.account),
+        timings=responses.timings(answer.account),
     )
 
 
@@ -128,8 +126,8 @@ def _translation(text: str, end: DocumentEnd) -> pb.Translation:
     return pb.Translation(
         text=text,
         segments=[_segment(segment) for segment in end.segments],
-        finish_reason=generation.finish_reason(end.finish_reason),
-        token_counts=generation.token_counts(end.input_tokens, end.output_tokens),
+        finish_reason=responses.finish_reason(end.finish_reason),
+        token_counts=responses.token_counts(end.input_tokens, end.output_tokens),
         warnings=end.warnings,
         glossary_matches=[
             pb.GlossaryMatch(
@@ -150,18 +148,18 @@ def _segment(segment: TranslatedSegment) -> pb.Segment:
         source_end=segment.source_end,
         target_start=segment.target_start,
         target_end=segment.target_end,
-        finish_reason=generation.finish_reason(segment.finish_reason),
+        finish_reason=responses.finish_reason(segment.finish_reason),
         score=segment.score,
         log_prob=segment.log_prob,
-        tokens=generation.tokens(segment.tokens),
-        alternatives=generation.hypotheses(segment.alternatives),
+        tokens=responses.tokens(segment.tokens),
+        alternatives=responses.hypotheses(segment.alternatives),
     )
 
 
 def _summary(account: Account) -> pb.StreamSummary:
     return pb.StreamSummary(
-        finish_reason=generation.finish_reason(account.finish_reason),
-        token_counts=generation.token_counts(account.input_tokens, account.output_tokens),
-        timings=generation.timings(account),
+        finish_reason=responses.finish_reason(account.finish_reason),
+        token_counts=responses.token_counts(account.input_tokens, account.output_tokens),
+        timings=responses.timings(account),
         model=account.variant,
     )

@@ -12,7 +12,6 @@ from services.gateway.admission.gate import Gate
 from services.gateway.authentication.authenticator import CredentialsCheck, Metadata
 from services.gateway.authentication.identity import Identity
 from services.gateway.calls.connections import Connections
-from services.gateway.calls.deadlines import seconds_of
 from services.gateway.calls.drain import Draining
 from services.gateway.calls.handlers import (
     LATE,
@@ -23,7 +22,7 @@ from services.gateway.calls.handlers import (
     parts_of,
     tolerant,
 )
-from services.gateway.calls.lifetime import bounded
+from services.gateway.calls.lifetime import bounded, seconds_of
 from services.gateway.calls.outcome import CallOrigin, observed
 from services.gateway.calls.settings import CallSettings
 from services.inference.errors import DeadlineExceededError, MalformedMessageError, ServiceError

@@ -1,17 +1,47 @@
-"""What ends a call from outside: its time limit, and credentials that are no longer valid."""
+"""How long a call may last, and what ends it: its deadline, or credentials no longer valid."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import ClassVar
 
 import structlog
 
 from services.foundation.endings import ENDINGS
 from services.gateway.authentication.authenticator import CredentialsCheck
 from services.gateway.authentication.errors import CredentialsError, ScopeError
-from services.inference.errors import DeadlineExceededError, ServiceError
+from services.gateway.calls.handlers import Context
+from services.gateway.calls.settings import CallSettings
+from services.inference.errors import DeadlineExceededError, ServiceError, ServiceUnavailableError
 
 logger = structlog.get_logger(__name__)
+
+
+class StreamEndedError(ServiceUnavailableError):
+    """A stream has reached its time limit: nothing failed, and another one goes on."""
+
+    reason: ClassVar[str] = "STREAM_ENDED"
+
+
+def seconds_of(context: Context, settings: CallSettings) -> float:
+    """For how long a call may run; bounded whatever its caller asks for."""
+    remaining = context.time_remaining()
+    if remaining is None:
+        return settings.default_deadline
+    return min(remaining, settings.longest_deadline)
+
+
+def deadline_of(context: Context, settings: CallSettings) -> float:
+    """When the call must be done, on the event loop's clock, with the margin taken off.
+
+    DeadlineExceededError when that leaves no time to begin.
+    """
+    allowed = seconds_of(context, settings)
+    if context.time_remaining() is not None:
+        allowed -= settings.deadline_margin
+    if allowed <= 0:
+        raise DeadlineExceededError("the deadline leaves no time to start")
+    return asyncio.get_running_loop().time() + allowed
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable
 
+from engine.contract.options import Options
 from services.inference.errors import ModelNotReadyError, ServiceError, ServiceUnavailableError
 from services.inference.models.catalogue import Catalogue
 from services.inference.rows.engine import Lost
@@ -95,11 +96,16 @@ class Transcript:
         self._said = ""
         self._at = 0
 
-    @property
-    def whole_words(self) -> str:
-        """What it has said, without the last word, which may not be whole; "" without a space."""
-        words, space, _ = self._said.rpartition(" ")
-        return words.rstrip() if space else ""
+    def prefix(self, options: Options) -> str:
+        """What it has said without the last word, which may not be whole, to go on from elsewhere.
+
+        "" where there is none, and where an answer cannot begin with it: bounds on tokens count
+        from after the prefix, and details would describe it differently.
+        """
+        details = options.token_log_probs or options.alignment or (options.num_hypotheses or 1) > 1
+        if details or options.max_new_tokens or options.min_new_tokens:
+            return ""
+        return self._said.rpartition(" ")[0].rstrip()
 
     def restart(self) -> None:
         """The row is run again."""

@@ -25,7 +25,6 @@ from services.inference.rows.engine import (
     Reply,
     RowEvent,
 )
-from services.inference.rows.generation import can_begin_anywhere
 from services.inference.rows.recovery import Recovery, Route, Transcript
 from services.inference.rows.window import CallRow, RowWindow
 from services.inference.settings import InferenceSettings
@@ -161,8 +160,8 @@ class RowRunner:
         self._session = self._open_session(variant)
         self._add_again(self._window.move(self._session))
         for row, transcript in self._transcripts.items():
-            if transcript.whole_words and can_begin_anywhere(row.generation):
-                self._window.begin_with(row, transcript.whole_words)
+            if prefix := transcript.prefix(row.generation):
+                self._window.begin_with(row, prefix)
         self.account.note_move(variant)
 
     def _end(self, request_id: str, end: End) -> CallRow | None:

@@ -3,12 +3,15 @@
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 
 from engine.contract.events import End, TooLong
 from engine.contract.options import Options
 from services.inference.errors import ModelFailedError, OverloadError
 from services.inference.rows.account import ModelSpan
 from services.inference.rows.engine import EngineSession
+
+Seed = int | list[int] | None
 
 
 class CallRow:
@@ -51,6 +54,18 @@ class CallRow:
         if not self.is_read:
             self.said = ""
         return not self.is_read
+
+
+def row_seed(seed: Seed, *place: int) -> Seed:
+    """The seed of the row at a place of the call, such as (content, start of its source).
+
+    Rows of one call must not draw the same numbers, and a row's must not depend on what else is in
+    its request.  The row at (0, 0, ...) has the seed itself.
+    """
+    if seed is None or not any(place):
+        return seed
+    key = blake2b(repr((seed, *place)).encode(), digest_size=8)
+    return int.from_bytes(key.digest(), "little")
 
 
 @dataclass(slots=True)

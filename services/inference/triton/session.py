@@ -5,7 +5,7 @@ import math
 import uuid
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 from engine.contract.events import Delta, End
 from engine.contract.options import Options
@@ -13,8 +13,10 @@ from services.inference.errors import DeadlineExceededError, ModelDeadError, Ser
 from services.inference.rows.engine import EngineSession, Lost, Reply, RowEvent
 from services.inference.triton import wire
 from services.inference.triton.connection import TritonConnection
-from services.inference.triton.mailbox import Mailbox
 from services.inference.triton.wire import events_of
+
+_Message: TypeAlias = tuple[str, bytes | Lost | None, bool]
+"""A request's id, what came on it, and whether it is the last."""
 
 
 class TritonSession(EngineSession):
@@ -42,7 +44,7 @@ class TritonSession(EngineSession):
         self._on_dead = on_dead
         self._asked = math.inf
         self._open: dict[str, TritonConnection] = {}
-        self._mailbox: Mailbox[tuple[str, bytes | Lost | None, bool]] = Mailbox()
+        self._mailbox = _Mailbox()
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_at(deadline, self._expire)
 
@@ -134,3 +136,42 @@ def _events(content: bytes | Lost | None) -> Sequence[RowEvent]:
     if isinstance(content, Lost):
         return [content]
     return events_of(content) if content else ()
+
+
+class _Mailbox:
+    """Messages from many writers for one reader, who takes all that are there at once.
+
+    Cheaper than a queue: a reader who is busy finds everything that came meanwhile in one go.
+    """
+
+    def __init__(self) -> None:
+        self._messages: list[_Message] = []
+        self._error: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    def put(self, message: _Message) -> None:
+        """Adds a message."""
+        self._messages.append(message)
+        self._wake()
+
+    def fail(self, error: Exception) -> None:
+        """Makes the reader raise `error` once it has taken what is there; the first one counts."""
+        self._error = self._error or error
+        self._wake()
+
+    async def take(self) -> list[_Message]:
+        """All messages, at least one; waits for it."""
+        while not self._messages:
+            if self._error is not None:
+                raise self._error
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        messages, self._messages = self._messages, []
+        return messages
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

@@ -10,8 +10,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from engine.backend.spans import SpanRecorder
-from engine.backend.tracing import open_spans, take_traceparents
+from engine.backend.tracing import open_spans
 from engine.contract.events import Delta, End, FinishReason, TooLong
+from engine.contract.options import take_traceparents
 from engine.contract.readings import Failure, Logits
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

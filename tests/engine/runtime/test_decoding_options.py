@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from engine.contract.manifest import Manifest, read_manifest
-from engine.contract.options import Options, parse_options
-from engine.contract.values import InvalidOptionsError
+from engine.contract.options import InvalidOptionsError, Options, parse_options
 from engine.runtime.decoding.settings import resolve
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 import transformers
 
+from engine.contract.options import InvalidOptionsError
 from engine.contract.readings import EncoderReady, Failure, Logits, Spans, encode_reading
-from engine.contract.values import InvalidOptionsError
 from engine.export.exporter import ExportJob, export
 from engine.model.checkpoint import load_checkpoint
 from engine.runtime.encoders.engine import EncoderEngine

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from engine.contract.events import Delta, End, Event, FinishReason, Ready, Refused, TooLong
-from engine.contract.options import Options, Priority, parse_options
-from engine.contract.values import InvalidOptionsError
+from engine.contract.options import InvalidOptionsError, Options, Priority, parse_options
 from engine.runtime.batch import run_texts
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.engine import Engine, Settings

@@ -1,8 +1,7 @@
 from engine.contract.options import Options, Priority
-from engine.runtime.batching.row import Row, RowPlan, RowProgress
 from engine.runtime.batching.scheduler import Limits, Scheduler
 from engine.runtime.decoding.greedy import GreedySearch
-from engine.runtime.request import Request
+from engine.runtime.request import Request, Row, RowPlan, RowProgress
 from engine.runtime.text.detokenizer import Detokenizer
 
 NOW = 100.0

@@ -2,11 +2,11 @@ import numpy as np
 
 from engine.contract.events import Delta, Event
 from engine.contract.options import Options
-from engine.runtime.batching.gauges import Gauges, total
-from engine.runtime.batching.row import Row, RowPlan, RowProgress
-from engine.runtime.batching.streams import Streams
+from engine.runtime.answer import Streams
+from engine.runtime.batching.lane import Gauges
 from engine.runtime.decoding.greedy import GreedySearch
-from engine.runtime.request import Request
+from engine.runtime.engine import total
+from engine.runtime.request import Request, Row, RowPlan, RowProgress
 from engine.runtime.text.detokenizer import Detokenizer
 
 LETTERS = [bytes([letter]) for letter in range(128)]

@@ -6,7 +6,7 @@ from seqway.v1 import generation_pb2 as generation
 from seqway.v1 import translation_pb2 as pb
 
 from engine.contract.options import Options
-from services.gateway.api.options import generation_of
+from services.gateway.api.requests import generation_of
 from services.inference.errors import InvalidOptionError
 from tests.services.twin import many_to_many
 

@@ -3,8 +3,8 @@ import pytest
 from engine.contract.events import Alternative, End, FinishReason, Token, worst
 from engine.contract.options import Options
 from services.inference.errors import ModelFailedError
-from services.inference.rows.generation import row_seed
 from services.inference.rows.run import field_of
+from services.inference.rows.window import row_seed
 from services.inference.triton.wire import events_of
 
 

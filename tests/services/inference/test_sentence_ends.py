@@ -3,8 +3,7 @@
 import pytest
 
 from services.inference.text.abbreviations import ABBREVIATIONS
-from services.inference.text.segmentation import segment
-from services.inference.text.sentence_ends import base_language
+from services.inference.text.segmentation import base_language, segment
 
 
 def sentences(text: str, language: str = "en") -> list[str]:

@@ -27,7 +27,7 @@ from services.gateway.api.pages import page_size, token_of
 from services.gateway.authentication.identity import CALLER
 from services.gateway.calls.drain import Draining
 from services.gateway.calls.handlers import Context
-from services.gateway.calls.trace import note_job
+from services.gateway.calls.outcome import note_job
 from services.gateway.settings import GatewaySettings
 from services.inference.errors import InvalidOptionError, ServiceUnavailableError
 from services.inference.models.catalogue import Catalogue

@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from services.gateway.calls.deadlines import StreamEndedError, seconds_of
 from services.gateway.calls.drain import Draining
 from services.gateway.calls.handlers import Context
+from services.gateway.calls.lifetime import StreamEndedError, seconds_of
 from services.gateway.calls.settings import CallSettings
 from services.inference.errors import OverloadError
 

@@ -3,7 +3,7 @@
 import re
 
 from services.gateway.api.pages import text_of, wrong_token
-from services.gateway.calls.trace import note_job
+from services.gateway.calls.outcome import note_job
 from services.inference.errors import InvalidOptionError, MissingFieldError
 
 # Ours have 16 characters; longer ones were not issued here, but cut or joined by mistake.

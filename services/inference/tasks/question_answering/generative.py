@@ -9,10 +9,9 @@ from engine.contract.manifest import Manifest
 from services.inference.errors import InvalidOptionError, TextTooLongError
 from services.inference.rows.account import Account
 from services.inference.rows.engine import InferenceEngine
-from services.inference.rows.generation import row_seed
 from services.inference.rows.recovery import Route
 from services.inference.rows.run import running
-from services.inference.rows.window import CallRow
+from services.inference.rows.window import CallRow, row_seed
 from services.inference.settings import InferenceSettings
 from services.inference.tasks.classifier import windows_warning
 from services.inference.tasks.question_answering.question import Answers, FoundAnswer, Question

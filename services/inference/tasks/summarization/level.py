@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 
 from engine.contract.events import End, TooLong
 from engine.contract.options import Options
-from services.inference.rows.generation import row_seed
-from services.inference.rows.window import CallRow
+from services.inference.rows.window import CallRow, row_seed
 from services.inference.text.parts import Part, pack
 
 # Summaries are joined as paragraphs of their own.

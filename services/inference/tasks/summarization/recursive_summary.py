@@ -9,8 +9,7 @@ from dataclasses import replace
 
 from engine.contract.events import End, TooLong, worst
 from engine.contract.options import Options
-from services.inference.rows.generation import row_seed
-from services.inference.rows.window import CallRow
+from services.inference.rows.window import CallRow, row_seed
 from services.inference.tasks.summarization.level import Level, PartRow
 from services.inference.tasks.summarization.summary import (
     CompletedSummary,

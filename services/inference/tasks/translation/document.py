@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, replace
 from engine.contract.events import Alternative, End, FinishReason, Token, TooLong, worst
 from engine.contract.options import Options
 from services.inference.errors import TextTooLongError
-from services.inference.rows.generation import row_seed
-from services.inference.rows.window import CallRow
+from services.inference.rows.window import CallRow, row_seed
 from services.inference.text.long_sentences import split
 from services.inference.text.segmentation import TextSegment
 from services.inference.text.terms import TermMatch

@@ -15,8 +15,8 @@ from engine.export.gates.language import require_language
 from engine.export.gates.transformer import GateError
 from engine.export.graphs.constants import give_back, temporary_folder, working_in
 from engine.export.precision.calibration import Observation
-from engine.export.precision.candidates import Candidate, arithmetic_of_gpu, first_candidate, settle
-from engine.export.precision.floats import FloatGraphs
+from engine.export.precision.fallback import Candidate, arithmetic_of_gpu, first_candidate, settle
+from engine.export.precision.float_graphs import FloatGraphs
 from engine.export.precision.recipes import Precision, write_recipes
 from engine.export.report.answers import (
     answer_texts,
@@ -42,7 +42,7 @@ from engine.training.corpus import Pair
 logger = logging.getLogger(__name__)
 
 DEFAULT_PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
-"""Those that a processor gains from; 16 bits save it disk only, see `half`."""
+"""Those that a processor gains from; 16 bits save it disk only, see `half_weights`."""
 
 MAX_LOSS = 0.3
 """Points of BLEU, ROUGE-L or accuracy that a variant may lose against FP32."""

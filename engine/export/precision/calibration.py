@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from engine.contract.manifest import Manifest
 from engine.export.graphs.builder import Array, save_model, without_constants
 from engine.export.graphs.constants import temporary_folder
-from engine.export.precision.typed import value_types
+from engine.export.precision.half_arithmetic import value_types
 from engine.runtime.prompt import GreedyStart, greedy_start
 from engine.runtime.sessions.onnx_graphs import open_graph
 from engine.runtime.sessions.slots import MASKED, padded

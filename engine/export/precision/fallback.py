@@ -1,4 +1,4 @@
-"""From a precision to graphs that pass its gate: what fails is kept high, or all is refused."""
+"""What falls back to higher precision until a variant passes its gate, or that it is given up."""
 
 import logging
 import re
@@ -19,7 +19,7 @@ from engine.export.gates.transformer import (
 from engine.export.graphs.constants import temporary_folder
 from engine.export.precision.calibration import Observation
 from engine.export.precision.emulation import emulated
-from engine.export.precision.floats import FloatGraphs, Graphs
+from engine.export.precision.float_graphs import FloatGraphs, Graphs
 from engine.export.precision.recipes import Precision, Recipe, around, make_recipe
 from engine.export.precision.sensitivity import Rounding
 from engine.export.variant import write_graphs

@@ -35,7 +35,7 @@ from engine.model.families import (
     t5,
     xlm_roberta_xl,
 )
-from engine.model.generation import GenerationDefaults, read_generation, task_names
+from engine.model.generation_defaults import GenerationDefaults, read_generation, task_names
 from engine.model.hub import locate
 from engine.model.tasks import Head, check_architecture
 from engine.model.transformer import Transformer

@@ -26,7 +26,12 @@ from engine.model.tokenizers.classes import (
     converted,
     of_transformers,
 )
-from engine.model.tokenizers.pieces import SOURCE_MODELS, piece_files, read_pieces, require_alike
+from engine.model.tokenizers.numbered_pieces import (
+    SOURCE_MODELS,
+    piece_files,
+    read_pieces,
+    require_alike,
+)
 from engine.model.tokenizers.stated_tokens import (
     LANGUAGE_CODE,
     StatedTokens,

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from engine.contract.manifest import MANIFEST_FILE, Manifest, Task
-from engine.export.budget import Budget
-from engine.export.description import describe
 from engine.export.gates.language import require_language
 from engine.export.gates.transformer import GateError
 from engine.export.graphs.constants import give_back, temporary_folder, working_in
+from engine.export.manifest import describe
+from engine.export.memory_budget import Budget
 from engine.export.precision.calibration import Observation
 from engine.export.precision.fallback import Candidate, arithmetic_of_gpu, first_candidate, settle
 from engine.export.precision.float_graphs import FloatGraphs
@@ -29,7 +29,7 @@ from engine.export.report.quality import FIGURES, PRIMARY, Quality, measure
 from engine.export.repository import staging
 from engine.export.source_plan import Wish
 from engine.export.tensorrt.plans import PlanWish, build_plans
-from engine.export.variant import Serving, write_graphs, write_manifest
+from engine.export.variant_folder import Serving, write_graphs, write_manifest
 from engine.model.checkpoint import Checkpoint, CheckpointError
 from engine.model.errors import counted
 from engine.model.tokenizers.tokenizer import load_tokenizer, save_tokenizer

@@ -20,8 +20,8 @@ from engine.export.precision.recipes import Precision
 from engine.export.repository import refuse_standing, stands
 from engine.export.source_plan import guess_generation_task, named_pair
 from engine.export.tensorrt.plans import PlanWish, builder_for
-from engine.export.texts import read_pairs, read_texts
-from engine.export.variant import Serving
+from engine.export.text_files import read_pairs, read_texts
+from engine.export.variant_folder import Serving
 from engine.model.checkpoint import (
     FAMILIES,
     Checkpoint,

@@ -22,7 +22,7 @@ from engine.export.precision.emulation import emulated
 from engine.export.precision.float_graphs import FloatGraphs, Graphs
 from engine.export.precision.recipes import Precision, Recipe, around, make_recipe
 from engine.export.precision.sensitivity import Rounding
-from engine.export.variant import write_graphs
+from engine.export.variant_folder import write_graphs
 
 logger = logging.getLogger(__name__)
 

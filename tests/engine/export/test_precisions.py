@@ -23,7 +23,7 @@ from engine.export.precision.half_arithmetic import in_half, value_types
 from engine.export.precision.recipes import FP16_MAX, FP16_NORMAL, HEADROOM, Precision, read_recipes
 from engine.export.precision.sensitivity import measure_products
 from engine.export.report.quality import PRIMARY
-from engine.export.texts import TextFileError, read_pairs, read_texts
+from engine.export.text_files import TextFileError, read_pairs, read_texts
 from engine.model.checkpoint import CheckpointError, load_checkpoint
 from engine.runtime.batch import run_texts
 from engine.runtime.engine import Engine

@@ -33,7 +33,7 @@ from services.inference.errors import InvalidOptionError, ServiceUnavailableErro
 from services.inference.models.catalogue import Catalogue
 from services.inference.tasks.translation.translator import TranslationRequest
 from services.jobs.lifecycle.progress import Progress
-from services.jobs.lifecycle.reader import Reader
+from services.jobs.lifecycle.result_reader import Reader
 from services.jobs.service import JobBackend
 from services.jobs.store.archive import JobRun
 from services.jobs.tasks import Task

@@ -21,6 +21,8 @@ _FENCE = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]*))?\)")
 _TOP = "deploy|docs|engine|examples|protos|sdk|services|tests|workers"
 _PATH = re.compile(rf"(?:{_TOP})(?:/[\w.-]+)+/?")
+_FILE = re.compile(r"[\w/]+\.py")
+_ITEM = re.compile(r"\n\n|\n(?= *(?:-|\d+\.) )")
 
 
 def _read(name: str) -> str:
@@ -95,6 +97,18 @@ def test_paths_in_code_spans_exist(name: str) -> None:
     spans = re.findall(r"`([^`\n]+)`", _prose(name))
     paths = {span for span in spans if _PATH.fullmatch(span)}
     assert sorted(path for path in paths if not _exists(path)) == []
+
+
+def test_files_lie_in_a_room_that_is_named_beside_them() -> None:
+    """In the page that says which file decides what, most files are named without their folders."""
+    lost = []
+    for item in _ITEM.split(_prose("docs/architecture.md")):
+        spans = re.findall(r"`([^`\n]+)`", item)
+        rooms = [ROOT / span for span in spans if _PATH.fullmatch(span)]
+        rooms = [room.parent if room.is_file() else room for room in rooms]
+        names = [span for span in spans if _FILE.fullmatch(span) and not _PATH.fullmatch(span)]
+        lost += [name for name in names if not any(any(room.rglob(name)) for room in rooms)]
+    assert lost == []
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -22,10 +22,10 @@ from services.jobs.queue.messages import (
     celery_app,
 )
 from workers import descriptors
+from workers.components import Components
 from workers.consumer import SteadyConsumer
-from workers.looks import Looks
 from workers.monitoring.monitor import Monitoring
-from workers.parts import Parts
+from workers.reconciler_thread import ReconcilerThread
 from workers.settings import WorkerSettings
 from workers.telemetry import forks, observe, sender_of, tell_failures
 
@@ -56,7 +56,7 @@ app.conf.update(
     worker_enable_soft_shutdown_on_idle=False,
 )
 observe(settings)
-parts = Parts(app, settings)
+components = Components(app, settings)
 monitoring = Monitoring(settings)
 app.conf.worker_consumer = partial(SteadyConsumer, monitoring.liveness)
 
@@ -69,12 +69,12 @@ def run_chunk(job: str, run: int, chunk: int) -> None:
         structlog.contextvars.bound_contextvars(job_id=job, run=run, chunk=chunk),
         sender_of(run_chunk.request),
     ):
-        may_have_ended = parts.runner.run(Ticket(job, run, chunk))
+        may_have_ended = components.runner.run(Ticket(job, run, chunk))
     descriptors.end_child_without()
     try:
         if may_have_ended:
-            parts.queue.finish_job(job)
-        parts.feeder.feed()
+            components.queue.finish_job(job)
+        components.feeder.feed()
     except QueueUnavailableError as error:
         logger.warning("the next step is left to the reconciler", error=str(error))
 
@@ -85,9 +85,9 @@ def finish_job(job: str) -> None:
     """Ends a job if nothing of it is left to do."""
     with structlog.contextvars.bound_contextvars(job_id=job), sender_of(finish_job.request):
         try:
-            run = parts.archive.current(job)
+            run = components.archive.current(job)
             if run is not None:
-                parts.finisher.finish(run)
+                components.finisher.finish(run)
         except ServiceUnavailableError as error:
             logger.warning("a job could not be ended now", error=str(error))
 
@@ -96,17 +96,17 @@ def finish_job(job: str) -> None:
 @tell_failures
 def reconcile() -> None:
     """Looks for all that was lost; one look at a time in a process."""
-    if not parts.lock.acquire(blocking=False):
+    if not components.lock.acquire(blocking=False):
         return
     try:
-        parts.reconciler.reconcile()
+        components.reconciler.reconcile()
     except ServiceUnavailableError as error:
         logger.warning("a look was cut short", error=str(error))
     finally:
-        parts.lock.release()
+        components.lock.release()
 
 
-looks = Looks(reconcile.run, settings.jobs.reconcile_interval)
+reconciler_thread = ReconcilerThread(reconcile.run, settings.jobs.reconcile_interval)
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
@@ -116,10 +116,10 @@ def give_way(sender: Any, **_: Any) -> None:
     if CONTROL_QUEUE in queues and forks(sender):
         sys.exit("seqway worker: a worker that consumes seqway.control needs --pool threads")
     os.nice(settings.process.worker_nice)
-    parts.observer = monitoring.start(queues)
+    components.observer = monitoring.start(queues)
     if CONTROL_QUEUE in queues:
-        monitoring.liveness.needs(looks.lives)
-        looks.start()
+        monitoring.liveness.needs(reconciler_thread.lives)
+        reconciler_thread.start()
 
 
 @signals.worker_shutting_down.connect  # type: ignore[untyped-decorator]
@@ -131,7 +131,7 @@ def stop(**_: Any) -> None:
 @signals.worker_shutdown.connect  # type: ignore[untyped-decorator]
 def stop_looking(**_: Any) -> None:
     """A look that has begun gets its time, as chunks do."""
-    looks.stop(settings.process.worker_soft_shutdown)
+    reconciler_thread.stop(settings.process.worker_soft_shutdown)
 
 
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]

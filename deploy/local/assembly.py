@@ -1,4 +1,4 @@
-"""A stack for the length of a `with` block: what tests and the demonstration use."""
+"""Which services a stack has; and stacks for a `with` block, for tests and the demonstration."""
 
 import os
 import shutil

@@ -22,7 +22,7 @@ from engine.backend.device import device_of
 from engine.backend.metrics import EngineMetrics
 from engine.backend.outbox import Message, Outbox
 from engine.backend.tracing import open_spans
-from engine.contract.events import Event, Refused, encode_events
+from engine.contract.events import Event, RefusalReason, Refused, encode_events
 from engine.contract.options import (
     InvalidOptionsError,
     Options,
@@ -78,8 +78,8 @@ class GenerationVariant:
             try:
                 texts, options, cancelled, traceparents = _read(request)
             except InvalidOptionsError as error:
-                refused: list[Event] = [Refused("INVALID_OPTIONS", str(error), error.option)]
-                self._outbox.put(Message(key, sender, refused, last=True))
+                refused = Refused(RefusalReason.INVALID_OPTIONS, str(error), error.option)
+                self._outbox.put(Message(key, sender, [refused], last=True))
                 continue
             for other in cancelled:
                 self._engine.cancel(other)

@@ -10,7 +10,7 @@ from engine.commands.terminal import EXPECTED, console, failure, stage, stoppabl
 from engine.contract.manifest import MANIFEST_FILE
 from engine.export.repository import RepositoryError
 from engine.export.tensorrt.plans import build_plans
-from engine.export.variant import place_on_gpu
+from engine.export.variant_folder import place_on_gpu
 
 
 def build_command(

@@ -18,7 +18,7 @@ from engine.export.report.page import Setting, write_page
 from engine.export.report.quality import FIGURES
 from engine.export.report.variants import Output, as_table, report_variant, transformers_answers
 from engine.export.repository import RepositoryError, stands
-from engine.export.texts import read_pairs
+from engine.export.text_files import read_pairs
 from engine.model.errors import counted, in_one_line
 from engine.training.corpus import Pair
 

@@ -14,7 +14,7 @@ from engine.export.exporter import DEFAULT_PRECISIONS, MAX_LOSS
 from engine.export.importer import ImportRequest, ImportRequestError
 from engine.export.precision.recipes import PRECISIONS, Precision
 from engine.export.tensorrt.plans import PlanWish
-from engine.export.variant import Serving
+from engine.export.variant_folder import Serving
 
 
 def with_request(command: Callable[[ImportRequest], None]) -> Callable[..., None]:

@@ -14,7 +14,7 @@ from rich.markup import escape
 from engine.export.gates.transformer import GateError
 from engine.export.importer import ImportRequestError
 from engine.export.repository import RepositoryError
-from engine.export.texts import TextFileError
+from engine.export.text_files import TextFileError
 from engine.model.checkpoint import CheckpointError
 from engine.runtime.batch import EngineError
 from engine.runtime.sessions.onnx_graphs import GraphError

@@ -96,10 +96,20 @@ class TooLong(Struct, tag_field="type", tag="too_long", frozen=True):
     limit: int
 
 
+class RefusalReason(StrEnum):
+    """Why an engine of this version refuses a request."""
+
+    INVALID_OPTIONS = "INVALID_OPTIONS"
+    """An option is unknown, out of its range, or contradicts another one or the model."""
+    QUEUE_FULL = "QUEUE_FULL"
+    """Too many rows run and wait: the same request may be taken later."""
+
+
 class Refused(Struct, tag_field="type", tag="refused", frozen=True):
     """The whole request was refused; nothing was run.
 
-    `option` names the option that is at fault, "" where none is or an older engine did not say.
+    `reason` is a `RefusalReason`, or what a newer engine says. `option` names the option that is at
+    fault, "" where none is or an older engine did not say.
     """
 
     reason: str

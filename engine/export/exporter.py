@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from engine.contract.manifest import MANIFEST_FILE, Manifest, Task
-from engine.export.budget import Budget
-from engine.export.description import describe
 from engine.export.gates.language import require_language
 from engine.export.gates.transformer import GateError
 from engine.export.graphs.constants import give_back, temporary_folder, working_in
+from engine.export.manifest import describe
+from engine.export.memory_budget import Budget
 from engine.export.precision.calibration import Observation
-from engine.export.precision.candidates import Candidate, arithmetic_of_gpu, first_candidate, settle
-from engine.export.precision.floats import FloatGraphs
+from engine.export.precision.fallback import Candidate, arithmetic_of_gpu, first_candidate, settle
+from engine.export.precision.float_graphs import FloatGraphs
 from engine.export.precision.recipes import Precision, write_recipes
 from engine.export.report.answers import (
     answer_texts,
@@ -28,7 +28,7 @@ from engine.export.report.quality import FIGURES, PRIMARY, Quality, measure
 from engine.export.repository import staging
 from engine.export.source_plan import Wish
 from engine.export.tensorrt.plans import PlanWish, build_plans
-from engine.export.variant import Serving, copy_descriptions, write_graphs, write_manifest
+from engine.export.variant_folder import Serving, copy_descriptions, write_graphs, write_manifest
 from engine.model.checkpoint import Checkpoint, CheckpointError
 from engine.model.errors import counted
 from engine.model.tokenizers.tokenizer import load_tokenizer, save_tokenizer
@@ -41,7 +41,7 @@ from engine.training.corpus import Pair
 logger = logging.getLogger(__name__)
 
 DEFAULT_PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
-"""Those that a processor gains from; 16 bits save it disk only, see `half`."""
+"""Those that a processor gains from; 16 bits save it disk only, see `half_weights`."""
 
 MAX_LOSS = 0.3
 """Points of BLEU, ROUGE-L or accuracy that a variant may lose against FP32."""

@@ -20,15 +20,15 @@ from engine.export.precision.recipes import Precision
 from engine.export.repository import refuse_standing, stands
 from engine.export.source_plan import guess_generation_task, named_pair
 from engine.export.tensorrt.plans import PlanWish, builder_for
-from engine.export.texts import read_pairs, read_texts
-from engine.export.variant import Serving
+from engine.export.text_files import read_pairs, read_texts
+from engine.export.variant_folder import Serving
 from engine.model.checkpoint import (
-    FAMILIES,
     Checkpoint,
     CheckpointError,
     load_checkpoint,
     read_config,
 )
+from engine.model.families import SEQ2SEQ_FAMILIES
 from engine.model.families.languages import language_tag
 from engine.model.hub import locate
 from engine.model.tasks import guess_task
@@ -170,7 +170,7 @@ def _languages(request: ImportRequest, folder: Path) -> tuple[str, str]:
 def _generation_task(folder: Path) -> Task | None:
     """The task of an encoder-decoder that leaves no doubt about it."""
     hf = read_config(folder)
-    if hf["model_type"] not in FAMILIES:
+    if hf["model_type"] not in SEQ2SEQ_FAMILIES:
         return None
     return guess_generation_task(folder, hf)
 

@@ -13,7 +13,7 @@ import onnx
 
 from engine.export.graphs.builder import Array
 from engine.export.graphs.constants import values_of
-from engine.export.precision.floats import ENCODER, STEP, Graphs
+from engine.export.precision.float_graphs import ENCODER, STEP, Graphs
 from engine.export.precision.recipes import Recipe
 from engine.export.precision.sensitivity import Rounding, round_matrix
 from engine.model.config import BlockConfig, ModelConfig

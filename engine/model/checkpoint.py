@@ -1,14 +1,10 @@
-"""Loads a Hugging Face checkpoint folder (or hub id) as one of our models.
-
-Families register here; nothing else in the engine knows their names.
-"""
+"""Loads a Hugging Face checkpoint folder (or hub id) as one of our models."""
 
 import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -19,23 +15,8 @@ from engine.contract.manifest import Task
 from engine.model.config import ModelConfig
 from engine.model.encoders.model import EncoderModel
 from engine.model.errors import CheckpointError, counted, in_one_line, unreadable
-from engine.model.families import (
-    albert,
-    bart,
-    bert,
-    deberta,
-    distilbert,
-    electra,
-    esm,
-    m2m100,
-    marian,
-    mbart,
-    pegasus,
-    roberta,
-    t5,
-    xlm_roberta_xl,
-)
-from engine.model.generation import GenerationDefaults, read_generation, task_names
+from engine.model.families import ENCODER_FAMILIES, SEQ2SEQ_FAMILIES
+from engine.model.generation_defaults import GenerationDefaults, read_generation, task_names
 from engine.model.hub import locate
 from engine.model.tasks import Head, check_architecture
 from engine.model.transformer import Transformer
@@ -47,16 +28,6 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 M = TypeVar("M", bound=nn.Module)
-
-
-def _register(*modules: ModuleType) -> dict[str, ModuleType]:
-    return {model_type: module for module in modules for model_type in module.MODEL_TYPES}
-
-
-FAMILIES = _register(bart, m2m100, marian, mbart, pegasus, t5)
-ENCODER_FAMILIES = _register(
-    albert, bert, deberta, distilbert, electra, esm, roberta, xlm_roberta_xl
-)
 
 
 @dataclass(frozen=True)
@@ -131,12 +102,12 @@ def load_checkpoint(
     folder = locate(folder_or_id, revision, allow_pickle)
     raw = read_config(folder)
     family = raw["model_type"]
-    if family not in FAMILIES and family not in ENCODER_FAMILIES:
-        known = ", ".join(sorted({*FAMILIES, *ENCODER_FAMILIES}))
+    if family not in SEQ2SEQ_FAMILIES and family not in ENCODER_FAMILIES:
+        known = ", ".join(sorted({*SEQ2SEQ_FAMILIES, *ENCODER_FAMILIES}))
         raise CheckpointError(
             f"{folder}: model_type {family!r} is not supported; these are: {known}."
         )
-    kind: Literal["seq2seq", "encoder"] = "seq2seq" if family in FAMILIES else "encoder"
+    kind: Literal["seq2seq", "encoder"] = "seq2seq" if family in SEQ2SEQ_FAMILIES else "encoder"
     head = check_architecture(folder, kind, raw.get("architectures") or [], task)
     config = _checked(
         folder,
@@ -157,7 +128,7 @@ def _seq2seq(
     sha256: str,
     tasks: list[str],
 ) -> Checkpoint:
-    module = FAMILIES[family]
+    module = SEQ2SEQ_FAMILIES[family]
     generation = _checked(folder, lambda: read_generation(folder, hf, tasks))
     hf |= generation.tokens
     config: ModelConfig = _checked(folder, lambda: module.read_config(hf))

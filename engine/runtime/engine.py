@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from engine.contract.events import Event, Ready, Refused, TooLong
+from engine.contract.events import Event, Ready, RefusalReason, Refused, TooLong
 from engine.contract.manifest import read_manifest
 from engine.contract.options import InvalidOptionsError
 from engine.runtime.batching.lane import Gauges, Lane
@@ -104,7 +104,7 @@ class Engine:
         try:
             planned = self._planner.plan(request, time.monotonic())
         except InvalidOptionsError as error:
-            request.emit([Refused("INVALID_OPTIONS", str(error), error.option)])
+            request.emit([Refused(RefusalReason.INVALID_OPTIONS, str(error), error.option)])
             return
         limit = self.manifest.max_source_tokens
         rows = [row for row in planned if row.length <= limit]
@@ -115,7 +115,7 @@ class Engine:
             if open_rows + len(rows) > self._most_rows:
                 reason = f"{open_rows} texts run or wait, and at most {self._most_rows} may"
                 self.refused_rows += len(rows)
-                request.emit([Refused("QUEUE_FULL", reason)])
+                request.emit([Refused(RefusalReason.QUEUE_FULL, reason)])
                 return
             request.open_rows = len(rows)
             if early:

@@ -658,7 +658,7 @@ def test_neither_variant_is_written_when_the_second_fails(
     monkeypatch: pytest.MonkeyPatch, copy: Path, repository: Path
 ) -> None:
     from engine.export.gates.transformer import GateError
-    from engine.export.precision import candidates
+    from engine.export.precision import fallback
 
     checked = []
 
@@ -667,7 +667,7 @@ def test_neither_variant_is_written_when_the_second_fails(
         if len(checked) == 2:
             raise GateError("the second is bad")
 
-    monkeypatch.setattr(candidates, "check_variant", check)
+    monkeypatch.setattr(fallback, "check_variant", check)
     before = snapshot(repository)
     result = run(copy, "--model-repository", repository)
     assert result.exit_code == 1
@@ -834,13 +834,13 @@ def test_a_signal_leaves_all_as_it_was(
 def test_a_variant_that_another_import_has_placed_meanwhile_stays(
     monkeypatch: pytest.MonkeyPatch, copy: Path, repository: Path
 ) -> None:
-    from engine.export.precision import candidates
+    from engine.export.precision import fallback
 
     def check(*_: object) -> None:
         (repository / "m_int8").mkdir(exist_ok=True)
         (repository / "m_int8" / "config.pbtxt").write_text("another's")
 
-    monkeypatch.setattr(candidates, "check_variant", check)
+    monkeypatch.setattr(fallback, "check_variant", check)
     result = run(copy, "--model-repository", repository, "--name", "m")
     assert result.exit_code == 1
     assert "m_int8 exists already: give --force" in told(result)
@@ -849,12 +849,12 @@ def test_a_variant_that_another_import_has_placed_meanwhile_stays(
 
 
 def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, copy: Path, repository: Path) -> None:
-    from engine.export.precision import candidates
+    from engine.export.precision import fallback
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(candidates, "write_graphs", full)
+    monkeypatch.setattr(fallback, "write_graphs", full)
     before = snapshot(repository)
     result = run(copy, "--model-repository", repository)
     assert result.exit_code == 1

@@ -24,8 +24,8 @@ from services.jobs.queue.board import Ticket
 from services.jobs.queue.messages import Queue, celery_app
 from services.jobs.settings import JobSettings
 from tests.faults.stack import BrokenStack, wait_until
-from workers.looks import Looks
 from workers.monitoring.liveness import Liveness
+from workers.reconciler_thread import ReconcilerThread
 
 _OLD = 6.0  # three times as long as between two touches
 _LONG = 8.0
@@ -253,7 +253,7 @@ def test_looks_go_on_behind_one_that_fails() -> None:
         seen.append(time.monotonic())
         raise BaseException("a panic")
 
-    looks = Looks(look, 0.01)
+    looks = ReconcilerThread(look, 0.01)
     assert not looks.lives()
     looks.start()
     wait_until(lambda: len(seen) > 3, "it looks again and again", 5)

@@ -19,8 +19,8 @@ from services.jobs.lifecycle.creation import Creator, NewJob
 from services.jobs.lifecycle.finisher import Finisher
 from services.jobs.lifecycle.operations import Operations
 from services.jobs.lifecycle.progress import Counter, Progress
-from services.jobs.lifecycle.reader import Reader
 from services.jobs.lifecycle.reconciler import Reconciler
+from services.jobs.lifecycle.result_reader import Reader
 from services.jobs.observer import ChunkOutcome, JobObserver
 from services.jobs.queue.board import Board, Ticket
 from services.jobs.queue.feeder import Feeder

@@ -18,7 +18,7 @@ from deploy.local.records import Repairs, StackRecord
 from deploy.local.services.service import Check, Launch, Service
 from deploy.local.settings import ROOT
 from deploy.local.stack import Stack
-from deploy.local.supervision import watcher
+from deploy.local.supervision import restarts
 from deploy.local.supervision.report import status_table
 from deploy.local.supervision.supervisor import Supervisor
 from tests.stack.test_stack import is_running, wait_until_gone
@@ -27,7 +27,7 @@ from tests.stack.web import web_service
 
 @pytest.fixture(autouse=True)
 def probing_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watcher, "_CHECK_SECONDS", 0.02)
+    monkeypatch.setattr(restarts, "_CHECK_SECONDS", 0.02)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""Watches what `up` has started: starts again what has ended, and mends what is dead within.
+"""The process that watches what `up` has started; `restarts` decides what is done about a service.
 
-It is a process of its own, and runs until a command that changes the stack stops it.
+It runs until a command that changes the stack stops it.
 """
 
 import time
@@ -10,7 +10,7 @@ from deploy.local import processes
 from deploy.local.records import Repairs, StackRecord
 from deploy.local.services.service import Service
 from deploy.local.stack import Stack
-from deploy.local.supervision.watcher import RepairActions, Watcher
+from deploy.local.supervision.restarts import RepairActions, Watcher
 
 _TICK_SECONDS = 0.5
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from engine.contract.manifest import Manifest, read_manifest
-from engine.export.budget import Budget
 from engine.export.gates.transformer import DifferenceError, GateError, NotFiniteError
+from engine.export.memory_budget import Budget
 from engine.model.checkpoint import Checkpoint
 from engine.runtime.encoders.session import EncoderSession, Floats
 from engine.runtime.encoders.windows import TokenWindow, WindowCutter

@@ -9,7 +9,7 @@ from functools import cache
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-from engine.export.texts import TextFileError
+from engine.export.text_files import TextFileError
 
 PIECE = 400
 """Characters that a language is told from: single sentences are often taken for another's."""

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from engine.contract.manifest import Manifest
 from engine.model.errors import CheckpointError, library_errors
-from engine.model.tokenizers.pieces import SOURCE_MODELS
+from engine.model.tokenizers.numbered_pieces import SOURCE_MODELS
 from engine.model.tokenizers.samples import SPELLED, TEXTS
 from engine.model.tokenizers.sentence_piece import SentencePieceFile
 from engine.model.tokenizers.tokenizer import CheckpointTokenizer

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from engine.contract.manifest import read_manifest
-from engine.export.budget import Budget
 from engine.export.graphs.builder import Array
+from engine.export.memory_budget import Budget
 from engine.model.checkpoint import Checkpoint
 from engine.runtime.batching.running_batch import RunningBatch
 from engine.runtime.decoding.settings import example_options

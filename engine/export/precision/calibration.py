@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from engine.contract.manifest import Manifest
 from engine.export.graphs.builder import Array, save_model, without_constants
 from engine.export.graphs.constants import temporary_folder
-from engine.export.precision.typed import value_types
+from engine.export.precision.half_arithmetic import value_types
 from engine.runtime.decoding.greedy import TokenSelection
 from engine.runtime.decoding.processors import Processors
 from engine.runtime.decoding.settings import greedy_decoding

@@ -12,16 +12,16 @@ from onnx import TensorProto, helper
 
 from engine.export.graphs.builder import check_model, rebuilt
 from engine.export.graphs.constants import make_constant, values_of
-from engine.export.precision.typed import value_types
+from engine.export.precision.half_arithmetic import value_types
 
 FLOAT = TensorProto.FLOAT
 _HALVES = {TensorProto.FLOAT16, TensorProto.BFLOAT16}
 
 
 def emulated(typed: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of a graph that `typed.in_half` made, which ONNX Runtime runs on any processor.
+    """A copy of a graph that `half_arithmetic` made, which ONNX Runtime runs on any processor.
 
-    Its inputs and outputs are FP32 where those of `typed` are 16-bit.
+    Its inputs and outputs are FP32 where those of `half_arithmetic` are 16-bit.
     """
     types = value_types(typed)
     constants = (

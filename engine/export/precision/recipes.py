@@ -16,10 +16,10 @@ from onnx import TensorProto
 
 from engine.export.graphs.constants import largest_of, values_of
 from engine.export.precision.calibration import Observation
-from engine.export.precision.half import halve, restored
+from engine.export.precision.half_arithmetic import in_half, value_types
+from engine.export.precision.half_weights import halve, restored
 from engine.export.precision.quantization import quantize
 from engine.export.precision.sensitivity import Rounding, measure_products
-from engine.export.precision.typed import in_half, value_types
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)

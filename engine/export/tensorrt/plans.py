@@ -14,8 +14,8 @@ import onnx
 
 from engine.contract.manifest import Manifest, read_manifest
 from engine.export.graphs.builder import check_model, save_model
+from engine.export.precision.half_arithmetic import stays_float, value_types
 from engine.export.precision.recipes import read_recipes, typed_graph
-from engine.export.precision.typed import stays_float, value_types
 from engine.export.tensorrt.builder import Profile, Shape, build
 from engine.export.tensorrt.inspection import Expected, inspect
 from engine.export.tensorrt.targets import choose, gpu_here

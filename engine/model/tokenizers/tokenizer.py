@@ -20,18 +20,23 @@ from transformers.models.mbart50.tokenization_mbart50 import (
 from transformers.models.nllb.tokenization_nllb import FAIRSEQ_LANGUAGE_CODES as NLLB_CODES
 
 from engine.model.errors import CheckpointError, library_errors
-from engine.model.tokenizers.classes import (
-    TOKENIZER_FILE,
-    class_name,
-    converted,
-    of_transformers,
+from engine.model.tokenizers.numbered_pieces import (
+    SOURCE_MODELS,
+    piece_files,
+    read_pieces,
+    require_alike,
 )
-from engine.model.tokenizers.pieces import SOURCE_MODELS, piece_files, read_pieces, require_alike
-from engine.model.tokenizers.stated_tokens import (
+from engine.model.tokenizers.special_tokens import (
     LANGUAGE_CODE,
     StatedTokens,
     add_stated,
     read_object,
+)
+from engine.model.tokenizers.transformers_classes import (
+    TOKENIZER_FILE,
+    class_name,
+    converted,
+    of_transformers,
 )
 
 logger = logging.getLogger(__name__)

@@ -5,8 +5,8 @@ import { pipeline } from "node:stream/promises";
 import type { CallOptions as GrpcCallOptions, MethodDefinition } from "@grpc/grpc-js";
 import type { Connection } from "./connection.js";
 import { InvalidRequestError } from "./errors.js";
-import { Patience } from "./patience.js";
 import { ResponseStream } from "./response-stream.js";
+import { Patience } from "./retries.js";
 import { cancelled, errorOf } from "./status.js";
 
 /** What every call takes. */

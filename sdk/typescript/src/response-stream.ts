@@ -1,7 +1,7 @@
 /** A running call that brings one response after the other. */
 
 import type { ClientReadableStream } from "@grpc/grpc-js";
-import type { Patience } from "./patience.js";
+import type { Patience } from "./retries.js";
 import { cancelled, errorOf } from "./status.js";
 
 type Call<Response> = ClientReadableStream<Response>;

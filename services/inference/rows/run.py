@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from engine.contract.events import Delta, End, FinishReason, Refused, TooLong
+from engine.contract.events import Delta, End, FinishReason, RefusalReason, Refused, TooLong
 from services.foundation.pools import Pool
 from services.inference.errors import (
     DeadlineExceededError,
@@ -187,9 +187,9 @@ class RowRunner:
         return ModelNotReadyError(f"{self.account.variant} stopped before the answer was complete")
 
     def _refuse(self, request_id: str, refusal: Refused) -> None:
-        if refusal.reason == "INVALID_OPTIONS":
+        if refusal.reason == RefusalReason.INVALID_OPTIONS:
             raise InvalidOptionError(refusal.message, field=field_of(refusal.option))
-        if refusal.reason != "QUEUE_FULL":
+        if refusal.reason != RefusalReason.QUEUE_FULL:
             raise ModelFailedError(f"the engine refused the request ({refusal.reason})")
         message = "the model's queue is full"
         if self._recovery.accepted:

@@ -8,10 +8,10 @@ import structlog
 import tenacity
 
 from services.inference.errors import DeadlineExceededError, ServiceError, ServiceUnavailableError
+from services.jobs.chunks.halves import ChunkPart, attempt_name, failed_attempts, parts_to_run
 from services.jobs.chunks.heartbeat import Heartbeat
 from services.jobs.chunks.inference import Cancelled, Inference
 from services.jobs.chunks.memo import Memo
-from services.jobs.chunks.pieces import ChunkPart, attempt_name, failed_attempts, pieces
 from services.jobs.observer import JobObserver
 from services.jobs.queue.lease import Lease
 from services.jobs.settings import JobSettings
@@ -35,7 +35,7 @@ class WorkContext:
 
 
 class Attempts:
-    """The attempts of one worker at one chunk; `services.jobs.chunks.pieces` says what is next."""
+    """The attempts of one worker at one chunk; `services.jobs.chunks.halves` says what is next."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class Attempts:
 
     def _plan(self, size: int) -> list[ChunkPart]:
         attempts = failed_attempts(self._store.keys(self._run.layout.attempts(self._chunk)))
-        plan = list(pieces(size, attempts, self._context.settings.chunk_attempts))
+        plan = list(parts_to_run(size, attempts, self._context.settings.chunk_attempts))
         if len(plan) > 1 and not self._is_halved:
             self._is_halved = True
             self._context.observer.halved()

@@ -14,10 +14,10 @@ from engine.export.graphs.builder import FLOAT, GraphBuilder, save_model
 from engine.export.graphs.constants import largest_of, make_constant, temporary_folder, values_of
 from engine.export.precision.calibration import ValueObserver
 from engine.export.precision.emulation import emulated
-from engine.export.precision.half import halve, restored
+from engine.export.precision.half_arithmetic import in_half
+from engine.export.precision.half_weights import halve, restored
 from engine.export.precision.quantization import quantize
 from engine.export.precision.sensitivity import measure_products, round_matrix
-from engine.export.precision.typed import in_half
 
 WIDTH = 64
 X = np.random.default_rng(1).normal(size=(3, WIDTH)).astype(np.float32)

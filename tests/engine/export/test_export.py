@@ -141,7 +141,7 @@ def test_a_failed_gate_writes_nothing(
     def refuse(*_: object) -> None:
         raise GateError("no")
 
-    monkeypatch.setattr("engine.export.precision.candidates.check_variant", refuse)
+    monkeypatch.setattr("engine.export.precision.fallback.check_variant", refuse)
     job = ExportJob(
         load_checkpoint(checkpoints["pegasus"]), "bad", ("en", "fr"), tmp_path, read_sources(4)
     )

@@ -16,14 +16,14 @@ from engine.contract.manifest import Task, read_manifest
 from engine.contract.options import Options
 from engine.export.exporter import ExportJob, export
 from engine.export.gates.transformer import GateError, NotFiniteError
-from engine.export.precision import candidates, recipes
+from engine.export.precision import fallback, recipes
 from engine.export.precision.calibration import Observation, Seen, open_model
 from engine.export.precision.emulation import emulated
+from engine.export.precision.half_arithmetic import in_half, value_types
 from engine.export.precision.recipes import FP16_MAX, FP16_NORMAL, HEADROOM, Precision, read_recipes
 from engine.export.precision.sensitivity import measure_products
-from engine.export.precision.typed import in_half, value_types
 from engine.export.report.quality import PRIMARY
-from engine.export.texts import TextFileError, read_pairs, read_texts
+from engine.export.text_files import TextFileError, read_pairs, read_texts
 from engine.model.checkpoint import CheckpointError, load_checkpoint
 from engine.runtime.batch import run_texts
 from engine.runtime.engine import Engine
@@ -126,7 +126,7 @@ def test_an_fp16_that_cannot_be_saved_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recipes, "out_of_range", lambda model, seen: {})
-    monkeypatch.setattr(candidates, "ROUNDS", 1)
+    monkeypatch.setattr(fallback, "ROUNDS", 1)
     folder = _doctored(tmp_path / "doctored", _overflow_inside)
     with pytest.raises(GateError, match=r"encoder\.3\.ffn"):
         export(_job(folder, tmp_path / "repository"), ["fp32", "fp16"])

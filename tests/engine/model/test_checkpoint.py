@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from engine.model import hub
 from engine.model.checkpoint import CheckpointError, load_checkpoint
 from engine.model.config import ModelConfig
-from engine.model.generation import GenerationDefaults, read_generation
+from engine.model.generation_defaults import GenerationDefaults, read_generation
 from engine.model.tasks import check_architecture
 
 

@@ -28,7 +28,7 @@ from engine.contract.manifest import Manifest
 from engine.export.gates.tokenizer import check_encoder_tokenizer, check_tokenizer
 from engine.export.source_plan import Wish, plan_source
 from engine.model.checkpoint import CheckpointError
-from engine.model.generation import GenerationDefaults
+from engine.model.generation_defaults import GenerationDefaults
 from engine.model.tokenizers.samples import TEXTS
 from engine.model.tokenizers.tokenizer import load_tokenizer, save_tokenizer
 from engine.runtime.text.detokenizer import Detokenizer

@@ -18,7 +18,7 @@ from transformers import AutoTokenizer
 
 from engine.contract.manifest import Manifest
 from engine.export.source_plan import Wish, plan_source
-from engine.model.generation import GenerationDefaults
+from engine.model.generation_defaults import GenerationDefaults
 from engine.model.tokenizers.samples import TEXTS as SAMPLES
 from engine.model.tokenizers.tokenizer import load_tokenizer, save_tokenizer
 from engine.runtime.text.detokenizer import Detokenizer

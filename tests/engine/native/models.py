@@ -15,7 +15,7 @@ from engine.export.graphs.builder import save_model
 from engine.export.graphs.transformer import TransformerGraphs
 from engine.export.native import write_native
 from engine.export.precision.calibration import Observation, observe, quantizable
-from engine.export.precision.floats import ENCODER, STEP, Graphs
+from engine.export.precision.float_graphs import ENCODER, STEP, Graphs
 from engine.export.precision.recipes import Precision, Recipe, make_recipe
 from engine.export.precision.sensitivity import activation_scale
 from engine.model.config import ModelConfig

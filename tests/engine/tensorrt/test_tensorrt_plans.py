@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from engine.contract.manifest import read_manifest
 from engine.export.exporter import ExportJob, announce, export
-from engine.export.precision.half import restored
+from engine.export.precision.half_weights import restored
 from engine.export.precision.recipes import RECIPE_FILE, read_recipes
 from engine.export.tensorrt import builder as builder_module
 from engine.export.tensorrt import plans

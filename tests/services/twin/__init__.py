@@ -1,7 +1,7 @@
 """A twin of Triton for tests: a real gRPC server with pretended models behind it.
 
 Tokens are counted as one for every four characters.  What the models do is in `models` and
-`encoders`; faults are set on the twin.
+`encoders`; which faults it can show is in `server`.
 """
 
 from tests.services.twin.manifests import (

@@ -1,4 +1,4 @@
-"""The twin's gRPC server, its state and its faults."""
+"""The twin's gRPC server, and the faults that a test can have it show."""
 
 import asyncio
 import json
@@ -19,12 +19,12 @@ from tests.services.twin.stream import Stream
 
 @dataclass
 class Twin:
-    """Its state, its faults, and what it has seen.
+    """What it serves, the faults that it shows, and what it has seen.
 
     `gate`: rows wait at it behind their first word, and encoders before they answer.  `dead`:
     models that answer nothing.  `deaf`: models that answer no probe.  `unloaded`: models that are
     not ready.  `capacity`: a request that would make more rows run is refused.  `failing`: what
-    every row ends with instead of EOS.
+    every row ends with instead of EOS.  `error`: what every request is answered with.
     `killed`: models whose process is gone: what it had stays open, later requests get an error.
     `busy`: probes of encoders wait at the gate too.  `refusal`: why every request is refused as
     INVALID_OPTIONS, and `refused_option` the option that is at fault.

@@ -9,7 +9,7 @@ from seqway.aio.channel import AsyncChannel, AsyncResponses
 from seqway.aio.streams import AsyncStream
 from seqway.transport.channel_options import resolve_address
 from seqway.transport.method import Method, Request, Response, Result
-from seqway.transport.patience import Patience
+from seqway.transport.retries import Patience
 from seqway.transport.security import Access, resolve_tls
 from seqway.transport.status import error_of
 from seqway.transport.tracing import StreamSpan, unary_span

@@ -8,7 +8,7 @@ from seqway.aio.calls import AsyncCalls
 from seqway.aio.channel import AsyncCancellation, AsyncResponses
 from seqway.errors import SeqwayError
 from seqway.transport.method import Method
-from seqway.transport.patience import Reconnection
+from seqway.transport.retries import Reconnection
 from seqway.v1 import job_pb2 as pb
 
 Item = TypeVar("Item")

@@ -7,7 +7,7 @@ from seqway.aio.channel import AsyncCancellation, AsyncResponses
 from seqway.errors import SeqwayError
 from seqway.events import StreamEvent, StreamSummary, SummarizeEvent, SummaryDelta, TextDelta
 from seqway.transport.method import Response
-from seqway.transport.patience import Patience
+from seqway.transport.retries import Patience
 from seqway.transport.status import cancelled_here
 
 Event = TypeVar("Event")

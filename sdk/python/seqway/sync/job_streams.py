@@ -10,7 +10,7 @@ from seqway.errors import SeqwayError
 from seqway.sync.calls import Calls
 from seqway.sync.channel import Cancellation, Responses
 from seqway.transport.method import Method
-from seqway.transport.patience import Reconnection
+from seqway.transport.retries import Reconnection
 from seqway.v1 import job_pb2 as pb
 
 Item = TypeVar("Item")

@@ -9,7 +9,7 @@ from seqway.errors import SeqwayError
 from seqway.events import StreamEvent, StreamSummary, SummarizeEvent, SummaryDelta, TextDelta
 from seqway.sync.channel import Cancellation, Responses
 from seqway.transport.method import Response
-from seqway.transport.patience import Patience
+from seqway.transport.retries import Patience
 from seqway.transport.status import cancelled_here
 
 Event = TypeVar("Event")

@@ -19,7 +19,7 @@ from services.gateway.api.jobs.messages import (
     order_of,
 )
 from services.gateway.api.jobs.results import result_responses
-from services.gateway.api.jobs.streams import JobStreams, Turn
+from services.gateway.api.jobs.stream_limits import JobStreams, Turn
 from services.gateway.api.jobs.tokens import job_id, page_after, results_from, watched
 from services.gateway.api.jobs.uploads import Upload
 from services.gateway.api.jobs.wake_ups import WakeUps
@@ -33,7 +33,7 @@ from services.inference.errors import InvalidOptionError, ServiceUnavailableErro
 from services.inference.models.catalogue import Catalogue
 from services.inference.tasks.translation.translator import TranslationRequest
 from services.jobs.lifecycle.progress import Progress
-from services.jobs.lifecycle.reader import Reader
+from services.jobs.lifecycle.result_reader import Reader
 from services.jobs.service import JobBackend
 from services.jobs.store.archive import JobRun
 from services.jobs.tasks import Task

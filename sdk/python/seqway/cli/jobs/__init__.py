@@ -4,7 +4,7 @@ import typer
 
 from seqway.cli.jobs.changes import cancel, delete, resume
 from seqway.cli.jobs.overview import list_jobs, show
-from seqway.cli.jobs.records import errors, results
+from seqway.cli.jobs.results import errors, results
 from seqway.cli.jobs.tasks import ask, classify, summarize, translate
 from seqway.cli.jobs.watch import watch
 

@@ -12,7 +12,7 @@ from engine.contract.manifest import Task
 from engine.contract.options import MAX_BEAMS, OPTIONS
 from engine.model.errors import CheckpointError, in_one_line
 from engine.model.families.languages import fitting_pairs
-from engine.model.tokenizers.stated_tokens import read_object
+from engine.model.tokenizers.special_tokens import read_object
 from engine.runtime.decoding.settings import Decoding
 
 logger = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""The controller's looks at all jobs, one after the other, from a thread of its own."""
+"""The thread of the controller that has the reconciler look at all jobs, time after time."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ logger = structlog.get_logger(__name__)
 _LONGEST_LOOK = 3600.0
 
 
-class Looks:
+class ReconcilerThread:
     """Calls `look` every `interval` seconds of the monotonic clock, until it is stopped.
 
     Celery's beat keeps on disk when it is due next, by the machine's clock: behind a clock that

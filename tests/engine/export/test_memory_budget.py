@@ -2,8 +2,8 @@
 
 import pytest
 
-from engine.export import budget
-from engine.export.budget import Budget
+from engine.export import memory_budget
+from engine.export.memory_budget import Budget
 from engine.model.config import BlockConfig
 
 SMALL = Budget(BlockConfig(width=32, heads=4, head_width=8, hidden=48), layers=3)
@@ -20,7 +20,7 @@ def test_every_group_is_within_the_room_or_a_single_text(one: Budget, observed: 
     for group in groups:
         longest = max(lengths[index] for index in group)
         cost = len(group) * one.encoding(longest, observed=observed)
-        assert len(group) == 1 or cost <= budget.ROOM
+        assert len(group) == 1 or cost <= memory_budget.ROOM
 
 
 def test_short_texts_are_computed_together_as_before() -> None:
@@ -37,10 +37,10 @@ def test_scores_of_attention_count_by_the_square_of_the_length() -> None:
 
 def test_a_large_vocabulary_leaves_room_for_few_answers_at_once() -> None:
     groups = DECODER.groups([20] * 64, positions=24, at_once=24)
-    assert max(map(len, groups)) <= budget.ROOM // (24 * DECODER.logits)
+    assert max(map(len, groups)) <= memory_budget.ROOM // (24 * DECODER.logits)
 
 
 def test_the_longest_observed_text_is_within_the_room() -> None:
     for one in (SMALL, WIDE):
-        assert one.encoding(one.longest(), observed=True) <= budget.ROOM
-        assert one.encoding(2 * one.longest(), observed=True) > budget.ROOM
+        assert one.encoding(one.longest(), observed=True) <= memory_budget.ROOM
+        assert one.encoding(2 * one.longest(), observed=True) > memory_budget.ROOM

@@ -10,10 +10,10 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from engine.model.errors import CheckpointError
-from engine.model.tokenizers.classes import of_transformers
 from engine.model.tokenizers.samples import TEXTS
 from engine.model.tokenizers.sentence_piece import SentencePieceFile
-from engine.model.tokenizers.stated_tokens import LANGUAGE_CODE, StatedTokens
+from engine.model.tokenizers.special_tokens import LANGUAGE_CODE, StatedTokens
+from engine.model.tokenizers.transformers_classes import of_transformers
 
 SOURCE_MODELS = {"MarianTokenizer": "source.spm", "M2M100Tokenizer": "sentencepiece.bpe.model"}
 """By the class's name, the file that source texts are cut by."""

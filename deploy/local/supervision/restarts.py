@@ -1,4 +1,4 @@
-"""What is known of one service while it is supervised, and what to do about it."""
+"""Decides when one service is started again or mended, and does it."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Which parts of a chunk to run: a part whose attempts crashed too often is halved.
+"""Halves a chunk: a part of it whose attempts crashed too often is run as two from then on.
 
 An attempt leaves a mark in the store before it begins.  The mark stays when the attempt crashed, or
 may have made Triton crash; so what is left of attempts tells which texts are poison, whatever died.
@@ -30,12 +30,12 @@ def attempt_name(piece: ChunkPart, token: str) -> str:
 
 
 def failed_attempts(keys: Iterable[str]) -> Counter[str]:
-    """How many marks there are of each piece."""
+    """How many marks there are of each part."""
     return Counter(key.rpartition("/")[2].rpartition("-")[0] for key in keys)
 
 
-def pieces(size: int, attempts: Counter[str], limit: int) -> Iterator[ChunkPart]:
-    """The pieces of a chunk of `size` items, in order."""
+def parts_to_run(size: int, attempts: Counter[str], limit: int) -> Iterator[ChunkPart]:
+    """The whole chunk of `size` items, or what halving has made of it, in order."""
     yield from _split(ChunkPart(0, size), attempts, limit)
 
 

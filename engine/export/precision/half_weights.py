@@ -4,7 +4,7 @@ ONNX Runtime's CPU kernels have no 16-bit arithmetic; it turns the matrices back
 graph.  So on a CPU such a variant takes half the disk, and the memory and time of FP32.  Vectors,
 among them the scales of norms and biases with -inf, stay FP32 (Micikevicius et al. 2018,
 arXiv:1710.03740, keep FP32 masters for the same reason: small parts that do not bear rounding).
-What a GPU computes is another form of the same graph, see `typed`.
+What a GPU computes is another form of the same graph, see `half_arithmetic`.
 """
 
 import onnx

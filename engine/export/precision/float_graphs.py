@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import onnx
 
 from engine.contract.manifest import Manifest
-from engine.export.budget import Budget
 from engine.export.graphs.encoder import EncoderGraphs
 from engine.export.graphs.transformer import TransformerGraphs
+from engine.export.memory_budget import Budget
 from engine.export.precision.calibration import Observation, decoded, observe
 from engine.export.precision.encoders import never_int8, observe_encoder
 from engine.model.checkpoint import Checkpoint

@@ -7,7 +7,7 @@ from typing import Any
 from engine.contract.manifest import Manifest
 from engine.export.gates.tokenizer import check_encoder_tokenizer, check_tokenizer
 from engine.export.source_plan import SourcePlan, Wish, plan_source
-from engine.export.variant import tokenizer_sha256
+from engine.export.variant_folder import tokenizer_sha256
 from engine.model.checkpoint import Checkpoint
 from engine.model.tokenizers.tokenizer import CheckpointTokenizer
 

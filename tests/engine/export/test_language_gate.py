@@ -3,7 +3,7 @@
 import pytest
 
 from engine.export.gates.language import require_language
-from engine.export.texts import TextFileError
+from engine.export.text_files import TextFileError
 
 GERMAN = "Dieses Programm spielt Musik ab und ist sehr einfach zu bedienen."
 ENGLISH = "This program plays music, and it is very easy to use."

@@ -21,7 +21,7 @@ from workers.inference import TritonInference
 from workers.settings import WorkerSettings
 
 
-class Parts:
+class Components:
     """Built after the fork, since neither gRPC nor the store's threads survive one."""
 
     def __init__(self, app: Celery, settings: WorkerSettings) -> None:

@@ -13,7 +13,7 @@ from transformers.models.auto.tokenization_auto import (
 
 from engine.model.errors import CheckpointError, in_one_line
 from engine.model.tokenizers.sentence_piece import SentencePieceFile
-from engine.model.tokenizers.stated_tokens import StatedTokens, add_stated, read_object
+from engine.model.tokenizers.special_tokens import StatedTokens, add_stated, read_object
 
 TOKENIZER_FILE = "tokenizer.json"
 

@@ -1,4 +1,4 @@
-"""From a precision to graphs that pass its gate: what fails is kept high, or all is refused."""
+"""What falls back to higher precision until a variant passes its gate, or that it is given up."""
 
 import logging
 import re
@@ -19,10 +19,10 @@ from engine.export.graphs.constants import temporary_folder
 from engine.export.native import write_native
 from engine.export.precision.calibration import Observation
 from engine.export.precision.emulation import emulated
-from engine.export.precision.floats import FloatGraphs, Graphs
+from engine.export.precision.float_graphs import FloatGraphs, Graphs
 from engine.export.precision.recipes import Precision, Recipe, around, make_recipe
 from engine.export.precision.sensitivity import Rounding
-from engine.export.variant import copy_descriptions, write_graphs
+from engine.export.variant_folder import copy_descriptions, write_graphs
 
 logger = logging.getLogger(__name__)
 

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-from engine.runtime.batching.row import Row, RowPlan, RowProgress
 
 from engine.contract.manifest import Manifest
 from engine.contract.options import Options
 from engine.runtime.batching.running_batch import RunningBatch
 from engine.runtime.decoding.greedy import GreedySearch
 from engine.runtime.decoding.trail import Trail
-from engine.runtime.request import Request
+from engine.runtime.request import Request, Row, RowPlan, RowProgress
 from engine.runtime.sessions.session import Session
 from engine.runtime.text.detokenizer import Detokenizer
 

@@ -1,4 +1,7 @@
+import math
+
 import numpy as np
+import pytest
 
 from engine.contract.events import Delta, Event
 from engine.contract.options import Options
@@ -41,14 +44,12 @@ def test_each_stream_is_sent_what_is_new_in_one_message_a_request() -> None:
 
 def test_more_streams_are_each_sent_less_often() -> None:
     first, second = _row(_request([])), _row(_request([]))
-    silent = _row(_request([], stream=False))
     streams = Streams(rate=2.0)
     first.request.last_flush = second.request.last_flush = 10.0
-    assert streams.due([first, silent], 10.4) == []
-    assert streams.due([first, silent], 10.6) == [first]
+    assert streams.due([first], 10.4) == []
+    assert streams.due([first], 10.6) == [first]
     assert streams.due([first, second], 10.6) == []
     assert streams.due([first, second], 11.0) == [first, second]
-    assert streams.due([silent], 99.0) == []
 
 
 def test_nothing_new_is_no_message() -> None:
@@ -64,3 +65,13 @@ def test_gauges_are_summed_but_for_first_token_times() -> None:
     summed = total([one, other])
     assert (summed.running, summed.waiting, summed.tokens, summed.run_seconds) == (1, 2, 12, 0.5)
     assert not summed.first_token_seconds
+
+
+def test_a_session_comes_back_when_the_next_message_may_be_sent() -> None:
+    first, second = _row(_request([])), _row(_request([]))
+    streams = Streams(rate=2.0)
+    first.request.last_flush, second.request.last_flush = 10.0, 10.2
+    assert streams.patience([], 10.4) == math.inf
+    assert streams.patience([first], 10.4) == pytest.approx(0.1)
+    assert streams.patience([first, second], 10.4) == pytest.approx(0.6)
+    assert streams.patience([first], 12.0) == 0

@@ -20,7 +20,7 @@ from tests.engine.native.answers import decode, random_sources
 from tests.engine.native.products import float_product, int8_product, multiply
 
 LENGTHS = (5, 1, 40, 16, 17, 80, 33, 2, 31)
-LIMITS = (20, 70, 40, 3, 9, 33, 1, 12, 5)
+LIMITS = (20, 135, 40, 3, 9, 33, 1, 12, 5)
 
 Results = dict[str, np.ndarray]
 

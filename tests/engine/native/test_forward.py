@@ -30,6 +30,8 @@ INT8_DIFFERENCE = 0.03
 Sums are the same, floats between are not: what falls to the other side of a rounding is an INT8
 step away, and changes what comes after it.
 """
+EACH_DIFFERENCE = 0.003
+"""Likewise where one product alone is INT8."""
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -77,7 +79,10 @@ def test_answers_are_those_of_the_checkpoint(fp32: RandomVariant) -> None:
 
 
 class Pair:
-    """Native and ONNX sessions that go on with the same tokens, step by step."""
+    """Native and ONNX sessions that go on with the same tokens, step by step.
+
+    Answers start with different tokens: no value is the same in all rows.
+    """
 
     def __init__(self, variant: RandomVariant, lengths: tuple[int, ...] = (5, 40, 1, 17)) -> None:
         self.native, self.onnx = native(variant), onnx(variant)
@@ -91,6 +96,8 @@ class Pair:
         for session in (self.native, self.onnx):
             slots = session.slots(len(texts))
             slots.admit(session.encode(texts), list(lengths), [LONGEST] * len(texts))
+            for slot in range(1, len(texts)):
+                slots.start(slot, slot + 1, {})
             self.slots.append(slots)
 
     def steps(self, count: int) -> Iterator[Slots]:
@@ -167,14 +174,16 @@ def test_int8_is_close_to_the_graph(int8: RandomVariant) -> None:
 def test_each_int8_product_is_that_of_the_graph(
     name: str, tmp_path: Path, backends: list[str]
 ) -> None:
-    """With divisors, too.  Values on the edge of a rounding may fall to either side, few do."""
+    """With divisors, too: but for rows in which a value on the edge of a rounding fell off it."""
     products = int8_products(KINDS[name])
     assert len(products) > 20
     for product in products:
         variant = write_variant(
             tmp_path / product, KINDS[name], "int8", migrated=True, only=product
         )
-        assert np.median(int8_differences(variant, 4)) <= 1e-5, product
+        differences = int8_differences(variant, 4)
+        assert np.quantile(differences, 0.25) <= 1e-5, product
+        assert differences.mean() <= EACH_DIFFERENCE, product
 
 
 def check_same(made: list[Trail], expected: list[Trail]) -> None:
@@ -188,7 +197,7 @@ def test_a_row_is_the_same_alone_among_others_and_everywhere(
 ) -> None:
     """To the bit: whoever else is served, wherever the row stands, whatever processor it is."""
     lengths = tuple(1 + place * 37 % LONGEST for place in range(41))
-    limits = [1 + place * 29 % 40 for place in range(41)]
+    limits = [LONGEST if place == 3 else 1 + place * 29 % 40 for place in range(41)]
     texts, session = sources(variant, lengths), native(variant)
     together = decode(session, texts, limits)
     check_same(decode(session, texts, limits, at_once=7), together)

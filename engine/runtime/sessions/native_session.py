@@ -3,7 +3,7 @@
 import ctypes
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ class NativeModel:
                 self.suppressed.size,
             )
         )
-        weakref.finalize(self, library.seqway_model_free, self.pointer)
+        _when_dropped(self, library.seqway_model_free, self.pointer)
 
 
 def _config(described: Mapping[str, Any]) -> native.NativeConfig:
@@ -65,7 +65,7 @@ class NativeText:
 
     def __init__(self, pointer: int, length: int) -> None:
         self.pointer, self.length = pointer, length
-        weakref.finalize(self, native.library().seqway_text_free, pointer)
+        _when_dropped(self, native.library().seqway_text_free, pointer)
 
 
 class NativeMemory:
@@ -269,7 +269,12 @@ class _NativeLane:
         library, isa = native.library(), os.environ.get(ISA_VARIABLE, "")
         lane = library.seqway_lane_new(model.pointer, capacity, isa.encode())
         self.pointer = native.made(lane)
-        weakref.finalize(self, _close, library, self.pointer, model)
+        _when_dropped(self, _close, library, self.pointer, model)
+
+
+def _when_dropped(owner: object, free: Callable[..., None], *arguments: object) -> None:
+    """Frees what `owner` holds with it; not at exit, when threads may still compute with it."""
+    weakref.finalize(owner, free, *arguments).atexit = False
 
 
 def _close(library: ctypes.CDLL, lane: int, _model: NativeModel) -> None:

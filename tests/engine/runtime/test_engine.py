@@ -1,5 +1,6 @@
 import queue
 import random
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -9,11 +10,16 @@ from typing import Any
 import pytest
 
 from engine.contract.events import Delta, End, Event, FinishReason, Ready, Refused, TooLong
+from engine.contract.manifest import read_manifest
 from engine.contract.options import InvalidOptionsError, Options, Priority, parse_options
+from engine.native.weights import NATIVE_FILES
 from engine.runtime.batch import run_texts
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.engine import Engine, Settings
 from engine.runtime.request import Request
+from engine.runtime.sessions.native_session import NativeSession
+from engine.runtime.sessions.onnx_session import OnnxSession
+from engine.runtime.sessions.placement import open_session
 from engine.runtime.sessions.slots import Advance
 from tests.engine.conftest import read_sources
 
@@ -46,9 +52,18 @@ class Caller:
                 return self.events
 
 
-@pytest.fixture(scope="module")
-def folder(repository: Path) -> Path:
-    return repository / "pegasus_fp32" / "1"
+@pytest.fixture(scope="module", params=[NativeSession, OnnxSession])
+def folder(
+    request: pytest.FixtureRequest, repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A variant that is run by the native code, and one without what that reads."""
+    files = repository / "pegasus_fp32" / "1"
+    if request.param is OnnxSession:
+        place = tmp_path_factory.mktemp("onnx") / "1"
+        files = shutil.copytree(files, place, ignore=shutil.ignore_patterns(*NATIVE_FILES))
+    session = open_session(files, read_manifest(files), threads=1, capacity=1, device=None)
+    assert type(session) is request.param
+    return files
 
 
 @pytest.fixture

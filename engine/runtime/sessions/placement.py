@@ -4,13 +4,16 @@ TensorRT's on a GPU; on the processor native code, or ONNX Runtime where that wa
 variant was exported without what it reads.
 """
 
+import logging
 import math
 import os
 from pathlib import Path
 
 from engine.contract.manifest import Manifest
+from engine.native.library import NativeMissingError
+from engine.native.weights import have_weights
 from engine.runtime.encoders.session import EncoderRunner, EncoderSession
-from engine.runtime.sessions.native_session import NativeSession, is_served
+from engine.runtime.sessions.native_session import NativeSession
 from engine.runtime.sessions.onnx_session import OnnxSession
 from engine.runtime.sessions.session import Session
 from engine.runtime.sessions.tensorrt.cuda import Cuda
@@ -18,6 +21,8 @@ from engine.runtime.sessions.tensorrt.encoder_session import TensorRTEncoderSess
 from engine.runtime.sessions.tensorrt.library import TensorRT, load_tensorrt
 from engine.runtime.sessions.tensorrt.plan import plans_for, read_plan
 from engine.runtime.sessions.tensorrt.session import TensorRTSession
+
+logger = logging.getLogger(__name__)
 
 # Version 2 of control groups, as a process in a container sees its own.
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -32,11 +37,15 @@ def open_session(
         PlanError: no plan of the variant runs on that GPU.
         TensorRTMissingError: the TensorRT that its plans were built with is not installed.
         CudaError: CUDA does not work.
+        WeightsError: what native code reads is damaged.
 
     """
     if device is None:
-        if is_served(folder):
-            return NativeSession(folder, manifest)
+        if have_weights(folder):
+            try:
+                return NativeSession(folder, manifest)
+            except NativeMissingError as error:
+                logger.warning("%s runs on ONNX Runtime, more slowly: %s", manifest.name, error)
         return OnnxSession(folder, manifest, threads)
     cuda = Cuda(device)
     return TensorRTSession(folder, manifest, capacity, _library(folder, cuda), cuda)

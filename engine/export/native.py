@@ -46,7 +46,11 @@ def write_native(
     tensors = [tensor for stack in stacks for tensor in stack.tensors()]
     # The last are those whose size is no multiple of 64 bytes.
     tensors.sort(key=lambda tensor: tensor.name.endswith(".relative"))
-    model = _described(config) | {"suppressed_ids": sorted(set(suppressed_ids))}
+    rounded = any(recipe.precision == "int8" for recipe in recipes.values())
+    model = _described(config) | {
+        "half_caches": rounded,
+        "suppressed_ids": sorted(set(suppressed_ids)),
+    }
     write_weights(folder, model, tensors)
 
 

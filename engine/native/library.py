@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LIBRARY = Path(__file__).parent / "libseqway.so"
-ABI = 1
+ABI = 2
 
 ACTIVATIONS = ("none", "relu", "gelu", "gelu_tanh", "silu", "tanh")
 """In the order of `Activation` in `src/model.h`."""
@@ -34,7 +34,7 @@ class NativeConfig(ctypes.Structure):
         *("vocabulary", "width", "max_positions", "furthest", "pad_id"),
         *("encoder_layers", "encoder_heads", "encoder_head", "encoder_hidden"),
         *("decoder_layers", "decoder_heads", "decoder_head", "decoder_hidden"),
-        *("pre_norm", "rms", "gated", "pads_have_no_position"),
+        *("pre_norm", "rms", "gated", "pads_have_no_position", "half_caches"),
     )
     _fields_ = (
         *((name, c_int32) for name in SIZES),

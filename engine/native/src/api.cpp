@@ -160,6 +160,7 @@ std::unique_ptr<Model> read_model(const SeqwayConfig& config, const Tensors& ten
   model->rms = config.rms != 0;
   model->gated = config.gated != 0;
   model->pads_have_no_position = config.pads_have_no_position != 0;
+  model->half_caches = config.half_caches != 0;
   model->epsilon = config.epsilon;
   model->activation = static_cast<Activation>(config.activation);
   model->embedding = tensors.get<float>(

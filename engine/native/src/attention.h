@@ -3,19 +3,24 @@
 
 // Packs x [positions][stride], of one head of `head` floats, as the columns of a product: a group
 // is 16 positions, [positions/16][head][16].
-inline void pack_columns(const float* x, int stride, int positions, int head, float* to) {
-  const int end = static_cast<int>(padded(positions, kLanes));
-  for (int p = 0; p < end; ++p) {
-    float* column = to + static_cast<int64_t>(p / kLanes) * head * kLanes + p % kLanes;
-    const float* from = x + static_cast<int64_t>(p) * stride;
-    for (int k = 0; k < head; ++k) column[k * kLanes] = p < positions ? from[k] : 0.0F;
+template <typename T>
+inline void pack_columns(const float* x, int stride, int positions, int head, T* to) {
+  for (int first = 0; first < positions; first += kLanes) {
+    const int some = positions - first < kLanes ? positions - first : kLanes;
+    const float* from = x + static_cast<int64_t>(first) * stride;
+    alignas(64) float row[kLanes] = {};
+    for (int k = 0; k < head; ++k) {
+      for (int p = 0; p < some; ++p) row[p] = from[static_cast<int64_t>(p) * stride + k];
+      store(to + (static_cast<int64_t>(first / kLanes) * head + k) * kLanes, load(row));
+    }
   }
 }
 
 // Packs x [positions][stride], of one head, as the rows of a product: [head/16][depth][16].
-inline void pack_rows(const float* x, int stride, int positions, int head, int depth, float* to) {
+template <typename T>
+inline void pack_rows(const float* x, int stride, int positions, int head, int depth, T* to) {
   for (int g = 0; g < head / kLanes; ++g) {
-    float* group = to + static_cast<int64_t>(g) * depth * kLanes;
+    T* group = to + static_cast<int64_t>(g) * depth * kLanes;
     for (int p = 0; p < positions; ++p) {
       store(group + p * kLanes, load(x + static_cast<int64_t>(p) * stride + g * kLanes));
     }
@@ -60,14 +65,15 @@ inline void attend_source(const Model& model, Lane& lane, const float* qkv, int 
 }
 
 // Scores of a query against the rows of a cache, of one head.
-inline void score_cached(const float* query, const float* keys, int stride, int count, int head,
+template <typename T>
+inline void score_cached(const float* query, const T* keys, int stride, int count, int head,
                          float* scores) {
   V16 products[kLanes];
   for (int first = 0; first < count; first += kLanes) {
     for (int j = 0; j < kLanes; ++j) {
       V16 total = splat(0.0F);
       if (first + j < count) {
-        const float* key = keys + static_cast<int64_t>(first + j) * stride;
+        const T* key = keys + static_cast<int64_t>(first + j) * stride;
         for (int k = 0; k < head; k += kLanes) total = fma(load(query + k), load(key + k), total);
       }
       products[j] = total;
@@ -77,13 +83,14 @@ inline void score_cached(const float* query, const float* keys, int stride, int 
 }
 
 // The mean of a cache's values, of one head, by weight.
-inline void weigh_cached(const float* weights, const float* values, int stride, int count, int head,
+template <typename T>
+inline void weigh_cached(const float* weights, const T* values, int stride, int count, int head,
                          float* context) {
   for (int k = 0; k < head; k += 4 * kLanes) {
     const int parts = head - k < 4 * kLanes ? (head - k) / kLanes : 4;
     V16 total[4] = {splat(0.0F), splat(0.0F), splat(0.0F), splat(0.0F)};
     for (int p = 0; p < count; ++p) {
-      const float* value = values + static_cast<int64_t>(p) * stride + k;
+      const T* value = values + static_cast<int64_t>(p) * stride + k;
       const V16 weight = splat(weights[p]);
       for (int i = 0; i < parts; ++i) total[i] = fma(weight, load(value + i * kLanes), total[i]);
     }
@@ -92,8 +99,9 @@ inline void weigh_cached(const float* weights, const float* values, int stride, 
 }
 
 // Self-attention of a token at `position` over its cache, which holds its own key and value.
-inline void attend_cached(const Model& model, Lane& lane, const float* query, const float* keys,
-                          const float* values, int position, float* context) {
+template <typename T>
+inline void attend_cached(const Model& model, Lane& lane, const float* query, const T* keys,
+                          const T* values, int position, float* context) {
   const Stack& stack = model.decoder;
   const int inner = stack.inner(), head = stack.head, count = position + 1;
   float* scores = lane.scores.take(padded(count, kLanes));
@@ -111,6 +119,7 @@ inline void attend_cached(const Model& model, Lane& lane, const float* query, co
 
 // Cross-attention of a token over a source; `weights` [heads][width] is where they are wanted, with
 // zeros behind the source.
+template <typename T>
 inline void attend_text(const Model& model, Lane& lane, const float* query, const Text& text,
                         int layer, float* context, float* weights, int width) {
   const Stack& stack = model.decoder;
@@ -119,10 +128,10 @@ inline void attend_text(const Model& model, Lane& lane, const float* query, cons
   float* scores = lane.scores.take(end);
   for (int h = 0; h < stack.heads; ++h) {
     const int64_t at = (static_cast<int64_t>(layer) * stack.heads + h) * size;
-    multiply_packed(query + h * head, 0, 1, text.keys.get() + at, end / kLanes,
+    multiply_packed(query + h * head, 0, 1, text.keys.as<T>() + at, end / kLanes,
                     static_cast<int64_t>(head) * kLanes, head, scores, end);
     softmax(scores, text.length);
-    multiply_packed(scores, 0, 1, text.values.get() + at, head / kLanes,
+    multiply_packed(scores, 0, 1, text.values.as<T>() + at, head / kLanes,
                     static_cast<int64_t>(end) * kLanes, text.length, context + h * head, head);
     if (weights != nullptr) {
       float* of_head = weights + static_cast<int64_t>(h) * width;

@@ -1,12 +1,12 @@
-// AVX2 with FMA.
+// AVX2 with FMA and F16C.
 #if defined(__x86_64__)
 #include "backend_headers.h"
 
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #else
 #pragma GCC push_options
-#pragma GCC target("avx2,fma")
+#pragma GCC target("avx2,fma,f16c")
 #endif
 
 #define SEQWAY_NAMESPACE avx2

@@ -106,6 +106,14 @@ inline void leave(const Model& model, Lane& lane, const Stack& stack, const Subl
   multiply(sublayer.exit, in, added_to(x, model.stride));
 }
 
+// Packs keys [positions][stride], and the values `stride / 2` behind them, of one head.
+template <typename T>
+inline void pack_text(const Text& text, const float* keys, int stride, int head, int64_t place) {
+  pack_columns(keys, stride, text.length, head, text.keys.as<T>() + place);
+  pack_rows(keys + stride / 2, stride, text.length, head, text.positions,
+            text.values.as<T>() + place);
+}
+
 // Encodes sources that lie one behind the other, without padding.
 inline void encode_some(const Model& model, Lane& lane, const int32_t* ids, const int32_t* lengths,
                         int count, Text* const* texts) {
@@ -147,8 +155,8 @@ inline void encode_some(const Model& model, Lane& lane, const int32_t* ids, cons
       for (int64_t h = 0; h < heads; ++h) {
         const int64_t place = (static_cast<int64_t>(layer) * heads + h) * size;
         const float* keys = both + at * 2 * wide + h * head;
-        pack_columns(keys, 2 * wide, lengths[i], head, text.keys.get() + place);
-        pack_rows(keys + wide, 2 * wide, lengths[i], head, text.positions, text.values.get() + place);
+        if (model.half_caches) pack_text<Half>(text, keys, 2 * wide, head, place);
+        else pack_text<float>(text, keys, 2 * wide, head, place);
       }
     }
   }
@@ -161,8 +169,8 @@ inline void encode(const Model& model, Lane& lane, const int32_t* ids, const int
     text.length = lengths[i];
     text.positions = static_cast<int>(padded(lengths[i], kLanes));
     const int64_t size = static_cast<int64_t>(model.decoder_layers) * model.decoder.inner() * text.positions;
-    text.keys.take(size);
-    text.values.take(size);
+    text.keys.take(size * model.cached_bytes());
+    text.values.take(size * model.cached_bytes());
   }
   for (int first = 0; first < count;) {
     int last = first, tokens = 0;
@@ -175,6 +183,7 @@ inline void encode(const Model& model, Lane& lane, const int32_t* ids, const int
   }
 }
 
+template <typename T>
 inline void attend_own(const Model& model, Lane& lane, const Step& call, const Sublayer& sublayer,
                        const Rows& in, float* context) {
   const int inner = model.decoder.inner();
@@ -184,13 +193,18 @@ inline void attend_own(const Model& model, Lane& lane, const Step& call, const S
     Cache& cache = lane.caches[call.slots[row]];
     const int position = static_cast<int>(call.positions[row]), layer = sublayer.layer;
     const float* query = qkv + row * 3 * inner;
-    std::memcpy(cache.at(model, layer, false, position), query + inner, inner * sizeof(float));
-    std::memcpy(cache.at(model, layer, true, position), query + 2 * inner, inner * sizeof(float));
-    attend_cached(model, lane, query, cache.at(model, layer, false, 0),
-                  cache.at(model, layer, true, 0), position, context + row * inner);
+    T* key = cache.at<T>(model, layer, false, position);
+    T* value = cache.at<T>(model, layer, true, position);
+    for (int i = 0; i < inner; i += kLanes) {
+      store(key + i, load(query + inner + i));
+      store(value + i, load(query + 2 * inner + i));
+    }
+    attend_cached(model, lane, query, cache.at<T>(model, layer, false, 0),
+                  cache.at<T>(model, layer, true, 0), position, context + row * inner);
   }
 }
 
+template <typename T>
 inline void attend_texts(const Model& model, Lane& lane, const Step& call,
                          const Sublayer& sublayer, const Rows& in, float* context) {
   const Stack& stack = model.decoder;
@@ -200,8 +214,18 @@ inline void attend_texts(const Model& model, Lane& lane, const Step& call,
   float* weights = call.cross_weights == nullptr ? nullptr : call.cross_weights[sublayer.layer];
   for (int64_t row = 0; row < call.rows; ++row) {
     float* of_row = weights == nullptr ? nullptr : weights + row * stack.heads * call.cross_width;
-    attend_text(model, lane, queries + row * inner, *call.texts[row], sublayer.layer,
+    attend_text<T>(model, lane, queries + row * inner, *call.texts[row], sublayer.layer,
                 context + row * inner, of_row, call.cross_width);
+  }
+}
+
+template <typename T>
+inline void attend(const Model& model, Lane& lane, const Step& call, const Sublayer& sublayer,
+                   const Rows& in, float* context) {
+  if (sublayer.kind == SublayerKind::attention) {
+    attend_own<T>(model, lane, call, sublayer, in, context);
+  } else {
+    attend_texts<T>(model, lane, call, sublayer, in, context);
   }
 }
 
@@ -283,8 +307,8 @@ inline void step(const Model& model, Lane& lane, const Step& call) {
     if (sublayer.kind == SublayerKind::feed_forward) {
       feed_forward(model, lane, stack, sublayer, in, x);
     } else {
-      if (sublayer.kind == SublayerKind::attention) attend_own(model, lane, call, sublayer, in, context);
-      else attend_texts(model, lane, call, sublayer, in, context);
+      if (model.half_caches) attend<Half>(model, lane, call, sublayer, in, context);
+      else attend<float>(model, lane, call, sublayer, in, context);
       leave(model, lane, stack, sublayer, context, rows, x);
     }
     in = after(model, lane, stack, index, x, rows);

@@ -45,6 +45,12 @@ class Buffer {
   }
   T* get() const { return data_; }
 
+  // The same memory, of another type.
+  template <typename U>
+  U* as() const {
+    return reinterpret_cast<U*>(data_);
+  }
+
  private:
   void swap(Buffer& other) {
     std::swap(data_, other.data_);
@@ -52,6 +58,11 @@ class Buffer {
   }
   T* data_ = nullptr;
   int64_t size_ = 0;
+};
+
+// A number of 16 bits (IEEE binary16).
+struct Half {
+  uint16_t bits;
 };
 
 enum class Activation : int32_t { none, relu, gelu, gelu_tanh, silu, tanh };
@@ -117,12 +128,15 @@ struct Model {
   bool rms = false;
   bool gated = false;
   bool pads_have_no_position = false;
+  bool half_caches = false;  // keys and values are Half, not float
   float epsilon = 1e-5F;
   Activation activation = Activation::relu;
   const float* embedding = nullptr;  // [vocabulary][stride], scaled
   std::vector<int> suppressed;       // ascending
   Stack encoder;
   Stack decoder;
+
+  int64_t cached_bytes() const { return half_caches ? sizeof(Half) : sizeof(float); }
 };
 
 // The cross keys and values of an encoded source: per layer and head keys
@@ -130,8 +144,8 @@ struct Model {
 struct Text {
   int length = 0;
   int positions = 0;  // length, padded to kLanes
-  Buffer<float> keys;
-  Buffer<float> values;
+  Buffer<uint8_t> keys;
+  Buffer<uint8_t> values;
 };
 
 // Positions of a cache that a slot keeps when its row has ended.
@@ -140,11 +154,12 @@ constexpr int kKeptPositions = 128;
 // Keys and values of a row's own tokens: [layer][key, value][capacity][inner].
 struct Cache {
   int capacity = 0;
-  Buffer<float> memory;
+  Buffer<uint8_t> memory;
 
-  float* at(const Model& model, int layer, bool values, int position) const {
+  template <typename T>
+  T* at(const Model& model, int layer, bool values, int position) const {
     const int64_t part = static_cast<int64_t>(layer) * 2 + (values ? 1 : 0);
-    return memory.get() + (part * capacity + position) * model.decoder.inner();
+    return memory.as<T>() + (part * capacity + position) * model.decoder.inner();
   }
 
   // Makes room for `positions`, and keeps what is there.
@@ -153,19 +168,18 @@ struct Cache {
     Cache larger;
     larger.capacity = 32;
     while (larger.capacity < positions) larger.capacity *= 2;
-    const int64_t inner = model.decoder.inner();
-    larger.memory.take(2LL * model.decoder_layers * larger.capacity * inner);
+    const int64_t row = model.decoder.inner() * model.cached_bytes();
+    larger.memory.take(2LL * model.decoder_layers * larger.capacity * row);
     if (capacity > 0) larger.copy(model, *this, capacity);
     *this = std::move(larger);
   }
 
   // Copies the first `length` positions of another, for which there is room.
   void copy(const Model& model, const Cache& from, int length) {
-    const size_t bytes = static_cast<size_t>(length) * model.decoder.inner() * sizeof(float);
-    for (int layer = 0; layer < model.decoder_layers; ++layer) {
-      for (const bool values : {false, true}) {
-        std::memcpy(at(model, layer, values, 0), from.at(model, layer, values, 0), bytes);
-      }
+    const int64_t row = model.decoder.inner() * model.cached_bytes();
+    for (int64_t part = 0; part < 2LL * model.decoder_layers; ++part) {
+      std::memcpy(memory.get() + part * capacity * row, from.memory.get() + part * from.capacity * row,
+                  length * row);
     }
   }
 };

@@ -27,11 +27,11 @@ Flags read_flags() {
   Flags flags;
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (!__get_cpuid(1, &a, &b, &c, &d) || !bit(c, 27)) return flags;
-  const bool fma = bit(c, 12);
+  const bool has_fma = bit(c, 12), has_halves = bit(c, 29);
   unsigned low = 0, high = 0;
   __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return flags;
-  flags.avx2 = bit(b, 5) && fma && (low & 0x6U) == 0x6U;
+  flags.avx2 = bit(b, 5) && has_fma && has_halves && (low & 0x6U) == 0x6U;
   const bool wide = bit(b, 16) && bit(b, 17) && bit(b, 30) && bit(b, 31) && bit(c, 11);
   flags.avx512 = flags.avx2 && wide && (low & 0xE6U) == 0xE6U;
   const bool tiles = bit(d, 24) && bit(d, 25) && (low & 0x60000U) == 0x60000U;

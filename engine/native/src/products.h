@@ -109,8 +109,8 @@ constexpr bool kShifted = true;
 constexpr bool kShifted = false;
 #endif
 
-template <int R, int G>
-inline void tile_float(const float* a, int stride, const float* w, int64_t group, int depth,
+template <int R, int G, typename T>
+inline void tile_float(const float* a, int stride, const T* w, int64_t group, int depth,
                        float* out) {
   V16 acc[R][G];
   for (int r = 0; r < R; ++r) {
@@ -172,7 +172,8 @@ inline void tile_amx(const uint8_t* a, int stride, const int8_t* w, int64_t grou
 #endif
 
 using TileInt8 = void (*)(const uint8_t*, int, const int8_t*, int64_t, int, int32_t*);
-using TileFloat = void (*)(const float*, int, const float*, int64_t, int, float*);
+template <typename T>
+using TileFloat = void (*)(const float*, int, const T*, int64_t, int, float*);
 
 // By rows - 1, and by groups: 1, 2, 4.
 #define SEQWAY_TILES(kind, R) {kind<R, 1>, kind<R, 2>, kind<R, 4>}
@@ -185,7 +186,8 @@ using TileFloat = void (*)(const float*, int, const float*, int64_t, int, float*
   {SEQWAY_TILES(kind, 1), SEQWAY_TILES(kind, 2), SEQWAY_TILES(kind, 3), SEQWAY_TILES(kind, 4)}
 #endif
 constexpr TileInt8 kInt8Tiles[kTileRows][3] = SEQWAY_ALL_TILES(tile_int8);
-constexpr TileFloat kFloatTiles[kTileRows][3] = SEQWAY_ALL_TILES(tile_float);
+template <typename T>
+constexpr TileFloat<T> kFloatTiles[kTileRows][3] = SEQWAY_ALL_TILES(tile_float);
 #undef SEQWAY_ALL_TILES
 #undef SEQWAY_TILES
 
@@ -268,7 +270,7 @@ inline void multiply(const Product& p, const Rows& in, const Sink& sink, int fir
                                               p.int8_weights + at * group, group, quads, integers);
         finish(p, integers, rows, count, row, at * kLanes, first * kLanes, sink);
       } else {
-        kFloatTiles[rows - 1][index_of(count)](in.floats + place * in.stride, in.stride,
+        kFloatTiles<float>[rows - 1][index_of(count)](in.floats + place * in.stride, in.stride,
                                                p.float_weights + at * group, group, p.in, floats);
         finish(p, floats, rows, count, row, at * kLanes, first * kLanes, sink);
       }
@@ -282,14 +284,15 @@ inline void multiply(const Product& p, const Rows& in, const Sink& sink) {
 }
 
 // y [rows][groups * 16] = x [rows][depth] times a packed matrix [groups][depth][16], no bias.
-inline void multiply_packed(const float* x, int stride, int rows, const float* w, int groups,
+template <typename T>
+inline void multiply_packed(const float* x, int stride, int rows, const T* w, int groups,
                             int64_t group, int depth, float* y, int y_stride) {
   alignas(64) float tile[kTileFloats];
   for (int done = 0; done < groups;) {
     const int count = groups_of_tile(rows < kTileRows ? rows : kTileRows, groups - done);
     for (int row = 0; row < rows; row += kTileRows) {
       const int some = rows - row < kTileRows ? rows - row : kTileRows;
-      kFloatTiles[some - 1][index_of(count)](x + static_cast<int64_t>(row) * stride, stride,
+      kFloatTiles<T>[some - 1][index_of(count)](x + static_cast<int64_t>(row) * stride, stride,
                                              w + done * group, group, depth, tile);
       for (int r = 0; r < some; ++r) {
         for (int g = 0; g < count; ++g) {

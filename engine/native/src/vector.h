@@ -4,6 +4,8 @@
 // the same order, so that an answer does not depend on the processor: fused multiply-add where it
 // is written, nowhere else, and sums as a tree of halves.
 
+constexpr float kLargestHalf = 65504.0F;
+
 #if defined(SEQWAY_AVX512)
 
 struct V16 {
@@ -42,6 +44,15 @@ inline void store_bytes(uint8_t* p, V16 a) {
   const V16 bounded = smaller(larger(a, splat(-127.0F)), splat(127.0F));
   const __m512i shifted = _mm512_add_epi32(_mm512_cvtps_epi32(bounded.v), _mm512_set1_epi32(128));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(shifted));
+}
+inline V16 load(const Half* p) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
+inline void store(Half* p, V16 a) {
+  const __m512 most = _mm512_set1_ps(kLargestHalf);
+  const __m512 bounded =
+      _mm512_max_ps(_mm512_sub_ps(_mm512_setzero_ps(), most), _mm512_min_ps(most, a.v));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(bounded, 0x08));
 }
 inline float sum(V16 a) {
   const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
@@ -136,6 +147,21 @@ inline void store_bytes(uint8_t* p, V16 a) {
       _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
 }
+inline V16 load(const Half* p) {
+  const __m128i* halves = reinterpret_cast<const __m128i*>(p);
+  return {_mm256_cvtph_ps(_mm_loadu_si128(halves)), _mm256_cvtph_ps(_mm_loadu_si128(halves + 1))};
+}
+inline __m128i as_halves(__m256 a) {
+  const __m256 most = _mm256_set1_ps(kLargestHalf);
+  const __m256 bounded =
+      _mm256_max_ps(_mm256_sub_ps(_mm256_setzero_ps(), most), _mm256_min_ps(most, a));
+  return _mm256_cvtps_ph(bounded, 0x08);
+}
+inline void store(Half* p, V16 a) {
+  __m128i* halves = reinterpret_cast<__m128i*>(p);
+  _mm_storeu_si128(halves, as_halves(a.lo));
+  _mm_storeu_si128(halves + 1, as_halves(a.hi));
+}
 inline float sum(V16 a) {
   const __m256 half = _mm256_add_ps(a.lo, a.hi);
   __m128 four = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
@@ -189,6 +215,38 @@ inline V16 difference(const int32_t* a, const int32_t* b) {
 inline void store_bytes(uint8_t* p, V16 a) {
   const V16 whole = rounded(smaller(larger(a, splat(-127.0F)), splat(127.0F)));
   for (int i = 0; i < 16; ++i) p[i] = static_cast<uint8_t>(static_cast<int>(whole.v[i]) + 128);
+}
+inline float as_float(uint32_t bits) {
+  float x;
+  std::memcpy(&x, &bits, 4);
+  return x;
+}
+inline uint32_t bits_of(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, 4);
+  return bits;
+}
+inline float from_half(uint32_t half) {
+  const uint32_t sign = (half & 0x8000U) << 16, size = half & 0x7FFFU;
+  if (size >= 0x7C00U) return as_float(sign | 0x7F800000U | (size & 0x3FFU) << 13);
+  if (size >= 0x400U) return as_float(sign | ((size << 13) + 0x38000000U));
+  const float small = static_cast<float>(size) * 0x1p-24F;
+  return as_float(sign | bits_of(small));
+}
+// To the nearest, and to even where two are; |x| is at most kLargestHalf, or x is no number.
+inline uint16_t to_half(float x) {
+  const uint32_t bits = bits_of(x), sign = bits >> 16 & 0x8000U, size = bits & 0x7FFFFFFFU;
+  if (size > 0x7F800000U) return static_cast<uint16_t>(sign | 0x7E00U | (size >> 13 & 0x3FFU));
+  if (size < 0x38800000U) {
+    // Adding a half leaves what a number below 2^-14 is rounded to in the last bits.
+    return static_cast<uint16_t>(sign | (bits_of(as_float(size) + 0.5F) - 0x3F000000U));
+  }
+  return static_cast<uint16_t>(sign | ((size + 0xC8000FFFU + (size >> 13 & 1U)) >> 13));
+}
+inline V16 load(const Half* p) { SEQWAY_EACH(from_half(p[i].bits)); }
+inline void store(Half* p, V16 a) {
+  const V16 bounded = larger(splat(-kLargestHalf), smaller(splat(kLargestHalf), a));
+  for (int i = 0; i < 16; ++i) p[i].bits = to_half(bounded.v[i]);
 }
 inline float sum(V16 a) {
   for (int half = 8; half > 0; half /= 2) {

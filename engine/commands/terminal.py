@@ -16,6 +16,8 @@ from engine.export.importer import ImportRequestError
 from engine.export.repository import RepositoryError
 from engine.export.text_files import TextFileError
 from engine.model.checkpoint import CheckpointError
+from engine.native.library import NativeError
+from engine.native.weights import WeightsError
 from engine.runtime.batch import EngineError
 from engine.runtime.sessions.onnx_graphs import GraphError
 from engine.runtime.sessions.tensorrt.plan import PlanError
@@ -27,6 +29,8 @@ EXPECTED = (
     EngineError,
     GateError,
     GraphError,
+    NativeError,
+    WeightsError,
     ImportRequestError,
     PlanError,
     RepositoryError,

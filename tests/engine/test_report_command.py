@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from engine.cli import app
+from engine.native.weights import NATIVE_FILES
 from engine.runtime.sessions.tensorrt.plan import PlanManifest, write_plan
 
 
@@ -94,12 +95,35 @@ def test_a_damaged_graph_is_told(
     content: bytes | None,
 ) -> None:
     shutil.copytree(repository / "marian_int8", tmp_path / "marian_int8")
-    graph = tmp_path / "marian_int8" / "1" / "encoder.onnx"
+    files = tmp_path / "marian_int8" / "1"
+    for name in NATIVE_FILES:  # else nobody would open the graph
+        (files / name).unlink()
+    graph = files / "encoder.onnx"
     graph.write_bytes(graph.read_bytes()[:3000] if content is None else content)
     options = ("--checkpoint", checkpoints["marian"], "--test", pairs)
     result = run("report", "marian", "--model-repository", tmp_path, *options)
     last = result.stderr.splitlines()[-1]  # behind what transformers says
     assert last.startswith("error:") and "encoder.onnx is no whole ONNX graph" in last
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("name", NATIVE_FILES)
+@pytest.mark.parametrize("content", [b"", b"no weights", None])
+def test_damaged_weights_are_told(
+    tmp_path: Path,
+    repository: Path,
+    checkpoints: dict[str, Path],
+    pairs: Path,
+    name: str,
+    content: bytes | None,
+) -> None:
+    shutil.copytree(repository / "marian_int8", tmp_path / "marian_int8")
+    file = tmp_path / "marian_int8" / "1" / name
+    file.write_bytes(file.read_bytes()[:300] if content is None else content)
+    options = ("--checkpoint", checkpoints["marian"], "--test", pairs)
+    result = run("report", "marian", "--model-repository", tmp_path, *options)
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("error:") and "export the variant again" in last
     assert "Traceback" not in result.stderr
 
 

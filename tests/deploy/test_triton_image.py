@@ -116,7 +116,8 @@ def test_a_model_that_cannot_be_loaded_takes_no_other_down(triton: Triton) -> No
     try:
         config = (broken / "config.pbtxt").read_text().replace(_MODEL, broken.name)
         (broken / "config.pbtxt").write_text(config)
-        (broken / "1" / "decoder_step.onnx").write_bytes(b"no graph")
+        for name in ("decoder_step.onnx", "weights.safetensors"):
+            (broken / "1" / name).write_bytes(b"no model")
         with running(triton.image, *arguments_of("triton"), *triton.flags) as process:
             wait_until(triton.is_ready, triton.image, process)
             told = triton.probe()

@@ -107,7 +107,7 @@ def test_a_deadline_of_a_millisecond_passes(translate: Call) -> None:
 
 def test_a_deadline_in_mid_work_passes(translate: Call) -> None:
     with pytest.raises(DeadlineError):
-        translate(text="\n".join(texts.long_sentences(64)), timeout=0.3)
+        translate(text="\n".join(8 * texts.long_sentences(64)), timeout=0.3)
 
 
 @pytest.mark.parametrize("method", METHODS)

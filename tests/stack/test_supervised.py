@@ -25,7 +25,7 @@ INT8, FP32, BROKEN = "en-fr_int8", "en-fr_fp32", "en-fr_fp16"
 MENDED_SECONDS = 90.0
 ANSWERED_SECONDS = 60.0
 # Enough that a call is under way for a while, on any machine.
-LINES = 400
+LINES = 1500
 TEXT = "\n".join(f"Package {n} has a small text editor for the console." for n in range(LINES))
 # Near ties fall one way or the other with the batch, and one line may be begun by one variant and
 # ended by the other.
@@ -88,7 +88,7 @@ def wait_until(probe: Callable[[], bool], seconds: float = MENDED_SECONDS) -> No
     deadline = time.monotonic() + seconds
     while not probe():
         assert time.monotonic() < deadline, "still not so"
-        time.sleep(0.2)
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def supervised(
     shutil.copytree(exported / FP32, repository / BROKEN)
     config = repository / BROKEN / "config.pbtxt"
     config.write_text(config.read_text().replace(FP32, BROKEN))
-    (repository / BROKEN / "1" / "encoder.onnx").write_bytes(b"no graph")
+    (repository / BROKEN / "1" / "weights.safetensors").write_bytes(b"no weights")
     environment = environment_of(folder) | {"SEQWAY_MODEL_REPOSITORY": str(repository)}
     try:
         started = run(environment, "deploy.local", "up")
@@ -163,7 +163,7 @@ class Caller(threading.Thread):
 
 def test_up_names_the_variant_that_cannot_be_loaded(stack: Supervised) -> None:
     assert f"WARNING: model {BROKEN} is not loaded: " in stack.warnings
-    assert "encoder.onnx is no whole ONNX graph" in stack.warnings
+    assert "holds no whole model" in stack.warnings
     told = run(stack.environment, "deploy.local", "status")
     assert told.returncode == 1
     assert "supervisor" in told.stdout and "watching" in told.stdout

@@ -14,6 +14,8 @@ HOST = "127.0.0.1"
 _OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _LOWEST = 15_000
 _POLL_SECONDS = 0.05
+# Of its own: with `random`, which programs seed, two of them could choose the same ports each time.
+_CHANCE = random.SystemRandom()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def free_ports(count: int) -> list[int]:
 
 def _bind_anywhere(one: socket.socket) -> int:
     ports = _listening()
-    for port in random.sample(ports, len(ports)):
+    for port in _CHANCE.sample(ports, len(ports)):
         try:
             one.bind((HOST, port))
         except OSError:

@@ -18,6 +18,8 @@ _OTHER_PORTS = (
     *("filer.port", "filer.port.grpc"),
 )
 _BUCKET = "seqway"
+# Where it keeps Unix sockets, named after ports; no option moves all of them.
+_SOCKETS = Path("/tmp")
 
 
 class S3Server:
@@ -28,12 +30,14 @@ class S3Server:
         self.url = f"s3://{_BUCKET}/tests"
         self.environment: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
+        self._ports: list[int] = []
 
     def start(self) -> None:
         """Returns when the bucket is there.
 
-        Its start has hung once, for reasons unknown, and it ends when one of its eight ports was
-        taken meanwhile: it is started again then, on others, and its log is shown.
+        It ends when one of its ports was taken meanwhile, and hangs when another user's server of
+        such ports left its sockets in /tmp: it is started again then, on others, and its log is
+        shown.
         """
         for attempt in range(1, _ATTEMPTS + 1):
             folder = self._folder / f"attempt-{attempt}"
@@ -48,7 +52,8 @@ class S3Server:
 
     def _try(self, folder: Path) -> str | None:
         """What was wrong, or None when the bucket is there."""
-        s3, *others = free_ports(1 + len(_OTHER_PORTS))
+        self._ports = free_ports(1 + len(_OTHER_PORTS))
+        s3, *others = self._ports
         self.environment = {
             "AWS_ENDPOINT": f"http://127.0.0.1:{s3}",
             "AWS_ALLOW_HTTP": "true",
@@ -93,3 +98,6 @@ class S3Server:
             self._process.kill()
             self._process.wait()
             self._process = None
+        for port in self._ports:
+            for socket in _SOCKETS.glob(f"seaweedfs-*-{port}.sock"):
+                socket.unlink(missing_ok=True)

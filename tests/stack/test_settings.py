@@ -1,9 +1,11 @@
+import random
 from pathlib import Path
 
 import pytest
 
 from deploy.local.certificates import StackCertificates
 from deploy.local.errors import StackError
+from deploy.local.ports import free_ports
 from deploy.local.services.redis import redis_service
 from deploy.local.settings import ROOT, StackSettings, on_free_ports, settings_from_environment
 from deploy.local.stack import Stack
@@ -26,6 +28,13 @@ def test_each_port_has_a_variable() -> None:
 def test_what_is_no_port_is_refused_by_name(value: str) -> None:
     with pytest.raises(StackError, match="SEQWAY_GATEWAY_PORT"):
         settings_from_environment({"SEQWAY_GATEWAY_PORT": value})
+
+
+def test_ports_differ_in_processes_that_seed_alike() -> None:
+    random.seed(3)
+    before = free_ports(8)
+    random.seed(3)
+    assert free_ports(8) != before
 
 
 def test_certificates_are_read_from_one_folder(tmp_path: Path) -> None:

@@ -88,9 +88,9 @@ def test_every_format_and_compression_gives_the_items(
     wanted = [Item(n, text, f"i{n}") for n, text in enumerate(TEXTS)]
     assert items(data, InputForm(kind)) == wanted
     assert items(data, InputForm(kind, compression)) == wanted
-    random.seed(3)
+    chance = random.Random(3)
     for _ in range(5):
-        cuts = sorted(random.choices(range(len(data)), k=6))
+        cuts = sorted(chance.choices(range(len(data)), k=6))
         parts = [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
         assert list(read_items(parts, InputForm(kind), LIMITS)) == wanted
 

@@ -181,10 +181,10 @@ def nested(depth: int) -> bytes:
 
 
 def mutated(data: bytes, seed: int) -> bytes:
-    random.seed(seed)
+    chance = random.Random(seed)
     changed = bytearray(data)
     for _ in range(3):
-        changed[random.randrange(4, len(data) - 8)] = random.randrange(256)
+        changed[chance.randrange(4, len(data) - 8)] = chance.randrange(256)
     return bytes(changed)
 
 

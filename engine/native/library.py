@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LIBRARY = Path(__file__).parent / "libseqway.so"
-ABI = 2
+ABI = 3
 
 ACTIVATIONS = ("none", "relu", "gelu", "gelu_tanh", "silu", "tanh")
 """In the order of `Activation` in `src/model.h`."""
@@ -55,11 +55,13 @@ class NativeStep(ctypes.Structure):
     _fields_ = (
         ("rows", c_int32),
         ("cross_width", c_int32),
+        ("most_candidates", c_int32),
         *(
             (name, c_void_p)
             for name in (
                 *("ids", "positions", "slots", "texts", "next_ids", "log_probs"),
                 *("logits", "suppressed_logits", "cross_weights"),
+                *("wanted", "candidate_ids", "candidate_logits"),
             )
         ),
     )
@@ -94,6 +96,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "seqway_encode": (c_int, [c_void_p, c_void_p, c_void_p, c_int, POINTER(c_void_p)]),
     "seqway_text_free": (None, [c_void_p]),
     "seqway_step": (c_int, [c_void_p, POINTER(NativeStep)]),
+    "seqway_logits": (c_int, [c_void_p, c_int, c_void_p]),
     "seqway_advance": (c_int, [c_void_p, POINTER(NativeStep), POINTER(NativeState)]),
     "seqway_run": (
         c_int,

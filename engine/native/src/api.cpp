@@ -205,6 +205,8 @@ void forward(OpenLane& open, const SeqwayStep& step) {
     require(step.slots[row] >= 0 && step.slots[row] < static_cast<int>(open.lane.caches.size()),
             "a slot does not exist");
     require(step.texts[row] != nullptr, "a row has no source");
+    require(step.wanted[row] >= 0 && step.wanted[row] <= step.most_candidates,
+            "a row wants more candidates than there is room for");
     require(step.cross_weights == nullptr ||
                 static_cast<const Text*>(step.texts[row])->length <= step.cross_width,
             "cross weights have no room for a source");
@@ -221,6 +223,10 @@ void forward(OpenLane& open, const SeqwayStep& step) {
   call.suppressed_logits = step.suppressed_logits;
   call.cross_weights = step.cross_weights;
   call.cross_width = step.cross_width;
+  call.most_candidates = step.most_candidates;
+  call.wanted = step.wanted;
+  call.candidate_ids = step.candidate_ids;
+  call.candidate_logits = step.candidate_logits;
   if (call.rows > 0) open.backend->step(model, open.lane, call);
 }
 
@@ -334,6 +340,14 @@ void seqway_text_free(void* text) { delete static_cast<Text*>(text); }
 
 int seqway_step(void* lane, const SeqwayStep* step) {
   return guarded([&] { forward(*static_cast<OpenLane*>(lane), *step); });
+}
+
+int seqway_logits(void* lane, int row, float* logits) {
+  return guarded([&] {
+    OpenLane& open = *static_cast<OpenLane*>(lane);
+    require(row >= 0 && row < open.lane.heads.count, "the last step had no such row");
+    open.backend->logits(*open.model, open.lane, row, logits);
+  });
 }
 
 int seqway_advance(void*, const SeqwayStep* step, const SeqwayState* state) {

@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-#define SEQWAY_ABI 2
+#define SEQWAY_ABI 3
 
 typedef struct {
   int32_t vocabulary, width, max_positions, furthest, pad_id;
@@ -26,7 +26,7 @@ typedef struct {
 
 // See Step in model.h. Slots are below the lane's capacity and differ; null outputs are not made.
 typedef struct {
-  int32_t rows, cross_width;
+  int32_t rows, cross_width, most_candidates;
   const int64_t* ids;
   const int64_t* positions;
   const int32_t* slots;
@@ -36,6 +36,9 @@ typedef struct {
   float* logits;
   float* suppressed_logits;
   float* const* cross_weights;
+  const int32_t* wanted;
+  int64_t* candidate_ids;
+  float* candidate_logits;
 } SeqwayStep;
 
 // See State in model.h.
@@ -74,6 +77,9 @@ int seqway_encode(void* lane, const int32_t* ids, const int32_t* lengths, int co
 void seqway_text_free(void* text);
 
 int seqway_step(void* lane, const SeqwayStep* step);
+
+// The logits [vocabulary] of a row of the last step; not after sources were encoded.
+int seqway_logits(void* lane, int row, float* logits);
 
 // Takes the tokens of the last step.
 int seqway_advance(void* lane, const SeqwayStep* step, const SeqwayState* state);

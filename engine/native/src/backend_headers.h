@@ -1,6 +1,7 @@
 // What the code of every instruction set includes before it switches the compiler to that set.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>

@@ -2,6 +2,8 @@
 
 constexpr int kEncodedTogether = 256;  // tokens; more would not stay in the caches
 constexpr int kHeadGroups = 32;        // of logits that are made at once
+constexpr int kHeadStride = kHeadGroups * kLanes;
+constexpr int kBlock = 8 * kLanes;     // of logits that are looked at when their largest is large
 
 // x [stride] = the embedding of a token at a position.
 inline void embed(const Model& model, const Stack& stack, int64_t id, int64_t position, float* x) {
@@ -164,6 +166,7 @@ inline void encode_some(const Model& model, Lane& lane, const int32_t* ids, cons
 
 inline void encode(const Model& model, Lane& lane, const int32_t* ids, const int32_t* lengths,
                    int count, Text* const* texts) {
+  lane.heads = {};
   for (int i = 0; i < count; ++i) {
     Text& text = *texts[i];
     text.length = lengths[i];
@@ -257,38 +260,110 @@ inline void take(Best& best, float* logits, int64_t first, int count) {
   best.total += sum(total);
 }
 
-inline void choose(const Model& model, Lane& lane, const Step& call, const Rows& in) {
+// The best `wanted` tokens of a row so far, best first; of equal ones the first.
+struct Candidates {
+  int wanted = 0;
+  int found = 0;
+  int64_t* ids = nullptr;
+  float* logits = nullptr;
+
+  void insert(int64_t id, float logit) {
+    int place = found < wanted ? found++ : wanted - 1;
+    for (; place > 0 && logits[place - 1] < logit; --place) {
+      logits[place] = logits[place - 1];
+      ids[place] = ids[place - 1];
+    }
+    logits[place] = logit;
+    ids[place] = id;
+  }
+};
+
+inline float largest_of_block(const float* logits) {
+  V16 most = load(logits);
+  for (int i = kLanes; i < kBlock; i += kLanes) most = larger(most, load(logits + i));
+  return largest(most);
+}
+
+// Takes `count` more logits, of tokens from `first` on.
+inline void take(Candidates& best, const float* logits, int64_t first, int count) {
+  for (int block = 0; block < count; block += kBlock) {
+    const bool is_whole = block + kBlock <= count && best.found == best.wanted;
+    if (is_whole && largest_of_block(logits + block) <= best.logits[best.wanted - 1]) continue;
+    for (int i = block; i < block + kBlock && i < count; ++i) {
+      if (best.found < best.wanted || logits[i] > best.logits[best.wanted - 1]) {
+        best.insert(first + i, logits[i]);
+      }
+    }
+  }
+}
+
+// Makes the logits of the rows that the head reads, some hundred tokens at a time; gives each part
+// to `use(logits [rows][stride], first token, count)`, and what suppressed tokens would have to
+// `see(row, index, logit)`.
+template <typename See, typename Use>
+inline void for_logits(const Model& model, Lane& lane, const Rows& in, See see, Use use) {
   const Product& head = model.decoder.last;
-  const int rows = call.rows, suppressed = static_cast<int>(model.suppressed.size());
-  const int groups = head.out / kLanes, stride = kHeadGroups * kLanes;
-  std::vector<Best> best(rows);
-  float* logits = lane.logits.take(static_cast<int64_t>(rows) * stride);
+  const int suppressed = static_cast<int>(model.suppressed.size());
+  const int groups = head.out / kLanes;
+  float* logits = lane.logits.take(static_cast<int64_t>(in.count) * kHeadStride);
   int next = 0;
   for (int first = 0; first < groups; first += kHeadGroups) {
     const int some = groups - first < kHeadGroups ? groups - first : kHeadGroups;
     const int64_t id = static_cast<int64_t>(first) * kLanes;
     const int64_t left = model.vocabulary - id;
     const int count = left < some * kLanes ? static_cast<int>(left) : some * kLanes;
-    multiply(head, in, into(logits, stride), first, some);
+    multiply(head, in, into(logits, kHeadStride), first, some);
     for (; next < suppressed && model.suppressed[next] < id + count; ++next) {
-      for (int64_t row = 0; row < rows; ++row) {
-        float& logit = logits[row * stride + model.suppressed[next] - id];
-        if (call.suppressed_logits != nullptr) call.suppressed_logits[row * suppressed + next] = logit;
+      for (int64_t row = 0; row < in.count; ++row) {
+        float& logit = logits[row * kHeadStride + model.suppressed[next] - id];
+        see(row, next, logit);
         logit = -INFINITY;
       }
     }
+    use(logits, id, count);
+  }
+}
+
+inline void choose(const Model& model, Lane& lane, const Step& call, const Rows& in) {
+  const int rows = call.rows;
+  const int64_t suppressed = static_cast<int64_t>(model.suppressed.size());
+  std::vector<Best> best(rows);
+  std::vector<Candidates> candidates(rows);
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t place = row * call.most_candidates;
+    candidates[row] = {call.wanted[row], 0, call.candidate_ids + place, call.candidate_logits + place};
+    std::fill_n(candidates[row].ids, call.wanted[row], -1);
+    std::fill_n(candidates[row].logits, call.wanted[row], -INFINITY);
+  }
+  const auto see = [&](int64_t row, int index, float logit) {
+    if (call.suppressed_logits != nullptr) call.suppressed_logits[row * suppressed + index] = logit;
+  };
+  for_logits(model, lane, in, see, [&](float* logits, int64_t id, int count) {
     for (int64_t row = 0; row < rows; ++row) {
-      float* of_row = logits + row * stride;
+      float* of_row = logits + row * kHeadStride;
       take(best[row], of_row, id, count);
+      if (candidates[row].wanted > 0) take(candidates[row], of_row, id, count);
       if (call.logits != nullptr) {
         std::memcpy(call.logits + row * model.vocabulary + id, of_row, count * sizeof(float));
       }
     }
-  }
+  });
+  lane.heads = in;
   for (int row = 0; row < rows; ++row) {
     call.next_ids[row] = best[row].id;
     call.log_probs[row] = static_cast<float>(-std::log(best[row].total));
   }
+}
+
+inline void logits_of(const Model& model, Lane& lane, int row, float* logits) {
+  Rows in = lane.heads;
+  in.count = 1;
+  if (in.floats != nullptr) in.floats += static_cast<int64_t>(row) * in.stride;
+  if (in.bytes != nullptr) in.bytes += static_cast<int64_t>(row) * in.bytes_stride;
+  const auto see = [](int64_t, int, float) {};
+  for_logits(model, lane, in, see, [&](const float* made, int64_t id, int count) {
+    std::memcpy(logits + id, made, count * sizeof(float));
+  });
 }
 
 inline void step(const Model& model, Lane& lane, const Step& call) {

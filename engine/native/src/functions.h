@@ -84,15 +84,6 @@ inline void softmax(float* scores, int count) {
   for (int i = count; i < end; ++i) scores[i] = 0.0F;
 }
 
-// Rows that a product reads: floats, or bytes where the product is INT8.
-struct Rows {
-  int count = 0;
-  const float* floats = nullptr;
-  int stride = 0;
-  const uint8_t* bytes = nullptr;
-  int bytes_stride = 0;
-};
-
 inline void round_row(const float* x, const Product& next, int width, uint8_t* bytes) {
   int i = 0;
   for (; i < width; i += kLanes) store_bytes(bytes + i, load(x + i) * load(next.inputs + i));

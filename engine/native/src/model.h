@@ -184,14 +184,26 @@ struct Cache {
   }
 };
 
+// Rows that a product reads: floats, or bytes where the product is INT8.
+struct Rows {
+  int count = 0;
+  const float* floats = nullptr;
+  int stride = 0;
+  const uint8_t* bytes = nullptr;
+  int bytes_stride = 0;
+};
+
 // The state of one thread.
 struct Lane {
   std::vector<Cache> caches;
   Buffer<float> x, normed, wide, context, scores, packed_keys, packed_values, logits;
   Buffer<uint8_t> bytes, middle_bytes;
+  Rows heads;  // what the head read in the last step; none after `encode`
 };
 
-// One decoder step of `rows` rows. Optional outputs are null where nobody wants them.
+// One decoder step of `rows` rows. Optional outputs are null where nobody wants them. Of each row
+// the `wanted` [rows] best tokens are given, best first, equal ones by id; behind the vocabulary's
+// end -1.
 struct Step {
   int rows = 0;
   const int64_t* ids = nullptr;
@@ -204,6 +216,10 @@ struct Step {
   float* suppressed_logits = nullptr;  // [rows][suppressed]
   float* const* cross_weights = nullptr;  // a pointer for each layer, [rows][heads][cross_width]
   int cross_width = 0;
+  int most_candidates = 0;
+  const int32_t* wanted = nullptr;
+  int64_t* candidate_ids = nullptr;   // [rows][most_candidates]
+  float* candidate_logits = nullptr;  // likewise
 };
 
 // The state of the running rows, in the caller's arrays; `longest` is of answers. A forced token is
@@ -236,6 +252,8 @@ struct Backend {
   void (*encode)(const Model&, Lane&, const int32_t* ids, const int32_t* lengths, int count,
                  Text* const* texts);
   void (*step)(const Model&, Lane&, const Step&);
+  // The logits of a row of the last step.
+  void (*logits)(const Model&, Lane&, int row, float* logits);
   // y [rows][out] = W x + bias, x [rows][in]: what the tests of the kernels look at.
   void (*multiply)(const Product&, Lane&, const float* x, int rows, Activation, float* y);
 };

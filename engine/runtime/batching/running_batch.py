@@ -47,6 +47,7 @@ class RunningBatch:
                     row.plan.start_id,
                     row.plan.forced,
                     watched=row.options.stop_repetition,
+                    candidates=row.strategy.candidates,
                 )
                 self._owners.append(row)
         self.rows += group
@@ -73,7 +74,9 @@ class RunningBatch:
             return list(self._ended(advance, [])), advance.steps
         needs = frozenset[str]().union(*(row.plan.needs for row in choosing))
         session.step(slots, needs)
-        view = StepView(session.extra, slots.next_ids, slots.history, slots.trail_with)
+        view = StepView(
+            session.extra, slots.history, slots.candidates, session.logits, slots.trail_with
+        )
         complete = [row for row in choosing if self._choose(row, view)]
         advance = session.advance(slots)
         return list(self._ended(advance, complete)), advance.steps

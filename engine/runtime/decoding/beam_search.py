@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.contract.events import FinishReason
+from engine.runtime.decoding.candidates import MOST_CANDIDATES, SPARE, Candidates
 from engine.runtime.decoding.processors import Processors
 from engine.runtime.decoding.selection import Floats, Ints, top
 from engine.runtime.decoding.settings import Decoding
@@ -48,9 +49,9 @@ class BeamSearch:
         outputs: frozenset[str],
     ) -> None:
         self.width = decoding.num_beams
-        self._suppresses = "suppressed_logits" in outputs
-        extra = {"logits", "suppressed_logits"} if self._suppresses else set()
-        self.needs = frozenset({"all_log_probs"} | extra)
+        spare = SPARE if decoding.constrained else 0
+        self.candidates = min(2 * self.width + spare, MOST_CANDIDATES)
+        self.needs = frozenset({"candidates", "suppressed_logits"} & ({"candidates"} | outputs))
         self._decoding = decoding
         self._processors = processors
         self._eos_id = eos_id
@@ -107,41 +108,65 @@ class BeamSearch:
 
     def _best(self, step: StepView, slots: list[int], position: int) -> _Continuations:
         """The 2k best continuations, best first."""
-        wanted = 2 * self.width
-        tokens, scores, log_probs = [], [], []
-        for slot, score in zip(slots, self._scores, strict=True):
-            plain = self._log_probs(step, slot)
-            processed = self._processors(plain, step.history[slot, : position + 1])
+        found = step.candidates(slots)
+        totals = self._totals(step, slots, found)
+        if self._decoding.constrained:
+            tokens, scores, log_probs = self._processed(step, slots, position, found, totals)
+        else:
+            tokens, log_probs = found.ids, found.logits - totals[:, None]
+            scores = log_probs
             if self._decoding.renormalize_logits:
-                processed = _normalized(processed)
-            ids = top(processed, wanted)
-            tokens.append(ids)
-            scores.append(processed[ids] + score)
-            log_probs.append(plain[ids])
-        parents = np.repeat(np.arange(self.width), [ids.size for ids in tokens])
-        joined = np.concatenate(scores)
-        best = np.argsort(-joined, kind="stable")[:wanted]
-        return _Continuations(
-            parents[best],
-            np.concatenate(tokens)[best],
-            joined[best],
-            np.concatenate(log_probs)[best],
-        )
+                scores = found.logits - found.totals[:, None]
+        ranks = (scores + self._scores[:, None]).ravel()
+        best = np.argsort(-ranks, kind="stable")[: 2 * self.width]
+        best = best[tokens.ravel()[best] >= 0]
+        parents = best // tokens.shape[1]
+        return _Continuations(parents, tokens.ravel()[best], ranks[best], log_probs.ravel()[best])
 
-    def _log_probs(self, step: StepView, slot: int) -> Floats:
-        """Log-probabilities `[V]` over the whole vocabulary, as `transformers` has them.
+    def _processed(
+        self,
+        step: StepView,
+        slots: list[int],
+        position: int,
+        found: Candidates,
+        totals: Floats,
+    ) -> tuple[Ints, Floats, Floats]:
+        """The 2k best tokens of each beam, `[k,2k]`, with processed and plain log-probabilities."""
+        wanted = 2 * self.width
+        tokens = np.full((self.width, wanted), -1, np.int64)
+        scores = np.full((self.width, wanted), -np.inf, np.float32)
+        log_probs = scores.copy()
+        for beam, slot in enumerate(slots):
+            history = step.history[slot, : position + 1]
+            ranking = found.ranking(beam, found.logits[beam] - totals[beam])
+            sure = self._processors.revise(ranking, history)
+            if sure.ids.size >= wanted and not self._decoding.renormalize_logits:
+                ids, processed = sure.ids[:wanted], sure.scores[:wanted]
+                places = np.flatnonzero(ids[:, None] == ranking.ids)  # row by row, one in each
+                plain = ranking.scores[places % ranking.ids.size]
+            else:
+                every = step.logits(slot) - totals[beam]
+                changed = self._processors(every, history)
+                if self._decoding.renormalize_logits:
+                    changed = _normalized(changed)
+                ids = top(changed, wanted)
+                processed, plain = changed[ids], every[ids]
+            tokens[beam, : ids.size] = ids
+            scores[beam, : ids.size] = processed
+            log_probs[beam, : ids.size] = plain
+        return tokens, scores, log_probs
 
-        Where the graph suppresses tokens its own leave them out; theirs are put back.
+    def _totals(self, step: StepView, slots: list[int], found: Candidates) -> Floats:
+        """The log-sum-exps `[k]` of the logits of the whole vocabulary, as `transformers` has it.
+
+        Where the session suppresses tokens its own leave them out; theirs are put back.
         """
-        outputs = step.outputs
-        log_probs: Floats = outputs["all_log_probs"][slot]
-        if not self._suppresses:
-            return log_probs
-        best = step.argmax[slot]
-        total = outputs["logits"][slot, best] - log_probs[best]
-        missing = np.log1p(np.exp(outputs["suppressed_logits"][slot] - total).sum())
-        whole: Floats = log_probs - np.float32(missing)
-        return whole
+        if "suppressed_logits" not in self.needs:
+            return found.totals
+        suppressed = step.outputs["suppressed_logits"][slots]
+        missing = np.exp(suppressed - found.totals[:, None]).sum(axis=1)
+        totals: Floats = found.totals + np.log1p(missing)
+        return totals
 
     def _finish(self, found: _Continuations, place: int, step: StepView, slots: list[int]) -> None:
         """Makes a hypothesis of a continuation, unless there are k better ones."""

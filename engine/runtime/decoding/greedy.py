@@ -1,6 +1,7 @@
 """Strategies of one slot: the best token, or a drawn one, step by step."""
 
 from engine.contract.events import FinishReason
+from engine.runtime.decoding.candidates import MOST_CANDIDATES, SPARE, Ranking
 from engine.runtime.decoding.processors import Processors
 from engine.runtime.decoding.sampling import Sampler
 from engine.runtime.decoding.selection import Floats, Ints
@@ -12,6 +13,7 @@ class GreedySearch:
     """The most probable token, which the session itself chooses. See `DecodingStrategy`."""
 
     width = 1
+    candidates = 0
     needs: frozenset[str] = frozenset()
 
     def __init__(self, eos_id: int) -> None:
@@ -41,12 +43,13 @@ class GreedySearch:
 class TokenSelection(GreedySearch):
     """A token selected from processed logits: with a sampler a drawn one, else the best."""
 
-    needs = frozenset({"logits", "all_log_probs"})
-
     def __init__(self, eos_id: int, processors: Processors, sampler: Sampler | None = None) -> None:
         super().__init__(eos_id)
         self._processors = processors
         self._sampler = sampler
+        wanted = 1 + SPARE if sampler is None else sampler.candidates
+        self.candidates = min(wanted, MOST_CANDIDATES)
+        self.needs = frozenset({"candidates"} | ({"logits"} if wanted > MOST_CANDIDATES else set()))
 
     def advance(
         self, step: StepView, slots: list[int], position: int, forced: int | None
@@ -54,10 +57,22 @@ class TokenSelection(GreedySearch):
         """See `DecodingStrategy`."""
         if forced is not None:
             return None
-        slot = slots[0]
-        history = step.history[slot, : position + 1]
-        token = self.select(step.outputs["logits"][slot], history)
-        return NextTokens((token,), (step.outputs["all_log_probs"][slot, token],))
+        history = step.history[slots[0], : position + 1]
+        found = step.candidates(slots)
+        token = self._surely(self._processors.revise(found.ranking(0, found.logits[0]), history))
+        if token is None:
+            logits = step.logits(slots[0])
+            token = self.select(logits, history)
+            logit = logits[token]
+        else:
+            logit = found.logits[0, found.ids[0] == token][0]
+        return NextTokens((token,), (logit - found.totals[0],))
+
+    def _surely(self, ranking: Ranking) -> int | None:
+        """The token that `select` gives, or None where the ranking does not say so."""
+        if self._sampler is not None:
+            return self._sampler.draw_ranked(ranking)
+        return int(ranking.ids[0]) if ranking.ids.size else None
 
     def select(self, logits: Floats, history: Ints) -> int:
         """The next token, given the model's logits `[V]`."""

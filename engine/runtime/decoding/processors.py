@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from engine.runtime.decoding.candidates import Ranking
 from engine.runtime.decoding.selection import Floats, Ints
 from engine.runtime.decoding.settings import Decoding
 
@@ -32,26 +33,42 @@ class Processors:
             return scores
         scores = scores.copy()
         if self._decoding.repetition_penalty != 1.0:
-            _penalise(scores, history, self._decoding.repetition_penalty)
-        if self._decoding.no_repeat_ngram_size:
-            scores[_completing(history, self._decoding.no_repeat_ngram_size)] = -np.inf
-        if self._never:
-            scores[self._never] = -np.inf
-        for word in self._bad_words:
-            if _ends_with(history, word[:-1]):
-                scores[word[-1]] = -np.inf
-        if history.size < self._shortest:
-            scores[self._eos_id] = -np.inf
-        if history.size == self._begin:
-            scores[list(self._decoding.begin_suppressed_ids)] = -np.inf
+            seen = np.unique(history)
+            scores[seen] = self._penalised(scores[seen])
+        scores[self._forbidden(history)] = -np.inf
         return scores
 
+    def revise(self, ranking: Ranking, history: Ints) -> Ranking:
+        """Those that are surely the best of the vocabulary once scores are changed, if any are."""
+        if not self._decoding.constrained:
+            return ranking
+        ids, scores = ranking.ids, ranking.scores.copy()
+        if self._decoding.repetition_penalty < 1.0:  # what is not in the ranking may rise
+            return Ranking(ids[:0], scores[:0], np.inf)
+        if self._decoding.repetition_penalty != 1.0:
+            seen = np.isin(ids, history)
+            scores[seen] = self._penalised(scores[seen])
+        scores[np.isin(ids, self._forbidden(history))] = -np.inf
+        order = np.lexsort((ids, -scores))
+        order = order[scores[order] > ranking.bound]
+        return Ranking(ids[order], scores[order], ranking.bound)
 
-def _penalise(scores: Floats, history: Ints, penalty: float) -> None:
-    """Keskar et al. 2019, arXiv:1909.05858, with negative scores multiplied, not divided."""
-    seen = np.unique(history)
-    old = scores[seen]
-    scores[seen] = np.where(old < 0, old * np.float32(penalty), old / np.float32(penalty))
+    def _penalised(self, scores: Floats) -> Floats:
+        """Keskar et al. 2019, arXiv:1909.05858, with negative scores multiplied, not divided."""
+        penalty = np.float32(self._decoding.repetition_penalty)
+        return np.where(scores < 0, scores * penalty, scores / penalty)
+
+    def _forbidden(self, history: Ints) -> list[int]:
+        """The tokens that must not come next."""
+        tokens = [*self._never]
+        if self._decoding.no_repeat_ngram_size:
+            tokens += _completing(history, self._decoding.no_repeat_ngram_size).tolist()
+        tokens += [word[-1] for word in self._bad_words if _ends_with(history, word[:-1])]
+        if history.size < self._shortest:
+            tokens.append(self._eos_id)
+        if history.size == self._begin:
+            tokens += self._decoding.begin_suppressed_ids
+        return tokens
 
 
 def _completing(history: Ints, size: int) -> Ints:

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.runtime.decoding.candidates import MOST_CANDIDATES, SPARE, Ranking
 from engine.runtime.decoding.selection import Floats, Ints, top
 from engine.runtime.decoding.settings import Decoding
 
@@ -20,12 +21,28 @@ class Sampler:
 
     def __init__(self, decoding: Decoding, seed: int, index: int) -> None:
         self._decoding = decoding
+        self.candidates = decoding.top_k + SPARE if decoding.top_k else MOST_CANDIDATES + 1
+        """How many are looked at; more than a session tells of where nothing bounds them."""
         key = np.array([seed, index], dtype=np.uint64)
         self._random = np.random.Generator(np.random.Philox(key=key))
 
     def draw(self, scores: Floats) -> int:
         """A token, given processed logits `[V]`."""
-        ids, probabilities = distribution(scores, self._decoding)
+        return self._drawn(*distribution(scores, self._decoding))
+
+    def draw_ranked(self, ranking: Ranking) -> int | None:
+        """The token that `draw` gives, or None where the ranking does not say so."""
+        limit = self._decoding.top_k
+        heated = ranking.scores / np.float32(self._decoding.temperature)
+        if not 0 < limit < heated.size or heated[-1] == heated[limit - 1]:
+            return None
+        kept = int(np.count_nonzero(heated >= heated[limit - 1]))
+        # What differed may be equal now.
+        order = np.lexsort((ranking.ids[:kept], -heated[:kept]))
+        probabilities = _softmax(heated[order])
+        return self._drawn(*_within(self._decoding.top_p, ranking.ids[order], probabilities))
+
+    def _drawn(self, ids: Ints, probabilities: NDArray[np.float64]) -> int:
         cumulative = probabilities.cumsum()
         place = np.searchsorted(cumulative, self._random.random() * cumulative[-1], side="right")
         return int(ids[min(int(place), ids.size - 1)])
@@ -41,13 +58,18 @@ def distribution(scores: Floats, decoding: Decoding) -> tuple[Ints, NDArray[np.f
     heated = scores / np.float32(decoding.temperature)
     if decoding.top_k and decoding.top_k < scores.size:
         ids = _best(heated, decoding.top_k)
-        probabilities = _softmax(heated[ids])
-    elif decoding.top_p == 1.0:
+        return _within(decoding.top_p, ids, _softmax(heated[ids]))
+    if decoding.top_p == 1.0:
         return np.arange(scores.size), _softmax(heated)
-    else:
-        ids, probabilities = _head(heated, decoding.top_p)
-    if decoding.top_p < 1.0:
-        kept = _nucleus(probabilities, decoding.top_p)
+    return _within(decoding.top_p, *_head(heated, decoding.top_p))
+
+
+def _within(
+    top_p: float, ids: Ints, probabilities: NDArray[np.float64]
+) -> tuple[Ints, NDArray[np.float64]]:
+    """Those of the likeliest tokens that top-p keeps, whose probabilities sum to 1 then."""
+    if top_p < 1.0:
+        kept = _nucleus(probabilities, top_p)
         ids, probabilities = ids[:kept], probabilities[:kept]
     return ids, probabilities / probabilities.sum()
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from engine.contract.events import FinishReason
+from engine.runtime.decoding.candidates import Candidates
 from engine.runtime.decoding.selection import Floats, Ints
 from engine.runtime.decoding.trail import ScoredTrail, Trail
 
@@ -13,14 +14,15 @@ from engine.runtime.decoding.trail import ScoredTrail, Trail
 class StepView:
     """A decoder step before its tokens are taken; what is of all slots is indexed by the slot.
 
-    `outputs` are those that were asked for, `argmax [N]` the session's own choices, `history [N,n]`
-    the start tokens and what was made since. `trail` gives what a slot has made with a token after
-    it, of a log-probability.
+    `outputs` are those that were asked for, `history [N,n]` the start tokens and what was made
+    since. `candidates` gives those of slots, `logits` all of a slot's `[V]`, and `trail` what a
+    slot has made with a token after it, of a log-probability.
     """
 
     outputs: Mapping[str, Floats]
-    argmax: Ints
     history: Ints
+    candidates: Callable[[Sequence[int]], Candidates]
+    logits: Callable[[int], Floats]
     trail: Callable[[int, int, float], Trail]
 
 
@@ -40,11 +42,12 @@ class NextTokens(NamedTuple):
 class DecodingStrategy(Protocol):
     """Chooses the tokens of one row, and holds what it must remember for that.
 
-    It takes `width` slots and looks at the outputs `needs` of each step beyond the session's own
-    choice of tokens.
+    It takes `width` slots, is told of the `candidates` most probable tokens of each, and looks at
+    the outputs `needs` of each step beyond the session's own choice of tokens.
     """
 
     width: int
+    candidates: int
     needs: frozenset[str]
 
     def advance(

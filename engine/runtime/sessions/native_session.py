@@ -142,7 +142,7 @@ class NativeSession(Session):
     def outputs(self) -> frozenset[str]:
         """See `Session`."""
         layers = range(self.manifest.decoder_layers)
-        names = {"logits", "all_log_probs", *(f"cross_weights_{layer}" for layer in layers)}
+        names = {"logits", "candidates", *(f"cross_weights_{layer}" for layer in layers)}
         return frozenset(names | ({"suppressed_logits"} if self._model.suppressed.size else set()))
 
     def slots(self, capacity: int) -> Slots:
@@ -171,11 +171,15 @@ class NativeSession(Session):
         weights = self._ask_for(call, extra, slots)
         native.check(native.library().seqway_step(self._lane.pointer, ctypes.byref(call)))
         del weights  # until here it was read
-        if "all_log_probs" in extra:
-            logits = self.extra["logits"]
-            best = logits[np.arange(rows), slots.next_ids[:rows]]
-            total = (best - slots.log_probs[:rows])[:, None]
-            np.subtract(logits, total, out=self.extra["all_log_probs"])
+
+    def logits(self, slot: int) -> Floats:
+        """See `Session`; computed again where the step was not asked for them."""
+        if "logits" in self.extra:
+            return super().logits(slot)
+        logits = np.empty(self._model.vocabulary, np.float32)
+        place = native.address(logits)
+        native.check(native.library().seqway_logits(self._lane.pointer, slot, place))
+        return logits
 
     def advance(self, slots: Slots) -> Advance:
         """See `Session`."""
@@ -212,6 +216,10 @@ class NativeSession(Session):
             texts=data(memory.texts),
             next_ids=data(slots.next_ids),
             log_probs=data(slots.log_probs),
+            most_candidates=slots.candidate_ids.shape[1],
+            wanted=data(slots.wanted),
+            candidate_ids=data(slots.candidate_ids),
+            candidate_logits=data(slots.candidate_logits),
         )
         state = native.NativeState(
             longest=self.manifest.max_target_tokens,
@@ -236,9 +244,8 @@ class NativeSession(Session):
         assert isinstance(slots.memory, NativeMemory)
         rows = slots.rows
         width = slots.memory.longest_source(rows) if extra else 0
-        if "all_log_probs" in extra:
-            extra |= {"logits"}
-        self.extra = {name: self._output(name, rows, width) for name in extra}
+        names = extra - {"candidates"}
+        self.extra = {name: self._output(name, rows, width) for name in names}
         call.cross_width = width
         call.logits = _data(self.extra.get("logits"))
         call.suppressed_logits = _data(self.extra.get("suppressed_logits"))

@@ -14,7 +14,7 @@ from engine.runtime.sessions.caches import Caches, key_value_names, padded
 from engine.runtime.sessions.masks import MASKED, fill_mask
 from engine.runtime.sessions.memory import ArrayMemory
 from engine.runtime.sessions.onnx_graphs import open_graph
-from engine.runtime.sessions.session import Session
+from engine.runtime.sessions.session import Session, with_candidates, without_candidates
 from engine.runtime.sessions.slots import Slots
 
 
@@ -47,7 +47,7 @@ class OnnxSession(Session):
     @property
     def outputs(self) -> frozenset[str]:
         """See `Session`."""
-        return frozenset(self._shapes)
+        return with_candidates(self._shapes)
 
     def encode(self, sources: list[list[int]]) -> list[Floats]:
         """See `Session`; returns `cross_key_0 [B,H,S,K]` and so on."""
@@ -63,11 +63,14 @@ class OnnxSession(Session):
     def step(self, slots: Slots, extra: frozenset[str] = frozenset()) -> None:
         """See `Session`."""
         assert isinstance(slots.memory, ArrayMemory)
+        extra = without_candidates(extra)
         if self._bound != (slots.rows, slots.memory.geometry, extra):
             self._bind(slots, slots.memory, extra)
         fill_mask(self._self_mask, slots.positions[: slots.rows] + 1)
         fill_mask(self._cross_mask, slots.source_lengths[: slots.rows])
         self._step.run_with_iobinding(self._binding)
+        if "logits" in extra:
+            slots.find_candidates(self.extra["logits"])
 
     def slots(self, capacity: int) -> Slots:
         """See `Session`."""

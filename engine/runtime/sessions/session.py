@@ -1,6 +1,6 @@
 """The contract between a lane and whatever runs its model: native code, ONNX Runtime, TensorRT."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from engine.contract.manifest import Manifest
@@ -21,8 +21,8 @@ class Session(Protocol):
     session owns the memory of keys and values behind `Slots.memory`, and reads the rest.  A slot's
     outputs depend on that slot alone: the same row gives the same tokens in any batch and any slot.
 
-    The lane sees whole vocabularies only through `extra`; a strategy that needs none leaves the
-    choice of the token to the session.
+    A strategy that is told of no candidates leaves the choice of the token to the session; the
+    lane sees whole vocabularies only where candidates do not decide.
     """
 
     manifest: Manifest
@@ -49,9 +49,15 @@ class Session(Protocol):
     def step(self, slots: Slots, extra: frozenset[str] = frozenset()) -> None:
         """One decoder step of the live slots: fills their `next_ids`, `log_probs`, and `extra`.
 
-        `next_ids` are the most probable tokens.  An error leaves the slots in an unknown state.
+        `next_ids` are the most probable tokens.  The candidates that slots want are filled where
+        "candidates" is in `extra`.  An error leaves the slots in an unknown state.
         """
         ...
+
+    def logits(self, slot: int, /) -> Floats:
+        """All logits `[V]` of a slot of the last step, which gave candidates, until `advance`."""
+        logits: Floats = self.extra["logits"][slot]
+        return logits
 
     def advance(self, slots: Slots, /) -> Advance:
         """Takes the step's tokens, or those that are forced, as next inputs."""
@@ -65,3 +71,14 @@ class Session(Protocol):
         """
         self.step(slots)
         return self.advance(slots)
+
+
+def with_candidates(outputs: Iterable[str]) -> frozenset[str]:
+    """The outputs of a graph, and candidates where they can be found in its logits."""
+    names = frozenset(outputs)
+    return names | {"candidates"} if "logits" in names else names
+
+
+def without_candidates(extra: frozenset[str]) -> frozenset[str]:
+    """The outputs that a graph must give for `extra`."""
+    return extra - {"candidates"} | {"logits"} if "candidates" in extra else extra

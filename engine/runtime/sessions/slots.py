@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine.contract.manifest import Manifest
+from engine.runtime.decoding.candidates import MOST_CANDIDATES, Candidates
 from engine.runtime.decoding.repetition import MAX_CYCLE, Runs, extend_runs, looping
-from engine.runtime.decoding.selection import Floats, Ints
+from engine.runtime.decoding.selection import Floats, Ints, top
 from engine.runtime.decoding.trail import Trail
 from engine.runtime.sessions.memory import SlotMemory
 
@@ -36,7 +37,8 @@ class Slots:
 
     `history [N,1+T]` holds the start token and what was made since; `sources`, `weights [N,T]` are
     the alignment of each token where `align` was called; `runs` counts repetitions, and `watched`
-    are the slots in which a loop matters.
+    are the slots in which a loop matters. Of a slot's best tokens a step tells `wanted [N]` in
+    `candidate_ids`, `candidate_logits [N,C]`.
     """
 
     def __init__(self, manifest: Manifest, capacity: int, memory: SlotMemory) -> None:
@@ -58,6 +60,9 @@ class Slots:
         self.next_ids: Ints = np.zeros(capacity, np.int64)
         self.log_probs: Floats = np.zeros(capacity, np.float32)
         self.watched = np.zeros(capacity, np.bool_)
+        self.wanted = np.zeros(capacity, np.int32)
+        self.candidate_ids: Ints = np.zeros((capacity, MOST_CANDIDATES), np.int64)
+        self.candidate_logits: Floats = np.zeros((capacity, MOST_CANDIDATES), np.float32)
 
     @property
     def tokens(self) -> Ints:
@@ -88,17 +93,40 @@ class Slots:
         self.forced[first:last] = FREE
         self.runs[first:last] = 0
         self.watched[first:last] = False
+        self.wanted[first:last] = 0
         ends = np.cumsum(widths) + first
         return [list(range(end - size, end)) for end, size in zip(ends, widths, strict=True)]
 
     def start(
-        self, slot: int, start_id: int, forced: Mapping[int, int], *, watched: bool = False
+        self,
+        slot: int,
+        start_id: int,
+        forced: Mapping[int, int],
+        *,
+        watched: bool = False,
+        candidates: int = 0,
     ) -> None:
-        """Sets the start token of a slot just admitted, and its forced tokens by position."""
+        """Sets what a slot just admitted starts from and is asked for; `forced` by position."""
         self.ids[slot] = self.history[slot, 0] = start_id
         self.watched[slot] = watched
+        self.wanted[slot] = candidates
         for position, token in forced.items():
             self.forced[slot, position] = token
+
+    def candidates(self, slots: Sequence[int]) -> Candidates:
+        """Those of the last step; the slots want equally many, and their tokens are not taken."""
+        count = int(self.wanted[slots[0]])
+        ids, logits = self.candidate_ids[slots, :count], self.candidate_logits[slots, :count]
+        return Candidates(ids, logits, logits[:, 0] - self.log_probs[slots])
+
+    def find_candidates(self, logits: Floats) -> None:
+        """Fills them from all logits `[N,V]`, for a session that has no other way."""
+        for slot in np.flatnonzero(self.wanted[: self.rows]).tolist():
+            ids = top(logits[slot], int(self.wanted[slot]))
+            self.candidate_ids[slot] = -1
+            self.candidate_logits[slot] = -np.inf
+            self.candidate_ids[slot, : ids.size] = ids
+            self.candidate_logits[slot, : ids.size] = logits[slot, ids]
 
     def align(self, slots: Sequence[int], weights: Floats) -> None:
         """Notes what the next token of `slots` attends to most: `weights [n,source]`."""
@@ -168,6 +196,7 @@ class Slots:
                 self.weights,
                 self.runs,
                 self.watched,
+                self.wanted,
             )
             for array in per_slot:
                 array[slot] = array[last]

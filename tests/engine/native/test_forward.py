@@ -9,6 +9,8 @@ import pytest
 
 from engine.native.library import NativeError
 from engine.native.weights import MODEL_FILE
+from engine.runtime.decoding.candidates import MOST_CANDIDATES
+from engine.runtime.decoding.selection import top
 from engine.runtime.decoding.trail import Trail
 from engine.runtime.sessions.native_session import ISA_VARIABLE, NativeSession
 from engine.runtime.sessions.onnx_session import OnnxSession
@@ -123,7 +125,7 @@ class Pair:
 def test_outputs_are_those_of_the_graph(fp32: RandomVariant) -> None:
     pair = Pair(fp32)
     plain = {name for name in pair.onnx.outputs if not name.startswith("present_")}
-    assert pair.native.outputs == plain - {"next_ids", "log_probs"}
+    assert pair.native.outputs == plain - {"next_ids", "log_probs", "all_log_probs"}
     for slots in pair.steps(8):
         for name, made in pair.native.extra.items():
             expected = pair.onnx.extra[name]
@@ -142,6 +144,53 @@ def test_an_output_alone_is_what_it_is_among_others(fp32: RandomVariant) -> None
         for name in sorted(every):
             pair.native.step(slots, frozenset({name}))
             np.testing.assert_array_equal(pair.native.extra[name], every[name])
+
+
+WANTED = (0, 1, 16, 40)
+
+
+def test_candidates_are_the_best_of_the_vocabulary(fp32: RandomVariant) -> None:
+    pair = Pair(fp32)
+    (slots, _), session = pair.slots, pair.native
+    slots.wanted[: len(WANTED)] = WANTED
+    for _ in pair.steps(1):
+        every = session.extra["logits"].copy()
+        session.step(slots, frozenset({"candidates"}))
+        for slot, wanted in enumerate(WANTED):
+            np.testing.assert_array_equal(session.logits(slot), every[slot])
+            if not wanted:
+                continue
+            found = slots.candidates([slot])
+            ids = found.ids[0, : every.shape[1]]
+            np.testing.assert_array_equal(ids, top(every[slot], wanted))
+            np.testing.assert_array_equal(found.logits[0, : ids.size], every[slot, ids])
+            total = np.logaddexp.reduce(every[slot].astype(np.float64))
+            np.testing.assert_allclose(found.totals, [total], rtol=0, atol=1e-4)
+
+
+def test_a_vocabulary_may_have_fewer_tokens_than_are_wanted(fp32: RandomVariant) -> None:
+    session, size = native(fp32), fp32.kind.config.vocab_size
+    slots = session.slots(1)
+    slots.admit(session.encode([[5, 1]]), [2], [9])
+    slots.wanted[0] = MOST_CANDIDATES
+    session.step(slots, frozenset({"candidates"}))
+    ids, logits, _ = (array[0] for array in slots.candidates([0]))
+    expected = top(session.logits(0), min(size, MOST_CANDIDATES))
+    np.testing.assert_array_equal(ids[:size], expected)
+    assert (ids[size:] == -1).all() and (logits[size:] == -np.inf).all()
+
+
+def test_logits_are_gone_once_sources_were_encoded(learned: RandomVariant) -> None:
+    session = native(learned)
+    slots = session.slots(2)
+    slots.admit(session.encode([[5, 1]]), [2], [9])
+    session.step(slots)
+    session.logits(0)
+    with pytest.raises(NativeError, match="the last step had no such row"):
+        session.logits(1)
+    session.encode([[5, 1]])
+    with pytest.raises(NativeError, match="the last step had no such row"):
+        session.logits(0)
 
 
 def test_a_step_writes_no_outputs_that_are_not_wanted(learned: RandomVariant) -> None:
@@ -163,7 +212,9 @@ def int8_differences(variant: RandomVariant, count: int) -> np.ndarray:
     pair, differences = Pair(variant), []
     for slots in pair.steps(count):
         live = np.arange(slots.rows)
-        expected = pair.onnx.extra["all_log_probs"][live, slots.next_ids[: slots.rows]]
+        logits = pair.onnx.extra["logits"]
+        totals = np.logaddexp.reduce(logits, axis=1)
+        expected = logits[live, slots.next_ids[: slots.rows]] - totals
         differences.append(np.abs(slots.log_probs[: slots.rows] - expected))
     return np.concatenate(differences)
 

@@ -1,5 +1,6 @@
 """What each strategy makes of steps of a toy model, without a session."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -7,10 +8,11 @@ import pytest
 
 from engine.contract.events import FinishReason
 from engine.runtime.decoding.beam_search import BeamSearch
+from engine.runtime.decoding.candidates import Candidates
 from engine.runtime.decoding.greedy import GreedySearch, TokenSelection
 from engine.runtime.decoding.processors import Processors
 from engine.runtime.decoding.sampling import Sampler
-from engine.runtime.decoding.selection import Floats, Ints
+from engine.runtime.decoding.selection import Floats, Ints, top
 from engine.runtime.decoding.settings import Decoding
 from engine.runtime.decoding.strategy import DecodingStrategy, StepView
 from engine.runtime.decoding.trail import Trail
@@ -25,7 +27,10 @@ def _trail(tokens: list[int]) -> Trail:
 
 @dataclass
 class Toy:
-    """Slots 3, 4, ... hold the sequences of a row; every step has the same log-probabilities."""
+    """Slots 3, 4, ... hold the sequences of a row; every step has the same log-probabilities.
+
+    `looked` counts how often the whole vocabulary was.
+    """
 
     strategy: DecodingStrategy
     log_probs: Floats
@@ -35,17 +40,16 @@ class Toy:
         self.slots = list(range(3, 3 + self.strategy.width))
         self.made: list[list[int]] = [[] for _ in self.slots]
         self.is_complete = False
+        self.looked = 0
 
     def step(self, forced: int | None = None) -> list[float] | None:
         count = 3 + len(self.slots)
         logits = np.tile(self.log_probs, (count, 1))
         histories = [[START, *tokens] for tokens in [self.made[0]] * 3 + self.made]
         history: Ints = np.array(histories, np.int64)
-        outputs = {"logits": logits, "all_log_probs": logits, **self.extra}
         argmax = logits.argmax(axis=1)
-        chosen = self.strategy.advance(
-            StepView(outputs, argmax, history, self._trail), self.slots, len(self.made[0]), forced
-        )
+        view = StepView(self.extra, history, self._candidates, self._logits, self._trail)
+        chosen = self.strategy.advance(view, self.slots, len(self.made[0]), forced)
         if chosen is None:
             token = int(argmax[3]) if forced is None else forced
             self.made[0].append(token)
@@ -55,6 +59,23 @@ class Toy:
         pairs = zip(parents, chosen.tokens, strict=True)
         self.made = [[*self.made[parent], int(token)] for parent, token in pairs]
         return [float(value) for value in chosen.log_probs]
+
+    def _logits(self, slot: int) -> Floats:
+        assert slot in self.slots
+        self.looked += 1
+        return self.log_probs
+
+    def _candidates(self, slots: Sequence[int]) -> Candidates:
+        assert slots == self.slots
+        ids = top(self.log_probs, self.strategy.candidates)
+        missing = self.strategy.candidates - ids.size
+        ids = np.pad(ids, (0, missing), constant_values=-1)
+        logits = np.where(ids < 0, np.float32(-np.inf), self.log_probs[ids])
+        total = np.logaddexp.reduce(self.log_probs)
+        count = len(slots)
+        return Candidates(
+            np.tile(ids, (count, 1)), np.tile(logits, (count, 1)), np.full(count, total)
+        )
 
     def _trail(self, slot: int, token: int, _log_prob: float) -> Trail:
         return _trail([*self.made[slot - 3], token])
@@ -169,9 +190,9 @@ def test_only_what_beams_and_the_best_hypothesis_share_is_certain() -> None:
 
 
 def test_suppressed_tokens_are_put_back_into_the_log_probabilities() -> None:
-    search = _beams(2, outputs=("logits", "suppressed_logits", "all_log_probs"))
-    assert search.needs == {"logits", "suppressed_logits", "all_log_probs"}
-    assert _beams(2, outputs=("logits", "all_log_probs")).needs == {"all_log_probs"}
+    search = _beams(2, outputs=("logits", "suppressed_logits", "candidates"))
+    assert search.needs == {"suppressed_logits", "candidates"}
+    assert _beams(2, outputs=("logits", "candidates")).needs == {"candidates"}
     # The logits are log-probabilities here, so a suppressed token of logit 0 has the weight of all.
     toy = Toy(
         search, _log_probs(0.1, 0.6, 0.3), {"suppressed_logits": np.zeros((5, 1), np.float32)}

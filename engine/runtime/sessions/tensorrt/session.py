@@ -16,7 +16,7 @@ from engine.runtime.decoding.selection import Floats
 from engine.runtime.sessions.caches import LENGTH_STEP, key_value_names, padded
 from engine.runtime.sessions.masks import MASKED, mask_of
 from engine.runtime.sessions.memory import ArrayMemory
-from engine.runtime.sessions.session import Session
+from engine.runtime.sessions.session import Session, with_candidates, without_candidates
 from engine.runtime.sessions.slots import Slots
 from engine.runtime.sessions.tensorrt.caches import DeviceCaches, Encoded
 from engine.runtime.sessions.tensorrt.cuda import Cuda
@@ -92,7 +92,7 @@ class TensorRTSession(Session):
     @property
     def outputs(self) -> frozenset[str]:
         """See `Session`."""
-        return frozenset(self._step_engine.outputs)
+        return with_candidates(self._step_engine.outputs)
 
     def slots(self, capacity: int) -> Slots:
         """See `Session`; keys and values lie on the device."""
@@ -134,7 +134,8 @@ class TensorRTSession(Session):
         if key not in self._steps:
             self._steps[key] = self._prepare(rows, width)
         self._steps[key]()
-        taken = {name: self._step.download(name, rows, width) for name in extra}
+        names = without_candidates(extra)
+        taken = {name: self._step.download(name, rows, width) for name in names}
         self._cuda.wait()
         slots.next_ids[:live] = self._step.host("next_ids", rows, width)[:live]
         slots.log_probs[:live] = self._step.host("log_probs", rows, width)[:live]
@@ -144,6 +145,8 @@ class TensorRTSession(Session):
                 f"{self.manifest.precision} holds; use another variant for it."
             )
         self.extra = {name: array[:live] for name, array in taken.items()}
+        if "logits" in names:
+            slots.find_candidates(self.extra["logits"])
 
     def _fill(self, slots: Slots, rows: int, width: int) -> None:
         live = slots.rows

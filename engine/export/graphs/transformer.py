@@ -11,10 +11,10 @@ layer the caches
   past caches with this step's row written at `positions` (bind them to the same memory: the write
   is in place).
   Values on the way, outputs too, which cost nothing where they are not bound: `logits [B,V]` (the
-  output bias is in them, and -inf at suppressed tokens), `all_log_probs [B,V]`, their log softmax,
-  and `cross_weights_i [B,H,1,S]`, the softmax of each layer's cross-attention.  Where tokens are
-  suppressed, `suppressed_logits [B,n]` are theirs as the model has them, in ascending order of id:
-  with them a caller gets the softmax over the whole vocabulary back.
+  output bias is in them, and -inf at suppressed tokens) and `cross_weights_i [B,H,1,S]`, the
+  softmax of each layer's cross-attention.  Where tokens are suppressed, `suppressed_logits [B,n]`
+  are theirs as the model has them, in ascending order of id: with them a caller gets the softmax
+  over the whole vocabulary back.
 """
 
 from functools import partial
@@ -198,7 +198,6 @@ class _StepBuilder(StackBuilder):
         self.output("next_ids", INT64, ["B"])
         self.output("log_probs", FLOAT, ["B"])
         self.output("logits", FLOAT, ["B", len(weight)])
-        self.output("all_log_probs", FLOAT, ["B", len(weight)])
 
     def _suppressed_head(self, x: str, weight: Array, bias: Array | None) -> None:
         """A Gemm, which stays float: rounding `x` for two products would undo the head's fusion."""

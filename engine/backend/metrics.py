@@ -12,6 +12,8 @@ UPDATE_SECONDS = 0.02
 _FIRST = "Seconds from arrival to the first token"
 COUNTERS: Mapping[str, str] = {
     "seqway_decoder_steps": "Decoder steps made",
+    "seqway_session_calls": "Calls of the decoder, of one step or more",
+    "seqway_host_seconds": "Processor seconds of lanes outside of encoder and decoder",
     "seqway_tokens_generated": "Tokens generated",
     "seqway_slots_stepped": "Slots that had rows, summed over the steps",
     "seqway_slots_offered": "Slots that could have had rows, summed over the steps",
@@ -71,6 +73,8 @@ class EngineMetrics:
         self._first_count += len(first)
         return {
             "seqway_decoder_steps": gauges.steps,
+            "seqway_session_calls": gauges.calls,
+            "seqway_host_seconds": gauges.host_seconds,
             "seqway_tokens_generated": gauges.tokens,
             "seqway_slots_stepped": gauges.slots_stepped,
             "seqway_slots_offered": gauges.steps * engine.settings.limits.max_rows,

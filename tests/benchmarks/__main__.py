@@ -10,6 +10,7 @@ import os
 import platform
 import statistics
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from rich.table import Table
 from deploy.local.assembly import StackSettings, running_stack
 from engine.export.exporter import ExportJob, export
 from engine.model.checkpoint import load_checkpoint
+from engine.runtime.engine import Engine, Settings
 from tests.benchmarks import SHORT_HELP
 from tests.benchmarks.checkpoints import write_marian_base
 from tests.benchmarks.systems import (
@@ -32,6 +34,7 @@ from tests.benchmarks.systems import (
     Transformers,
     convert_to_ctranslate2,
     tokens_per_second,
+    with_beams,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +43,9 @@ DATA = ROOT / "examples" / "data"
 BUILD = ROOT / "build" / "bench"
 IN_FLIGHT = (1, 8, 32, 64)
 MAX_NEW_TOKENS = 32
+BEAMS = 4
 SLOW = "transformers fp32"
+HOST_TIME = "microseconds of host time a call"
 # Texts that a caller translates, one after the other; one caller alone translates twice as many.
 TEXTS_EACH = 4
 
@@ -70,31 +75,33 @@ def main() -> None:
 def measure(
     name: str, checkpoint: Path, rounds: int, texts_each: int, console: Console
 ) -> dict[str, dict[int, float]]:
-    """Median tokens a second of each system at each number in flight."""
+    """Median tokens a second of each system at each number in flight, and host times."""
     texts = read_texts()
     repository = BUILD / "repository" / name
     job = ExportJob(load_checkpoint(checkpoint), name, ("en", "fr"), repository, texts[:64])
     (variant,) = export(job, ["int8"])
     converted = convert_to_ctranslate2(checkpoint, BUILD / "ctranslate2" / name)
+    engine = Engine(variant / "1", Settings(lanes=THREADS))
     with running_stack(StackSettings(model_repository=repository)) as stack:
         address = f"127.0.0.1:{stack.ports.gateway.number}"
-        runtime = InProcess(variant / "1")
-        systems: list[System] = [
-            runtime,
-            Gateway(address, variant.name, stream=False),
-            Gateway(address, variant.name, stream=True),
-            CTranslate2(converted, checkpoint, inter=1, intra=THREADS),
-            CTranslate2(converted, checkpoint, inter=THREADS, intra=1),
-            Transformers(checkpoint),
+        ours = [InProcess(engine, beams) for beams in (1, BEAMS)]
+        peers = [
+            CTranslate2(converted, checkpoint, inter, THREADS // inter, beams)
+            for beams in (1, BEAMS)
+            for inter in (1, THREADS)
         ]
+        gateways = [Gateway(address, variant.name, stream=stream) for stream in (False, True)]
+        engine.start()
         try:
-            return _time(systems, texts, rounds, texts_each, console)
+            systems: list[System] = [*ours, *gateways, *peers, Transformers(checkpoint)]
+            results = _time(systems, texts, rounds, texts_each, console)
         finally:
-            runtime.close()
+            engine.stop()
+    return results | {f"{HOST_TIME} ({one.name})": one.host_microseconds() for one in ours}
 
 
 def _time(
-    systems: list[System], texts: list[str], rounds: int, texts_each: int, console: Console
+    systems: Sequence[System], texts: list[str], rounds: int, texts_each: int, console: Console
 ) -> dict[str, dict[int, float]]:
     speeds: dict[str, dict[int, list[float]]] = {
         system.name: {count: [] for count in IN_FLIGHT} for system in systems
@@ -132,16 +139,22 @@ def as_table(name: str, results: dict[str, dict[int, float]]) -> Table:
     """The speeds, and the ratios that the project aims at."""
     hardware = f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, {THREADS} used"
     date = datetime.now(tz=UTC).date()
-    title = f"{name}: tokens/s, greedy, at most {MAX_NEW_TOKENS} new tokens ({hardware}, {date})"
+    title = f"{name}: tokens/s, at most {MAX_NEW_TOKENS} new tokens ({hardware}, {date})"
     table = Table("in flight", *map(str, IN_FLIGHT), title=title, title_justify="left")
     for system, speeds in results.items():
         table.add_row(system, *(f"{speeds[count]:,.0f}" for count in IN_FLIGHT))
     table.add_section()
-    peers = [speeds for system, speeds in results.items() if system.startswith("CTranslate2")]
-    best = {count: max(speeds[count] for speeds in peers) for count in IN_FLIGHT}
-    ours, gateway = results["seqway in-process"], results["seqway gateway"]
-    table.add_row("in-process / best CTranslate2", *_ratios(ours, best))
-    table.add_row("gateway / in-process", *_ratios(gateway, ours))
+    for beams in (1, BEAMS):
+        peers = [
+            speeds
+            for system, speeds in results.items()
+            if system.startswith("CTranslate2") and ("beams" in system) == (beams > 1)
+        ]
+        best = {count: max(speeds[count] for speeds in peers) for count in IN_FLIGHT}
+        ours = results[with_beams("seqway in-process", beams)]
+        table.add_row(with_beams("in-process / best CTranslate2", beams), *_ratios(ours, best))
+    greedy = results["seqway in-process"]
+    table.add_row("gateway / in-process", *_ratios(results["seqway gateway"], greedy))
     return table
 
 

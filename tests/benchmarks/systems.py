@@ -1,6 +1,7 @@
 """What is timed: each system translates texts, so many in flight, and tells its tokens a second."""
 
 import asyncio
+import statistics
 import time
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +15,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PegasusConfig
 
 from engine.contract.options import Options
 from engine.runtime.batch import run_texts
-from engine.runtime.engine import Engine, Settings
+from engine.runtime.engine import Engine
 
 THREADS = 2
 
@@ -37,23 +38,33 @@ def tokens_per_second(
     return tokens / (time.perf_counter() - began)
 
 
-class InProcess:
-    """Our runtime in this process."""
+def with_beams(name: str, beams: int) -> str:
+    """The name of a system that searches with so many beams."""
+    return name if beams == 1 else f"{name}, {beams} beams"
 
-    def __init__(self, variant: Path) -> None:
-        self.name = "seqway in-process"
-        self._engine = Engine(variant, Settings(lanes=THREADS))
-        self._engine.start()
+
+class InProcess:
+    """Our runtime in this process, whose engine has been started."""
+
+    def __init__(self, engine: Engine, beams: int = 1) -> None:
+        self.name = with_beams("seqway in-process", beams)
+        self._engine = engine
+        self._beams = beams
+        self._host: dict[int, list[float]] = {}
 
     def run(self, texts: list[str], in_flight: int, max_new_tokens: int) -> int:
         """See `System`."""
-        options = Options(stream=False, max_new_tokens=max_new_tokens)
+        options = Options(stream=False, max_new_tokens=max_new_tokens, num_beams=self._beams)
+        before = self._engine.gauges
         answers = run_texts(self._engine, texts, options, in_flight)
+        after = self._engine.gauges
+        spent = after.host_seconds - before.host_seconds
+        self._host.setdefault(in_flight, []).append(spent / (after.calls - before.calls))
         return sum(answer.end.output_tokens for answer in answers)
 
-    def close(self) -> None:
-        """Stops the engine."""
-        self._engine.stop()
+    def host_microseconds(self) -> dict[int, float]:
+        """A call's processor time in Python, by how many texts were in flight: medians."""
+        return {count: 1e6 * statistics.median(spent) for count, spent in self._host.items()}
 
 
 class Gateway:
@@ -98,11 +109,14 @@ class Gateway:
 
 
 class CTranslate2:
-    """CTranslate2 INT8, greedy, in batches of what is in flight (it has no continuous batching)."""
+    """CTranslate2 INT8 in batches of what is in flight (it has no continuous batching)."""
 
-    def __init__(self, model: Path, checkpoint: Path, inter: int, intra: int) -> None:
-        self.name = f"CTranslate2 int8, inter {inter} x intra {intra}"
+    def __init__(
+        self, model: Path, checkpoint: Path, inter: int, intra: int, beams: int = 1
+    ) -> None:
+        self.name = with_beams(f"CTranslate2 int8, inter {inter} x intra {intra}", beams)
         self._inter = inter
+        self._beams = beams
         self._translator = ctranslate2.Translator(
             str(model), compute_type="int8", inter_threads=inter, intra_threads=intra
         )
@@ -115,7 +129,7 @@ class CTranslate2:
         for start in range(0, len(sources), in_flight):
             results = self._translator.translate_batch(
                 sources[start : start + in_flight],
-                beam_size=1,
+                beam_size=self._beams,
                 max_decoding_length=max_new_tokens,
                 max_batch_size=max(1, in_flight // self._inter),
                 return_end_token=True,

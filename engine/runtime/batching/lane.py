@@ -42,7 +42,8 @@ CALL_SECONDS = 0.02
 class Gauges:
     """What a lane counts; all but `running` and `waiting` only grow.
 
-    `calls` are those of the session, each of one step or more.
+    `calls` are those of the session, each of one step or more; `host_seconds` is processor time of
+    the lane's thread outside of them, and of the encoder.
     `slots_stepped` sums the slots that had rows over the steps.  `wait_seconds` sums the time of
     rows from arrival until they got slots, or ended without; `run_seconds` from then to their end.
     """
@@ -55,6 +56,7 @@ class Gauges:
     slots_stepped: int = 0
     wait_seconds: float = 0.0
     run_seconds: float = 0.0
+    host_seconds: float = 0.0
     first_token_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=4096))
 
 
@@ -81,6 +83,7 @@ class Lane:
         self._next_sweep = 0.0
         self._next_deadline = math.inf
         self._has_cancelled = False
+        self._seconds_counted = 0.0
         self._counting = threading.Lock()
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._interrupt = Interrupt()
@@ -127,6 +130,7 @@ class Lane:
             except Exception as error:  # the thread must outlive a failing step
                 logger.exception("a step failed; its rows end with ERROR")
                 self._fail(error)
+            self._count_host_time()
         self._end_all(FinishReason.CANCELLED, "the engine was stopped")
 
     def _read_inbox(self) -> None:
@@ -158,6 +162,12 @@ class Lane:
             self._make_tokens(started)
         self.gauges.running = len(self._running.rows)
         self.gauges.waiting = self._scheduler.waiting_rows
+
+    def _count_host_time(self) -> None:
+        now = time.thread_time()
+        spent = now - self._seconds_counted
+        self._seconds_counted = now
+        self.gauges.host_seconds += spent - self._running.take_session_seconds()
 
     def _drop_late(self) -> None:
         """Ends the rows that were cancelled or whose deadline has passed."""

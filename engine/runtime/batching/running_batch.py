@@ -3,7 +3,9 @@
 `Slots` holds tensors, each row's strategy says which token comes next; this puts both together.
 """
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -31,12 +33,14 @@ class RunningBatch:
         self._slots = session.slots(capacity)
         self._owners: list[Row] = []
         self._alignment = alignment_outputs(session.manifest)
+        self._session_seconds = 0.0
 
     def start(self, group: list[Row]) -> None:
         """Encodes rows and gives them slots; when it fails, none of them has any."""
         sources = [row.plan.source for row in group]
         lengths = [len(source) for source in sources]
-        cross = self._session.encode(sources)
+        with self._in_session():
+            cross = self._session.encode(sources)
         widths, limits = [row.width for row in group], [row.plan.limit for row in group]
         places = self._slots.admit_beams(cross, widths, lengths, limits)
         for row, slots in zip(group, places, strict=True):
@@ -70,16 +74,31 @@ class RunningBatch:
         """
         slots, session, choosing = self._slots, self._session, self._choosing
         if not choosing:
-            advance = session.run(slots, most, seconds, interrupt or Interrupt())
+            with self._in_session():
+                advance = session.run(slots, most, seconds, interrupt or Interrupt())
             return list(self._ended(advance, [])), advance.steps
         needs = frozenset[str]().union(*(row.plan.needs for row in choosing))
-        session.step(slots, needs)
+        with self._in_session():
+            session.step(slots, needs)
         view = StepView(
             session.extra, slots.history, slots.candidates, session.logits, slots.trail_with
         )
         complete = [row for row in choosing if self._choose(row, view)]
         advance = session.advance(slots)
         return list(self._ended(advance, complete)), advance.steps
+
+    def take_session_seconds(self) -> float:
+        """Processor time that this thread has spent in the session since it was last asked."""
+        seconds, self._session_seconds = self._session_seconds, 0.0
+        return seconds
+
+    @contextmanager
+    def _in_session(self) -> Iterator[None]:
+        began = time.thread_time()
+        try:
+            yield
+        finally:
+            self._session_seconds += time.thread_time() - began
 
     def certain(self, rows: Sequence[Row]) -> list[Ints]:
         """The tokens that the answer of each row surely begins with; they only grow."""

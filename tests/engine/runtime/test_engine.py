@@ -12,7 +12,7 @@ import pytest
 from engine.contract.events import Delta, End, Event, FinishReason, Ready, Refused, TooLong
 from engine.contract.manifest import read_manifest
 from engine.contract.options import InvalidOptionsError, Options, Priority, parse_options
-from engine.native.weights import NATIVE_FILES
+from engine.native.weights import MODEL_FILE, NATIVE_FILES
 from engine.runtime.batch import run_texts
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.engine import Engine, Settings
@@ -182,6 +182,21 @@ def test_the_gauges_sum_what_the_ends_tell(engine: Engine) -> None:
     # Without beams a row has one slot, and makes a token in each step.
     assert gauges.slots_stepped == gauges.tokens
     assert gauges.steps < gauges.slots_stepped <= gauges.steps * engine.slots
+
+
+def test_several_steps_are_one_call(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.runtime.batching.lane.CALL_SECONDS", SECONDS)
+    engine = Engine(folder, Settings(1, limits=Limits(max_rows=64)))
+    engine.start()
+    ends = _ends(Caller(engine).send(_texts(64), stream=False).finish())
+    engine.stop()
+    gauges = engine.gauges
+    if (folder / MODEL_FILE).exists():
+        # One for the first tokens of those who start, one for each length of an answer.
+        assert gauges.calls <= 3 + len({end.output_tokens for end in ends})
+    else:
+        assert gauges.calls == gauges.steps
+    assert 0 < gauges.host_seconds < gauges.run_seconds
 
 
 def test_beams_take_slots(engine: Engine) -> None:

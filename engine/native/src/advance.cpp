@@ -1,4 +1,6 @@
 // What becomes of the running rows after a step.
+#include <cmath>
+
 #include "model.h"
 
 namespace seqway {
@@ -22,7 +24,7 @@ bool extend_runs(const State& state, int64_t row, int64_t position, bool is_forc
 
 }  // namespace
 
-bool advance(const State& state, const int64_t* next_ids, const float* log_probs) {
+bool advance(const State& state, const int64_t* next_ids, const float* log_probs, bool fails) {
   bool any = false;
   for (int64_t row = 0; row < state.rows; ++row) {
     const int64_t position = state.positions[row];
@@ -35,6 +37,7 @@ bool advance(const State& state, const int64_t* next_ids, const float* log_probs
     state.ids[row] = token;
     state.positions[row] = position + 1;
     state.ended[row] = token == state.end || position + 1 >= state.limits[row];
+    if (fails && !std::isfinite(log_probs[row])) state.ended[row] = 1;
     state.looping[row] = loops && state.watched[row] != 0;
     any |= state.ended[row] != 0 || state.looping[row] != 0;
   }

@@ -351,7 +351,7 @@ int seqway_logits(void* lane, int row, float* logits) {
 }
 
 int seqway_advance(void*, const SeqwayStep* step, const SeqwayState* state) {
-  return guarded([&] { advance(state_of(*state), step->next_ids, step->log_probs); });
+  return guarded([&] { advance(state_of(*state), step->next_ids, step->log_probs, false); });
 }
 
 int seqway_run(void* lane, const SeqwayStep* step, const SeqwayState* state, int most,
@@ -365,7 +365,7 @@ int seqway_run(void* lane, const SeqwayStep* step, const SeqwayState* state, int
     while (goes_on) {
       forward(*static_cast<OpenLane*>(lane), *step);
       ++steps;
-      const bool ends = advance(rows, step->next_ids, step->log_probs);
+      const bool ends = advance(rows, step->next_ids, step->log_probs, true);
       goes_on = !ends && steps < most && *interrupt == 0 && Clock::now() < deadline;
     }
   });

@@ -243,8 +243,9 @@ struct State {
   uint8_t* looping = nullptr;
 };
 
-// Takes the tokens of a step, or those that are forced; says whether a row ended or loops.
-bool advance(const State& state, const int64_t* next_ids, const float* log_probs);
+// Takes the tokens of a step, or those that are forced; says whether a row ended or loops. Where it
+// `fails`, a row also ends without a finite log-probability.
+bool advance(const State& state, const int64_t* next_ids, const float* log_probs, bool fails);
 
 // The code of one instruction set.
 struct Backend {

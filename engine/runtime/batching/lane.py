@@ -38,6 +38,12 @@ CALL_SECONDS = 0.02
 """How long it may take for them: who leaves, and whose deadline passes, waits for it."""
 
 
+NOT_FINITE = (
+    "the model made values that are not finite: the text is beyond what this precision holds; "
+    "use another variant for it"
+)
+
+
 @dataclass
 class Gauges:
     """What a lane counts; all but `running` and `waiting` only grow.
@@ -235,6 +241,9 @@ class Lane:
     def _finish(self, row: Row, reason: FinishReason, message: str = "") -> None:
         """Ends a running row and frees its slots."""
         answers = self._running.finish(row, reason)
+        if reason is FinishReason.ERROR:
+            message = NOT_FINITE
+            logger.error("text %d of %s: %s", row.index, row.request.id, message)
         self._scheduler.retire(row)
         self._close(row, reason, message, answers)
 

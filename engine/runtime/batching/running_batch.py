@@ -76,16 +76,17 @@ class RunningBatch:
         if not choosing:
             with self._in_session():
                 advance = session.run(slots, most, seconds, interrupt or Interrupt())
-            return list(self._ended(advance, [])), advance.steps
+            return list(self._ended(advance, [], self._failed())), advance.steps
         needs = frozenset[str]().union(*(row.plan.needs for row in choosing))
         with self._in_session():
             session.step(slots, needs)
+        failed = self._failed()
         view = StepView(
             session.extra, slots.history, slots.candidates, session.logits, slots.trail_with
         )
-        complete = [row for row in choosing if self._choose(row, view)]
+        complete = [row for row in choosing if row not in failed and self._choose(row, view)]
         advance = session.advance(slots)
-        return list(self._ended(advance, complete)), advance.steps
+        return list(self._ended(advance, complete, failed)), advance.steps
 
     def take_session_seconds(self) -> float:
         """Processor time that this thread has spent in the session since it was last asked."""
@@ -115,7 +116,11 @@ class RunningBatch:
         return found
 
     def finish(self, row: Row, reason: FinishReason) -> Sequence[ScoredTrail]:
-        """Ends a row for `reason` and frees its slots; its answers, best first, at least one."""
+        """Ends a row for `reason` and frees its slots; its answers, best first, if it has any."""
+        if reason is FinishReason.ERROR:
+            self._slots.memory.clear(row.slots)
+            self._free(row)
+            return []
         slot, is_looping = row.slots[0], reason is FinishReason.REPETITION
         trail = self._slots.trail(slot)
         if is_looping:
@@ -149,10 +154,21 @@ class RunningBatch:
             slots.log_probs[slot] = log_prob
         return chosen.are_last
 
-    def _ended(self, advance: Advance, complete: list[Row]) -> Iterable[tuple[Row, FinishReason]]:
+    def _failed(self) -> list[Row]:
+        """The rows of which the session's last step made no probabilities."""
+        bad = np.flatnonzero(~np.isfinite(self._slots.log_probs[: self._slots.rows]))
+        return list(dict.fromkeys(self._owners[slot] for slot in bad.tolist()))
+
+    def _ended(
+        self, advance: Advance, complete: list[Row], failed: list[Row]
+    ) -> Iterable[tuple[Row, FinishReason]]:
         """The rows that end: of slots that have ended or loop, or `complete` for their strategy."""
+        for row in failed:
+            yield row, FinishReason.ERROR
         touched = [self._owners[slot] for slot in (*advance.ended, *advance.looping)]
         for row in dict.fromkeys([*touched, *complete]):
+            if row in failed:
+                continue
             first = row.slots[0]
             reason = row.strategy.finish_reason(
                 int(self._slots.ids[first]) if first in advance.ended else None,

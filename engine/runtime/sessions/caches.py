@@ -45,6 +45,10 @@ class KeyValueMemory(Protocol):
         """Copies the first `length` positions of a slot to another."""
         ...
 
+    def clear(self, slot: int) -> None:
+        """Makes all of a slot zeros."""
+        ...
+
 
 class Caches:
     """Keys and values of every decoder layer, `[N,H,length,K]` each: key 0, value 0, key 1, ...
@@ -78,6 +82,11 @@ class Caches:
         """See `KeyValueMemory`."""
         for array in self.arrays:
             array[target, :, :length] = array[source, :, :length]
+
+    def clear(self, slot: int) -> None:
+        """See `KeyValueMemory`."""
+        for array in self.arrays:
+            array[slot] = 0
 
     def resize(self, rows: int, length: int) -> bool:
         """See `KeyValueMemory`."""

@@ -1,5 +1,6 @@
 """Where the keys and values of a lane's slots lie, behind one seam for every kind of memory."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,6 +26,10 @@ class SlotMemory(Protocol):
 
     def move(self, source: int, target: int, length: int, source_length: int, /) -> None:
         """Moves a slot, with `length` own positions, to one that is free."""
+        ...
+
+    def clear(self, slots: Sequence[int], /) -> None:
+        """Forgets what slots hold, which are given up because of values that are not finite."""
         ...
 
     def shrink(self, rows: int, length: int, source_length: int, /) -> None:
@@ -63,6 +68,12 @@ class ArrayMemory:
         """See `SlotMemory`."""
         self.caches.copy(source, target, length)
         self.cross.copy(source, target, source_length)
+
+    def clear(self, slots: Sequence[int]) -> None:
+        """See `SlotMemory`."""
+        for slot in slots:
+            self.caches.clear(slot)
+            self.cross.clear(slot)
 
     def shrink(self, rows: int, length: int, source_length: int) -> None:
         """See `SlotMemory`: once at least half is given up."""

@@ -3,7 +3,7 @@
 import ctypes
 import os
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,9 @@ class NativeMemory:
         text = self._sources[source]
         assert text is not None
         self._put(target, text)
+
+    def clear(self, slots: Sequence[int]) -> None:
+        """See `SlotMemory`; nothing reads beyond what a row has written."""
 
     def shrink(self, rows: int, _length: int, _source_length: int) -> None:
         """See `SlotMemory`: what rows had that have ended is given up."""

@@ -49,8 +49,10 @@ class Session(Protocol):
     def step(self, slots: Slots, extra: frozenset[str] = frozenset()) -> None:
         """One decoder step of the live slots: fills their `next_ids`, `log_probs`, and `extra`.
 
-        `next_ids` are the most probable tokens.  The candidates that slots want are filled where
-        "candidates" is in `extra`.  An error leaves the slots in an unknown state.
+        `next_ids` are the most probable tokens.  A slot whose values are no numbers has a
+        log-probability that is not finite, and the others are as without it.  The candidates that
+        slots want are filled where "candidates" is in `extra`.  An error leaves the slots in an
+        unknown state.
         """
         ...
 
@@ -66,8 +68,8 @@ class Session(Protocol):
     def run(self, slots: Slots, _most: int, _seconds: float, _interrupt: Interrupt, /) -> Advance:
         """At least one step, and at most so many, that take the most probable tokens.
 
-        It comes back when a slot has ended or loops, when so many seconds have passed, and when
-        something waits for the lane.
+        It comes back when a slot has ended, loops, or has no finite log-probability, when so many
+        seconds have passed, and when something waits for the lane.
         """
         self.step(slots)
         return self.advance(slots)

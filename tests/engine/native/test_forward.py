@@ -3,18 +3,21 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from engine.native.library import NativeError
-from engine.native.weights import MODEL_FILE
+from engine.native.weights import MODEL_FILE, read_weights
 from engine.runtime.decoding.candidates import MOST_CANDIDATES
 from engine.runtime.decoding.selection import top
 from engine.runtime.decoding.trail import Trail
+from engine.runtime.sessions import native_session
+from engine.runtime.sessions.interrupt import Interrupt
 from engine.runtime.sessions.native_session import ISA_VARIABLE, NativeSession
 from engine.runtime.sessions.onnx_session import OnnxSession
-from engine.runtime.sessions.slots import Slots
+from engine.runtime.sessions.slots import Advance, Slots
 from tests.engine.native.answers import decode, random_sources
 from tests.engine.native.models import (
     KINDS,
@@ -191,6 +194,33 @@ def test_logits_are_gone_once_sources_were_encoded(learned: RandomVariant) -> No
     session.encode([[5, 1]])
     with pytest.raises(NativeError, match="the last step had no such row"):
         session.logits(0)
+
+
+def test_a_row_whose_values_are_not_finite_ends_alone(
+    fp32: RandomVariant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [[5, 1], [6, 7, 1]]
+
+    def run() -> tuple[Slots, Advance]:
+        session = native(fp32)
+        slots = session.slots(2)
+        slots.admit(session.encode(texts), [2, 3], [9, 9])
+        return slots, session.run(slots, 9, 60, Interrupt())
+
+    expected, _ = run()
+
+    def poisoned(folder: Path) -> Any:
+        described, tensors = read_weights(folder)
+        embedding = tensors["embedding"].copy()
+        embedding.reshape(-1, embedding.size // fp32.kind.config.vocab_size)[5] = np.nan
+        return described, {**tensors, "embedding": embedding}
+
+    monkeypatch.setattr(native_session, "read_weights", poisoned)
+    slots, advance = run()
+    assert (advance.ended, advance.steps) == ([0], 1)
+    assert not np.isfinite(slots.log_probs[0])
+    assert slots.log_probs[1] == expected.token_log_probs[1, 0]
+    assert slots.ids[1] == expected.tokens[1, 0]
 
 
 def test_a_step_writes_no_outputs_that_are_not_wanted(learned: RandomVariant) -> None:

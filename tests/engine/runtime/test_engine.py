@@ -7,49 +7,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from engine.contract.events import Delta, End, Event, FinishReason, Ready, Refused, TooLong
+from engine.contract.events import Delta, End, FinishReason, Ready, Refused, TooLong
 from engine.contract.manifest import read_manifest
 from engine.contract.options import InvalidOptionsError, Options, Priority, parse_options
 from engine.native.weights import MODEL_FILE, NATIVE_FILES
 from engine.runtime.batch import run_texts
+from engine.runtime.batching import lane
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.engine import Engine, Settings
-from engine.runtime.request import Request
+from engine.runtime.request import Row
+from engine.runtime.sessions.memory import ArrayMemory
 from engine.runtime.sessions.native_session import NativeSession
 from engine.runtime.sessions.onnx_session import OnnxSession
 from engine.runtime.sessions.placement import open_session
 from engine.runtime.sessions.slots import Advance
+from tests.engine.caller import SECONDS, Caller, ends_of
 from tests.engine.conftest import read_sources
-
-SECONDS = 60.0
-
-
-class Caller:
-    """Sends requests and collects what comes back."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.inbox: queue.SimpleQueue[tuple[list[Event], bool]] = queue.SimpleQueue()
-        self.events: list[Event] = []
-
-    def send(self, texts: list[str], name: str = "call", **options: object) -> "Caller":
-        sink = lambda events, last: self.inbox.put((events, last))  # noqa: E731
-        self.engine.submit(Request(name, texts, Options(**{"stream": True, **options}), sink))
-        return self
-
-    def next(self) -> list[Event]:
-        events, _ = self.inbox.get(timeout=SECONDS)
-        self.events += events
-        return events
-
-    def finish(self) -> list[Event]:
-        while True:
-            events, last = self.inbox.get(timeout=SECONDS)
-            self.events += events
-            if last:
-                return self.events
 
 
 @pytest.fixture(scope="module", params=[NativeSession, OnnxSession])
@@ -80,10 +56,6 @@ def _texts(count: int) -> list[str]:
     return [text for text in read_sources(400) if len(text) < 100][:count]
 
 
-def _ends(events: list[Event]) -> list[End]:
-    return sorted((e for e in events if isinstance(e, End)), key=lambda end: end.index)
-
-
 def test_an_answer_does_not_depend_on_its_neighbours(variant: Path) -> None:
     texts = [text for text in read_sources(200) if len(text) < 120][:60]
     engine = Engine(variant, Settings(2, limits=Limits(max_rows=8)))
@@ -102,7 +74,7 @@ def test_an_answer_does_not_depend_on_its_neighbours(variant: Path) -> None:
 
 def test_deltas_and_the_end_concatenate_to_the_whole_text(engine: Engine) -> None:
     texts = _texts(9)
-    whole = [end.text for end in _ends(Caller(engine).send(texts, stream=False).finish())]
+    whole = [end.text for end in ends_of(Caller(engine).send(texts, stream=False).finish())]
     events = Caller(engine).send(texts, stream=True).finish()
     assert sum(isinstance(event, Delta) for event in events) > len(texts)
     assert whole == [
@@ -112,12 +84,12 @@ def test_deltas_and_the_end_concatenate_to_the_whole_text(engine: Engine) -> Non
 
 
 def test_the_limit_of_tokens_ends_an_answer_with_length(engine: Engine) -> None:
-    (end,) = _ends(Caller(engine).send(_texts(1), max_new_tokens=3).finish())
+    (end,) = ends_of(Caller(engine).send(_texts(1), max_new_tokens=3).finish())
     assert (end.finish_reason, end.output_tokens) == (FinishReason.LENGTH, 3)
 
 
 def test_more_texts_than_slots_are_all_answered(engine: Engine) -> None:
-    ends = _ends(Caller(engine).send(_texts(30), stream=False).finish())
+    ends = ends_of(Caller(engine).send(_texts(30), stream=False).finish())
     assert [end.index for end in ends] == list(range(30))
     assert {end.finish_reason for end in ends} <= {FinishReason.EOS, FinishReason.LENGTH}
 
@@ -127,7 +99,7 @@ def test_a_text_that_is_too_long_is_refused_and_its_neighbours_run(engine: Engin
     (refused,) = [event for event in events if isinstance(event, TooLong)]
     assert (refused.index, refused.limit) == (1, 128)
     assert refused.input_tokens > 128
-    assert [end.index for end in _ends(events)] == [0]
+    assert [end.index for end in ends_of(events)] == [0]
 
 
 def test_only_too_long_texts_close_the_request(engine: Engine) -> None:
@@ -168,11 +140,11 @@ def test_a_full_line_refuses_the_request_and_the_engine_goes_on(engine: Engine) 
     assert isinstance(refused, Refused)
     assert refused.reason == "QUEUE_FULL"
     assert engine.refused_rows == 55
-    assert _ends(Caller(engine).send(_texts(1)).finish())
+    assert ends_of(Caller(engine).send(_texts(1)).finish())
 
 
 def test_the_gauges_sum_what_the_ends_tell(engine: Engine) -> None:
-    ends = _ends(Caller(engine).send(_texts(12), stream=False).finish())
+    ends = ends_of(Caller(engine).send(_texts(12), stream=False).finish())
     gauges = engine.gauges
     waited = sum(end.queue_ms for end in ends) / 1000
     assert gauges.wait_seconds == pytest.approx(waited, abs=0.001)
@@ -185,10 +157,10 @@ def test_the_gauges_sum_what_the_ends_tell(engine: Engine) -> None:
 
 
 def test_several_steps_are_one_call(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.runtime.batching.lane.CALL_SECONDS", SECONDS)
+    monkeypatch.setattr(lane, "CALL_SECONDS", SECONDS)
     engine = Engine(folder, Settings(1, limits=Limits(max_rows=64)))
     engine.start()
-    ends = _ends(Caller(engine).send(_texts(64), stream=False).finish())
+    ends = ends_of(Caller(engine).send(_texts(64), stream=False).finish())
     engine.stop()
     gauges = engine.gauges
     if (folder / MODEL_FILE).exists():
@@ -199,6 +171,41 @@ def test_several_steps_are_one_call(folder: Path, monkeypatch: pytest.MonkeyPatc
     assert 0 < gauges.host_seconds < gauges.run_seconds
 
 
+@pytest.mark.parametrize("beams", [1, 2])
+def test_a_row_whose_values_are_not_finite_ends_alone(
+    folder: Path, beams: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what takes its slot is right: a masked position is still multiplied."""
+    texts, options = _texts(4), {"stream": False, "num_beams": beams}
+    engine = Engine(folder, Settings(1, limits=Limits(max_rows=4 * beams)))
+    engine.start()
+    expected = [end.text for end in ends_of(Caller(engine).send(texts, **options).finish())]
+    running, bad = engine.lanes[0]._running, 1
+    failed = running._failed
+
+    def poisons(made: int = 0) -> list[Row]:
+        slots = running._slots
+        if slots.rows == 4 * beams and slots.positions[0] == 2:
+            slots.log_probs[bad] = np.nan
+            if isinstance(slots.memory, ArrayMemory):
+                for caches in (slots.memory.caches, slots.memory.cross):
+                    for array in caches.arrays:  # type: ignore[attr-defined]
+                        array[bad] = np.nan
+        return failed()
+
+    monkeypatch.setattr(lane, "MOST_STEPS", 1)
+    monkeypatch.setattr(running, "_failed", poisons)
+    ends = ends_of(Caller(engine).send(texts, **options).finish())
+    monkeypatch.undo()
+    again = [end.text for end in ends_of(Caller(engine).send(texts, **options).finish())]
+    engine.stop()
+    assert [end.message for end in ends if end.finish_reason is FinishReason.ERROR] == [
+        lane.NOT_FINITE
+    ]
+    assert sum(end.text == text for end, text in zip(ends, expected, strict=True)) == 3
+    assert again == expected
+
+
 def test_beams_take_slots(engine: Engine) -> None:
     Caller(engine).send(_texts(1), stream=False, num_beams=3).finish()
     assert engine.gauges.slots_stepped == 3 * engine.gauges.steps
@@ -206,44 +213,44 @@ def test_beams_take_slots(engine: Engine) -> None:
 
 def test_cancelling_frees_the_slots_and_leaves_the_others(engine: Engine) -> None:
     keep = _texts(3)
-    expected = [end.text for end in _ends(Caller(engine).send(keep, stream=False).finish())]
+    expected = [end.text for end in ends_of(Caller(engine).send(keep, stream=False).finish())]
     leaver = Caller(engine).send(_texts(40), name="leaver")
     stayer = Caller(engine).send(keep, name="stayer", stream=False)
     while not any(isinstance(event, Delta) for event in leaver.events):
         leaver.next()
     engine.cancel("leaver")
-    cancelled = _ends(leaver.finish())
+    cancelled = ends_of(leaver.finish())
     assert len(cancelled) == 40
     assert cancelled[-1].finish_reason is FinishReason.CANCELLED
-    assert [end.text for end in _ends(stayer.finish())] == expected
+    assert [end.text for end in ends_of(stayer.finish())] == expected
     assert engine.gauges.waiting == 0
 
 
 def test_cancelled_rows_get_no_step_more(engine: Engine) -> None:
     """A session that may make many steps comes back after the one that runs."""
-    lane, caller = engine.lanes[0], Caller(engine)
+    one, caller = engine.lanes[0], Caller(engine)
     steps_at_cancellation: list[int] = []
-    run = lane._session.run
+    run = one._session.run
 
     def cancel_then_run(*arguments: Any) -> Advance:
-        if lane.gauges.steps and not steps_at_cancellation:
+        if one.gauges.steps and not steps_at_cancellation:
             engine.cancel("leaver")
-            steps_at_cancellation.append(lane.gauges.steps)
+            steps_at_cancellation.append(one.gauges.steps)
         return run(*arguments)
 
     text = _longest_running(engine)
-    lane._session.run = cancel_then_run  # type: ignore[method-assign]
-    lane.gauges.steps = 0
+    one._session.run = cancel_then_run  # type: ignore[method-assign]
+    one.gauges.steps = 0
     caller.send([text], name="leaver", stream=False)
-    (end,) = _ends(caller.finish())
+    (end,) = ends_of(caller.finish())
     assert end.finish_reason is FinishReason.CANCELLED
-    assert lane.gauges.steps - steps_at_cancellation[0] <= 1
+    assert one.gauges.steps - steps_at_cancellation[0] <= 1
     assert end.output_tokens <= 2
 
 
 def _longest_running(engine: Engine) -> str:
     texts = _texts(40)
-    ends = _ends(Caller(engine).send(texts, stream=False).finish())
+    ends = ends_of(Caller(engine).send(texts, stream=False).finish())
     return texts[max(ends, key=lambda end: end.output_tokens).index]
 
 
@@ -251,7 +258,7 @@ def test_rows_are_spread_over_the_lanes(folder: Path) -> None:
     engine = Engine(folder, Settings(3, limits=Limits(max_rows=4)))
     engine.start()
     try:
-        ends = _ends(Caller(engine).send(_texts(12), stream=False).finish())
+        ends = ends_of(Caller(engine).send(_texts(12), stream=False).finish())
     finally:
         engine.stop()
     assert len(ends) == 12
@@ -261,7 +268,7 @@ def test_rows_are_spread_over_the_lanes(folder: Path) -> None:
 
 
 def test_a_passed_deadline_cancels_running_and_waiting_rows(engine: Engine) -> None:
-    ends = _ends(Caller(engine).send(_texts(40), deadline_ms=1).finish())
+    ends = ends_of(Caller(engine).send(_texts(40), deadline_ms=1).finish())
     assert len(ends) == 40
     assert {end.finish_reason for end in ends[10:]} == {FinishReason.CANCELLED}
 
@@ -274,7 +281,7 @@ def test_bulk_waits_for_interactive(engine: Engine) -> None:
     while not bulk.inbox.empty():
         done += sum(isinstance(event, End) for event in bulk.next())
     assert done < 40
-    assert len(_ends(bulk.finish())) == 40
+    assert len(ends_of(bulk.finish())) == 40
 
 
 def test_a_failing_step_ends_its_rows_with_error_and_the_engine_lives_on(
@@ -285,10 +292,10 @@ def test_a_failing_step_ends_its_rows_with_error_and_the_engine_lives_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(engine.lanes[0]._session, "run", fail)
-        (end,) = _ends(Caller(engine).send(_texts(1)).finish())
+        (end,) = ends_of(Caller(engine).send(_texts(1)).finish())
     assert end.finish_reason is FinishReason.ERROR
     assert "out of luck" in end.message
-    (end,) = _ends(Caller(engine).send(_texts(1)).finish())
+    (end,) = ends_of(Caller(engine).send(_texts(1)).finish())
     assert end.finish_reason in (FinishReason.EOS, FinishReason.LENGTH)
 
 
@@ -300,9 +307,9 @@ def test_a_failing_encoder_ends_its_rows_with_error(
 
     with monkeypatch.context() as patch:
         patch.setattr(engine.lanes[0]._session, "encode", fail)
-        ends = _ends(Caller(engine).send(_texts(6)).finish())
+        ends = ends_of(Caller(engine).send(_texts(6)).finish())
     assert {end.finish_reason for end in ends} == {FinishReason.ERROR}
-    assert _ends(Caller(engine).send(_texts(1)).finish())[0].message == ""
+    assert ends_of(Caller(engine).send(_texts(1)).finish())[0].message == ""
 
 
 def test_stopping_ends_what_runs(folder: Path) -> None:
@@ -311,14 +318,14 @@ def test_stopping_ends_what_runs(folder: Path) -> None:
     texts = _texts(600)
     caller = Caller(engine).send(texts, stream=False)
     engine.stop()
-    ends = _ends(caller.finish())
+    ends = ends_of(caller.finish())
     assert len(ends) == len(texts)
     assert ends[-1].finish_reason is FinishReason.CANCELLED
 
 
 def test_times_are_in_order(engine: Engine) -> None:
     began = time.monotonic()
-    (end,) = _ends(Caller(engine).send(_texts(1)).finish())
+    (end,) = ends_of(Caller(engine).send(_texts(1)).finish())
     assert 0 <= end.queue_ms <= end.first_token_ms <= end.total_ms
     assert end.total_ms <= 1000 * (time.monotonic() - began) + 1
     assert end.score < 0

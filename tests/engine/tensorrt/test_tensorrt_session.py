@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.contract.events import FinishReason
 from engine.contract.manifest import read_manifest
 from engine.contract.options import Options
 from engine.contract.readings import Logits
@@ -18,6 +19,7 @@ from engine.export.exporter import ExportJob, export
 from engine.export.tensorrt.plans import TypedGraphs
 from engine.model.checkpoint import load_checkpoint
 from engine.runtime.batch import run_texts
+from engine.runtime.batching.lane import NOT_FINITE
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.encoders.engine import EncoderEngine
 from engine.runtime.encoders.request import EncoderItem, EncoderOptions
@@ -38,6 +40,7 @@ from engine.runtime.sessions.tensorrt.plan import (
     write_plan,
 )
 from engine.runtime.sessions.tensorrt.session import TensorRTSession, buckets
+from tests.engine.caller import Caller, ends_of
 from tests.engine.conftest import read_sources
 from tests.engine.tensorrt import twin
 
@@ -216,21 +219,40 @@ def test_a_failing_run_ends_its_rows_and_the_next_ones_are_right(
     _fails_and_recovers(files, gpu, monkeypatch, fault, "cudaGraphLaunch failed")
 
 
-def test_what_is_not_finite_fails_and_leaves_nothing_behind(
+def test_what_is_not_finite_ends_one_row_and_leaves_nothing_behind(
     repository: Path, gpu: twin.Cuda, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A masked position is still multiplied, so one NaN would poison its slot for later texts."""
-
-    def fault(session: TensorRTSession, launch: Launch) -> Launch:
-        def poisons(graph: int, stream: int) -> tuple[twin.Error]:
-            for array in session._self_caches.arrays:
-                ctypes.memset(array.address, 0xFF, array.size)
-            return launch(graph, stream)
-
-        return poisons
-
     files = repository / "en-fr_fp32" / "1"
-    _fails_and_recovers(files, gpu, monkeypatch, fault, "made values that are not finite")
+    options = Options(stream=False, token_ids=True)
+    expected = _answers(files, read_sources(4), options, device=None)
+    engine = Engine(files, Settings(lanes=1, limits=Limits(max_rows=ROWS), device=0))
+    session = engine.lanes[0]._session
+    assert isinstance(session, TensorRTSession)
+    launch = gpu.cudaGraphLaunch
+    calls = iter(range(10_000))
+
+    def poisons_once(graphExec: int, stream: int) -> tuple[twin.Error]:  # noqa: N803
+        if next(calls) == 3:
+            for caches in (session._self_caches, session._cross_caches):
+                row = caches._heads * caches.length * caches._position
+                for array in caches.arrays:
+                    ctypes.memset(array.address + 2 * row, 0xFF, row)
+        return launch(graphExec, stream)
+
+    monkeypatch.setattr(gpu, "cudaGraphLaunch", poisons_once)
+    engine.start()
+    try:
+        sent = Caller(engine).send(read_sources(4), stream=False, token_ids=True)
+        ends = ends_of(sent.finish())
+        again = [answer.end for answer in run_texts(engine, read_sources(4), options)]
+    finally:
+        engine.stop()
+    failed = [end for end in ends if end.finish_reason is FinishReason.ERROR]
+    assert [end.message for end in failed] == [NOT_FINITE]
+    for end, tokens in zip(ends, expected, strict=True):
+        assert end in failed or tuple(end.token_ids) == tokens
+    assert [tuple(end.token_ids) for end in again] == expected
 
 
 def test_tensorrt_for_rtx_compiles_kernels_before_it_is_captured(

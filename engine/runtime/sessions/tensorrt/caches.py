@@ -79,6 +79,12 @@ class DeviceCaches:
                     (stop - start) * self._heads,
                 )
 
+    def clear(self, slot: int) -> None:
+        """See `KeyValueMemory`."""
+        row = self._heads * self.length * self._position
+        for array in self.arrays:
+            self._cuda.clear(DeviceArray(array.address + slot * row, row))
+
     def copy(self, source: int, target: int, length: int) -> None:
         """See `KeyValueMemory`."""
         pitch = self.length * self._position

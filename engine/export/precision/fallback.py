@@ -16,7 +16,7 @@ from engine.export.gates.transformer import (
     check_variant,
 )
 from engine.export.graphs.constants import temporary_folder
-from engine.export.native import write_native
+from engine.export.native.transformer import write_native
 from engine.export.precision.calibration import Observation
 from engine.export.precision.emulation import emulated
 from engine.export.precision.float_graphs import FloatGraphs, Graphs

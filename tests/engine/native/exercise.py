@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from engine.contract.manifest import read_manifest
-from engine.native import library
+from engine.native import library, model
+from engine.native.model import ISA_VARIABLE
 from engine.native.weights import read_weights
-from engine.runtime.sessions import native_session
 from engine.runtime.sessions.interrupt import Interrupt
-from engine.runtime.sessions.native_session import ISA_VARIABLE, NativeSession
+from engine.runtime.sessions.native_session import NativeSession
 from tests.engine.native.answers import decode, random_sources
 from tests.engine.native.products import float_product, int8_product, multiply
 
@@ -83,5 +83,5 @@ def _copied_weights(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]
 
 if __name__ == "__main__":
     library.LIBRARY = Path(sys.argv[1])
-    native_session.read_weights = _copied_weights
+    model.read_weights = _copied_weights
     np.savez(sys.argv[-1], **exercise([Path(folder) for folder in sys.argv[2:-1]]))

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from engine.native.library import NativeError
+from engine.native.model import ISA_VARIABLE
 from engine.native.weights import MODEL_FILE
 from engine.runtime.decoding.trail import Trail
-from engine.runtime.sessions.native_session import ISA_VARIABLE, NativeSession
+from engine.runtime.sessions.native_session import NativeSession
 from engine.runtime.sessions.onnx_session import OnnxSession
 from engine.runtime.sessions.slots import Slots
 from tests.engine.native.answers import decode, random_sources

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from engine.native.library import NativeError
+from engine.native.model import NativeModel
 from engine.native.weights import (
     MODEL_FILE,
     WEIGHTS_FILE,
@@ -22,7 +23,6 @@ from engine.native.weights import (
     read_weights,
     write_weights,
 )
-from engine.runtime.sessions.native_session import NativeModel
 from tests.engine.native.models import KINDS, RandomVariant, write_variant
 
 ARRAYS: dict[str, np.ndarray] = {

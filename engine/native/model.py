@@ -48,6 +48,27 @@ class NativeModel:
         when_dropped(self, library.seqway_model_free, self.pointer)
 
 
+class NativeEncoder:
+    """Likewise of an encoder with a head: `labels` logits of a text, or with `spans` of a token."""
+
+    def __init__(self, folder: Path) -> None:
+        described, self.tensors = read_weights(folder)
+        with _described(folder):
+            for name, twin in dict(described["twins"]).items():
+                self.tensors[name] = self.tensors[twin]
+            config = native.NativeEncoderConfig(
+                **_sizes(described, native.NativeEncoderConfig.SIZES),
+                activation=_activation(described["activation"]),
+                head_activation=_activation(described["head_activation"]),
+                epsilon=described["epsilon"],
+            )
+        self.labels, self.spans = int(config.labels), bool(config.spans)
+        library, tensors = native.library(), native.table_of(self.tensors)
+        model = library.seqway_encoder_new(ctypes.byref(config), tensors, len(self.tensors))
+        self.pointer = native.made(model)
+        when_dropped(self, library.seqway_model_free, self.pointer)
+
+
 @contextmanager
 def _described(folder: Path) -> Iterator[None]:
     """Has what `model.json` lacks, or has and should not, be told as `WeightsError`."""
@@ -70,7 +91,7 @@ def _activation(name: Any) -> int:
 class NativeLane:
     """A lane of the library, which needs its model as long as it lives."""
 
-    def __init__(self, model: NativeModel, capacity: int) -> None:
+    def __init__(self, model: NativeModel | NativeEncoder, capacity: int) -> None:
         self._model = model
         library, isa = native.library(), os.environ.get(ISA_VARIABLE, "")
         lane = library.seqway_lane_new(model.pointer, capacity, isa.encode())
@@ -83,5 +104,5 @@ def when_dropped(owner: object, free: Callable[..., None], *arguments: object) -
     weakref.finalize(owner, free, *arguments).atexit = False
 
 
-def _close(library: ctypes.CDLL, lane: int, _model: NativeModel) -> None:
+def _close(library: ctypes.CDLL, lane: int, _model: NativeModel | NativeEncoder) -> None:
     library.seqway_lane_free(lane)

@@ -21,6 +21,6 @@
 #endif
 
 namespace seqway {
-const Backend amx_backend = {"amx", amx::encode, amx::step, amx::multiply_rows};
+const Backend amx_backend = {"amx", amx::encode, amx::read, amx::step, amx::multiply_rows};
 }
 #endif

@@ -5,5 +5,5 @@
 #include "backend.h"
 
 namespace seqway {
-const Backend generic_backend = {"generic", generic::encode, generic::step, generic::multiply_rows};
+const Backend generic_backend = {"generic", generic::encode, generic::read, generic::step, generic::multiply_rows};
 }

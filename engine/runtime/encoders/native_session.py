@@ -15,6 +15,8 @@ from engine.runtime.encoders.windows import TokenWindow
 class NativeEncoderSession:
     """The encoder of the variant in `folder`; `run` may be called from several threads at once."""
 
+    pads = False
+
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.manifest = manifest
         self._model = NativeEncoder(folder)

@@ -23,6 +23,7 @@ from engine.model.encoders.model import EncoderModel
 from engine.runtime.encoders.session import Floats
 from engine.runtime.encoders.windows import TokenWindow
 from tests.engine.model.encoder_checkpoints import FAMILIES, HEADS, LONGEST, randomise
+from tests.engine.native.answers import random_windows
 
 # No size is a multiple of 16, layers share parameters, and labels are more than a vector.
 ODD = EncoderConfig(
@@ -77,27 +78,13 @@ class EncoderVariant:
         return np.asarray(self.model(ids, torch.ones_like(ids).bool(), types)[0], np.float32)
 
 
-def random_windows(model: EncoderModel, lengths: tuple[int, ...], seed: int) -> list[TokenWindow]:
-    """Windows of any tokens, padding too, of all types."""
-    random = np.random.default_rng(seed)
-    config = model.config
-    return [
-        TokenWindow(
-            random.integers(0, config.vocab_size, length).tolist(),
-            random.integers(0, max(1, config.token_types), length).tolist(),
-            *(0, 0, length),
-        )
-        for length in lengths
-    ]
-
-
 @functools.cache
 def _exported(family: str, head: HeadKind, precision: Precision) -> tuple[onnx.ModelProto, Recipe]:
     model = random_encoder(family, head)
     graph = EncoderGraphs(model).graph()
     if precision != "int8":
         return graph, Recipe(precision)
-    windows = random_windows(model, (5, 9, 16, 30, 64, 50), seed=1)
+    windows = random_windows(_manifest(family, head, precision), (5, 9, 16, 30, 64, 50), seed=1)
     seen = observe_encoder(graph, model.config, [[window.ids for window in windows]])
     return graph, make_recipe(graph, precision, seen, never_int8(graph))
 
@@ -110,8 +97,18 @@ def write_encoder(
     graph, recipe = _exported(family, head, precision)
     if only:
         recipe = recipe.without(dict.fromkeys(set(recipe.roundings) - {only}, ""))
-    config = model.config
-    manifest = Manifest(
+    manifest = _manifest(family, head, precision)
+    folder.mkdir(parents=True)
+    if runs_natively(model.config):
+        write_native_encoder(folder, model, graph, recipe)
+    save_model(recipe.serving(graph), folder / MODEL)
+    (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
+    return EncoderVariant(folder, manifest, model)
+
+
+def _manifest(family: str, head: HeadKind, precision: Precision) -> Manifest:
+    config = random_encoder(family, head).config
+    return Manifest(
         name=f"random_{precision}",
         base_model="random",
         task="classification" if head == "classification" else "question-answering",
@@ -126,12 +123,6 @@ def write_encoder(
         head=head,
         token_type_ids=config.token_types > 0,
     )
-    folder.mkdir(parents=True)
-    if runs_natively(config):
-        write_native_encoder(folder, model, graph, recipe)
-    save_model(recipe.serving(graph), folder / MODEL)
-    (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
-    return EncoderVariant(folder, manifest, model)
 
 
 def int8_products(family: str, head: HeadKind) -> list[str]:

@@ -16,13 +16,13 @@ from engine.runtime.encoders.native_session import NativeEncoderSession
 from engine.runtime.encoders.session import EncoderSession, Floats
 from engine.runtime.encoders.windows import TokenWindow
 from tests.engine.model.encoder_checkpoints import LONGEST
+from tests.engine.native.answers import random_windows
 from tests.engine.native.encoders import (
     EVERY,
     NATIVE,
     EncoderVariant,
     int8_products,
     random_encoder,
-    random_windows,
     write_encoder,
 )
 
@@ -71,7 +71,7 @@ def onnx(variant: EncoderVariant) -> EncoderSession:
 
 
 def windows(variant: EncoderVariant, lengths: tuple[int, ...] = LENGTHS) -> list[TokenWindow]:
-    return random_windows(variant.model, lengths, seed=3)
+    return random_windows(variant.manifest, lengths, seed=3)
 
 
 def check_same(made: Sequence[Floats], expected: Sequence[Floats]) -> None:

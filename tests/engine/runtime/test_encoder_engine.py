@@ -1,6 +1,7 @@
 """Whole encoder variants, from `transformers`' checkpoint through export to results."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,11 @@ import transformers
 from engine.contract.options import InvalidOptionsError
 from engine.contract.readings import EncoderReady, Failure, Logits, Spans, encode_reading
 from engine.export.exporter import ExportJob, export
+from engine.export.gates.encoder import check_encoder
+from engine.export.gates.transformer import DifferenceError
 from engine.model.checkpoint import load_checkpoint
+from engine.native.library import is_there
+from engine.native.weights import MODEL_FILE
 from engine.runtime.encoders.engine import EncoderEngine
 from engine.runtime.encoders.request import EncoderItem, EncoderOptions, parse_encoder_options
 from tests.engine.model.encoder_checkpoints import FAMILIES, LABELS, LONGEST
@@ -112,6 +117,19 @@ def test_int8_is_near_fp32(variant: Variant, family: str) -> None:
     assert error < 0.3 * logits["fp32"].std()
     sizes = [_size(variant(family, "classification", one)) for one in ("fp32", "int8")]
     assert sizes[1] < sizes[0]
+
+
+def test_an_import_looks_at_what_native_code_makes_too(variant: Variant, tmp_path: Path) -> None:
+    if not is_there():
+        pytest.skip("the native library is missing: run `make native`")
+    files = variant("bert", "classification", "fp32")
+    checkpoint = load_checkpoint(files.parents[2] / "bert-classification")
+    check_encoder(files, checkpoint, texts(8))
+    copy = shutil.copytree(files, tmp_path / "1")
+    model = json.loads((copy / MODEL_FILE).read_text())
+    (copy / MODEL_FILE).write_text(json.dumps(model | {"activation": "relu"}))
+    with pytest.raises(DifferenceError, match="differ from the checkpoint's"):
+        check_encoder(copy, checkpoint, texts(8))
 
 
 def _size(files: Path) -> int:

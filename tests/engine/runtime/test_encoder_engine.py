@@ -17,6 +17,7 @@ from engine.export.gates.encoder import check_encoder
 from engine.export.gates.transformer import DifferenceError
 from engine.model.checkpoint import load_checkpoint
 from engine.native.library import is_there
+from engine.native.model import is_served
 from engine.native.weights import MODEL_FILE
 from engine.runtime.encoders.engine import EncoderEngine
 from engine.runtime.encoders.request import EncoderItem, EncoderOptions, parse_encoder_options
@@ -140,6 +141,15 @@ def test_layers_that_share_parameters_share_them_in_the_file(variant: Variant) -
     size = _size(variant("albert", "classification", "fp32"))
     weights = variant("albert", "classification", "fp32").parents[2] / "albert-classification"
     assert size < 1.5 * (weights / "model.safetensors").stat().st_size
+
+
+@pytest.mark.parametrize("family", ["bert", "deberta-v3"])
+def test_computed_tokens_count_padding_where_there_is_some(variant: Variant, family: str) -> None:
+    files = variant(family, "classification", "fp32")
+    engine = EncoderEngine(files, lanes=1)
+    run(engine, [EncoderItem(text) for text in MIXED])
+    padding = engine.counts.computed_tokens - engine.counts.tokens
+    assert padding > 0 if not is_served(files) else padding == 0
 
 
 def test_a_long_text_is_the_mean_of_its_windows_weighted_by_their_tokens(

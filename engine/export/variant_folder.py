@@ -1,10 +1,10 @@
 """Writes one variant as a folder of Triton's model repository.
 
 <repository>/<model>_<precision>/config.pbtxt
-                                /1/manifest.json, tokenizer files, and the graphs: model.onnx of an
+                                /1/manifest.json, tokenizer files, the graphs (model.onnx of an
                                    encoder, encoder.onnx and decoder_step.onnx of an
-                                   encoder-decoder, whose model.json and weights.safetensors native
-                                   code reads
+                                   encoder-decoder), and model.json and weights.safetensors, which
+                                   native code reads
 """
 
 import hashlib

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LIBRARY = Path(__file__).parent / "libseqway.so"
-ABI = 3
+ABI = 4
 
 ACTIVATIONS = ("none", "relu", "gelu", "gelu_tanh", "silu", "tanh")
 """In the order of `Activation` in `src/model.h`."""
@@ -39,6 +39,22 @@ class NativeConfig(ctypes.Structure):
     _fields_ = (
         *((name, c_int32) for name in SIZES),
         ("activation", c_int32),
+        ("epsilon", c_float),
+    )
+
+
+class NativeEncoderConfig(ctypes.Structure):
+    """`SeqwayEncoderConfig`, likewise."""
+
+    SIZES = (
+        *("vocabulary", "width", "embedding_width", "max_positions", "token_types"),
+        *("layers", "heads", "head", "hidden", "labels"),
+        *("pre_norm", "embedding_norm", "projects", "spans"),
+    )
+    _fields_ = (
+        *((name, c_int32) for name in SIZES),
+        ("activation", c_int32),
+        ("head_activation", c_int32),
         ("epsilon", c_float),
     )
 
@@ -90,11 +106,16 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
         c_void_p,
         [POINTER(NativeConfig), POINTER(NativeTensor), c_int, c_void_p, c_int],
     ),
+    "seqway_encoder_new": (
+        c_void_p,
+        [POINTER(NativeEncoderConfig), POINTER(NativeTensor), c_int],
+    ),
     "seqway_model_free": (None, [c_void_p]),
     "seqway_lane_new": (c_void_p, [c_void_p, c_int, c_char_p]),
     "seqway_lane_free": (None, [c_void_p]),
     "seqway_encode": (c_int, [c_void_p, c_void_p, c_void_p, c_int, POINTER(c_void_p)]),
     "seqway_text_free": (None, [c_void_p]),
+    "seqway_read": (c_int, [c_void_p, c_void_p, c_void_p, c_void_p, c_int, c_void_p]),
     "seqway_step": (c_int, [c_void_p, POINTER(NativeStep)]),
     "seqway_logits": (c_int, [c_void_p, c_int, c_void_p]),
     "seqway_advance": (c_int, [c_void_p, POINTER(NativeStep), POINTER(NativeState)]),

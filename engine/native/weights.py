@@ -52,6 +52,11 @@ class StoredTensor:
         """Its bytes."""
         return int(np.prod(self.shape)) * _TYPES[self.kind].itemsize
 
+    def content(self) -> Iterator[bytes]:
+        """Its bytes, a part at a time."""
+        for part in self.parts():
+            yield np.ascontiguousarray(part, _TYPES[self.kind]).tobytes()
+
 
 def write_weights(folder: Path, model: dict[str, Any], tensors: list[StoredTensor]) -> None:
     """Writes both files; a tensor is in memory one part at a time."""
@@ -71,13 +76,8 @@ def write_weights(folder: Path, model: dict[str, Any], tensors: list[StoredTenso
     with (folder / WEIGHTS_FILE).open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for tensor in tensors:
-            written = sum(file.write(part) for part in _bytes_of(tensor))
+            written = sum(file.write(part) for part in tensor.content())
             assert written == tensor.size, tensor.name
-
-
-def _bytes_of(tensor: StoredTensor) -> Iterator[bytes]:
-    for part in tensor.parts():
-        yield np.ascontiguousarray(part, _TYPES[tensor.kind]).tobytes()
 
 
 def have_weights(folder: Path) -> bool:

@@ -19,6 +19,7 @@ from engine.runtime.encoders.engine import EncoderEngine
 from engine.runtime.encoders.request import EncoderItem, EncoderOptions
 from engine.runtime.encoders.session import EncoderSession
 from engine.runtime.encoders.windows import WindowCutter
+from engine.runtime.sessions.placement import open_encoder_session
 from engine.runtime.text.vocabulary import load_tokenizer
 from tests.engine.model.encoder_checkpoints import FAMILIES, HEADS, LABELS
 
@@ -63,12 +64,13 @@ def test_marks_spans_as_transformers(family: str, tmp_path: Path) -> None:
     manifest = read_manifest(files)
     cutter = WindowCutter(load_tokenizer(files), manifest.max_source_tokens)
     windows = [cutter.cut_context(QUESTION, text, None, 30).windows[0] for text in TEXTS]
-    results = EncoderSession(files, manifest, threads=1).run(windows)
+    sessions = EncoderSession(files, manifest, 1), open_encoder_session(files, manifest, 1, None)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / family)
     oracle = AutoModelForQuestionAnswering.from_pretrained(
         tmp_path / family, dtype=torch.float32
     ).eval()
-    for text, result in zip(TEXTS, results, strict=True):
+    for text, *results in zip(TEXTS, *(one.run(windows) for one in sessions), strict=True):
         output = oracle(**tokenizer(QUESTION, text, return_tensors="pt"))
         expected = torch.stack([output.start_logits[0], output.end_logits[0]], dim=1)
-        np.testing.assert_allclose(result, expected, atol=1e-3)
+        for result in results:
+            np.testing.assert_allclose(result, expected, atol=1e-3)

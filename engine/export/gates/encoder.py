@@ -10,7 +10,9 @@ from engine.contract.manifest import Manifest, read_manifest
 from engine.export.gates.transformer import DifferenceError, GateError, NotFiniteError
 from engine.export.memory_budget import Budget
 from engine.model.checkpoint import Checkpoint
-from engine.runtime.encoders.session import EncoderSession, Floats
+from engine.native.model import is_served
+from engine.runtime.encoders.native_session import NativeEncoderSession
+from engine.runtime.encoders.session import EncoderRunner, EncoderSession, Floats
 from engine.runtime.encoders.windows import TokenWindow, WindowCutter
 from engine.runtime.text.vocabulary import load_tokenizer
 
@@ -36,14 +38,21 @@ def check_encoder(folder: Path, checkpoint: Checkpoint, texts: Sequence[str]) ->
         raise GateError(f"{manifest.name}: there is no text to compare on.")
     budget = Budget.of(checkpoint)
     windows = _windows(folder, manifest, texts[:TEXTS], budget.longest())
-    session = EncoderSession(folder, manifest, threads=0)
-    rows = dict[int, Floats]()
-    for group in budget.groups([len(window.ids) for window in windows]):
-        rows |= zip(group, session.run([windows[index] for index in group]), strict=True)
-    logits = np.concatenate([rows[index].ravel() for index in range(len(windows))])
+    oracle = np.concatenate([_oracle(checkpoint, window) for window in windows])
+    sessions: list[EncoderRunner] = [EncoderSession(folder, manifest, threads=0)]
+    if is_served(folder):
+        sessions.append(NativeEncoderSession(folder, manifest))
+    for session in sessions:
+        rows = dict[int, Floats]()
+        for group in budget.groups([len(window.ids) for window in windows]):
+            rows |= zip(group, session.run([windows[index] for index in group]), strict=True)
+        logits = np.concatenate([rows[index].ravel() for index in range(len(windows))])
+        _compare(manifest, logits, oracle)
+
+
+def _compare(manifest: Manifest, logits: Floats, oracle: Floats) -> None:
     if not np.isfinite(logits).all():
         raise NotFiniteError(f"{manifest.name}: the graph makes values that are not finite.")
-    oracle = np.concatenate([_oracle(checkpoint, window) for window in windows])
     size = max(1.0, float(np.sqrt(np.mean(oracle**2))))
     difference = float(np.sqrt(np.mean((logits - oracle) ** 2))) / size
     if not difference <= TOLERANCE[manifest.precision]:

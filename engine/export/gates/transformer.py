@@ -15,12 +15,13 @@ from engine.contract.manifest import read_manifest
 from engine.export.graphs.builder import Array
 from engine.export.memory_budget import Budget
 from engine.model.checkpoint import Checkpoint
+from engine.native.model import is_served
 from engine.runtime.batching.running_batch import RunningBatch
 from engine.runtime.decoding.settings import example_options
 from engine.runtime.decoding.trail import Trail
 from engine.runtime.planner import Planner
 from engine.runtime.request import Request, Row
-from engine.runtime.sessions.native_session import NativeSession, is_served
+from engine.runtime.sessions.native_session import NativeSession
 from engine.runtime.sessions.onnx_session import OnnxSession
 from engine.runtime.sessions.session import Session
 from engine.runtime.text.vocabulary import load_vocabulary

@@ -16,10 +16,11 @@ from engine.export.gates.transformer import (
     check_variant,
 )
 from engine.export.graphs.constants import temporary_folder
-from engine.export.native import write_native
+from engine.export.native.encoder import runs_natively, write_native_encoder
+from engine.export.native.transformer import write_native
 from engine.export.precision.calibration import Observation
 from engine.export.precision.emulation import emulated
-from engine.export.precision.float_graphs import FloatGraphs, Graphs
+from engine.export.precision.float_graphs import MODEL, FloatGraphs, Graphs
 from engine.export.precision.recipes import Precision, Recipe, around, make_recipe
 from engine.export.precision.sensitivity import Rounding
 from engine.export.variant_folder import copy_descriptions, write_graphs
@@ -58,10 +59,14 @@ class Candidate:
     def write(self, folder: Path) -> None:
         """Writes what serves on a processor: graphs, and weights where native code runs them."""
         write_graphs(self.serving(), folder)
-        if self.manifest.kind == "seq2seq" and self.manifest.precision in ("fp32", "int8"):
-            checkpoint = self.floats.checkpoint
-            parts = self.floats.graphs, self.recipes, checkpoint.suppressed_ids
+        if self.manifest.precision not in ("fp32", "int8"):
+            return
+        checkpoint, graphs = self.floats.checkpoint, self.floats.graphs
+        if self.manifest.kind == "seq2seq":
+            parts = graphs, self.recipes, checkpoint.suppressed_ids
             write_native(folder, checkpoint.config, *parts)
+        elif runs_natively(checkpoint.encoder.config):
+            write_native_encoder(folder, checkpoint.encoder, graphs[MODEL], self.recipes[MODEL])
 
     def check(self, folder: Path) -> None:
         """Passes the gate or raises GateError; `folder` holds the serving graphs and all else."""

@@ -21,7 +21,7 @@
 #endif
 
 namespace seqway {
-const Backend amx_backend = {"amx", amx::encode, amx::step, amx::logits_of,
-                             amx::multiply_rows};
+const Backend amx_backend = {"amx", amx::encode, amx::read, amx::step,
+                             amx::logits_of, amx::multiply_rows};
 }
 #endif

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstring>
 #include <exception>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <stdexcept>
@@ -63,8 +64,10 @@ class Tensors {
     return p;
   }
 
-  Norm norm(const std::string& name, int stride, bool rms) const {
+  Norm norm(const std::string& name, int width, bool rms) const {
+    const int64_t stride = padded(width, kLanes);
     Norm norm;
+    norm.width = width;
     norm.weight = get<float>(name + ".weight", stride);
     if (!rms) norm.bias = get<float>(name + ".bias", stride);
     return norm;
@@ -82,7 +85,7 @@ void add_attention(const Tensors& tensors, const Model& model, Stack& stack, Sub
   Sublayer sublayer;
   sublayer.kind = kind;
   sublayer.layer = layer;
-  sublayer.norm = tensors.norm(name + ".norm", model.stride, model.rms);
+  sublayer.norm = tensors.norm(name + ".norm", model.width, model.rms);
   sublayer.entry = tensors.product(name + (crosses ? ".query" : ".qkv"), model.width,
                                    (crosses ? 1 : 3) * stack.inner());
   sublayer.exit = tensors.product(name + ".output", stack.inner(), model.stride);
@@ -94,26 +97,16 @@ void add_feed_forward(const Tensors& tensors, const Model& model, Stack& stack, 
   Sublayer sublayer;
   sublayer.kind = SublayerKind::feed_forward;
   sublayer.layer = layer;
-  sublayer.norm = tensors.norm(name + ".norm", model.stride, model.rms);
+  sublayer.norm = tensors.norm(name + ".norm", model.width, model.rms);
   sublayer.entry = model.gated ? tensors.product(name + ".gate_up", model.width, 2 * stack.hidden)
                                : tensors.product(name + ".up", model.width, stack.hidden);
   sublayer.exit = tensors.product(name + ".down", stack.hidden, model.stride);
   stack.sublayers.push_back(sublayer);
 }
 
-void read_stack(const Tensors& tensors, const Model& model, Stack& stack, const std::string& name,
-                int layers, bool decodes) {
-  const int stride = model.stride;
-  stack.relative = tensors.find<float>(
-      name + ".relative", static_cast<int64_t>(stack.heads) * (2 * model.furthest + 1));
-  if (stack.relative == nullptr) {
-    stack.positions = tensors.get<float>(
-        name + ".positions", static_cast<int64_t>(model.max_positions) * stride);
-  }
-  if (tensors.has(name + ".embedding_norm.weight")) {
-    stack.embedding_norm = tensors.norm(name + ".embedding_norm", stride, model.rms);
-  }
-  if (model.pre_norm) stack.final_norm = tensors.norm(name + ".norm", stride, model.rms);
+void read_layers(const Tensors& tensors, const Model& model, Stack& stack, const std::string& name,
+                 int layers, bool decodes) {
+  if (model.pre_norm) stack.final_norm = tensors.norm(name + ".norm", model.width, model.rms);
   for (int layer = 0; layer < layers; ++layer) {
     const std::string prefix = name + "." + std::to_string(layer);
     add_attention(tensors, model, stack, SublayerKind::attention, layer, prefix + ".attention");
@@ -125,6 +118,20 @@ void read_stack(const Tensors& tensors, const Model& model, Stack& stack, const 
   }
 }
 
+void read_stack(const Tensors& tensors, const Model& model, Stack& stack, const std::string& name,
+                int layers, bool decodes) {
+  stack.relative = tensors.find<float>(
+      name + ".relative", static_cast<int64_t>(stack.heads) * (2 * model.furthest + 1));
+  if (stack.relative == nullptr) {
+    stack.positions = tensors.get<float>(
+        name + ".positions", static_cast<int64_t>(model.max_positions) * model.stride);
+  }
+  if (tensors.has(name + ".embedding_norm.weight")) {
+    stack.embedding_norm = tensors.norm(name + ".embedding_norm", model.width, model.rms);
+  }
+  read_layers(tensors, model, stack, name, layers, decodes);
+}
+
 // Bounds what the sizes of tensors do not, so that no sum or product of sizes overflows.
 void check_stack(int layers, int heads, int head, int hidden) {
   require(layers > 0 && layers <= 1024, "the model's layers are not between 1 and 1,024");
@@ -134,20 +141,24 @@ void check_stack(int layers, int heads, int head, int hidden) {
           "the model has a size that is too large");
 }
 
-void check_sizes(const SeqwayConfig& config) {
-  check_stack(config.encoder_layers, config.encoder_heads, config.encoder_head, config.encoder_hidden);
-  check_stack(config.decoder_layers, config.decoder_heads, config.decoder_head, config.decoder_hidden);
-  for (const int size : {config.vocabulary, config.width, config.max_positions}) {
+void check_sizes(std::initializer_list<int> sizes) {
+  for (const int size : sizes) {
     require(size > 0, "the model has a size below 1");
     require(size <= 1 << 24, "the model has a size that is too large");
   }
-  require(config.furthest >= 0 && config.furthest <= 1 << 24, "the model's distances do not exist");
-  require(config.activation >= 0 && config.activation <= static_cast<int>(Activation::tanh),
+}
+
+Activation activation_of(int32_t number) {
+  require(number >= 0 && number <= static_cast<int>(Activation::tanh),
           "the model's activation does not exist");
+  return static_cast<Activation>(number);
 }
 
 std::unique_ptr<Model> read_model(const SeqwayConfig& config, const Tensors& tensors) {
-  check_sizes(config);
+  check_stack(config.encoder_layers, config.encoder_heads, config.encoder_head, config.encoder_hidden);
+  check_stack(config.decoder_layers, config.decoder_heads, config.decoder_head, config.decoder_hidden);
+  check_sizes({config.vocabulary, config.width, config.max_positions});
+  require(config.furthest >= 0 && config.furthest <= 1 << 24, "the model's distances do not exist");
   auto model = std::make_unique<Model>();
   model->vocabulary = config.vocabulary;
   model->width = config.width;
@@ -162,7 +173,7 @@ std::unique_ptr<Model> read_model(const SeqwayConfig& config, const Tensors& ten
   model->pads_have_no_position = config.pads_have_no_position != 0;
   model->half_caches = config.half_caches != 0;
   model->epsilon = config.epsilon;
-  model->activation = static_cast<Activation>(config.activation);
+  model->activation = activation_of(config.activation);
   model->embedding = tensors.get<float>(
       "embedding", static_cast<int64_t>(config.vocabulary) * model->stride);
   model->encoder.heads = config.encoder_heads;
@@ -177,6 +188,50 @@ std::unique_ptr<Model> read_model(const SeqwayConfig& config, const Tensors& ten
                                         config.decoder_layers * 2 * model->decoder.inner());
   model->decoder.last = tensors.product(
       "head", config.width, static_cast<int>(padded(config.vocabulary, kLanes)));
+  return model;
+}
+
+void read_head(const Tensors& tensors, Model& model) {
+  const Product output = tensors.product("head_output", model.width,
+                                         static_cast<int>(padded(model.reader.labels, kLanes)));
+  model.reader.output = output;
+  model.encoder.last = model.reader.spans ? output : tensors.product("head_dense", model.width, model.stride);
+}
+
+std::unique_ptr<Model> read_encoder(const SeqwayEncoderConfig& config, const Tensors& tensors) {
+  check_stack(config.layers, config.heads, config.head, config.hidden);
+  check_sizes({config.vocabulary, config.width, config.embedding_width, config.max_positions,
+               config.labels});
+  require(config.token_types >= 0 && config.token_types <= 1 << 24, "the model's token types do not exist");
+  require(config.projects != 0 || config.embedding_width == config.width,
+          "the model's embeddings have another width");
+  auto model = std::make_unique<Model>();
+  Reader& reader = model->reader;
+  reader.labels = config.labels;
+  reader.spans = config.spans != 0;
+  reader.token_types = config.token_types;
+  reader.stride = static_cast<int>(padded(config.embedding_width, kLanes));
+  reader.activation = activation_of(config.head_activation);
+  model->vocabulary = config.vocabulary;
+  model->width = config.width;
+  model->stride = static_cast<int>(padded(config.width, kLanes));
+  model->max_positions = config.max_positions;
+  model->pre_norm = config.pre_norm != 0;
+  model->epsilon = config.epsilon;
+  model->activation = activation_of(config.activation);
+  model->encoder.heads = config.heads;
+  model->encoder.head = config.head;
+  model->encoder.hidden = config.hidden;
+  const int64_t stride = reader.stride;
+  model->embedding = tensors.get<float>("embedding", config.vocabulary * stride);
+  model->encoder.positions = tensors.get<float>("positions", config.max_positions * stride);
+  if (config.token_types > 0) reader.types = tensors.get<float>("token_types", config.token_types * stride);
+  if (config.embedding_norm != 0) reader.norm = tensors.norm("embedding_norm", config.embedding_width, false);
+  if (config.projects != 0) {
+    reader.projection = tensors.product("projection", config.embedding_width, model->stride);
+  }
+  read_layers(tensors, *model, model->encoder, "encoder", config.layers, false);
+  read_head(tensors, *model);
   return model;
 }
 
@@ -195,8 +250,24 @@ const Backend& require_backend(const char* name) {
   return *backend;
 }
 
+// Gives how many tokens the sources have.
+int64_t check_sources(const Model& model, const int32_t* ids, const int32_t* lengths, int count) {
+  int64_t tokens = 0;
+  for (int i = 0; i < count; ++i) {
+    require(lengths[i] > 0, "a source has no tokens");
+    require(model.encoder.positions == nullptr || lengths[i] <= model.max_positions,
+            "a source is longer than the model's positions");
+    tokens += lengths[i];
+  }
+  for (int64_t i = 0; i < tokens; ++i) {
+    require(ids[i] >= 0 && ids[i] < model.vocabulary, "a source holds a token that does not exist");
+  }
+  return tokens;
+}
+
 void forward(OpenLane& open, const SeqwayStep& step) {
   const Model& model = *open.model;
+  require(model.reader.labels == 0, "the model has no decoder");
   for (int row = 0; row < step.rows; ++row) {
     const int64_t id = step.ids[row], position = step.positions[row];
     require(id >= 0 && id < model.vocabulary, "a row goes on from a token that does not exist");
@@ -295,6 +366,12 @@ void* seqway_model_new(const SeqwayConfig* config, const SeqwayTensor* tensors, 
   return model.release();
 }
 
+void* seqway_encoder_new(const SeqwayEncoderConfig* config, const SeqwayTensor* tensors, int count) {
+  std::unique_ptr<Model> model;
+  guarded([&] { model = read_encoder(*config, Tensors(tensors, count)); });
+  return model.release();
+}
+
 void seqway_model_free(void* model) { delete static_cast<Model*>(model); }
 
 void* seqway_lane_new(const void* model, int capacity, const char* backend) {
@@ -315,16 +392,8 @@ int seqway_encode(void* lane, const int32_t* ids, const int32_t* lengths, int co
   return guarded([&] {
     OpenLane& open = *static_cast<OpenLane*>(lane);
     const Model& model = *open.model;
-    int64_t tokens = 0;
-    for (int i = 0; i < count; ++i) {
-      require(lengths[i] > 0, "a source has no tokens");
-      require(model.encoder.positions == nullptr || lengths[i] <= model.max_positions,
-              "a source is longer than the model's positions");
-      tokens += lengths[i];
-    }
-    for (int64_t i = 0; i < tokens; ++i) {
-      require(ids[i] >= 0 && ids[i] < model.vocabulary, "a source holds a token that does not exist");
-    }
+    require(model.reader.labels == 0, "the model has no decoder");
+    check_sources(model, ids, lengths, count);
     std::vector<std::unique_ptr<Text>> made(count);
     std::vector<Text*> places(count);
     for (int i = 0; i < count; ++i) {
@@ -333,6 +402,20 @@ int seqway_encode(void* lane, const int32_t* ids, const int32_t* lengths, int co
     }
     open.backend->encode(model, open.lane, ids, lengths, count, places.data());
     for (int i = 0; i < count; ++i) texts[i] = made[i].release();
+  });
+}
+
+int seqway_read(void* lane, const int32_t* ids, const int32_t* types, const int32_t* lengths,
+                int count, float* logits) {
+  return guarded([&] {
+    OpenLane& open = *static_cast<OpenLane*>(lane);
+    const Model& model = *open.model;
+    require(model.reader.labels > 0, "the model has a decoder");
+    const int64_t tokens = check_sources(model, ids, lengths, count);
+    for (int64_t i = 0; types != nullptr && model.reader.types != nullptr && i < tokens; ++i) {
+      require(types[i] >= 0 && types[i] < model.reader.token_types, "a token is of a type that does not exist");
+    }
+    open.backend->read(model, open.lane, ids, types, lengths, count, logits);
   });
 }
 

@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-#define SEQWAY_ABI 3
+#define SEQWAY_ABI 4
 
 typedef struct {
   int32_t vocabulary, width, max_positions, furthest, pad_id;
@@ -17,6 +17,14 @@ typedef struct {
   int32_t pre_norm, rms, gated, pads_have_no_position, half_caches, activation;
   float epsilon;
 } SeqwayConfig;
+
+// An encoder with a head, see Reader in model.h.
+typedef struct {
+  int32_t vocabulary, width, embedding_width, max_positions, token_types;
+  int32_t layers, heads, head, hidden, labels;
+  int32_t pre_norm, embedding_norm, projects, spans, activation, head_activation;
+  float epsilon;
+} SeqwayEncoderConfig;
 
 typedef struct {
   const char* name;
@@ -66,6 +74,7 @@ const char* seqway_backends(void);
 // Tensors stay the caller's and must outlive the model; they are aligned to 64 bytes.
 void* seqway_model_new(const SeqwayConfig* config, const SeqwayTensor* tensors, int count,
                        const int32_t* suppressed, int suppressed_count);
+void* seqway_encoder_new(const SeqwayEncoderConfig* config, const SeqwayTensor* tensors, int count);
 void seqway_model_free(void* model);
 
 // `backend` "" is the fastest. The model must outlive its lanes.
@@ -75,6 +84,11 @@ void seqway_lane_free(void* lane);
 // Encodes `count` sources, whose ids lie one behind the other; gives a text for each.
 int seqway_encode(void* lane, const int32_t* ids, const int32_t* lengths, int count, void** texts);
 void seqway_text_free(void* text);
+
+// Logits of `count` texts, or with a span head of all their tokens, of a model of
+// seqway_encoder_new(). `types` are as many as `ids`; null where all are 0.
+int seqway_read(void* lane, const int32_t* ids, const int32_t* types, const int32_t* lengths,
+                int count, float* logits);
 
 int seqway_step(void* lane, const SeqwayStep* step);
 

@@ -37,21 +37,22 @@ inline void add_relative(const float* bias, int furthest, int position, int coun
   }
 }
 
-// Self-attention of whole sources: `qkv` [tokens][3 inner] to `context` [tokens][inner].
-inline void attend_source(const Model& model, Lane& lane, const float* qkv, int length,
+// Self-attention of the first `queries` tokens of a source of `length`: `qkv` [length][3 inner] to
+// `context` [queries][inner].
+inline void attend_source(const Model& model, Lane& lane, const float* qkv, int length, int queries,
                           float* context) {
   const Stack& stack = model.encoder;
   const int inner = stack.inner(), head = stack.head, stride = 3 * inner;
   const int end = static_cast<int>(padded(length, kLanes));
   float* keys = lane.packed_keys.take(static_cast<int64_t>(end) * head);
   float* values = lane.packed_values.take(static_cast<int64_t>(end) * head);
-  float* scores = lane.scores.take(static_cast<int64_t>(length) * end);
+  float* scores = lane.scores.take(static_cast<int64_t>(queries) * end);
   for (int h = 0; h < stack.heads; ++h) {
-    const float* queries = qkv + h * head;
-    pack_columns(queries + inner, stride, length, head, keys);
-    pack_rows(queries + 2 * inner, stride, length, head, end, values);
-    multiply_packed(queries, stride, length, keys, end / kLanes, head * kLanes, head, scores, end);
-    for (int i = 0; i < length; ++i) {
+    const float* of_head = qkv + h * head;
+    pack_columns(of_head + inner, stride, length, head, keys);
+    pack_rows(of_head + 2 * inner, stride, length, head, end, values);
+    multiply_packed(of_head, stride, queries, keys, end / kLanes, head * kLanes, head, scores, end);
+    for (int i = 0; i < queries; ++i) {
       float* row = scores + static_cast<int64_t>(i) * end;
       if (stack.relative != nullptr) {
         const float* bias = stack.relative + static_cast<int64_t>(h) * (2 * model.furthest + 1);
@@ -59,7 +60,7 @@ inline void attend_source(const Model& model, Lane& lane, const float* qkv, int 
       }
       softmax(row, length);
     }
-    multiply_packed(scores, end, length, values, head / kLanes, static_cast<int64_t>(end) * kLanes,
+    multiply_packed(scores, end, queries, values, head / kLanes, static_cast<int64_t>(end) * kLanes,
                     length, context + h * head, inner);
   }
 }

@@ -20,7 +20,7 @@
 #endif
 
 namespace seqway {
-const Backend avx2_backend = {"avx2", avx2::encode, avx2::step, avx2::logits_of,
-                              avx2::multiply_rows};
+const Backend avx2_backend = {"avx2", avx2::encode, avx2::read, avx2::step,
+                              avx2::logits_of, avx2::multiply_rows};
 }
 #endif

@@ -20,7 +20,7 @@
 #endif
 
 namespace seqway {
-const Backend avx512_backend = {"avx512", avx512::encode, avx512::step, avx512::logits_of,
-                                avx512::multiply_rows};
+const Backend avx512_backend = {"avx512", avx512::encode, avx512::read, avx512::step,
+                                avx512::logits_of, avx512::multiply_rows};
 }
 #endif

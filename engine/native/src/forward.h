@@ -116,36 +116,59 @@ inline void pack_text(const Text& text, const float* keys, int stride, int head,
             text.values.as<T>() + place);
 }
 
-// Encodes sources that lie one behind the other, without padding.
-inline void encode_some(const Model& model, Lane& lane, const int32_t* ids, const int32_t* lengths,
-                        int count, Text* const* texts) {
+// How many sources are encoded together, those from the first on; `tokens` is how long they are.
+inline int encoded_together(const int32_t* lengths, int count, int& tokens) {
+  int some = 0;
+  tokens = 0;
+  do {
+    tokens += lengths[some++];
+  } while (some < count && tokens + lengths[some] <= kEncodedTogether);
+  return some;
+}
+
+// Runs the layers of the encoder over sources that lie one behind the other, without padding, from
+// their embeddings `x` [tokens][stride] on. Gives what the stack's last product reads, of all tokens
+// or, with `first_only`, of the first of each source: behind the last attention no other is made.
+inline Rows run_encoder(const Model& model, Lane& lane, const int32_t* lengths, int count,
+                        int tokens, bool first_only, float* x) {
   const Stack& stack = model.encoder;
-  const int stride = model.stride, inner = stack.inner();
-  int tokens = 0;
-  for (int i = 0; i < count; ++i) tokens += lengths[i];
-  float* x = lane.x.take(static_cast<int64_t>(tokens) * stride);
-  for (int i = 0, at = 0; i < count; ++i) {
-    for (int p = 0; p < lengths[i]; ++p, ++at) {
-      embed(model, stack, ids[at], p, x + static_cast<int64_t>(at) * stride);
-    }
-  }
-  Rows in = begin(model, lane, stack, x, tokens);
+  const int inner = stack.inner();
+  int rows = tokens;
+  Rows in = begin(model, lane, stack, x, rows);
   for (size_t index = 0; index < stack.sublayers.size(); ++index) {
     const Sublayer& sublayer = stack.sublayers[index];
-    in = before(model, lane, sublayer, x, tokens, in);
+    in = before(model, lane, sublayer, x, rows, in);
     if (sublayer.kind == SublayerKind::feed_forward) {
       feed_forward(model, lane, stack, sublayer, in, x);
     } else {
+      const bool narrows = first_only && index + 2 == stack.sublayers.size();
       float* qkv = lane.wide.take(static_cast<int64_t>(tokens) * 3 * inner);
       float* context = lane.context.take(static_cast<int64_t>(tokens) * inner);
       multiply(sublayer.entry, in, into(qkv, 3 * inner));
       for (int64_t i = 0, at = 0; i < count; at += lengths[i], ++i) {
-        attend_source(model, lane, qkv + at * 3 * inner, lengths[i], context + at * inner);
+        attend_source(model, lane, qkv + at * 3 * inner, lengths[i], narrows ? 1 : lengths[i],
+                      context + (narrows ? i : at) * inner);
+        if (narrows) std::memmove(x + i * model.stride, x + at * model.stride, model.stride * sizeof(float));
       }
-      leave(model, lane, stack, sublayer, context, tokens, x);
+      if (narrows) rows = count;
+      leave(model, lane, stack, sublayer, context, rows, x);
     }
-    in = after(model, lane, stack, index, x, tokens);
+    in = after(model, lane, stack, index, x, rows);
   }
+  return in;
+}
+
+// Encodes sources for a decoder, which reads keys and values of them.
+inline void encode_some(const Model& model, Lane& lane, const int32_t* ids, const int32_t* lengths,
+                        int count, int tokens, Text* const* texts) {
+  const Stack& stack = model.encoder;
+  float* x = lane.x.take(static_cast<int64_t>(tokens) * model.stride);
+  for (int i = 0, at = 0; i < count; ++i) {
+    for (int p = 0; p < lengths[i]; ++p, ++at) {
+      embed(model, stack, ids[at], p, x + static_cast<int64_t>(at) * model.stride);
+    }
+  }
+  const Rows in = run_encoder(model, lane, lengths, count, tokens, false, x);
   const int heads = model.decoder.heads, head = model.decoder.head, wide = model.decoder.inner();
   for (int layer = 0; layer < model.decoder_layers; ++layer) {
     float* both = lane.wide.take(static_cast<int64_t>(tokens) * 2 * wide);
@@ -176,13 +199,69 @@ inline void encode(const Model& model, Lane& lane, const int32_t* ids, const int
     text.values.take(size * model.cached_bytes());
   }
   for (int first = 0; first < count;) {
-    int last = first, tokens = 0;
-    do {
-      tokens += lengths[last++];
-    } while (last < count && tokens + lengths[last] <= kEncodedTogether);
-    encode_some(model, lane, ids, lengths + first, last - first, texts + first);
-    first = last;
+    int tokens;
+    const int some = encoded_together(lengths + first, count - first, tokens);
+    encode_some(model, lane, ids, lengths + first, some, tokens, texts + first);
+    first += some;
     ids += tokens;
+  }
+}
+
+// The embeddings `x` [tokens][stride] of texts that a model without a decoder reads.
+inline void embed_texts(const Model& model, Lane& lane, const int32_t* ids, const int32_t* types,
+                        const int32_t* lengths, int count, int tokens, float* x) {
+  const Reader& reader = model.reader;
+  const int64_t stride = reader.stride;
+  float* row = reader.projects() ? lane.wide.take(tokens * stride) : x;
+  const Rows rows{tokens, row, reader.stride, nullptr, 0};
+  for (int i = 0; i < count; ++i) {
+    for (int p = 0; p < lengths[i]; ++p, ++ids, row += stride) {
+      const float* token = model.embedding + *ids * stride;
+      const float* place = model.encoder.positions + p * stride;
+      for (int k = 0; k < stride; k += kLanes) store(row + k, load(token + k) + load(place + k));
+      if (reader.types != nullptr) {
+        const float* type = reader.types + (types == nullptr ? 0 : *types++ * stride);
+        for (int k = 0; k < stride; k += kLanes) store(row + k, load(row + k) + load(type + k));
+      }
+      if (reader.norm.exists()) norm_row(model, reader.norm, row, row);
+    }
+  }
+  if (!reader.projects()) return;
+  const Product& wide = reader.projection;
+  multiply(wide, as_input(rows.floats, tokens, reader.stride, wide, lane.bytes), into(x, model.stride));
+}
+
+inline void read_some(const Model& model, Lane& lane, const int32_t* ids, const int32_t* types,
+                      const int32_t* lengths, int count, int tokens, float* logits) {
+  const Reader& reader = model.reader;
+  const Product& last = model.encoder.last;
+  const Product& head = reader.spans ? last : reader.output;
+  float* x = lane.x.take(static_cast<int64_t>(tokens) * model.stride);
+  embed_texts(model, lane, ids, types, lengths, count, tokens, x);
+  Rows in = run_encoder(model, lane, lengths, count, tokens, !reader.spans, x);
+  if (!reader.spans) {
+    Sink sink = into(lane.context.take(static_cast<int64_t>(count) * last.out), last.out);
+    sink.activation = reader.activation;
+    multiply(last, in, sink);
+    in = as_input(sink.floats, count, last.out, head, lane.middle_bytes);
+  }
+  float* padded_logits = lane.logits.take(static_cast<int64_t>(in.count) * head.out);
+  multiply(head, in, into(padded_logits, head.out));
+  for (int64_t row = 0; row < in.count; ++row) {
+    std::memcpy(logits + row * reader.labels, padded_logits + row * head.out, reader.labels * sizeof(float));
+  }
+}
+
+inline void read(const Model& model, Lane& lane, const int32_t* ids, const int32_t* types,
+                 const int32_t* lengths, int count, float* logits) {
+  for (int first = 0; first < count;) {
+    int tokens;
+    const int some = encoded_together(lengths + first, count - first, tokens);
+    read_some(model, lane, ids, types, lengths + first, some, tokens, logits);
+    first += some;
+    ids += tokens;
+    if (types != nullptr) types += tokens;
+    logits += static_cast<int64_t>(model.reader.spans ? tokens : some) * model.reader.labels;
   }
 }
 

@@ -104,7 +104,7 @@ inline Rows as_input(const float* x, int count, int stride, const Product& next,
 
 // LayerNorm or RMSNorm of one row, whose padding stays zero.
 inline void norm_row(const Model& model, const Norm& norm, const float* x, float* y) {
-  const int width = model.width, stride = model.stride;
+  const int width = norm.width, stride = static_cast<int>(padded(width, kLanes));
   const float share = 1.0F / static_cast<float>(width);
   V16 total = splat(0.0F);
   float mean = 0.0F;

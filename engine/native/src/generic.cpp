@@ -5,6 +5,6 @@
 #include "backend.h"
 
 namespace seqway {
-const Backend generic_backend = {"generic", generic::encode, generic::step, generic::logits_of,
-                                 generic::multiply_rows};
+const Backend generic_backend = {"generic", generic::encode, generic::read, generic::step,
+                                 generic::logits_of, generic::multiply_rows};
 }

@@ -84,6 +84,7 @@ struct Product {
 };
 
 struct Norm {
+  int width = 0;
   const float* weight = nullptr;
   const float* bias = nullptr;
   bool exists() const { return weight != nullptr; }
@@ -115,6 +116,22 @@ struct Stack {
   Product last;  // cross keys and values of all decoder layers, or the head
 };
 
+// What a model without a decoder has around its encoder. Embeddings are as wide as `norm` where they
+// are projected to the model's width. A classifier's head is dense (the stack's `last`), an
+// activation and `output`, on the first token of a text; a span head is `last` alone, on each token.
+struct Reader {
+  int labels = 0;  // 0: the model has a decoder
+  bool spans = false;
+  int token_types = 0;
+  int stride = 0;  // of embeddings
+  const float* types = nullptr;  // [token_types][stride]
+  Norm norm;
+  Product projection;
+  Activation activation = Activation::none;
+  Product output;
+  bool projects() const { return projection.out > 0; }
+};
+
 // `stride` is the padded width of the model.
 struct Model {
   int vocabulary = 0;
@@ -131,10 +148,11 @@ struct Model {
   bool half_caches = false;  // keys and values are Half, not float
   float epsilon = 1e-5F;
   Activation activation = Activation::relu;
-  const float* embedding = nullptr;  // [vocabulary][stride], scaled
+  const float* embedding = nullptr;  // [vocabulary][stride, or the reader's], scaled
   std::vector<int> suppressed;       // ascending
   Stack encoder;
   Stack decoder;
+  Reader reader;
 
   int64_t cached_bytes() const { return half_caches ? sizeof(Half) : sizeof(float); }
 };
@@ -252,6 +270,9 @@ struct Backend {
   const char* name;
   void (*encode)(const Model&, Lane&, const int32_t* ids, const int32_t* lengths, int count,
                  Text* const* texts);
+  // Logits [count][labels], or [tokens][labels] of a span head; null `types` are all 0.
+  void (*read)(const Model&, Lane&, const int32_t* ids, const int32_t* types,
+               const int32_t* lengths, int count, float* logits);
   void (*step)(const Model&, Lane&, const Step&);
   // The logits of a row of the last step.
   void (*logits)(const Model&, Lane&, int row, float* logits);

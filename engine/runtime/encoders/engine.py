@@ -113,7 +113,9 @@ class EncoderEngine:
         for group, of_group in zip(groups, answers, strict=True):
             for index, answer in zip(group, of_group, strict=True):
                 logits[index] = answer
-            self.counts.computed_tokens += len(group) * max(lengths[index] for index in group)
+            of_windows = [lengths[index] for index in group]
+            padded = len(group) * max(of_windows)
+            self.counts.computed_tokens += padded if self._session.pads else sum(of_windows)
         self.counts.windows += len(windows)
         self.counts.batches += len(groups)
         self.counts.tokens += sum(lengths)

@@ -17,7 +17,10 @@ Floats = NDArray[np.float32]
 
 
 class EncoderRunner(Protocol):
-    """The graph of an encoder variant on some hardware, for any thread."""
+    """An encoder variant on some hardware, for any thread."""
+
+    pads: bool
+    """Whether windows that run together are padded to the length of the longest."""
 
     def run(self, windows: Sequence[TokenWindow]) -> list[Floats]:
         """Of each window the logits: `[labels]`, or `[len(ids),2]` of a span head."""
@@ -26,6 +29,8 @@ class EncoderRunner(Protocol):
 
 class EncoderSession:
     """The encoder of the variant in `folder`; `run` may be called from several threads at once."""
+
+    pads = True
 
     def __init__(self, folder: Path, manifest: Manifest, threads: int) -> None:
         self.manifest = manifest

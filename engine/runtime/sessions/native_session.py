@@ -1,9 +1,7 @@
 """Runs a variant with the native code, on the processor."""
 
 import ctypes
-import os
-import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,52 +10,12 @@ from numpy.typing import NDArray
 
 from engine.contract.manifest import Manifest
 from engine.native import library as native
-from engine.native.weights import MODEL_FILE, WeightsError, have_weights, read_weights
+from engine.native.model import NativeLane, NativeModel, when_dropped
 from engine.runtime.decoding.repetition import LOOP, MAX_CYCLE
 from engine.runtime.decoding.selection import Floats
 from engine.runtime.sessions.interrupt import Interrupt
 from engine.runtime.sessions.session import Session
 from engine.runtime.sessions.slots import Advance, Slots
-
-ISA_VARIABLE = "SEQWAY_NATIVE_ISA"
-"""The environment variable that names the instruction set to use, for comparisons."""
-
-
-def is_served(folder: Path) -> bool:
-    """Whether native code runs a variant here: it was built, and there is what it reads."""
-    return have_weights(folder) and native.is_there()
-
-
-class NativeModel:
-    """A variant's weights, shared by the sessions that use it."""
-
-    def __init__(self, folder: Path) -> None:
-        described, self.tensors = read_weights(folder)
-        try:
-            self.vocabulary = int(described["vocabulary"])
-            self.suppressed = np.array(described["suppressed_ids"], np.int32)
-            config = _config(described)
-        except (KeyError, ValueError, TypeError, OverflowError) as error:
-            raise WeightsError(
-                f"{folder / MODEL_FILE} describes no model ({error!r}): export the variant again."
-            ) from error
-        library = native.library()
-        self.pointer = native.made(
-            library.seqway_model_new(
-                ctypes.byref(config),
-                native.table_of(self.tensors),
-                len(self.tensors),
-                self.suppressed.ctypes.data,
-                self.suppressed.size,
-            )
-        )
-        _when_dropped(self, library.seqway_model_free, self.pointer)
-
-
-def _config(described: Mapping[str, Any]) -> native.NativeConfig:
-    sizes = {name: int(described[name]) for name in native.NativeConfig.SIZES}
-    activation = native.ACTIVATIONS.index(described["activation"])
-    return native.NativeConfig(**sizes, activation=activation, epsilon=described["epsilon"])
 
 
 class NativeText:
@@ -65,7 +23,7 @@ class NativeText:
 
     def __init__(self, pointer: int, length: int) -> None:
         self.pointer, self.length = pointer, length
-        _when_dropped(self, native.library().seqway_text_free, pointer)
+        when_dropped(self, native.library().seqway_text_free, pointer)
 
 
 class NativeMemory:
@@ -131,7 +89,7 @@ class NativeSession(Session):
         self.manifest = manifest
         self.extra: Mapping[str, Floats] = {}
         self._model = model
-        self._lane = _NativeLane(model, 0)
+        self._lane = NativeLane(model, 0)
         self._memory: dict[str, Floats] = {}
         self._loops = LOOP.astype(np.int32)
 
@@ -150,7 +108,7 @@ class NativeSession(Session):
 
     def slots(self, capacity: int) -> Slots:
         """See `Session`."""
-        self._lane = _NativeLane(self._model, capacity)
+        self._lane = NativeLane(self._model, capacity)
         slots = Slots(self.manifest, capacity, NativeMemory(self._lane.pointer, capacity))
         self._ended = np.zeros((2, capacity), np.uint8)
         self._step, self._state = self._pointers(slots)
@@ -269,26 +227,6 @@ class NativeSession(Session):
         if name not in self._memory or self._memory[name].size < size:
             self._memory[name] = np.zeros(size, np.float32)
         return self._memory[name][:size].reshape(shape)
-
-
-class _NativeLane:
-    """A lane of the library, which needs its model as long as it lives."""
-
-    def __init__(self, model: NativeModel, capacity: int) -> None:
-        self._model = model
-        library, isa = native.library(), os.environ.get(ISA_VARIABLE, "")
-        lane = library.seqway_lane_new(model.pointer, capacity, isa.encode())
-        self.pointer = native.made(lane)
-        _when_dropped(self, _close, library, self.pointer, model)
-
-
-def _when_dropped(owner: object, free: Callable[..., None], *arguments: object) -> None:
-    """Frees what `owner` holds with it; not at exit, when threads may still compute with it."""
-    weakref.finalize(owner, free, *arguments).atexit = False
-
-
-def _close(library: ctypes.CDLL, lane: int, _model: NativeModel) -> None:
-    library.seqway_lane_free(lane)
 
 
 def _data(array: Floats | None) -> int | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from engine.contract.manifest import Manifest
 from engine.native.library import NativeMissingError
 from engine.native.weights import have_weights
+from engine.runtime.encoders.native_session import NativeEncoderSession
 from engine.runtime.encoders.session import EncoderRunner, EncoderSession
 from engine.runtime.sessions.native_session import NativeSession
 from engine.runtime.sessions.onnx_session import OnnxSession
@@ -56,6 +57,11 @@ def open_encoder_session(
 ) -> EncoderRunner:
     """As `open_session`, of an encoder variant."""
     if device is None:
+        if have_weights(folder):
+            try:
+                return NativeEncoderSession(folder, manifest)
+            except NativeMissingError as error:
+                logger.warning("%s runs on ONNX Runtime, more slowly: %s", manifest.name, error)
         return EncoderSession(folder, manifest, threads)
     cuda = Cuda(device)
     return TensorRTEncoderSession(folder, manifest, _library(folder, cuda), cuda)

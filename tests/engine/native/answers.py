@@ -1,4 +1,4 @@
-"""Greedy answers of any session to random sources, decoded as served requests are."""
+"""Random sources and windows, and any session's greedy answers, decoded as served requests are."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,7 @@ from engine.contract.options import Options
 from engine.runtime.batching.running_batch import RunningBatch
 from engine.runtime.decoding.greedy import GreedySearch
 from engine.runtime.decoding.trail import Trail
+from engine.runtime.encoders.windows import TokenWindow
 from engine.runtime.request import Request, Row, RowPlan, RowProgress
 from engine.runtime.sessions.session import Session
 from engine.runtime.text.detokenizer import Detokenizer
@@ -22,6 +23,19 @@ def random_sources(manifest: Manifest, lengths: Sequence[int], seed: int) -> lis
     random = np.random.default_rng(seed)
     tokens = [random.integers(0, manifest.vocab_size, length - 1).tolist() for length in lengths]
     return [[*source, manifest.eos_id] for source in tokens]
+
+
+def random_windows(manifest: Manifest, lengths: Sequence[int], seed: int) -> list[TokenWindow]:
+    """Windows of any tokens, padding too, and of both types where an encoder has them."""
+    random, types = np.random.default_rng(seed), 2 if manifest.token_type_ids else 1
+    return [
+        TokenWindow(
+            random.integers(0, manifest.vocab_size, length).tolist(),
+            random.integers(0, types, length).tolist(),
+            *(0, 0, length),
+        )
+        for length in lengths
+    ]
 
 
 def decode(

@@ -11,15 +11,17 @@ from typing import Any
 import numpy as np
 
 from engine.contract.manifest import read_manifest
-from engine.native import library
+from engine.native import library, model
+from engine.native.model import ISA_VARIABLE
 from engine.native.weights import read_weights
-from engine.runtime.sessions import native_session
+from engine.runtime.encoders.native_session import NativeEncoderSession
 from engine.runtime.sessions.interrupt import Interrupt
-from engine.runtime.sessions.native_session import ISA_VARIABLE, NativeSession
-from tests.engine.native.answers import decode, random_sources
+from engine.runtime.sessions.native_session import NativeSession
+from tests.engine.native.answers import decode, random_sources, random_windows
 from tests.engine.native.products import float_product, int8_product, multiply
 
 LENGTHS = (5, 1, 40, 16, 17, 80, 33, 2, 31)
+TEXTS = (5, 1, 40, 16, 17, 64, 33, 2, 31, 64, 64, 63)
 LIMITS = (20, 135, 40, 3, 9, 33, 1, 12, 5)
 
 Results = dict[str, np.ndarray]
@@ -32,7 +34,8 @@ def exercise(folders: list[Path]) -> Results:
         made |= {f"{backend} {name}": array for name, array in _products(backend).items()}
         os.environ[ISA_VARIABLE] = backend
         for folder in folders:
-            answers = _answers(folder)
+            is_encoder = read_manifest(folder).kind == "encoder"
+            answers = _readings(folder) if is_encoder else _answers(folder)
             made |= {f"{backend} {folder.name} {name}": array for name, array in answers.items()}
     del os.environ[ISA_VARIABLE]
     return made
@@ -75,6 +78,14 @@ def _answers(folder: Path) -> Results:
     return made | {"history": slots.history[: slots.rows].copy()}
 
 
+def _readings(folder: Path) -> Results:
+    """Of texts alone and together."""
+    manifest = read_manifest(folder)
+    session, texts = NativeEncoderSession(folder, manifest), random_windows(manifest, TEXTS, 3)
+    readings = [*session.run(texts), *session.run(texts[3:4])]
+    return {f"logits {place}": logits for place, logits in enumerate(readings)}
+
+
 def _copied_weights(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """In memory of their own: reads before and behind each are seen."""
     described, tensors = read_weights(folder)
@@ -83,5 +94,5 @@ def _copied_weights(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]
 
 if __name__ == "__main__":
     library.LIBRARY = Path(sys.argv[1])
-    native_session.read_weights = _copied_weights
+    model.read_weights = _copied_weights
     np.savez(sys.argv[-1], **exercise([Path(folder) for folder in sys.argv[2:-1]]))

@@ -13,7 +13,7 @@ from torch import nn
 from engine.contract.manifest import MANIFEST_FILE, Manifest
 from engine.export.graphs.builder import save_model
 from engine.export.graphs.transformer import TransformerGraphs
-from engine.export.native import write_native
+from engine.export.native.transformer import write_native
 from engine.export.precision.calibration import Observation, observe, quantizable
 from engine.export.precision.float_graphs import ENCODER, STEP, Graphs
 from engine.export.precision.recipes import Precision, Recipe, make_recipe

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.native import model
 from engine.native.library import NativeError
+from engine.native.model import ISA_VARIABLE
 from engine.native.weights import MODEL_FILE, read_weights
 from engine.runtime.decoding.candidates import MOST_CANDIDATES
 from engine.runtime.decoding.selection import top
 from engine.runtime.decoding.trail import Trail
-from engine.runtime.sessions import native_session
 from engine.runtime.sessions.interrupt import Interrupt
-from engine.runtime.sessions.native_session import ISA_VARIABLE, NativeSession
+from engine.runtime.sessions.native_session import NativeSession
 from engine.runtime.sessions.onnx_session import OnnxSession
 from engine.runtime.sessions.slots import Advance, Slots
 from tests.engine.native.answers import decode, random_sources
@@ -215,7 +216,7 @@ def test_a_row_whose_values_are_not_finite_ends_alone(
         embedding.reshape(-1, embedding.size // fp32.kind.config.vocab_size)[5] = np.nan
         return described, {**tensors, "embedding": embedding}
 
-    monkeypatch.setattr(native_session, "read_weights", poisoned)
+    monkeypatch.setattr(model, "read_weights", poisoned)
     slots, advance = run()
     assert (advance.ended, advance.steps) == ([0], 1)
     assert not np.isfinite(slots.log_probs[0])

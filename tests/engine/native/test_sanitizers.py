@@ -13,7 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.export.precision.recipes import Precision
+from engine.model.encoders.config import HeadKind
 from engine.native import library
+from tests.engine.native.encoders import write_encoder
 from tests.engine.native.exercise import exercise
 from tests.engine.native.models import KINDS, write_variant
 
@@ -31,6 +34,12 @@ OPTIONS = {
 }
 
 MODELS = {"bart": "fp32", "flan_t5": "int8", "m2m100": "int8", "wide_heads": "fp32"}
+ENCODERS: list[tuple[str, HeadKind, Precision]] = [
+    ("odd", "classification", "int8"),
+    ("odd", "spans", "fp32"),
+    ("albert", "spans", "int8"),
+    ("bert", "classification", "fp32"),
+]
 
 
 def require(present: object, otherwise: str) -> None:
@@ -91,6 +100,9 @@ def test_no_memory_is_read_or_written_that_should_not_be(
     folders = [
         write_variant(tmp_path / f"{name}_{precision}", KINDS[name], precision).folder
         for name, precision in MODELS.items()
+    ]
+    folders += [
+        write_encoder(tmp_path / "_".join(encoder), *encoder).folder for encoder in ENCODERS
     ]
     results = tmp_path / "results.npz"
     arguments = (str(sanitized), *map(str, folders), str(results))

@@ -2,7 +2,6 @@
 
 import json
 import mmap
-import random
 import shutil
 import struct
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 
 from engine.native.library import NativeError
+from engine.native.model import NativeModel
 from engine.native.weights import (
     MODEL_FILE,
     WEIGHTS_FILE,
@@ -22,7 +22,7 @@ from engine.native.weights import (
     read_weights,
     write_weights,
 )
-from engine.runtime.sessions.native_session import NativeModel
+from tests.engine.native.damage import Header, change_header, change_model, check_damage
 from tests.engine.native.models import KINDS, RandomVariant, write_variant
 
 ARRAYS: dict[str, np.ndarray] = {
@@ -134,21 +134,6 @@ def test_a_header_of_another_length_is_told(copy: Path, length: int) -> None:
     refused(copy)
 
 
-Header = dict[str, Any]
-
-
-def change_header(folder: Path, change: Callable[[Header], Any]) -> None:
-    """Writes what `change` makes of the header, or what it leaves in it."""
-    path = folder / WEIGHTS_FILE
-    content = path.read_bytes()
-    (length,) = struct.unpack_from("<Q", content)
-    header = json.loads(content[8 : 8 + length])
-    changed = change(header)
-    text = json.dumps(header if changed is None else changed).encode()
-    text += b" " * (-(len(text) + 8) % 64)
-    path.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length :])
-
-
 def update(entry: dict[str, Any]) -> Callable[[Header], Any]:
     return lambda header: header["embedding"].update(entry)
 
@@ -182,11 +167,6 @@ def test_a_header_that_does_not_fit_is_told(copy: Path, change: Callable[[Header
 def test_metadata_is_passed_over(copy: Path) -> None:
     change_header(copy, lambda header: header.update(__metadata__={"made": "elsewhere"}))
     NativeModel(copy)
-
-
-def change_model(folder: Path, **entries: Any) -> None:
-    path = folder / MODEL_FILE
-    path.write_text(json.dumps(json.loads(path.read_text()) | entries))
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", "null", "{}", '"text"', "\0\1"])
@@ -273,19 +253,4 @@ def test_every_tensor_is_needed_and_named_where_it_is_missing(copy: Path) -> Non
 
 
 def test_no_damage_has_any_other_error(copy: Path) -> None:
-    """Of either file, anywhere in what describes the model."""
-    chance = random.Random(7)
-    for name in (MODEL_FILE, WEIGHTS_FILE):
-        path = copy / name
-        whole = path.read_bytes()
-        end = len(whole) if name == MODEL_FILE else 8 + struct.unpack_from("<Q", whole)[0]
-        for _ in range(300):
-            damaged = bytearray(whole)
-            for _ in range(chance.choice([1, 1, 2, 8])):
-                damaged[chance.randrange(end)] = chance.choice([chance.randrange(256), *b'0129"-,'])
-            path.write_bytes(damaged)
-            try:
-                NativeModel(copy)
-            except (WeightsError, NativeError) as error:
-                assert str(error)
-        path.write_bytes(whole)
+    check_damage(copy, NativeModel)

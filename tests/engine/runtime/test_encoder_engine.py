@@ -1,6 +1,7 @@
 """Whole encoder variants, from `transformers`' checkpoint through export to results."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,12 @@ import transformers
 from engine.contract.options import InvalidOptionsError
 from engine.contract.readings import EncoderReady, Failure, Logits, Spans, encode_reading
 from engine.export.exporter import ExportJob, export
+from engine.export.gates.encoder import check_encoder
+from engine.export.gates.transformer import DifferenceError
 from engine.model.checkpoint import load_checkpoint
+from engine.native.library import is_there
+from engine.native.model import is_served
+from engine.native.weights import MODEL_FILE
 from engine.runtime.encoders.engine import EncoderEngine
 from engine.runtime.encoders.request import EncoderItem, EncoderOptions, parse_encoder_options
 from tests.engine.model.encoder_checkpoints import FAMILIES, LABELS, LONGEST
@@ -114,6 +120,19 @@ def test_int8_is_near_fp32(variant: Variant, family: str) -> None:
     assert sizes[1] < sizes[0]
 
 
+def test_an_import_looks_at_what_native_code_makes_too(variant: Variant, tmp_path: Path) -> None:
+    if not is_there():
+        pytest.skip("the native library is missing: run `make native`")
+    files = variant("bert", "classification", "fp32")
+    checkpoint = load_checkpoint(files.parents[2] / "bert-classification")
+    check_encoder(files, checkpoint, texts(8))
+    copy = shutil.copytree(files, tmp_path / "1")
+    model = json.loads((copy / MODEL_FILE).read_text())
+    (copy / MODEL_FILE).write_text(json.dumps(model | {"activation": "relu"}))
+    with pytest.raises(DifferenceError, match="differ from the checkpoint's"):
+        check_encoder(copy, checkpoint, texts(8))
+
+
 def _size(files: Path) -> int:
     return sum(file.stat().st_size for file in files.glob("model.onnx*"))
 
@@ -122,6 +141,15 @@ def test_layers_that_share_parameters_share_them_in_the_file(variant: Variant) -
     size = _size(variant("albert", "classification", "fp32"))
     weights = variant("albert", "classification", "fp32").parents[2] / "albert-classification"
     assert size < 1.5 * (weights / "model.safetensors").stat().st_size
+
+
+@pytest.mark.parametrize("family", ["bert", "deberta-v3"])
+def test_computed_tokens_count_padding_where_there_is_some(variant: Variant, family: str) -> None:
+    files = variant(family, "classification", "fp32")
+    engine = EncoderEngine(files, lanes=1)
+    run(engine, [EncoderItem(text) for text in MIXED])
+    padding = engine.counts.computed_tokens - engine.counts.tokens
+    assert padding > 0 if not is_served(files) else padding == 0
 
 
 def test_a_long_text_is_the_mean_of_its_windows_weighted_by_their_tokens(

@@ -22,6 +22,8 @@ MODEL_PLAN = "model.plan"
 class TensorRTEncoderSession:
     """As `EncoderSession`, on one GPU; several threads may call `run`, and take turns."""
 
+    pads = True
+
     def __init__(self, folder: Path, manifest: Manifest, library: TensorRT, cuda: Cuda) -> None:
         self.manifest = manifest
         place, plan = require_plan(

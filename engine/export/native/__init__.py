@@ -1,0 +1,1 @@
+"""A variant's weights as the native code reads them."""

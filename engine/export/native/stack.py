@@ -1,0 +1,169 @@
+"""The tensors of one stack of layers, in the layouts that the native code reads.
+
+The float graphs hold every matrix as it is multiplied with: scales folded in, projections of one
+input joined.  What is INT8 is rounded as the graph's `Recipe` says, so both hold the same integers.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+
+from engine.export.graphs.builder import Array
+from engine.export.graphs.constants import values_of
+from engine.export.precision.recipes import Recipe
+from engine.export.precision.sensitivity import Rounding, round_matrix
+from engine.model.config import BlockConfig
+from engine.native.layout import (
+    DEPTH,
+    LANES,
+    column_sums,
+    pack_bytes,
+    pack_floats,
+    pad,
+    pad_heads,
+    pad_parts,
+    padded,
+)
+from engine.native.weights import StoredTensor
+
+PART = 4 << 20
+"""Values of a matrix that are packed at once."""
+
+
+class NativeStack:
+    """Makes tensors of a graph's constants; their names are those of `src/api.cpp`."""
+
+    def __init__(self, block: BlockConfig, graph: onnx.ModelProto, recipe: Recipe) -> None:
+        self.block, self.recipe = block, recipe
+        self.constants = {constant.name: constant for constant in graph.graph.initializer}
+
+    def layer(self, name: str, source: str, *, crosses: bool = False) -> Iterator[StoredTensor]:
+        """A layer whose constants' names begin with `source`."""
+        head, parts = self.block.head_width, 2 if self.block.gated else 1
+        for kind in ["attention", "cross_attention"] if crosses else ["attention"]:
+            entry = "qkv" if kind == "attention" else "query"
+            to, here = f"{name}.{kind}", f"{source}.{kind}"
+            yield from self.norm(f"{to}.norm", f"{here}.norm")
+            yield from self.product(f"{to}.{entry}", f"{here}.sublayer.{entry}", head_out=head)
+            yield from self.product(f"{to}.output", f"{here}.sublayer.output", head_in=head)
+        to, here, up = f"{name}.ffn", f"{source}.ffn", "gate_up" if self.block.gated else "up"
+        yield from self.norm(f"{to}.norm", f"{here}.norm")
+        yield from self.product(f"{to}.{up}", f"{here}.sublayer.{up}", parts_out=parts)
+        yield from self.product(f"{to}.down", f"{here}.sublayer.down", parts_in=1)
+
+    def table(self, name: str, source: str, scale: float = 1.0) -> StoredTensor:
+        """A table of embeddings, each times `scale`."""
+        table, factor = self.values(source), np.float32(scale)
+        width = padded(table.shape[1])
+        rows = max(1, PART // width)
+
+        def parts() -> Iterator[Array]:
+            for first in range(0, len(table), rows):
+                yield pad(table[first : first + rows] * factor, 1, width)
+
+        return StoredTensor(name, "F32", (len(table), width), parts)
+
+    def norm(self, name: str, source: str) -> Iterator[StoredTensor]:
+        """A norm's weight and bias, as far as it has them."""
+        for part in ("weight", "bias"):
+            if f"{source}.{part}" in self.constants:
+                values = self.values(f"{source}.{part}")
+                yield whole(f"{name}.{part}", pad(values, 0, padded(values.size)))
+
+    def product(
+        self,
+        name: str,
+        source: str,
+        *,
+        product: str = "",
+        head_in: int = 0,
+        head_out: int = 0,
+        parts_in: int = 0,
+        parts_out: int = 1,
+        bias: Array | None = None,
+    ) -> Iterator[StoredTensor]:
+        """A product whose inputs or outputs are heads, or parts, of a width that is padded."""
+        weight = _Matrix(self.values(f"{source}.weight"), head_in, head_out, parts_in, parts_out)
+        if bias is None:
+            stored = self.constants.get(f"{source}.bias")
+            plain = np.zeros(weight.plain_out, np.float32) if stored is None else values_of(stored)
+            bias = weight.wide_out(plain, 0)
+        rounding = self.recipe.roundings.get(product or source)
+        if rounding is None:
+            shape = (weight.out // LANES, weight.depth, LANES)
+            yield StoredTensor(f"{name}.float", "F32", shape, weight.packed)
+        else:
+            yield from _rounded(name, weight, rounding)
+        yield whole(f"{name}.bias", bias)
+
+    def values(self, name: str) -> Array:
+        """A constant of the graph."""
+        return values_of(self.constants[name])
+
+
+class _Matrix:
+    """A matrix `[in,out]` of a graph, and how its sides are padded."""
+
+    def __init__(
+        self, values: Array, head_in: int, head_out: int, parts_in: int, parts_out: int
+    ) -> None:
+        self.values = values
+        self.head_in = head_in or (values.shape[0] // parts_in if parts_in else 0)
+        self.head_out, self.parts_out = head_out, parts_out
+        self.plain_out = values.shape[1]
+        self.depth = self.wide_in(np.zeros(values.shape[0], np.float32), 0).size
+        self.out = self.wide_out(np.zeros(values.shape[1], np.float32), 0).size
+
+    def wide_in(self, array: Array, axis: int) -> Array:
+        return pad_heads(array, axis, self.head_in) if self.head_in else array
+
+    def wide_out(self, array: Array, axis: int) -> Array:
+        if self.head_out:
+            return pad_heads(array, axis, self.head_out)
+        return pad_parts(array, axis, self.parts_out)
+
+    def columns(self) -> Iterator[Array]:
+        """Its columns in groups, `[in,n]`, whose padded width is a multiple of 16."""
+        unit = self.head_out or LANES
+        if not self.head_out and self.parts_out > 1:
+            unit = self.plain_out
+        step = unit * max(1, PART // (self.values.shape[0] * unit))
+        for first in range(0, self.plain_out, step):
+            yield self.values[:, first : first + step]
+
+    def packed(self) -> Iterator[Array]:
+        for columns in self.columns():
+            yield pack_floats(self.wide_in(self.wide_out(columns, 1), 0))
+
+
+def _rounded(name: str, weight: _Matrix, rounding: Rounding) -> Iterator[StoredTensor]:
+    """A product in INT8.  Scales and sums are known once the integers were made."""
+    scales: list[Array] = []
+    sums: list[Array] = []
+
+    def integers() -> Iterator[Array]:
+        scales.clear()
+        sums.clear()
+        for columns in weight.columns():
+            rounded, scale = round_matrix(columns, rounding.divisors)
+            wide = weight.wide_in(weight.wide_out(rounded, 1), 0).astype(np.int8)
+            scales.append(weight.wide_out(scale * np.float32(rounding.scale), 0))
+            sums.append(column_sums(wide))
+            yield pack_bytes(wide)
+
+    deep = padded(weight.depth, DEPTH)
+    shape = (weight.out // LANES, deep // 4, LANES, 4)
+    yield StoredTensor(f"{name}.int8", "I8", shape, integers)
+    yield StoredTensor(f"{name}.scales", "F32", (weight.out,), lambda: scales)
+    yield StoredTensor(f"{name}.sums", "I32", (weight.out,), lambda: sums)
+    depth = weight.values.shape[0]
+    divisors = np.ones(depth, np.float32) if rounding.divisors is None else rounding.divisors
+    factors = (1 / (divisors * np.float32(rounding.scale))).astype(np.float32)
+    yield whole(f"{name}.inputs", pad(weight.wide_in(factors, 0), 0, deep))
+
+
+def whole(name: str, array: Array) -> StoredTensor:
+    """A tensor that is in memory as it is written."""
+    values = np.ascontiguousarray(array, np.float32)
+    return StoredTensor(name, "F32", values.shape, lambda: [values])

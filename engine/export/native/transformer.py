@@ -1,0 +1,119 @@
+"""The files that the native code reads of an encoder-decoder, from its float graphs."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from engine.export.graphs.constants import values_of
+from engine.export.native.stack import NativeStack, whole
+from engine.export.precision.float_graphs import ENCODER, STEP, Graphs
+from engine.export.precision.recipes import Recipe
+from engine.model.config import ModelConfig
+from engine.native.layout import pad, padded
+from engine.native.weights import StoredTensor, write_weights
+
+
+def write_native(
+    folder: Path,
+    config: ModelConfig,
+    graphs: Graphs,
+    recipes: Mapping[str, Recipe],
+    suppressed_ids: tuple[int, ...],
+) -> None:
+    """Writes `model.json` and `weights.safetensors` of an FP32 or INT8 encoder-decoder."""
+    stacks = [
+        _TransformerStack(name, config, graphs[file], recipes[file])
+        for name, file in _FILES.items()
+    ]
+    tensors = [tensor for stack in stacks for tensor in stack.tensors()]
+    # The last are those whose size is no multiple of 64 bytes.
+    tensors.sort(key=lambda tensor: tensor.name.endswith(".relative"))
+    rounded = any(recipe.precision == "int8" for recipe in recipes.values())
+    model = _described(config) | {
+        "half_caches": rounded,
+        "suppressed_ids": sorted(set(suppressed_ids)),
+    }
+    write_weights(folder, model, tensors)
+
+
+_FILES = {"encoder": ENCODER, "decoder": STEP}
+
+
+def _described(config: ModelConfig) -> dict[str, Any]:
+    encoder, decoder = config.encoder_block, config.decoder_block
+    return {
+        "vocabulary": config.vocab_size,
+        "width": config.d_model,
+        "max_positions": config.max_positions,
+        "furthest": config.relative_distance if config.positions == "relative" else 0,
+        "pad_id": config.pad_id,
+        "encoder_layers": config.encoder_layers,
+        "encoder_heads": encoder.heads,
+        "encoder_head": padded(encoder.head_width),
+        "encoder_hidden": padded(encoder.hidden),
+        "decoder_layers": config.decoder_layers,
+        "decoder_heads": decoder.heads,
+        "decoder_head": padded(decoder.head_width),
+        "decoder_hidden": padded(decoder.hidden),
+        "pre_norm": config.norm == "pre",
+        "rms": config.norm_kind == "rms",
+        "gated": config.gated,
+        "pads_have_no_position": config.positions == "shifted_sinusoidal",
+        "activation": config.activation,
+        "epsilon": config.norm_epsilon,
+    }
+
+
+class _TransformerStack(NativeStack):
+    """The encoder or the decoder."""
+
+    def __init__(
+        self, name: str, config: ModelConfig, graph: onnx.ModelProto, recipe: Recipe
+    ) -> None:
+        block = config.encoder_block if name == "encoder" else config.decoder_block
+        super().__init__(block, graph, recipe)
+        self.name, self.config = name, config
+
+    def tensors(self) -> Iterator[StoredTensor]:
+        config, name = self.config, self.name
+        if name == "encoder":
+            yield self.table("embedding", "embedding", config.embedding_scale)
+        yield self._places()
+        if config.embedding_norm:
+            yield from self.norm(f"{name}.embedding_norm", f"{name}_embedding_norm")
+        if config.norm == "pre":
+            yield from self.norm(f"{name}.norm", f"{name}_norm")
+        layers = config.encoder_layers if name == "encoder" else config.decoder_layers
+        for layer in range(layers):
+            here = f"{name}.{layer}"
+            yield from self.layer(here, here, crosses=name == "decoder")
+        if name == "encoder":
+            # Keys and values are of the decoder's heads.
+            head = config.decoder_block.head_width
+            yield from self.product("cross_projections", "cross_projections", head_out=head)
+        else:
+            yield from self._head()
+
+    def _places(self) -> StoredTensor:
+        """What a stack knows of positions."""
+        if self.config.positions == "relative":
+            return whole(f"{self.name}.relative", self.values("relative_bias").T)
+        table = self.values("positions_table")[: self.config.max_positions]
+        return whole(f"{self.name}.positions", pad(table, 1, padded(table.shape[1])))
+
+    def _head(self) -> Iterator[StoredTensor]:
+        """The head's bias has suppressed tokens' own, and -inf behind the vocabulary."""
+        size = self.config.vocab_size
+        bias = np.full(padded(size), -np.inf, np.float32)
+        bias[:size] = self.values("head.bias") if "head.bias" in self.constants else 0
+        few = "suppressed_head.weight" in self.constants
+        if few:
+            # The graph's bias is -inf where tokens are suppressed.
+            hidden = np.flatnonzero(np.isneginf(bias[:size]))
+            own = self.constants.get("suppressed_head.bias")
+            bias[hidden] = 0 if own is None else values_of(own)
+        product = "head" if "head.bias" in self.constants else "logits"
+        yield from self.product("head", "head", product=product, bias=bias)

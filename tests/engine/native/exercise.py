@@ -14,6 +14,7 @@ from engine.contract.manifest import read_manifest
 from engine.native import library, model
 from engine.native.model import ISA_VARIABLE
 from engine.native.weights import read_weights
+from engine.runtime.decoding.candidates import MOST_CANDIDATES
 from engine.runtime.encoders.native_session import NativeEncoderSession
 from engine.runtime.sessions.interrupt import Interrupt
 from engine.runtime.sessions.native_session import NativeSession
@@ -65,10 +66,14 @@ def _answers(folder: Path) -> Results:
     made |= {f"tokens {place}": trail.tokens for place, trail in enumerate(trails)}
     slots = session.slots(5)
     slots.admit_beams(session.encode(texts[1:3]), [3, 2], [1, 40], [60, 60])
+    slots.wanted[:] = (0, 1, 8, 40, MOST_CANDIDATES)
     for position in range(36):
         session.step(slots, session.outputs if position % 3 else frozenset())
         for name, array in session.extra.items():
             made[f"{name} {position}"] = array.copy()
+        for slot in range(slots.rows):
+            made[f"candidates {slot} {position}"] = slots.candidate_ids[slot].copy()
+            made[f"again {slot} {position}"] = session.logits(slot).copy()
         slots.copy_beams([(position % 3, (position + 1) % 3), (3, 4)])
         session.advance(slots)
         if position == 20:

@@ -38,7 +38,7 @@ from engine.runtime.sessions.placement import usable_cores
 if TYPE_CHECKING:
     from engine.backend.spans import TracedRequest
 
-WATCH_SECONDS, IDLE_WATCH_SECONDS = 0.001, 0.02
+WATCH_SECONDS, IDLE_WATCH_SECONDS = 0.004, 0.02
 """How often the watcher looks whether a step was made, and for one request whether it was left."""
 
 WATCH_REST = 4.0
@@ -147,8 +147,9 @@ class GenerationVariant:
         turns: deque[str] = deque()
         while not self._stopping.wait(pause):
             began = time.monotonic()
-            if self._engine.gauges.steps != steps or turns:
-                steps = self._engine.gauges.steps
+            made = self._engine.steps
+            if made != steps or turns:
+                steps = made
                 turns = turns or deque(self._senders)
                 while turns and turns[0] not in self._senders:
                     turns.popleft()

@@ -5,6 +5,7 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
+from engine.runtime.batching.lane import Gauges
 from engine.runtime.engine import Engine
 
 UPDATE_SECONDS = 0.02
@@ -57,17 +58,17 @@ class EngineMetrics:
         if now < self._next:
             return
         self._next = now + UPDATE_SECONDS
-        for name, value in self._counts(engine).items():
+        gauges = engine.gauges
+        for name, value in self._counts(engine, gauges).items():
             if value != self._told[name]:
                 self._metrics[name].increment(value - self._told[name])
                 self._told[name] = value
-        for name, level in _levels(engine).items():
+        for name, level in _levels(engine, gauges).items():
             if level != self._levels.get(name):
                 self._metrics[name].set(level)
                 self._levels[name] = level
 
-    def _counts(self, engine: Engine) -> dict[str, float]:
-        gauges = engine.gauges
+    def _counts(self, engine: Engine, gauges: Gauges) -> dict[str, float]:
         first = engine.take_first_token_seconds()
         self._first_sum += sum(first)
         self._first_count += len(first)
@@ -91,8 +92,7 @@ class EngineMetrics:
         return family.Metric(labels=self._labels)
 
 
-def _levels(engine: Engine) -> dict[str, int]:
-    gauges = engine.gauges
+def _levels(engine: Engine, gauges: Gauges) -> dict[str, int]:
     return {
         "seqway_rows_running": gauges.running,
         "seqway_rows_waiting": gauges.waiting,

@@ -78,6 +78,11 @@ class Engine:
         """The sums over the lanes; `take_first_token_seconds` gives the times of first tokens."""
         return total(lane.gauges for lane in self.lanes)
 
+    @property
+    def steps(self) -> int:
+        """The decoder steps of all lanes, at less cost than `gauges`."""
+        return sum(lane.gauges.steps for lane in self.lanes)
+
     def take_first_token_seconds(self) -> list[float]:
         """Seconds from arrival to the first token, of the rows since the last call."""
         taken = []

@@ -46,7 +46,9 @@ class Planner:
             raise wrong("num_beams", rule)
         count = len(request.texts)
         prefixes = _each("target_prefix", options.target_prefix, count)
-        seed = secrets.randbelow(MAX_SEED + 1) if options.seed is None else options.seed
+        seed = options.seed
+        if seed is None:
+            seed = secrets.randbelow(MAX_SEED + 1) if decoding.sample else 0
         seeds = _each("seed", seed, count)
         try:
             sources = self.vocabulary.encode(

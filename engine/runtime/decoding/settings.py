@@ -69,6 +69,8 @@ _MERGED = {field.name for field in fields(Decoding)} & {field.name for field in 
 def with_pair(options: Options, manifest: Manifest) -> Options:
     """The options with what a model of one pair, or of one language, need not be told."""
     pairs = manifest.language_pairs
+    if options.source_language and options.target_language:
+        return options
     if (
         len(pairs) != 1
         and not len(manifest.source_languages) == len(manifest.target_languages) == 1

@@ -61,21 +61,19 @@ class Forecast:
         expected = self.seconds(own, ahead)
         if expected > 0:
             self._margin(own).note(seconds / expected, now)
-        self._forget(now)
-        self._learn(_features(own, ahead), seconds)
+        self._learn(_features(own, ahead), seconds, now)
 
-    def _forget(self, now: float) -> None:
+    def _learn(self, features: _Features, seconds: float, now: float) -> None:
+        """Adds a call to the fit, and forgets a little of those before."""
         kept = (1 - 1 / _MEMORY_CALLS) * math.exp((self._at - now) / _MEMORY_SECONDS)
         self._at = now
-        self._targets = [kept * target for target in self._targets]
-        self._products = [[kept * product for product in row] for row in self._products]
-
-    def _learn(self, features: _Features, seconds: float) -> None:
         weight = 1 / (_LEAST_SECONDS + seconds) ** 2
         for row, left in enumerate(features):
-            self._targets[row] += weight * left * seconds
-            for column, right in enumerate(features):
-                self._products[row][column] += weight * left * right
+            self._targets[row] = kept * self._targets[row] + weight * left * seconds
+            self._products[row] = [
+                kept * product + weight * left * right
+                for product, right in zip(self._products[row], features, strict=True)
+            ]
         self._fit = _least_squares(self._products, self._targets, self._fit)
 
     def _margin(self, own: int) -> "_Margin":

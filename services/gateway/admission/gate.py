@@ -1,7 +1,7 @@
 """What a call must pass before its request is read, and before it runs."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from services.gateway.admission.capacity import Capacity
@@ -40,11 +40,11 @@ class Gate:
 
         return check
 
-    @asynccontextmanager
-    async def passed(
+    @contextmanager
+    def passed(
         self, identity: Identity, request: Any, remaining: float | None, *, streams: bool
-    ) -> AsyncIterator[None]:
-        """Holds the places of a call while it runs, and counts its text.
+    ) -> Iterator[int]:
+        """Holds the places of a call while it runs; yields the characters to count first.
 
         `remaining` are the seconds to its deadline.  OverloadError or QuotaError.
         """
@@ -55,11 +55,14 @@ class Gate:
         ):
             caller, tenant = CALLER.set(identity), TENANT.set(identity.tenant)
             try:
-                await self._quotas.count_characters(identity.tenant, characters)
-                yield
+                yield characters
             finally:
                 CALLER.reset(caller)
                 TENANT.reset(tenant)
+
+    async def count(self, identity: Identity, characters: int) -> None:
+        """Counts the text of a call that has passed; QuotaError."""
+        await self._quotas.count_characters(identity.tenant, characters)
 
 
 def _characters_of(request: Any) -> int:

@@ -111,11 +111,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: Context) -> Any:
             _check_complete(request, settings.request_timeout)
             remaining = context.time_remaining()
-            async with (
-                self._gate.passed(caller, request, remaining, streams=streams),
-                bounded(seconds_of(context, settings), check, settings.credentials_interval),
-            ):
-                return await behaviour(request, context)
+            seconds, interval = seconds_of(context, settings), settings.credentials_interval
+            with self._gate.passed(caller, request, remaining, streams=streams) as characters:
+                await self._gate.count(caller, characters)
+                return await bounded(behaviour(request, context), seconds, check, interval)
 
         return call
 

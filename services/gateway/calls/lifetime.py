@@ -1,9 +1,9 @@
 """How long a call may last, and what ends it: its deadline, or credentials no longer valid."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from typing import ClassVar
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import Any, ClassVar
 
 import structlog
 
@@ -44,11 +44,10 @@ def deadline_of(context: Context, settings: CallSettings) -> float:
     return asyncio.get_running_loop().time() + allowed
 
 
-@asynccontextmanager
 async def bounded(
-    seconds: float, check: CredentialsCheck | None, interval: float
-) -> AsyncIterator[None]:
-    """Ends what runs within: after so many seconds, or when `check` refuses at some interval.
+    work: Awaitable[Any], seconds: float, check: CredentialsCheck | None, interval: float
+) -> Any:
+    """What `work` returns; ended after so many seconds, or when `check` refuses at some interval.
 
     Raises DeadlineExceededError then, or the CredentialsError or ScopeError of `check`.
     """
@@ -59,7 +58,7 @@ async def bounded(
         async with scope:
             if check is not None:
                 checks = asyncio.create_task(_recheck(check, interval, scope, faults))
-            yield
+            return await work
     except TimeoutError:
         if not scope.expired():
             raise

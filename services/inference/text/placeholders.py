@@ -92,6 +92,8 @@ _PLACEHOLDER = re.compile(
     rf"|(?P<message>{_MESSAGE_START})"
     rf"|(?=[{{\[<$#%@\\~./_:&]|(?<![A-Za-z0-9])[A-Za-z]:)(?:{_SHORT})"
 )
+# Every placeholder has one of these in it: most sentences have none, and to ask that is cheap.
+_SIGN = re.compile(r"[{\[<$#%@\\~/_:&]|(?i:www)\.")
 # Of a catalogue's string; not in templates, paths of Windows, and commands of TeX.
 _ESCAPE = re.compile(
     r"\{[^{}\n]{0,300}\}|<%(?:[^%\n]|%(?!>)){1,300}%>|(?<![A-Za-z0-9])[A-Za-z]:\\\S*|\\\\\S*"
@@ -106,6 +108,8 @@ def placeholders(text: str, start: int = 0, end: int | None = None) -> Iterator[
     """The spans of all placeholders of `text[start:end]`, in order."""
     end = len(text) if end is None else end
     closing: Mapping[int, int] | None = None
+    if _SIGN.search(text, start, end) is None:
+        return
     while found := _PLACEHOLDER.search(text, start, end):
         start, stop = found.span()
         if found["address"] is not None:
@@ -121,6 +125,8 @@ def placeholders(text: str, start: int = 0, end: int | None = None) -> Iterator[
 
 def escapes(text: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
     """The spans of the line breaks and tabs that are written as escapes, as in a catalogue."""
+    if "\\" not in text:
+        return
     for found in _ESCAPE.finditer(text, start, len(text) if end is None else end):
         if found["escape"] is not None:
             yield found.span()

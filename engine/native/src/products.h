@@ -38,6 +38,10 @@ inline void tile_int8(const uint8_t* a, int stride, const int8_t* w, int64_t gro
   for (int q = 0; q < quads; ++q) {
     __m512i weights[G];
     for (int g = 0; g < G; ++g) weights[g] = _mm512_loadu_si512(w + g * group + q * 64);
+    // The next tile's weights; with fewer rows memory has no time left.
+    for (int g = 0; R > 4 && g < G; ++g) {
+      _mm_prefetch(reinterpret_cast<const char*>(w + (G + g) * group + q * 64), _MM_HINT_T0);
+    }
     for (int r = 0; r < R; ++r) {
       int32_t four;
       std::memcpy(&four, a + static_cast<int64_t>(r) * stride + q * 4, 4);

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from engine.contract.events import FinishReason
 from engine.contract.manifest import read_manifest
 from engine.export.graphs.builder import Array
 from engine.export.memory_budget import Budget
@@ -89,12 +90,8 @@ def _differences(session: Session, checkpoint: Checkpoint, rows: list[Row]) -> A
     found = []
     for row, trail in zip(rows, _decode(session, rows), strict=True):
         free = [place for place in range(trail.tokens.size) if place not in row.plan.forced]
-        made = trail.log_probs[free]
-        if not np.isfinite(made).all():
-            raise NotFiniteError(
-                f"{session.manifest.name}: the graph makes values that are not finite."
-            )
-        found.append(np.abs(made - _oracle(checkpoint, row, trail.tokens)[free]))
+        oracle = _oracle(checkpoint, row, trail.tokens)
+        found.append(np.abs(trail.log_probs[free] - oracle[free]))
     return np.concatenate(found)
 
 
@@ -114,13 +111,21 @@ def _rows(folder: Path, session: Session, texts: Sequence[str]) -> list[Row]:
 
 
 def _decode(session: Session, rows: list[Row]) -> list[Trail]:
-    """What is made for each row, and the log-probabilities of its tokens."""
+    """What is made for each row, and the log-probabilities of its tokens.
+
+    Raises:
+        NotFiniteError: one is not finite.
+
+    """
     running = RunningBatch(session, len(rows))
     running.start(rows)
     trails: dict[int, Trail] = {}
     while running.rows:
         done, _ = running.step()
         for row, reason in done:
+            if reason is FinishReason.ERROR:
+                name = session.manifest.name
+                raise NotFiniteError(f"{name}: the graph makes values that are not finite.")
             trails[row.index] = running.finish(row, reason)[0].trail
     return [trails[row.index] for row in rows]
 

@@ -51,7 +51,7 @@ class BeamSearch:
         self.width = decoding.num_beams
         spare = SPARE if decoding.constrained else 0
         self.candidates = min(2 * self.width + spare, MOST_CANDIDATES)
-        self.needs = frozenset({"candidates", "suppressed_logits"} & ({"candidates"} | outputs))
+        self.needs = frozenset({"candidates"} | ({"suppressed_logits"} & outputs))
         self._decoding = decoding
         self._processors = processors
         self._eos_id = eos_id

@@ -183,7 +183,7 @@ def test_a_row_whose_values_are_not_finite_ends_alone(
     running, bad = engine.lanes[0]._running, 1
     failed = running._failed
 
-    def poisons(made: int = 0) -> list[Row]:
+    def poisons() -> list[Row]:
         slots = running._slots
         if slots.rows == 4 * beams and slots.positions[0] == 2:
             slots.log_probs[bad] = np.nan

@@ -26,7 +26,7 @@ COUNTERS: Mapping[str, str] = {
 }
 GAUGES: Mapping[str, str] = {
     "seqway_rows_running": "Rows in the running batch",
-    "seqway_rows_waiting": "Rows waiting for a slot",
+    "seqway_rows_waiting": "Rows that wait for a slot or are encoded",
     "seqway_slots": "Slots for running rows",
 }
 
@@ -95,6 +95,6 @@ class EngineMetrics:
 def _levels(engine: Engine, gauges: Gauges) -> dict[str, int]:
     return {
         "seqway_rows_running": gauges.running,
-        "seqway_rows_waiting": gauges.waiting,
+        "seqway_rows_waiting": engine.waiting_rows,
         "seqway_slots": engine.slots,
     }

@@ -79,6 +79,11 @@ class Engine:
         return total(lane.gauges for lane in self.lanes)
 
     @property
+    def waiting_rows(self) -> int:
+        """Rows that have made no step yet: in a lane's inbox, in its line or in the encoder."""
+        return max(0, self._open_rows - self.gauges.running)
+
+    @property
     def steps(self) -> int:
         """The decoder steps of all lanes, at less cost than `gauges`."""
         return sum(lane.gauges.steps for lane in self.lanes)
@@ -116,7 +121,7 @@ class Engine:
         long = [row for row in planned if row.length > limit]
         early: list[Event] = [TooLong(row.index, row.length, limit) for row in long]
         with self._submitting:
-            open_rows = sum(lane.open_rows for lane in self.lanes)
+            open_rows = self._open_rows
             if open_rows + len(rows) > self._most_rows:
                 reason = f"{open_rows} texts run or wait, and at most {self._most_rows} may"
                 self.refused_rows += len(rows)
@@ -131,6 +136,10 @@ class Engine:
         """Ends the rows of a request before the next step; an unknown id is ignored."""
         for lane in self.lanes:
             lane.cancel(request_id)
+
+    @property
+    def _open_rows(self) -> int:
+        return sum(lane.open_rows for lane in self.lanes)
 
     def _probe(self, request: Request) -> None:
         """Answers `Ready` once every lane has come round: a hung lane leaves the probe open."""

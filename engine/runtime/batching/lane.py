@@ -46,7 +46,7 @@ NOT_FINITE = (
 
 @dataclass
 class Gauges:
-    """What a lane counts; all but `running` and `waiting` only grow.
+    """What a lane counts; all but `running` only grow.
 
     `calls` are those of the session, each of one step or more; `host_seconds` is processor time of
     the lane's thread outside of them, and of the encoder.
@@ -55,7 +55,6 @@ class Gauges:
     """
 
     running: int = 0
-    waiting: int = 0
     steps: int = 0
     calls: int = 0
     tokens: int = 0
@@ -167,7 +166,6 @@ class Lane:
         if self._running.rows:
             self._make_tokens(started)
         self.gauges.running = len(self._running.rows)
-        self.gauges.waiting = self._scheduler.waiting_rows
 
     def _count_host_time(self) -> None:
         now = time.thread_time()

@@ -223,7 +223,27 @@ def test_cancelling_frees_the_slots_and_leaves_the_others(engine: Engine) -> Non
     assert len(cancelled) == 40
     assert cancelled[-1].finish_reason is FinishReason.CANCELLED
     assert [end.text for end in ends_of(stayer.finish())] == expected
-    assert engine.gauges.waiting == 0
+    assert engine.waiting_rows == 0
+
+
+def test_rows_wait_until_their_first_step(engine: Engine) -> None:
+    """A lane that hangs in its encoder has rows: an alert asks for rows without steps."""
+    entered, go_on = threading.Event(), threading.Event()
+    session, caller = engine.lanes[0]._session, Caller(engine)
+    encode = session.encode
+
+    def encode_late(*arguments: Any) -> Any:
+        entered.set()
+        assert go_on.wait(SECONDS)
+        return encode(*arguments)
+
+    session.encode = encode_late  # type: ignore[method-assign]
+    caller.send(_texts(7), stream=False)
+    assert entered.wait(SECONDS)
+    assert (engine.gauges.running, engine.waiting_rows) == (0, 7)
+    go_on.set()
+    assert len(ends_of(caller.finish())) == 7
+    assert engine.waiting_rows == 0
 
 
 def test_cancelled_rows_get_no_step_more(engine: Engine) -> None:

@@ -60,10 +60,10 @@ def test_nothing_new_is_no_message() -> None:
 
 
 def test_gauges_are_summed_but_for_first_token_times() -> None:
-    one, other = Gauges(running=1, tokens=5, run_seconds=0.5), Gauges(waiting=2, tokens=7)
+    one, other = Gauges(running=1, tokens=5, run_seconds=0.5), Gauges(running=2, tokens=7)
     one.first_token_seconds.append(0.1)
     summed = total([one, other])
-    assert (summed.running, summed.waiting, summed.tokens, summed.run_seconds) == (1, 2, 12, 0.5)
+    assert (summed.running, summed.tokens, summed.run_seconds) == (3, 12, 0.5)
     assert not summed.first_token_seconds
 
 

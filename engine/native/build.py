@@ -29,7 +29,7 @@ _JOBS = 2
 _GLIBC = "2.28"
 _ERROR_LINES = 5
 _FLAGS = (
-    *("-std=c++17", "-O3", "-fPIC", "-fno-math-errno"),
+    *("-std=c++17", "-O3", "-fPIC", "-fno-math-errno", "-pthread"),
     # Multiply-adds are fused where the source says so and nowhere else: answers have to be the same
     # on every instruction set.
     "-ffp-contract=off",
@@ -38,7 +38,10 @@ _FLAGS = (
     *("-Wno-unknown-warning-option", "-Wno-maybe-uninitialized", "-Wno-uninitialized"),
 )
 # Of the C++ runtime nothing may be seen from outside: ziglang links its own into the library.
-_LINKED_AS_LIBRARY = ("-shared", "-Wl,-S", f"-Wl,--version-script={SOURCES / 'exports.map'}")
+_LINKED_AS_LIBRARY = (
+    *("-shared", "-pthread", "-Wl,-S"),
+    f"-Wl,--version-script={SOURCES / 'exports.map'}",
+)
 
 
 class CompilerError(Exception):

@@ -236,9 +236,34 @@ std::unique_ptr<Model> read_encoder(const SeqwayEncoderConfig& config, const Ten
 }
 
 struct OpenLane {
+  OpenLane(const Model* model, const Backend* backend) : model(model), backend(backend) {
+    model->team.join();
+  }
+  OpenLane(const OpenLane&) = delete;
+  OpenLane& operator=(const OpenLane&) = delete;
+  ~OpenLane() { model->team.leave(); }
+
   const Model* model;
   const Backend* backend;
   Lane lane;
+};
+
+// What a lane computes in this thread, with the help of idle cores.
+class Turn {
+ public:
+  explicit Turn(const OpenLane& open) : team_(open.model->team) {
+    team_.begin();
+    current_team = &team_;
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  ~Turn() {
+    current_team = nullptr;
+    team_.end();
+  }
+
+ private:
+  Team& team_;
 };
 
 const Backend& require_backend(const char* name) {
@@ -377,9 +402,7 @@ void seqway_model_free(void* model) { delete static_cast<Model*>(model); }
 void* seqway_lane_new(const void* model, int capacity, const char* backend) {
   std::unique_ptr<OpenLane> lane;
   guarded([&] {
-    auto made = std::make_unique<OpenLane>();
-    made->model = static_cast<const Model*>(model);
-    made->backend = &require_backend(backend);
+    auto made = std::make_unique<OpenLane>(static_cast<const Model*>(model), &require_backend(backend));
     made->lane.caches.resize(capacity);
     lane = std::move(made);
   });
@@ -400,6 +423,7 @@ int seqway_encode(void* lane, const int32_t* ids, const int32_t* lengths, int co
       made[i] = std::make_unique<Text>();
       places[i] = made[i].get();
     }
+    const Turn turn(open);
     open.backend->encode(model, open.lane, ids, lengths, count, places.data());
     for (int i = 0; i < count; ++i) texts[i] = made[i].release();
   });
@@ -415,6 +439,7 @@ int seqway_read(void* lane, const int32_t* ids, const int32_t* types, const int3
     for (int64_t i = 0; types != nullptr && model.reader.types != nullptr && i < tokens; ++i) {
       require(types[i] >= 0 && types[i] < model.reader.token_types, "a token is of a type that does not exist");
     }
+    const Turn turn(open);
     open.backend->read(model, open.lane, ids, types, lengths, count, logits);
   });
 }
@@ -422,7 +447,11 @@ int seqway_read(void* lane, const int32_t* ids, const int32_t* types, const int3
 void seqway_text_free(void* text) { delete static_cast<Text*>(text); }
 
 int seqway_step(void* lane, const SeqwayStep* step) {
-  return guarded([&] { forward(*static_cast<OpenLane*>(lane), *step); });
+  return guarded([&] {
+    OpenLane& open = *static_cast<OpenLane*>(lane);
+    const Turn turn(open);
+    forward(open, *step);
+  });
 }
 
 int seqway_logits(void* lane, int row, float* logits) {
@@ -444,9 +473,11 @@ int seqway_run(void* lane, const SeqwayStep* step, const SeqwayState* state, int
   int steps = 0;
   const int status = guarded([&] {
     const State rows = state_of(*state);
+    OpenLane& open = *static_cast<OpenLane*>(lane);
+    const Turn turn(open);
     bool goes_on = true;
     while (goes_on) {
-      forward(*static_cast<OpenLane*>(lane), *step);
+      forward(open, *step);
       ++steps;
       const bool ends = advance(rows, step->next_ids, step->log_probs, true);
       goes_on = !ends && steps < most && *interrupt == 0 && Clock::now() < deadline;

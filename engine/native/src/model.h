@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "team.h"
+
 namespace seqway {
 
 // Vectors are padded to so many floats, the depth of INT8 products to so many bytes.
@@ -152,6 +154,7 @@ struct Model {
   std::vector<int> suppressed;       // ascending
   Stack encoder;
   Stack decoder;
+  mutable Team team;  // of its lanes
   Reader reader;
 
   int64_t cached_bytes() const { return half_caches ? sizeof(Half) : sizeof(float); }

@@ -203,6 +203,9 @@ constexpr TileFloat<T> kFloatTiles[kTileRows][3] = SEQWAY_ALL_TILES(tile_float);
 #undef SEQWAY_TILES
 
 // How many groups of columns the registers hold sums for, beside so many rows.
+constexpr int kPartGroups = 4;            // of a product: parts have whole tiles
+constexpr double kPartMicroseconds = 2.0;  // below that a part costs more to give away than to do
+
 inline int groups_of_tile(int rows, int left) {
 #if defined(SEQWAY_AVX512)
   const int most = rows <= 4 ? 4 : 2;
@@ -242,7 +245,8 @@ inline void finish(const Product& p, const T* tile, int rows, int groups, int ro
 }
 
 #if defined(SEQWAY_AMX)
-inline void multiply_amx(const Product& p, const Rows& in, const Sink& sink, int first, int groups) {
+inline void multiply_amx(const Product& p, const Rows& in, const Sink& sink, int base, int first,
+                         int groups) {
   alignas(64) int32_t integers[kTileFloats];
   const int quads = p.in_bytes() / 4;
   const int64_t group = static_cast<int64_t>(quads) * 64;
@@ -253,17 +257,19 @@ inline void multiply_amx(const Product& p, const Rows& in, const Sink& sink, int
       const int count = groups - done < 2 ? 1 : 2, at = first + done;
       tile_amx(in.bytes + static_cast<int64_t>(row) * in.bytes_stride, in.bytes_stride,
                p.int8_weights + at * group, group, quads, count, integers);
-      finish(p, integers, rows, count, row, at * kLanes, first * kLanes, sink);
+      finish(p, integers, rows, count, row, at * kLanes, base * kLanes, sink);
     }
   }
   _tile_release();
 }
 #endif
 
-// `groups` groups of 16 columns of a product, from the one at `first` on.
-inline void multiply(const Product& p, const Rows& in, const Sink& sink, int first, int groups) {
+// `groups` groups of 16 columns of a product, from the one at `first` on; those of the sink begin
+// at `base`.
+inline void multiply_part(const Product& p, const Rows& in, const Sink& sink, int base, int first,
+                          int groups) {
 #if defined(SEQWAY_AMX)
-  if (p.is_int8() && in.count >= kAmxLeastRows) return multiply_amx(p, in, sink, first, groups);
+  if (p.is_int8() && in.count >= kAmxLeastRows) return multiply_amx(p, in, sink, base, first, groups);
 #endif
   alignas(64) int32_t integers[kTileFloats];
   alignas(64) float floats[kTileFloats];
@@ -279,15 +285,37 @@ inline void multiply(const Product& p, const Rows& in, const Sink& sink, int fir
       if (p.is_int8()) {
         kInt8Tiles[rows - 1][index_of(count)](in.bytes + place * in.bytes_stride, in.bytes_stride,
                                               p.int8_weights + at * group, group, quads, integers);
-        finish(p, integers, rows, count, row, at * kLanes, first * kLanes, sink);
+        finish(p, integers, rows, count, row, at * kLanes, base * kLanes, sink);
       } else {
         kFloatTiles<float>[rows - 1][index_of(count)](in.floats + place * in.stride, in.stride,
                                                p.float_weights + at * group, group, p.in, floats);
-        finish(p, floats, rows, count, row, at * kLanes, first * kLanes, sink);
+        finish(p, floats, rows, count, row, at * kLanes, base * kLanes, sink);
       }
     }
     done += count;
   }
+}
+
+// Into how many parts it is worth to divide a product for `threads` threads.
+inline int parts_of(const Product& p, int rows, int groups, int threads) {
+  const double weights = static_cast<double>(groups) * kLanes * p.in * (p.is_int8() ? 1 : 4);
+  const double microseconds = weights * (1.0 / 25e3 + rows / (p.is_int8() ? 200e3 : 280e3));
+  const int worth = static_cast<int>(microseconds / kPartMicroseconds);
+  const int most = groups / kPartGroups < 3 * threads ? groups / kPartGroups : 3 * threads;
+  return worth < most ? worth : most;
+}
+
+// `groups` groups of 16 columns of a product, from the one at `first` on.
+inline void multiply(const Product& p, const Rows& in, const Sink& sink, int first, int groups) {
+  Team* team = current_team;
+  const int threads = team == nullptr ? 1 : team->size();
+  const int parts = threads == 1 ? 1 : parts_of(p, in.count, groups, threads);
+  if (parts < 2) return multiply_part(p, in, sink, first, first, groups);
+  const int size = static_cast<int>(padded((groups + parts - 1) / parts, kPartGroups));
+  team->share((groups + size - 1) / size, [&](int part) {
+    const int from = part * size, left = groups - from;
+    multiply_part(p, in, sink, first, first + from, left < size ? left : size);
+  });
 }
 
 inline void multiply(const Product& p, const Rows& in, const Sink& sink) {

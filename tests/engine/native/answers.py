@@ -58,6 +58,13 @@ def decode(
     return [trails[index] for index in range(len(sources))]
 
 
+def check_same(made: list[Trail], expected: list[Trail]) -> None:
+    """Fails where answers differ, be it in a bit."""
+    for one, other in zip(made, expected, strict=True):
+        np.testing.assert_array_equal(one.tokens, other.tokens)
+        np.testing.assert_array_equal(one.log_probs, other.log_probs)
+
+
 def _rows(manifest: Manifest, sources: Sequence[list[int]], limits: Sequence[int]) -> list[Row]:
     request = Request("test", [], Options(stop_repetition=False), lambda _events, _last: None)
     start = manifest.decoder_start_id

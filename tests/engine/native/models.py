@@ -107,6 +107,16 @@ KINDS = MappingProxyType(
 )
 
 
+WIDE = Kind(
+    replace(
+        _SMALL,
+        **{"encoder_layers": 1, "decoder_layers": 1, "d_model": 160, "vocab_size": 3001},
+        **{"encoder_ffn": 1000, "decoder_ffn": 1000},
+    )
+)
+"""Its products are large enough to be shared between threads."""
+
+
 @dataclass(frozen=True)
 class RandomVariant:
     """A variant's files, and the checkpoint that they were made of."""

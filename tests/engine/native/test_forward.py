@@ -14,12 +14,11 @@ from engine.native.model import ISA_VARIABLE
 from engine.native.weights import MODEL_FILE, read_weights
 from engine.runtime.decoding.candidates import MOST_CANDIDATES
 from engine.runtime.decoding.selection import top
-from engine.runtime.decoding.trail import Trail
 from engine.runtime.sessions.interrupt import Interrupt
 from engine.runtime.sessions.native_session import NativeSession
 from engine.runtime.sessions.onnx_session import OnnxSession
 from engine.runtime.sessions.slots import Advance, Slots
-from tests.engine.native.answers import decode, random_sources
+from tests.engine.native.answers import check_same, decode, random_sources
 from tests.engine.native.models import (
     KINDS,
     LONGEST,
@@ -277,12 +276,6 @@ def test_each_int8_product_is_that_of_the_graph(
         differences = int8_differences(variant, 4)
         assert np.quantile(differences, 0.25) <= 1e-5, product
         assert differences.mean() <= EACH_DIFFERENCE, product
-
-
-def check_same(made: list[Trail], expected: list[Trail]) -> None:
-    for one, other in zip(made, expected, strict=True):
-        np.testing.assert_array_equal(one.tokens, other.tokens)
-        np.testing.assert_array_equal(one.log_probs, other.log_probs)
 
 
 def test_a_row_is_the_same_alone_among_others_and_everywhere(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LIBRARY = Path(__file__).parent / "libseqway.so"
-ABI = 4
+ABI = 5
 
 ACTIVATIONS = ("none", "relu", "gelu", "gelu_tanh", "silu", "tanh")
 """In the order of `Activation` in `src/model.h`."""
@@ -123,7 +123,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
         c_int,
         [c_void_p, POINTER(NativeStep), POINTER(NativeState), c_int, c_double, c_void_p],
     ),
-    "seqway_copy": (c_int, [c_void_p, c_int, c_int, c_int]),
+    "seqway_copy": (c_int, [c_void_p, c_void_p, c_void_p, c_void_p, c_int]),
     "seqway_trim": (c_int, [c_void_p, c_void_p, c_int]),
     "seqway_multiply": (
         c_int,

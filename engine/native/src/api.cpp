@@ -486,17 +486,21 @@ int seqway_run(void* lane, const SeqwayStep* step, const SeqwayState* state, int
   return status == 0 ? steps : -1;
 }
 
-int seqway_copy(void* lane, int source, int target, int length) {
+int seqway_copy(void* lane, const int32_t* sources, const int32_t* targets, const int32_t* lengths,
+                int count) {
   return guarded([&] {
     OpenLane& open = *static_cast<OpenLane*>(lane);
-    const int capacity = static_cast<int>(open.lane.caches.size());
-    require(source >= 0 && source < capacity && target >= 0 && target < capacity,
-            "a slot does not exist");
-    const Cache& from = open.lane.caches[source];
-    require(length <= from.capacity, "a slot holds fewer positions");
-    if (source == target || length <= 0) return;
-    open.lane.caches[target].grow(*open.model, length);
-    open.lane.caches[target].copy(*open.model, from, length);
+    std::vector<Cache>& caches = open.lane.caches;
+    const int capacity = static_cast<int>(caches.size());
+    for (int i = 0; i < count; ++i) {
+      require(sources[i] >= 0 && sources[i] < capacity && targets[i] >= 0 && targets[i] < capacity,
+              "a slot does not exist");
+      require(sources[i] != targets[i], "a slot is copied to itself");
+      const Cache& from = caches[sources[i]];
+      require(lengths[i] >= 0 && lengths[i] <= from.capacity, "a slot holds fewer positions");
+      caches[targets[i]].grow(*open.model, lengths[i]);
+      caches[targets[i]].copy(*open.model, from, lengths[i]);
+    }
   });
 }
 

@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-#define SEQWAY_ABI 4
+#define SEQWAY_ABI 5
 
 typedef struct {
   int32_t vocabulary, width, max_positions, furthest, pad_id;
@@ -103,8 +103,10 @@ int seqway_advance(void* lane, const SeqwayStep* step, const SeqwayState* state)
 int seqway_run(void* lane, const SeqwayStep* step, const SeqwayState* state, int most,
                double seconds, const volatile int32_t* interrupt);
 
-// Copies the first `length` positions of a slot's keys and values to another.
-int seqway_copy(void* lane, int source, int target, int length);
+// Copies the first `lengths[i]` positions of the keys and values of slot `sources[i]` to slot
+// `targets[i]`, which is none of the sources.
+int seqway_copy(void* lane, const int32_t* sources, const int32_t* targets, const int32_t* lengths,
+                int count);
 
 // Gives up the memory of `count` slots without rows, but for what most rows need.
 int seqway_trim(void* lane, const int32_t* slots, int count);

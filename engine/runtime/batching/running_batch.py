@@ -11,10 +11,12 @@ import numpy as np
 
 from engine.contract.events import FinishReason
 from engine.runtime.decoding.alignment import alignment_outputs, mean_attention
-from engine.runtime.decoding.beam_search import place_beams
+from engine.runtime.decoding.beam_search import BeamSearch
+from engine.runtime.decoding.beam_step import advance_beams, place_beams
+from engine.runtime.decoding.greedy import TokenSelection
 from engine.runtime.decoding.repetition import settled
 from engine.runtime.decoding.selection import Ints
-from engine.runtime.decoding.strategy import StepView
+from engine.runtime.decoding.strategy import FREE, StepView
 from engine.runtime.decoding.trail import ScoredTrail
 from engine.runtime.request import Row
 from engine.runtime.sessions.interrupt import Interrupt
@@ -81,10 +83,7 @@ class RunningBatch:
         with self._in_session():
             session.step(slots, needs)
         failed = self._failed()
-        view = StepView(
-            session.extra, slots.history, slots.candidates, session.logits, slots.trail_with
-        )
-        complete = [row for row in choosing if row not in failed and self._choose(row, view)]
+        complete = self._choose([row for row in choosing if row not in failed])
         advance = session.advance(slots)
         return list(self._ended(advance, complete, failed)), advance.steps
 
@@ -133,26 +132,38 @@ class RunningBatch:
         """Gives up memory that is traversed but not needed, after rows have ended."""
         self._slots.shrink()
 
-    def _choose(self, row: Row, view: StepView) -> bool:
-        """Lets a row's strategy choose its next tokens; returns whether they are the last."""
-        slots, plan = self._slots, row.plan
-        position = int(slots.positions[row.slots[0]])
-        if row.options.alignment:
-            weights = mean_attention(view.outputs, self._alignment, row.slots, plan.textual)
-            slots.align(row.slots, weights)
-        if position < plan.prompt:
-            return False
-        chosen = row.strategy.advance(view, row.slots, position, plan.forced.get(position))
-        if chosen is None:
-            return False
-        if chosen.parents is not None:
-            row.slots[:], copies = place_beams(row.slots, chosen.parents)
-            slots.copy_beams(copies)
-        made = zip(row.slots, chosen.tokens, chosen.log_probs, strict=True)
-        for slot, token, log_prob in made:
-            slots.next_ids[slot] = token
-            slots.log_probs[slot] = log_prob
-        return chosen.are_last
+    def _choose(self, rows: list[Row]) -> list[Row]:
+        """Lets strategies choose the next tokens; returns the rows whose search is complete."""
+        slots, session = self._slots, self._session
+        forced, positions = slots.forced_now(), slots.positions[: slots.rows].tolist()
+        step = StepView(
+            *(session.extra, forced, slots.past, slots.candidates, session.logits, slots.trail_with)
+        )
+        searches: dict[int, dict[Row, BeamSearch]] = {}
+        for row in rows:
+            strategy, slot = row.strategy, row.slots[0]
+            if row.options.alignment:
+                weights = mean_attention(step.outputs, self._alignment, row.slots, row.plan.textual)
+                slots.align(row.slots, weights)
+            if isinstance(strategy, BeamSearch):
+                if positions[slot] >= row.plan.prompt:
+                    searches.setdefault(strategy.width, {})[row] = strategy
+            elif isinstance(strategy, TokenSelection) and forced[slot] == FREE:
+                slots.next_ids[slot], slots.log_probs[slot] = strategy.choose(step, slot)
+        for batch in searches.values():
+            self._search(batch, step)
+        return [row for batch in searches.values() for row in batch if batch[row].is_complete]
+
+    def _search(self, searches: dict[Row, BeamSearch], step: StepView) -> None:
+        """Takes a step of the beams of rows that have equally many."""
+        slots, places = self._slots, np.array([row.slots for row in searches])
+        made = advance_beams(list(searches.values()), step, places)
+        placed, sources, targets = place_beams(places, made.parents)
+        slots.copy_beams(sources, targets)
+        slots.next_ids[placed] = made.tokens
+        slots.log_probs[placed] = made.log_probs
+        for row, beams in zip(searches, placed.tolist(), strict=True):
+            row.slots[:] = beams
 
     def _failed(self) -> list[Row]:
         """The rows of which the session's last step made no probabilities."""

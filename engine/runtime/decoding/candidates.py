@@ -22,9 +22,9 @@ class Ranking(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """The best tokens of n slots with their logits, best first, equal ones by id.
+    """The best tokens of slots `[...]` with their logits, best first, equal ones by id.
 
-    `ids`, `logits [n,C]` end in -1 and -inf where the vocabulary does; `totals [n]` are the
+    `ids`, `logits [...,C]` end in -1 and -inf where the vocabulary does; `totals [...]` are the
     log-sum-exps of all logits.
     """
 

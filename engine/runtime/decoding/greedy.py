@@ -1,11 +1,13 @@
 """Strategies of one slot: the best token, or a drawn one, step by step."""
 
+import numpy as np
+
 from engine.contract.events import FinishReason
 from engine.runtime.decoding.candidates import MOST_CANDIDATES, SPARE, Ranking
 from engine.runtime.decoding.processors import Processors
 from engine.runtime.decoding.sampling import Sampler
 from engine.runtime.decoding.selection import Floats, Ints
-from engine.runtime.decoding.strategy import NextTokens, StepView
+from engine.runtime.decoding.strategy import StepView
 from engine.runtime.decoding.trail import ScoredTrail, Trail
 
 
@@ -18,12 +20,6 @@ class GreedySearch:
 
     def __init__(self, eos_id: int) -> None:
         self._eos_id = eos_id
-
-    def advance(
-        self, _step: StepView, _slots: list[int], _position: int, _forced: int | None
-    ) -> NextTokens | None:
-        """See `DecodingStrategy`."""
-        return None
 
     def finish_reason(self, last: int | None, is_looping: bool) -> FinishReason | None:
         """See `DecodingStrategy`."""
@@ -51,22 +47,18 @@ class TokenSelection(GreedySearch):
         self.candidates = min(wanted, MOST_CANDIDATES)
         self.needs = frozenset({"candidates"} | ({"logits"} if wanted > MOST_CANDIDATES else set()))
 
-    def advance(
-        self, step: StepView, slots: list[int], position: int, forced: int | None
-    ) -> NextTokens | None:
-        """See `DecodingStrategy`."""
-        if forced is not None:
-            return None
-        history = step.history[slots[0], : position + 1]
-        found = step.candidates(slots)
+    def choose(self, step: StepView, slot: int) -> tuple[int, np.float32]:
+        """The token after a slot's, and the model's log-probability of it."""
+        history = step.history(slot)
+        found = step.candidates([slot], self.candidates)
         token = self._surely(self._processors.revise(found.ranking(0, found.logits[0]), history))
         if token is None:
-            logits = step.logits(slots[0])
+            logits = step.logits(slot)
             token = self.select(logits, history)
             logit = logits[token]
         else:
             logit = found.logits[0, found.ids[0] == token][0]
-        return NextTokens((token,), (logit - found.totals[0],))
+        return token, logit - found.totals[0]
 
     def _surely(self, ranking: Ranking) -> int | None:
         """The token that `select` gives, or None where the ranking does not say so."""

@@ -2,67 +2,46 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from engine.contract.events import FinishReason
 from engine.runtime.decoding.candidates import Candidates
 from engine.runtime.decoding.selection import Floats, Ints
 from engine.runtime.decoding.trail import ScoredTrail, Trail
 
+FREE = -1
+"""Stands for no token where a forced one might be."""
+
 
 @dataclass(frozen=True)
 class StepView:
     """A decoder step before its tokens are taken; what is of all slots is indexed by the slot.
 
-    `outputs` are those that were asked for, `history [N,n]` the start tokens and what was made
-    since. `candidates` gives those of slots, `logits` all of a slot's `[V]`, and `trail` what a
-    slot has made with a token after it, of a log-probability.
+    `outputs` are those that were asked for, `forced [N]` the tokens that must be made, or `FREE`.
+    `history` gives the start token of a slot and what it has made since, `candidates` so many of
+    each of some slots, `logits` all of a slot's `[V]`, and `trail` what a slot has made with a
+    token after it, of a log-probability.
     """
 
     outputs: Mapping[str, Floats]
-    history: Ints
-    candidates: Callable[[Sequence[int]], Candidates]
+    forced: Ints
+    history: Callable[[int], Ints]
+    candidates: Callable[[Sequence[int] | Ints, int], Candidates]
     logits: Callable[[int], Floats]
     trail: Callable[[int, int, float], Trail]
-
-
-class NextTokens(NamedTuple):
-    """The tokens that a row's slots go on with, and the model's log-probabilities of them.
-
-    The i-th stands after beam `parents[i]` of this step; None: after the i-th. `are_last` says that
-    the row ends with them, whatever they are.
-    """
-
-    tokens: Sequence[int] | Ints
-    log_probs: Sequence[float] | Floats
-    parents: Ints | None = None
-    are_last: bool = False
 
 
 class DecodingStrategy(Protocol):
     """Chooses the tokens of one row, and holds what it must remember for that.
 
     It takes `width` slots, is told of the `candidates` most probable tokens of each, and looks at
-    the outputs `needs` of each step beyond the session's own choice of tokens.
+    the outputs `needs` of each step beyond the session's own choice of tokens. Those of one slot
+    choose by themselves (`GreedySearch`), beams those of all texts at once (`beam_step.py`).
     """
 
     width: int
     candidates: int
     needs: frozenset[str]
-
-    def advance(
-        self, step: StepView, slots: list[int], position: int, forced: int | None, /
-    ) -> NextTokens | None:
-        """How the row goes on; None: with the session's choice, or the token that is forced.
-
-        Args:
-            step: what the model gave.
-            slots: those of the row, one for each beam.
-            position: where the next token stands in the answer.
-            forced: the token that must be made, if one must.
-
-        """
-        ...
 
     def finish_reason(self, last: int | None, is_looping: bool, /) -> FinishReason | None:
         """Why the row ends after a step, if it does; asked of rows that have reason to end.

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.runtime.decoding.selection import Ints
 from engine.runtime.sessions.caches import KeyValueMemory, padded
 
 
@@ -20,8 +21,8 @@ class SlotMemory(Protocol):
         """Makes room for `length` own positions of the first `rows` slots."""
         ...
 
-    def copy(self, source: int, target: int, length: int, /) -> None:
-        """Copies the first `length` own positions of a beam to another of the same text."""
+    def copy(self, sources: Ints, targets: Ints, lengths: Ints, /) -> None:
+        """Copies the first `lengths[i]` own positions of beams to others of the same text."""
         ...
 
     def move(self, source: int, target: int, length: int, source_length: int, /) -> None:
@@ -60,9 +61,10 @@ class ArrayMemory:
         if length > self.caches.length:
             self.geometry += self.caches.resize(rows, padded(length))
 
-    def copy(self, source: int, target: int, length: int) -> None:
+    def copy(self, sources: Ints, targets: Ints, lengths: Ints) -> None:
         """See `SlotMemory`."""
-        self.caches.copy(source, target, length)
+        for beam in zip(sources.tolist(), targets.tolist(), lengths.tolist(), strict=True):
+            self.caches.copy(*beam)
 
     def move(self, source: int, target: int, length: int, source_length: int) -> None:
         """See `SlotMemory`."""

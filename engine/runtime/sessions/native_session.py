@@ -12,7 +12,7 @@ from engine.contract.manifest import Manifest
 from engine.native import library as native
 from engine.native.model import NativeLane, NativeModel, when_dropped
 from engine.runtime.decoding.repetition import LOOP, MAX_CYCLE
-from engine.runtime.decoding.selection import Floats
+from engine.runtime.decoding.selection import Floats, Ints
 from engine.runtime.sessions.interrupt import Interrupt
 from engine.runtime.sessions.session import Session
 from engine.runtime.sessions.slots import Advance, Slots
@@ -50,10 +50,11 @@ class NativeMemory:
     def fit(self, _rows: int, _length: int) -> None:
         """See `SlotMemory`."""
 
-    def copy(self, source: int, target: int, length: int) -> None:
+    def copy(self, sources: Ints, targets: Ints, lengths: Ints) -> None:
         """See `SlotMemory`."""
-        caches = int(self.caches[source]), int(self.caches[target])
-        native.check(native.library().seqway_copy(self._lane, *caches, length))
+        arrays = self.caches[sources], self.caches[targets], lengths.astype(np.int32)
+        addresses = map(native.address, arrays)
+        native.check(native.library().seqway_copy(self._lane, *addresses, lengths.size))
 
     def move(self, source: int, target: int, _length: int, _source_length: int) -> None:
         """See `SlotMemory`; nothing is copied."""

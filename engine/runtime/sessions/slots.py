@@ -13,11 +13,9 @@ from engine.contract.manifest import Manifest
 from engine.runtime.decoding.candidates import MOST_CANDIDATES, Candidates
 from engine.runtime.decoding.repetition import MAX_CYCLE, Runs, extend_runs, looping
 from engine.runtime.decoding.selection import Floats, Ints, top
+from engine.runtime.decoding.strategy import FREE
 from engine.runtime.decoding.trail import Trail
 from engine.runtime.sessions.memory import SlotMemory
-
-FREE = -1
-"""In `Slots.forced`: the token is not forced."""
 
 
 class Advance(NamedTuple):
@@ -113,11 +111,19 @@ class Slots:
         for position, token in forced.items():
             self.forced[slot, position] = token
 
-    def candidates(self, slots: Sequence[int]) -> Candidates:
-        """Those of the last step; the slots want equally many, and their tokens are not taken."""
-        count = int(self.wanted[slots[0]])
+    def past(self, slot: int) -> Ints:
+        """The start token of a slot and what it has made since."""
+        return self.history[slot, : self.positions[slot] + 1]
+
+    def forced_now(self) -> Ints:
+        """The tokens `[rows]` that live slots must make in this step, or `FREE`."""
+        forced: Ints = self.forced[np.arange(self.rows), self.positions[: self.rows]]
+        return forced
+
+    def candidates(self, slots: Sequence[int] | Ints, count: int) -> Candidates:
+        """So many of the last step, whose tokens are not taken; the slots want at least these."""
         ids, logits = self.candidate_ids[slots, :count], self.candidate_logits[slots, :count]
-        return Candidates(ids, logits, logits[:, 0] - self.log_probs[slots])
+        return Candidates(ids, logits, logits[..., 0] - self.log_probs[slots])
 
     def find_candidates(self, logits: Floats) -> None:
         """Fills them from all logits `[N,V]`, for a session that has no other way."""
@@ -152,21 +158,23 @@ class Slots:
         self.token_log_probs[slot, place] = log_prob
         return self.trail(slot, place + 1)
 
-    def copy_beams(self, copies: Sequence[tuple[int, int]]) -> None:
-        """Copies beams over others (from, to) of the same text; sources and lengths are equal."""
-        for source, target in copies:
-            length = int(self.positions[source])
-            for array in (self.history, self.token_log_probs, self.sources, self.weights):
-                array[target, : length + 1] = array[source, : length + 1]
-            self.runs[target] = self.runs[source]
-            self.memory.copy(source, target, length + 1)
+    def copy_beams(self, sources: Ints, targets: Ints) -> None:
+        """Copies beams over others of the same text; none is both copied and written over."""
+        if not sources.size:
+            return
+        lengths = self.positions[sources] + 1
+        longest = int(lengths.max())
+        for array in (self.history, self.token_log_probs, self.sources, self.weights):
+            array[targets, :longest] = array[sources, :longest]
+        self.runs[targets] = self.runs[sources]
+        self.memory.copy(sources, targets, lengths)
 
     def advance(self) -> Advance:
         """Takes the step's tokens, or those that are forced, as next inputs."""
         rows = self.rows
         live = np.arange(rows)
         positions, runs = self.positions[:rows], self.runs[:rows]
-        forced = self.forced[live, positions]
+        forced = self.forced_now()
         free = forced == FREE
         tokens = np.where(free, self.next_ids[:rows], forced)
         self.tokens[live, positions] = tokens

@@ -163,7 +163,7 @@ def test_candidates_are_the_best_of_the_vocabulary(fp32: RandomVariant) -> None:
             np.testing.assert_array_equal(session.logits(slot), every[slot])
             if not wanted:
                 continue
-            found = slots.candidates([slot])
+            found = slots.candidates([slot], wanted)
             ids = found.ids[0, : every.shape[1]]
             np.testing.assert_array_equal(ids, top(every[slot], wanted))
             np.testing.assert_array_equal(found.logits[0, : ids.size], every[slot, ids])
@@ -177,7 +177,7 @@ def test_a_vocabulary_may_have_fewer_tokens_than_are_wanted(fp32: RandomVariant)
     slots.admit(session.encode([[5, 1]]), [2], [9])
     slots.wanted[0] = MOST_CANDIDATES
     session.step(slots, frozenset({"candidates"}))
-    ids, logits, _ = (array[0] for array in slots.candidates([0]))
+    ids, logits, _ = (array[0] for array in slots.candidates([0], MOST_CANDIDATES))
     expected = top(session.logits(0), min(size, MOST_CANDIDATES))
     np.testing.assert_array_equal(ids[:size], expected)
     assert (ids[size:] == -1).all() and (logits[size:] == -np.inf).all()
@@ -305,7 +305,7 @@ def test_copied_beams_go_on_like_their_source(variant: RandomVariant) -> None:
     for position in range(LONGEST - 1):
         session.step(slots)
         if position % 13 == 12:
-            slots.copy_beams([(0, 1)])
+            slots.copy_beams(np.array([0]), np.array([1]))
             slots.next_ids[1] = slots.next_ids[0]
         elif position % 13 == 0:
             assert position == 0 or slots.log_probs[1] == slots.log_probs[0]

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from engine.runtime.decoding.beam_search import BeamSearch
+from engine.runtime.decoding.beam_step import advance_beams
 from engine.runtime.decoding.candidates import Candidates
 from engine.runtime.decoding.greedy import TokenSelection
 from engine.runtime.decoding.processors import Processors
 from engine.runtime.decoding.sampling import Sampler
 from engine.runtime.decoding.selection import Floats, Ints, top
 from engine.runtime.decoding.settings import Decoding
-from engine.runtime.decoding.strategy import DecodingStrategy, StepView
+from engine.runtime.decoding.strategy import FREE, DecodingStrategy, StepView
 from engine.runtime.decoding.trail import Trail
 
 VOCABULARY = 600
@@ -44,23 +45,24 @@ class Steps:
         self.looked = 0
 
     def view(self, strategy: DecodingStrategy, history: Ints, most: int) -> StepView:
-        """With `most` candidates at most; the first tokens are the likely ones."""
+        """With `most` candidates to spare at most; the first tokens are the likely ones."""
         shape = len(history), VOCABULARY
         logits = self._random.normal(0, self._spread, shape) - np.arange(VOCABULARY) / 30
         logits = (np.round(logits * 4) / 4).astype(np.float32)
-        count = min(strategy.candidates, most)
 
-        def candidates(slots: Any) -> Candidates:
-            ids = np.stack([top(logits[slot], count) for slot in slots])
+        def candidates(slots: Any, asked: int) -> Candidates:
             rows = logits[slots]
-            totals = np.logaddexp.reduce(rows, axis=1)
-            return Candidates(ids, np.take_along_axis(rows, ids, 1), totals)
+            count = asked if asked == 2 * strategy.width else min(asked, most)
+            ids = np.apply_along_axis(top, -1, rows, count)
+            totals = np.logaddexp.reduce(rows, axis=-1)
+            return Candidates(ids, np.take_along_axis(rows, ids, -1), totals)
 
         def whole(slot: int) -> Floats:
             self.looked += 1
             return logits[slot]
 
-        return StepView({}, history, candidates, whole, _nothing)
+        forced = np.full(len(history), FREE)
+        return StepView({}, forced, history.__getitem__, candidates, whole, _nothing)
 
 
 def _run(make: Callable[[], DecodingStrategy], most: int, seed: int) -> tuple[list[Any], int]:
@@ -69,12 +71,17 @@ def _run(make: Callable[[], DecodingStrategy], most: int, seed: int) -> tuple[li
     slots = list(range(strategy.width))
     history = np.zeros((strategy.width, 1), np.int64)
     made = []
-    for position in range(12):
-        chosen = strategy.advance(steps.view(strategy, history, most), slots, position, None)
-        assert chosen is not None
-        parents = slots if chosen.parents is None else chosen.parents
-        history = np.column_stack([history[parents], chosen.tokens])
-        made.append((history.tolist(), np.array(chosen.log_probs).tolist()))
+    for _ in range(12):
+        view = steps.view(strategy, history, most)
+        if isinstance(strategy, BeamSearch):
+            (tokens,), (log_probs,), (parents,) = advance_beams([strategy], view, np.array([slots]))
+            history = np.column_stack([history[parents], tokens])
+            made.append((history.tolist(), log_probs.tolist()))
+        else:
+            assert isinstance(strategy, TokenSelection)
+            token, log_prob = strategy.choose(view, 0)
+            history = np.column_stack([history, [token]])
+            made.append((history.tolist(), float(log_prob)))
     return made, steps.looked
 
 
@@ -123,9 +130,8 @@ def test_what_equals_the_last_of_the_best_is_looked_up() -> None:
 
     found = Candidates(np.arange(count)[None], logits[None, :count], np.log([float(VOCABULARY)]))
     history = np.zeros((1, 1), np.int64)
-    chosen = selection.advance(
-        StepView({}, history, lambda _: found, whole, _nothing), [0], 0, None
-    )
+    free = np.full(1, FREE)
+    view = StepView({}, free, history.__getitem__, lambda *_: found, whole, _nothing)
+    token, _ = selection.choose(view, 0)
     assert looked == [0]
-    assert chosen is not None
-    assert int(chosen.tokens[0]) >= count, "one of all, which are equal"
+    assert token >= count, "one of all, which are equal"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.contract.manifest import read_manifest
-from engine.runtime.decoding.beam_search import place_beams
+from engine.runtime.decoding.beam_step import place_beams
 from engine.runtime.decoding.selection import Floats
 from engine.runtime.sessions.caches import Caches, padded
 from engine.runtime.sessions.memory import ArrayMemory
@@ -80,9 +80,10 @@ def test_beams_are_copied_over_those_that_died(repository: Path) -> None:
             for cache in _arrays(slots, "caches"):
                 cache[slot, :, step] = lines[beam][-1] if lines[beam] else -1
         parents = np.array([chance.randrange(4) for _ in beams])
-        beams, copies = place_beams(beams, parents)
-        assert not {source for source, _ in copies} & {target for _, target in copies}
-        slots.copy_beams(copies)
+        placed, sources, targets = place_beams(np.array([beams]), parents[None])
+        beams = placed[0].tolist()
+        assert not {*sources.tolist()} & {*targets.tolist()}
+        slots.copy_beams(sources, targets)
         lines = [[*lines[parent], 100 * step + beam] for beam, parent in enumerate(parents)]
         slots.next_ids[beams] = [line[-1] + 2 for line in lines]
         slots.advance()

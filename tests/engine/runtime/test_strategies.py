@@ -8,13 +8,14 @@ import pytest
 
 from engine.contract.events import FinishReason
 from engine.runtime.decoding.beam_search import BeamSearch
+from engine.runtime.decoding.beam_step import advance_beams
 from engine.runtime.decoding.candidates import Candidates
 from engine.runtime.decoding.greedy import GreedySearch, TokenSelection
 from engine.runtime.decoding.processors import Processors
 from engine.runtime.decoding.sampling import Sampler
 from engine.runtime.decoding.selection import Floats, Ints, top
 from engine.runtime.decoding.settings import Decoding
-from engine.runtime.decoding.strategy import DecodingStrategy, StepView
+from engine.runtime.decoding.strategy import FREE, DecodingStrategy, StepView
 from engine.runtime.decoding.trail import Trail
 
 EOS = START = 0
@@ -39,43 +40,42 @@ class Toy:
     def __post_init__(self) -> None:
         self.slots = list(range(3, 3 + self.strategy.width))
         self.made: list[list[int]] = [[] for _ in self.slots]
-        self.is_complete = False
         self.looked = 0
 
-    def step(self, forced: int | None = None) -> list[float] | None:
+    def step(self, forced: int | None = None) -> list[float]:
         count = 3 + len(self.slots)
-        logits = np.tile(self.log_probs, (count, 1))
         histories = [[START, *tokens] for tokens in [self.made[0]] * 3 + self.made]
         history: Ints = np.array(histories, np.int64)
-        argmax = logits.argmax(axis=1)
-        view = StepView(self.extra, history, self._candidates, self._logits, self._trail)
-        chosen = self.strategy.advance(view, self.slots, len(self.made[0]), forced)
-        if chosen is None:
-            token = int(argmax[3]) if forced is None else forced
-            self.made[0].append(token)
-            return None
-        parents = range(len(self.slots)) if chosen.parents is None else chosen.parents
-        self.is_complete = chosen.are_last
-        pairs = zip(parents, chosen.tokens, strict=True)
-        self.made = [[*self.made[parent], int(token)] for parent, token in pairs]
-        return [float(value) for value in chosen.log_probs]
+        free = np.full(count, FREE if forced is None else forced)
+        view = StepView(
+            *(self.extra, free, history.__getitem__, self._candidates, self._logits, self._trail)
+        )
+        if isinstance(self.strategy, BeamSearch):
+            made = advance_beams([self.strategy], view, np.array([self.slots]))
+            (tokens,), (log_probs,), (parents,) = (array.tolist() for array in made)
+            pairs = zip(parents, tokens, strict=True)
+            self.made = [[*self.made[parent], token] for parent, token in pairs]
+            return log_probs
+        assert isinstance(self.strategy, TokenSelection)
+        token, log_prob = self.strategy.choose(view, self.slots[0])
+        self.made[0].append(token)
+        return [float(log_prob)]
 
     def _logits(self, slot: int) -> Floats:
         assert slot in self.slots
         self.looked += 1
         return self.log_probs
 
-    def _candidates(self, slots: Sequence[int]) -> Candidates:
-        assert slots == self.slots
-        ids = top(self.log_probs, self.strategy.candidates)
-        missing = self.strategy.candidates - ids.size
+    def _candidates(self, slots: Sequence[int] | Ints, asked: int) -> Candidates:
+        places = np.array(slots)
+        assert places.ravel().tolist() == self.slots
+        ids = top(self.log_probs, asked)
+        missing = asked - ids.size
         ids = np.pad(ids, (0, missing), constant_values=-1)
         logits = np.where(ids < 0, np.float32(-np.inf), self.log_probs[ids])
         total = np.logaddexp.reduce(self.log_probs)
-        count = len(slots)
-        return Candidates(
-            np.tile(ids, (count, 1)), np.tile(logits, (count, 1)), np.full(count, total)
-        )
+        shape = *places.shape, 1
+        return Candidates(np.tile(ids, shape), np.tile(logits, shape), np.full(places.shape, total))
 
     def _trail(self, slot: int, token: int, _log_prob: float) -> Trail:
         return _trail([*self.made[slot - 3], token])
@@ -108,10 +108,9 @@ def test_one_sequence_ends_with_its_token_or_in_a_loop(
 
 
 def test_greedy_search_leaves_the_choice_to_the_session() -> None:
-    toy = Toy(GreedySearch(EOS), _log_probs(0.1, 0.2, 0.7))
-    assert (toy.strategy.width, toy.strategy.needs) == (1, frozenset())
-    assert toy.step() is None
-    (answer,) = toy.strategy.results(_trail([5, 6]), False)
+    search = GreedySearch(EOS)
+    assert (search.width, search.candidates, search.needs) == (1, 0, frozenset())
+    (answer,) = search.results(_trail([5, 6]), False)
     assert answer.score == answer.trail.log_prob == -2.0
 
 
@@ -121,8 +120,6 @@ def test_selection_follows_the_processors_and_tells_the_model_s_log_probability(
     assert toy.step() == pytest.approx([np.log(0.6)])
     assert toy.step() == pytest.approx([np.log(0.3)]), "2 was made and is penalised"
     assert toy.made == [[2, 1]]
-    assert toy.step(forced=0) is None, "a forced token leaves nothing to choose"
-    assert toy.made == [[2, 1, 0]]
 
 
 def test_selection_with_a_sampler_draws_by_the_seed() -> None:
@@ -142,9 +139,9 @@ def test_beams_go_on_after_the_best_and_their_hypotheses_are_ranked() -> None:
     assert toy.step() == pytest.approx(np.log([0.6, 0.1]))
     assert toy.made == [[1], [2]], "the end of sequence became a hypothesis, no beam"
     assert toy.strategy.finish_reason(None, False) is None
-    assert not toy.is_complete
+    assert not toy.strategy.is_complete
     toy.step()
-    assert toy.is_complete
+    assert toy.strategy.is_complete
     assert toy.strategy.finish_reason(None, False) is FinishReason.EOS
     answers = toy.strategy.results(_trail([1]), False)
     assert [answer.trail.tokens.tolist() for answer in answers] == [[1, EOS], [EOS]]
@@ -163,9 +160,7 @@ def test_a_forced_token_costs_no_beam_anything() -> None:
     toy = Toy(_beams(3), _log_probs(0.1, 0.6, 0.3))
     assert toy.step(forced=2) == [0.0, 0.0, 0.0]
     assert toy.made == [[2], [2], [2]]
-    made = toy.step()
-    assert made is not None
-    assert made[:2] == pytest.approx(np.log([0.6, 0.3]), abs=1e-5)
+    assert toy.step()[:2] == pytest.approx(np.log([0.6, 0.3]), abs=1e-5)
     assert toy.made[:2] == [[2, 1], [2, 2]]
 
 

@@ -68,16 +68,14 @@ def closing_event(
     }
     if not answers:
         return End(**ended)
-    best, trail = answers[0], answers[0].trail
-    texts = added_texts(trail, token_bytes)
-    others = answers[1 : row.plan.hypotheses]
+    trail, others = answers[0].trail, answers[1 : row.plan.hypotheses]
     return End(
         **ended,
-        **_details(best, texts, row.options),
+        **_details(answers[0], token_bytes, row.options),
         text=row.progress.new_text(trail.tokens[row.progress.sent :].tolist(), end=True),
         output_tokens=trail.tokens.size,
         alternatives=tuple(_alternative(other, token_bytes, row.options) for other in others),
-        alignment=_links(row, trail, texts) if row.options.alignment else (),
+        alignment=_links(row, trail, token_bytes) if row.options.alignment else (),
     )
 
 
@@ -113,21 +111,24 @@ def added_texts(trail: Trail, token_bytes: list[bytes]) -> list[str]:
 
 
 def _alternative(answer: ScoredTrail, token_bytes: list[bytes], options: Options) -> Alternative:
-    texts = added_texts(answer.trail, token_bytes)
-    return Alternative(text="".join(texts), **_details(answer, texts, options))
+    text = Detokenizer(token_bytes).push(answer.trail.tokens.tolist(), end=True)
+    return Alternative(text=text, **_details(answer, token_bytes, options))
 
 
-def _details(answer: ScoredTrail, texts: list[str], options: Options) -> dict[str, Any]:
+def _details(answer: ScoredTrail, token_bytes: list[bytes], options: Options) -> dict[str, Any]:
     """What is said of an answer and of an alternative alike."""
-    trail, ids = answer.trail, answer.trail.tokens.tolist()
-    log_probs = map(_finite, trail.log_probs.tolist())
-    tokens = zip(ids, texts, log_probs, strict=True) if options.token_log_probs else ()
+    trail = answer.trail
     return {
         "score": _finite(answer.score),
         "log_prob": _finite(trail.log_prob),
-        "token_ids": tuple(ids) if options.token_ids else (),
-        "tokens": tuple(Token(*token) for token in tokens),
+        "token_ids": tuple(trail.tokens.tolist()) if options.token_ids else (),
+        "tokens": _tokens(trail, token_bytes) if options.token_log_probs else (),
     }
+
+
+def _tokens(trail: Trail, token_bytes: list[bytes]) -> tuple[Token, ...]:
+    texts, log_probs = added_texts(trail, token_bytes), map(_finite, trail.log_probs.tolist())
+    return tuple(map(Token, trail.tokens.tolist(), texts, log_probs))
 
 
 def _finite(log_prob: float) -> float:
@@ -135,12 +136,12 @@ def _finite(log_prob: float) -> float:
     return max(round(float(log_prob), 4), _LOWEST)
 
 
-def _links(row: Row, trail: Trail, texts: list[str]) -> tuple[Link, ...]:
+def _links(row: Row, trail: Trail, token_bytes: list[bytes]) -> tuple[Link, ...]:
     """The alignment of the tokens that add text; of a source without any text there is none."""
     links: list[Link] = []
     start = 0
     for text, source, weight in zip(
-        texts, trail.sources.tolist(), trail.weights.tolist(), strict=True
+        added_texts(trail, token_bytes), trail.sources.tolist(), trail.weights.tolist(), strict=True
     ):
         end = start + len(text)
         source_start, source_end = row.plan.spans[source]

@@ -116,7 +116,7 @@ class Row:
         """Tokens of the source."""
         return len(self.plan.source)
 
-    @property
+    @cached_property
     def cost(self) -> int:
         """Tokens that the row is expected to hold: its source and a target of about its length."""
         return self.width * (self.length + min(self.plan.limit, 2 * self.length + 16))

@@ -167,8 +167,10 @@ class RunningBatch:
 
     def _failed(self) -> list[Row]:
         """The rows of which the session's last step made no probabilities."""
-        bad = np.flatnonzero(~np.isfinite(self._slots.log_probs[: self._slots.rows]))
-        return list(dict.fromkeys(self._owners[slot] for slot in bad.tolist()))
+        good = np.isfinite(self._slots.log_probs[: self._slots.rows])
+        if good.all():
+            return []
+        return list(dict.fromkeys(self._owners[slot] for slot in np.flatnonzero(~good).tolist()))
 
     def _ended(
         self, advance: Advance, complete: list[Row], failed: list[Row]

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.runtime.decoding.selection import Ints
 from engine.runtime.sessions.caches import KeyValueMemory, padded
@@ -13,7 +12,7 @@ from engine.runtime.sessions.caches import KeyValueMemory, padded
 class SlotMemory(Protocol):
     """The keys and values of running rows: of their own tokens, and of their sources."""
 
-    def admit(self, first: int, encoded: Any, rows: NDArray[np.intp], /) -> None:
+    def admit(self, first: int, encoded: Any, rows: Sequence[int], /) -> None:
         """Gives slot `first + i` the source `rows[i]` of what the encoder gave."""
         ...
 
@@ -33,8 +32,8 @@ class SlotMemory(Protocol):
         """Forgets what slots hold, which are given up because of values that are not finite."""
         ...
 
-    def shrink(self, rows: int, length: int, source_length: int, /) -> None:
-        """Gives up memory beyond `length` own positions and the longest source, if it is much."""
+    def shrink(self, positions: Ints, source_lengths: Ints, /) -> None:
+        """Gives up memory that rows do not need which have so much, if it is much."""
         ...
 
 
@@ -49,12 +48,12 @@ class ArrayMemory:
         self.caches, self.cross = caches, cross
         self.geometry = 0
 
-    def admit(self, first: int, encoded: Any, rows: NDArray[np.intp]) -> None:
+    def admit(self, first: int, encoded: Any, rows: Sequence[int]) -> None:
         """See `SlotMemory`."""
         width = self.cross.width(encoded)
         if width > self.cross.length:
             self.geometry += self.cross.resize(first, width)
-        self.cross.store(first, encoded, rows)
+        self.cross.store(first, encoded, np.array(rows))
 
     def fit(self, rows: int, length: int) -> None:
         """See `SlotMemory`."""
@@ -77,8 +76,9 @@ class ArrayMemory:
             self.caches.clear(slot)
             self.cross.clear(slot)
 
-    def shrink(self, rows: int, length: int, source_length: int) -> None:
+    def shrink(self, positions: Ints, source_lengths: Ints) -> None:
         """See `SlotMemory`: once at least half is given up."""
-        for memory, longest in ((self.caches, length), (self.cross, source_length)):
-            if padded(longest) * 2 <= memory.length:
-                self.geometry += memory.resize(rows, padded(longest))
+        for memory, lengths in ((self.caches, positions + 1), (self.cross, source_lengths)):
+            length = padded(int(lengths.max(initial=1)))
+            if length * 2 <= memory.length:
+                self.geometry += memory.resize(lengths.size, length)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.contract.manifest import Manifest
 from engine.native import library as native
@@ -42,9 +41,9 @@ class NativeMemory:
         """Of the first `rows` slots."""
         return max(text.length for text in self._sources[:rows] if text is not None)
 
-    def admit(self, first: int, encoded: list[NativeText], rows: NDArray[np.intp]) -> None:
+    def admit(self, first: int, encoded: list[NativeText], rows: Sequence[int]) -> None:
         """See `SlotMemory`."""
-        for slot, row in enumerate(rows.tolist(), first):
+        for slot, row in enumerate(rows, first):
             self._put(slot, encoded[row])
 
     def fit(self, _rows: int, _length: int) -> None:
@@ -58,7 +57,7 @@ class NativeMemory:
 
     def move(self, source: int, target: int, _length: int, _source_length: int) -> None:
         """See `SlotMemory`; nothing is copied."""
-        self.caches[[source, target]] = self.caches[[target, source]]
+        self.caches[source], self.caches[target] = self.caches[target], self.caches[source]
         text = self._sources[source]
         assert text is not None
         self._put(target, text)
@@ -66,8 +65,9 @@ class NativeMemory:
     def clear(self, slots: Sequence[int]) -> None:
         """See `SlotMemory`; nothing reads beyond what a row has written."""
 
-    def shrink(self, rows: int, _length: int, _source_length: int) -> None:
+    def shrink(self, positions: Ints, _source_lengths: Ints) -> None:
         """See `SlotMemory`: what rows had that have ended is given up."""
+        rows = positions.size
         free = self.caches[rows:]
         native.check(native.library().seqway_trim(self._lane, native.address(free), free.size))
         for slot in range(rows, len(self._sources)):
@@ -165,7 +165,7 @@ class NativeSession(Session):
 
     def _advance(self, rows: int, steps: int) -> Advance:
         ended, looping = self._ended[:, :rows]
-        return Advance(np.flatnonzero(ended).tolist(), np.flatnonzero(looping).tolist(), steps)
+        return Advance(ended.nonzero()[0].tolist(), looping.nonzero()[0].tolist(), steps)
 
     def _pointers(self, slots: Slots) -> tuple[native.NativeStep, native.NativeState]:
         """What the library is told of the slots, whose arrays stay where they are."""

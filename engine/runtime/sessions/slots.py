@@ -5,6 +5,7 @@ the last one.  A text has one slot, or one for each of its beams.  N slots, T an
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,6 +62,11 @@ class Slots:
         self.wanted = np.zeros(capacity, np.int32)
         self.candidate_ids: Ints = np.zeros((capacity, MOST_CANDIDATES), np.int64)
         self.candidate_logits: Floats = np.zeros((capacity, MOST_CANDIDATES), np.float32)
+        self._per_slot = (
+            *(self.ids, self.positions, self.limits, self.source_lengths, self.history),
+            *(self.forced, self.token_log_probs, self.sources, self.weights, self.runs),
+            *(self.watched, self.wanted),
+        )
 
     @property
     def tokens(self) -> Ints:
@@ -78,22 +84,21 @@ class Slots:
         self, cross: Any, widths: list[int], lengths: list[int], limits: list[int]
     ) -> list[list[int]]:
         """As `admit`, with `widths[i]` slots for row i. Returns the slots of each row."""
-        first = self.rows
-        last = first + sum(widths)
+        rows = [row for row, width in enumerate(widths) for _ in range(width)]
+        first, last = self.rows, self.rows + len(rows)
         assert last <= self.capacity
-        rows = np.repeat(np.arange(len(widths)), widths)
         self.memory.admit(first, cross, rows)
         self.rows = last
-        self.source_lengths[first:last] = np.array(lengths)[rows]
-        self.limits[first:last] = np.array(limits)[rows]
+        self.source_lengths[first:last] = [lengths[row] for row in rows]
+        self.limits[first:last] = [limits[row] for row in rows]
         self.ids[first:last] = self.history[first:last, 0] = self.manifest.decoder_start_id
         self.positions[first:last] = 0
         self.forced[first:last] = FREE
         self.runs[first:last] = 0
         self.watched[first:last] = False
         self.wanted[first:last] = 0
-        ends = np.cumsum(widths) + first
-        return [list(range(end - size, end)) for end, size in zip(ends, widths, strict=True)]
+        slots = iter(range(first, last))
+        return [list(islice(slots, width)) for width in widths]
 
     def start(
         self,
@@ -192,21 +197,7 @@ class Slots:
         """Frees a slot by moving the last one into it. Returns the slot that was moved."""
         last = self.rows - 1
         if slot != last:
-            per_slot = (
-                self.ids,
-                self.positions,
-                self.limits,
-                self.source_lengths,
-                self.history,
-                self.forced,
-                self.token_log_probs,
-                self.sources,
-                self.weights,
-                self.runs,
-                self.watched,
-                self.wanted,
-            )
-            for array in per_slot:
+            for array in self._per_slot:
                 array[slot] = array[last]
             self.memory.move(last, slot, int(self.positions[last]), int(self.source_lengths[last]))
         self.rows = last
@@ -214,5 +205,5 @@ class Slots:
 
     def shrink(self) -> None:
         """Gives up memory that no live row needs any more."""
-        longest = int(self.positions[: self.rows].max(initial=0)) + 1
-        self.memory.shrink(self.rows, longest, int(self.source_lengths[: self.rows].max(initial=1)))
+        rows = self.rows
+        self.memory.shrink(self.positions[:rows], self.source_lengths[:rows])

@@ -98,6 +98,33 @@ class NativeState(ctypes.Structure):
     )
 
 
+class NativeBeams(ctypes.Structure):
+    """`SeqwayBeams`."""
+
+    NUMBERS = ("texts", "width", "capacity", "most_candidates", "suppressed", "renormalizes")
+    _fields_ = (
+        *((name, c_int32) for name in NUMBERS),
+        ("end", c_int64),
+        *(
+            (name, c_void_p)
+            for name in (
+                *("slots", "positions", "limits", "scores", "log_probs"),
+                *("candidate_ids", "candidate_logits", "suppressed_logits"),
+                *("placed", "next_ids", "next_log_probs", "next_scores", "is_over"),
+            )
+        ),
+        ("copies", c_int32),
+        ("ended", c_int32),
+        *(
+            (name, c_void_p)
+            for name in (
+                *("sources", "targets", "ended_texts", "ended_slots", "ended_ids"),
+                *("ended_scores", "ended_log_probs"),
+            )
+        ),
+    )
+
+
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "seqway_abi": (c_int, []),
     "seqway_error": (c_char_p, []),
@@ -123,6 +150,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
         c_int,
         [c_void_p, POINTER(NativeStep), POINTER(NativeState), c_int, c_double, c_void_p],
     ),
+    "seqway_join": (c_int, [POINTER(NativeBeams)]),
     "seqway_copy": (c_int, [c_void_p, c_void_p, c_void_p, c_void_p, c_int]),
     "seqway_trim": (c_int, [c_void_p, c_void_p, c_int]),
     "seqway_multiply": (

@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "beams.h"
 #include "model.h"
 #include "processor.h"
 
@@ -484,6 +485,17 @@ int seqway_run(void* lane, const SeqwayStep* step, const SeqwayState* state, int
     }
   });
   return status == 0 ? steps : -1;
+}
+
+int seqway_join(SeqwayBeams* beams) {
+  return guarded([&] {
+    require(beams->width > 0 && beams->width <= kMostBeams, "a text has too many beams");
+    require(2 * beams->width <= beams->most_candidates, "beams need more candidates");
+    for (int i = 0; i < beams->texts * beams->width; ++i) {
+      require(beams->slots[i] >= 0 && beams->slots[i] < beams->capacity, "a slot does not exist");
+    }
+    join_beams(*beams);
+  });
 }
 
 int seqway_copy(void* lane, const int32_t* sources, const int32_t* targets, const int32_t* lengths,

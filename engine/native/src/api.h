@@ -65,6 +65,36 @@ typedef struct {
   uint8_t* looping;
 } SeqwayState;
 
+// The beams of `texts` texts with `width` each, after a step. Slots are the first of `capacity`; of
+// `candidate_*` [capacity][most_candidates] the first 2 * width of each beam are looked at.
+typedef struct {
+  int32_t texts, width, capacity, most_candidates, suppressed, renormalizes;
+  int64_t end;
+  const int64_t* slots;  // [texts][width], best first
+  const int64_t* positions;
+  const int64_t* limits;
+  const float* scores;
+  const float* log_probs;
+  const int64_t* candidate_ids;
+  const float* candidate_logits;
+  const float* suppressed_logits;  // [rows][suppressed], or null
+  // How they go on, [texts][width], best first, and [texts] whether all their continuations end.
+  int64_t* placed;
+  int64_t* next_ids;
+  float* next_log_probs;
+  float* next_scores;
+  uint8_t* is_over;
+  // Which slots are to be copied to which; the beams that end. There is room for all.
+  int32_t copies, ended;
+  int64_t* sources;
+  int64_t* targets;
+  int64_t* ended_texts;
+  int64_t* ended_slots;
+  int64_t* ended_ids;
+  float* ended_scores;
+  float* ended_log_probs;
+} SeqwayBeams;
+
 int seqway_abi(void);
 const char* seqway_error(void);
 
@@ -102,6 +132,9 @@ int seqway_advance(void* lane, const SeqwayStep* step, const SeqwayState* state)
 // `interrupt` is not 0. Gives how many, or -1.
 int seqway_run(void* lane, const SeqwayStep* step, const SeqwayState* state, int most,
                double seconds, const volatile int32_t* interrupt);
+
+// Chooses the next beams after a step; takes and copies nothing.
+int seqway_join(SeqwayBeams* beams);
 
 // Copies the first `lengths[i]` positions of the keys and values of slot `sources[i]` to slot
 // `targets[i]`, which is none of the sources.

@@ -49,7 +49,7 @@ class Gauges:
     """What a lane counts; all but `running` only grow.
 
     `calls` are those of the session, each of one step or more; `host_seconds` is processor time of
-    the lane's thread outside of them, and of the encoder.
+    the lane's thread outside of the session: of encoder, steps, and copies of beams' caches.
     `slots_stepped` sums the slots that had rows over the steps.  `wait_seconds` sums the time of
     rows from arrival until they got slots, or ended without; `run_seconds` from then to their end.
     """

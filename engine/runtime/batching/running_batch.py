@@ -12,7 +12,7 @@ import numpy as np
 from engine.contract.events import FinishReason
 from engine.runtime.decoding.alignment import alignment_outputs, mean_attention
 from engine.runtime.decoding.beam_search import BeamSearch
-from engine.runtime.decoding.beam_step import advance_beams, place_beams
+from engine.runtime.decoding.beam_step import join_beams
 from engine.runtime.decoding.greedy import TokenSelection
 from engine.runtime.decoding.repetition import settled
 from engine.runtime.decoding.selection import Ints
@@ -84,7 +84,8 @@ class RunningBatch:
             session.step(slots, needs)
         failed = self._failed()
         complete = self._choose([row for row in choosing if row not in failed])
-        advance = session.advance(slots)
+        with self._in_session():
+            advance = session.advance(slots)
         return list(self._ended(advance, complete, failed)), advance.steps
 
     def take_session_seconds(self) -> float:
@@ -137,7 +138,8 @@ class RunningBatch:
         slots, session = self._slots, self._session
         forced, positions = slots.forced_now(), slots.positions[: slots.rows].tolist()
         step = StepView(
-            *(session.extra, forced, slots.past, slots.candidates, session.logits, slots.trail_with)
+            *(session.extra, forced, slots.scores, slots.is_last(), slots.past),
+            *(slots.candidates, session.logits, slots.trail_with),
         )
         searches: dict[int, dict[Row, BeamSearch]] = {}
         for row in rows:
@@ -157,13 +159,22 @@ class RunningBatch:
     def _search(self, searches: dict[Row, BeamSearch], step: StepView) -> None:
         """Takes a step of the beams of rows that have equally many."""
         slots, places = self._slots, np.array([row.slots for row in searches])
-        made = advance_beams(list(searches.values()), step, places)
-        placed, sources, targets = place_beams(places, made.parents)
-        slots.copy_beams(sources, targets)
-        slots.next_ids[placed] = made.tokens
-        slots.log_probs[placed] = made.log_probs
-        for row, beams in zip(searches, placed.tolist(), strict=True):
+        each, made = list(searches.values()), None
+        if not any(search.constrained for search in each) and (step.forced[places] == FREE).all():
+            made = self._session.join_beams(slots, places, each[0].renormalizes)
+        made = made or join_beams(each, step, places)
+        for beam in made.ended:
+            each[beam.text].end_beam(step, beam)
+        slots.copy_beams(made.sources, made.targets)
+        with self._in_session():
+            slots.copy_caches(made.sources, made.targets)
+        slots.next_ids[made.slots] = made.tokens
+        slots.log_probs[made.slots] = made.log_probs
+        slots.scores[made.slots] = made.scores
+        lists = made.slots.tolist(), made.scores[:, 0].tolist(), made.is_over.tolist()
+        for row, beams, open_score, is_over in zip(searches, *lists, strict=True):
             row.slots[:] = beams
+            searches[row].go_on(open_score, is_over=is_over)
 
     def _failed(self) -> list[Row]:
         """The rows of which the session's last step made no probabilities."""

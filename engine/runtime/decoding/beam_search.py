@@ -7,6 +7,8 @@ Hypotheses are ranked by sum of log-probabilities / length^length_penalty, where
 Scores are FP32 as there.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from engine.contract.events import FinishReason
@@ -17,15 +19,21 @@ from engine.runtime.decoding.settings import Decoding
 from engine.runtime.decoding.strategy import StepView
 from engine.runtime.decoding.trail import ScoredTrail, Trail, common_prefix
 
-NEVER = np.float32(-1e9)
-"""The score of what must not be chosen, finite as in `transformers`."""
+
+class EndedBeam(NamedTuple):
+    """A beam of text `text` whose answer ends with `token` after what a slot has made."""
+
+    text: int
+    slot: int
+    token: int
+    score: float
+    log_prob: float
 
 
 class BeamSearch:
     """The search of one row. See `DecodingStrategy`.
 
-    `scores [k]` are the sums of its open beams, best first, `length` the tokens of each, of which
-    an answer has at most `longest`. `outputs` are those that a step can give.
+    An answer has at most `longest` tokens. `outputs` are those that a step can give.
     """
 
     def __init__(
@@ -43,11 +51,10 @@ class BeamSearch:
         self.candidates = min(2 * self.width + spare, MOST_CANDIDATES)
         self.needs = frozenset({"candidates"} | ({"suppressed_logits"} & outputs))
         self.eos_id = eos_id
-        self.longest = longest
-        self.scores: Floats = np.full(self.width, NEVER, np.float32)
-        self.scores[0] = 0
-        self.length = 0
         self.is_complete = False
+        self._longest = longest
+        self._length = 0
+        self._open_score = 0.0
         self._decoding = decoding
         self._processors = processors
         self._hypotheses: list[ScoredTrail] = []
@@ -84,22 +91,22 @@ class BeamSearch:
             log_probs[beam, : ids.size] = plain
         return tokens, scores, log_probs
 
-    def end_beam(
-        self, step: StepView, slot: int, token: int, score: float, log_prob: float
-    ) -> None:
-        """Makes a hypothesis of a slot with a last token after it, unless there are k better."""
-        rank = self._rank(score, self.length)
+    def end_beam(self, step: StepView, ended: EndedBeam) -> None:
+        """Makes a hypothesis of a beam, unless there are k better."""
+        rank = self._rank(ended.score, self._length + 1)
         full = len(self._hypotheses) == self.width
         if not rank > -np.inf or (full and rank <= self._hypotheses[-1].score):
             return
-        self._hypotheses.append(ScoredTrail(rank, step.trail(slot, token, log_prob)))
+        trail = step.trail(ended.slot, ended.token, ended.log_prob)
+        self._hypotheses.append(ScoredTrail(rank, trail))
         self._hypotheses.sort(key=lambda hypothesis: -hypothesis.score)
         del self._hypotheses[self.width :]
 
-    def go_on(self, scores: Floats, *, is_open: bool) -> None:
-        """Takes the scores `[k]` of the next beams; unless it `is_open`, nothing follows them."""
-        self.scores = scores
-        self.is_complete = not is_open or (
+    def go_on(self, open_score: float, *, is_over: bool) -> None:
+        """Takes the score of the best of the next beams; where it `is_over`, nothing follows."""
+        self._length += 1
+        self._open_score = open_score
+        self.is_complete = is_over or (
             len(self._hypotheses) == self.width
             and (self._decoding.early_stopping is True or not self._can_improve())
         )
@@ -125,19 +132,19 @@ class BeamSearch:
             return [ScoredTrail(self._open_rank(), trail), *self._hypotheses]
         return self._hypotheses
 
-    def _rank(self, score: float | np.float32, length: int) -> float:
+    def _rank(self, score: float, length: int) -> float:
         return float(np.float32(score) / np.float32(length**self._decoding.length_penalty))
 
     def _open_rank(self) -> float:
         """What the best open beam would be ranked by if it ended now."""
-        return self._rank(self.scores[0], max(1, self.length))
+        return self._rank(self._open_score, max(1, self._length))
 
     def _can_improve(self) -> bool:
         """Whether the best open beam may yet beat the worst of k hypotheses."""
         decoding = self._decoding
         optimistic = decoding.early_stopping == "never" and decoding.length_penalty > 0
-        length = self.longest if optimistic else self.length
-        return self._rank(self.scores[0], length) > self._hypotheses[-1].score
+        length = self._longest if optimistic else self._length
+        return self._rank(self._open_score, length) > self._hypotheses[-1].score
 
 
 def _normalized(scores: Floats) -> Floats:

@@ -9,54 +9,57 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from engine.runtime.decoding.beam_search import NEVER, BeamSearch
+from engine.runtime.decoding.beam_search import BeamSearch, EndedBeam
 from engine.runtime.decoding.candidates import Candidates
 from engine.runtime.decoding.selection import Floats, Ints
-from engine.runtime.decoding.strategy import FREE, StepView
+from engine.runtime.decoding.strategy import FREE, NEVER, StepView
 
 
 class NextBeams(NamedTuple):
-    """How n texts go on, `[n,k]` each, best first.
+    """How n texts go on: their beams `[n,k]`, best first.
 
-    The tokens, the model's log-probabilities of them, and the beams of this step before them.
+    `slots` are where they stand once `sources` were copied to `targets`, of which none is a source;
+    `scores` what they rank by, `log_probs` the model's of their `tokens`. `ended` are those that
+    end, before anything is copied; of a text that `is_over [n]` nothing else is left.
     """
 
+    slots: Ints
     tokens: Ints
     log_probs: Floats
-    parents: Ints
+    scores: Floats
+    sources: Ints
+    targets: Ints
+    ended: list[EndedBeam]
+    is_over: NDArray[np.bool_]
 
 
-def advance_beams(searches: Sequence[BeamSearch], step: StepView, slots: Ints) -> NextBeams:
-    """Takes a step of n texts; each search knows then whether it is complete.
+def join_beams(searches: Sequence[BeamSearch], step: StepView, slots: Ints) -> NextBeams:
+    """How texts go on after a step.
 
     Args:
         searches: of one model, with k beams each.
         step: what the model gave.
-        slots: `[n,k]`, of the beams that the last step returned.
+        slots: `[n,k]`, of their beams, best first.
 
     """
     width = slots.shape[1]
-    every, scores, log_probs = _continuations(searches, step, slots)
-    best = _best(scores, 2 * width)
-    tokens, scores = every.take(best), scores.take(best)
-    ending = (tokens == searches[0].eos_id) | (tokens < 0)
-    for text, search in enumerate(searches):
-        search.length += 1
-        if search.length >= search.longest:
-            ending[text] = True
+    every, every_score, every_log_prob = _continuations(searches, step, slots)
+    best = _best(every_score, 2 * width)
+    tokens, scores, log_probs = every.take(best), every_score.take(best), every_log_prob.take(best)
+    parents = best // (2 * width) % width
+    ending = (tokens == searches[0].eos_id) | (tokens < 0) | step.is_last[slots[:, :1]]
+    ended = []
     for text, place in zip(*(axis.tolist() for axis in ending[:, :width].nonzero()), strict=True):
-        index = best[text, place]
-        slot = slots[text, index // (2 * width) % width]
-        log_prob, score = log_probs.take(index), scores[text, place]
-        searches[text].end_beam(step, int(slot), int(tokens[text, place]), score, float(log_prob))
+        slot, values = slots[text, parents[text, place]], (tokens, scores, log_probs)
+        token, *others = (array[text, place].item() for array in values)
+        ended.append(EndedBeam(text, int(slot), token, *others))
     scores += ending * NEVER
     chosen = _best(scores, width)
-    is_over = ending.all(axis=1).tolist()
-    for search, own, over in zip(searches, scores.take(chosen), is_over, strict=True):
-        search.go_on(own, is_open=not over)
-    best = best.take(chosen)
-    return NextBeams(every.take(best), log_probs.take(best), best // (2 * width) % width)
+    placed, sources, targets = place_beams(slots, parents.take(chosen))
+    made = tokens.take(chosen), log_probs.take(chosen), scores.take(chosen)
+    return NextBeams(placed, *made, sources, targets, ended, ending.all(axis=1))
 
 
 def _continuations(
@@ -80,7 +83,7 @@ def _continuations(
         elif search.constrained:
             changed = search.constrain(step, slots[text].tolist(), totals[text])
             tokens[text], scores[text], log_probs[text] = changed
-    scores += np.array([search.scores for search in searches])[..., None]
+    scores += step.scores[slots][..., None]
     scores[tokens < 0] = np.nan
     return tokens, scores, log_probs
 

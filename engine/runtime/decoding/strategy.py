@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engine.contract.events import FinishReason
 from engine.runtime.decoding.candidates import Candidates
 from engine.runtime.decoding.selection import Floats, Ints
@@ -12,12 +15,16 @@ from engine.runtime.decoding.trail import ScoredTrail, Trail
 FREE = -1
 """Stands for no token where a forced one might be."""
 
+NEVER = np.float32(-1e9)
+"""The score of what must not be chosen, finite as in `transformers`."""
+
 
 @dataclass(frozen=True)
 class StepView:
     """A decoder step before its tokens are taken; what is of all slots is indexed by the slot.
 
-    `outputs` are those that were asked for, `forced [N]` the tokens that must be made, or `FREE`.
+    `outputs` are those that were asked for, `forced [N]` the tokens that must be made, or `FREE`,
+    `scores [N]` what beams rank by; `is_last [N]` says which token is the last that is allowed.
     `history` gives the start token of a slot and what it has made since, `candidates` so many of
     each of some slots, `logits` all of a slot's `[V]`, and `trail` what a slot has made with a
     token after it, of a log-probability.
@@ -25,6 +32,8 @@ class StepView:
 
     outputs: Mapping[str, Floats]
     forced: Ints
+    scores: Floats
+    is_last: NDArray[np.bool_]
     history: Callable[[int], Ints]
     candidates: Callable[[Sequence[int] | Ints, int], Candidates]
     logits: Callable[[int], Floats]

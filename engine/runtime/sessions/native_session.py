@@ -10,9 +10,11 @@ import numpy as np
 from engine.contract.manifest import Manifest
 from engine.native import library as native
 from engine.native.model import NativeLane, NativeModel, when_dropped
+from engine.runtime.decoding.beam_step import NextBeams
 from engine.runtime.decoding.repetition import LOOP, MAX_CYCLE
 from engine.runtime.decoding.selection import Floats, Ints
 from engine.runtime.sessions.interrupt import Interrupt
+from engine.runtime.sessions.native_beams import NativeBeamStep
 from engine.runtime.sessions.session import Session
 from engine.runtime.sessions.slots import Advance, Slots
 
@@ -113,6 +115,7 @@ class NativeSession(Session):
         slots = Slots(self.manifest, capacity, NativeMemory(self._lane.pointer, capacity))
         self._ended = np.zeros((2, capacity), np.uint8)
         self._step, self._state = self._pointers(slots)
+        self._beams = NativeBeamStep(slots, self._model.suppressed.size)
         return slots
 
     def encode(self, sources: list[list[int]]) -> list[NativeText]:
@@ -142,6 +145,10 @@ class NativeSession(Session):
         place = native.address(logits)
         native.check(native.library().seqway_logits(self._lane.pointer, slot, place))
         return logits
+
+    def join_beams(self, _slots: Slots, beams: Ints, renormalizes: bool) -> NextBeams:
+        """See `Session`."""
+        return self._beams.join(beams, self.extra.get("suppressed_logits"), renormalizes)
 
     def advance(self, slots: Slots) -> Advance:
         """See `Session`."""

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from engine.contract.manifest import Manifest
-from engine.runtime.decoding.selection import Floats
+from engine.runtime.decoding.beam_step import NextBeams
+from engine.runtime.decoding.selection import Floats, Ints
 from engine.runtime.sessions.interrupt import Interrupt
 from engine.runtime.sessions.slots import Advance, Slots
 
@@ -60,6 +61,13 @@ class Session(Protocol):
         """All logits `[V]` of a slot of the last step, which gave candidates, until `advance`."""
         logits: Floats = self.extra["logits"][slot]
         return logits
+
+    def join_beams(self, _slots: Slots, _beams: Ints, _renormalizes: bool, /) -> NextBeams | None:
+        """What `beam_step.join_beams` gives for slots `[n,k]` without constraints; None: that does.
+
+        Where the model `renormalizes`, the tokens that it suppresses have no share in scores.
+        """
+        return None
 
     def advance(self, slots: Slots, /) -> Advance:
         """Takes the step's tokens, or those that are forced, as next inputs."""

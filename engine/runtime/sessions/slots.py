@@ -9,12 +9,13 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.contract.manifest import Manifest
 from engine.runtime.decoding.candidates import MOST_CANDIDATES, Candidates
 from engine.runtime.decoding.repetition import MAX_CYCLE, Runs, extend_runs, looping
 from engine.runtime.decoding.selection import Floats, Ints, top
-from engine.runtime.decoding.strategy import FREE
+from engine.runtime.decoding.strategy import FREE, NEVER
 from engine.runtime.decoding.trail import Trail
 from engine.runtime.sessions.memory import SlotMemory
 
@@ -36,8 +37,8 @@ class Slots:
 
     `history [N,1+T]` holds the start token and what was made since; `sources`, `weights [N,T]` are
     the alignment of each token where `align` was called; `runs` counts repetitions, and `watched`
-    are the slots in which a loop matters. Of a slot's best tokens a step tells `wanted [N]` in
-    `candidate_ids`, `candidate_logits [N,C]`.
+    are the slots in which a loop matters; `scores` are what beams rank by. Of a slot's best tokens
+    a step tells `wanted [N]` in `candidate_ids`, `candidate_logits [N,C]`.
     """
 
     def __init__(self, manifest: Manifest, capacity: int, memory: SlotMemory) -> None:
@@ -58,6 +59,7 @@ class Slots:
         self.runs: Runs = np.zeros((capacity, MAX_CYCLE), np.int32)
         self.next_ids: Ints = np.zeros(capacity, np.int64)
         self.log_probs: Floats = np.zeros(capacity, np.float32)
+        self.scores: Floats = np.zeros(capacity, np.float32)
         self.watched = np.zeros(capacity, np.bool_)
         self.wanted = np.zeros(capacity, np.int32)
         self.candidate_ids: Ints = np.zeros((capacity, MOST_CANDIDATES), np.int64)
@@ -65,7 +67,7 @@ class Slots:
         self._per_slot = (
             *(self.ids, self.positions, self.limits, self.source_lengths, self.history),
             *(self.forced, self.token_log_probs, self.sources, self.weights, self.runs),
-            *(self.watched, self.wanted),
+            *(self.scores, self.watched, self.wanted),
         )
 
     @property
@@ -95,10 +97,13 @@ class Slots:
         self.positions[first:last] = 0
         self.forced[first:last] = FREE
         self.runs[first:last] = 0
+        self.scores[first:last] = NEVER
         self.watched[first:last] = False
         self.wanted[first:last] = 0
         slots = iter(range(first, last))
-        return [list(islice(slots, width)) for width in widths]
+        places = [list(islice(slots, width)) for width in widths]
+        self.scores[[slots[0] for slots in places]] = 0  # all beams of a text are alike yet
+        return places
 
     def start(
         self,
@@ -163,16 +168,24 @@ class Slots:
         self.token_log_probs[slot, place] = log_prob
         return self.trail(slot, place + 1)
 
+    def is_last(self) -> NDArray[np.bool_]:
+        """Which live slots make their last token in this step."""
+        last: NDArray[np.bool_] = self.positions[: self.rows] + 1 >= self.limits[: self.rows]
+        return last
+
     def copy_beams(self, sources: Ints, targets: Ints) -> None:
-        """Copies beams over others of the same text; none is both copied and written over."""
+        """Copies what beams have made over others of the same text, none of which is a source."""
         if not sources.size:
             return
-        lengths = self.positions[sources] + 1
-        longest = int(lengths.max())
+        longest = int(self.positions[sources].max()) + 1
         for array in (self.history, self.token_log_probs, self.sources, self.weights):
             array[targets, :longest] = array[sources, :longest]
         self.runs[targets] = self.runs[sources]
-        self.memory.copy(sources, targets, lengths)
+
+    def copy_caches(self, sources: Ints, targets: Ints) -> None:
+        """Likewise their keys and values, those of this step included."""
+        if sources.size:
+            self.memory.copy(sources, targets, self.positions[sources] + 1)
 
     def advance(self) -> Advance:
         """Takes the step's tokens, or those that are forced, as next inputs."""

@@ -74,7 +74,9 @@ def _answers(folder: Path) -> Results:
         for slot in range(slots.rows):
             made[f"candidates {slot} {position}"] = slots.candidate_ids[slot].copy()
             made[f"again {slot} {position}"] = session.logits(slot).copy()
-        slots.copy_beams(np.array([position % 3, 3]), np.array([(position + 1) % 3, 4]))
+        copies = np.array([position % 3, 3]), np.array([(position + 1) % 3, 4])
+        slots.copy_beams(*copies)
+        slots.copy_caches(*copies)
         session.advance(slots)
         if position == 20:
             slots.retire(1)

@@ -305,7 +305,7 @@ def test_copied_beams_go_on_like_their_source(variant: RandomVariant) -> None:
     for position in range(LONGEST - 1):
         session.step(slots)
         if position % 13 == 12:
-            slots.copy_beams(np.array([0]), np.array([1]))
+            slots.copy_caches(np.array([0]), np.array([1]))
             slots.next_ids[1] = slots.next_ids[0]
         elif position % 13 == 0:
             assert position == 0 or slots.log_probs[1] == slots.log_probs[0]

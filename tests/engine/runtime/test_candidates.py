@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from engine.runtime.decoding.beam_search import BeamSearch
-from engine.runtime.decoding.beam_step import advance_beams
+from engine.runtime.decoding.beam_step import join_beams
 from engine.runtime.decoding.candidates import Candidates
 from engine.runtime.decoding.greedy import TokenSelection
 from engine.runtime.decoding.processors import Processors
 from engine.runtime.decoding.sampling import Sampler
 from engine.runtime.decoding.selection import Floats, Ints, top
 from engine.runtime.decoding.settings import Decoding
-from engine.runtime.decoding.strategy import FREE, DecodingStrategy, StepView
+from engine.runtime.decoding.strategy import FREE, NEVER, DecodingStrategy, StepView
 from engine.runtime.decoding.trail import Trail
 
 VOCABULARY = 600
@@ -42,6 +42,7 @@ class Steps:
     def __init__(self, seed: int, spread: float = 3.0) -> None:
         self._random = np.random.default_rng(seed)
         self._spread = spread
+        self.scores = np.array([0, *[NEVER] * 7])
         self.looked = 0
 
     def view(self, strategy: DecodingStrategy, history: Ints, most: int) -> StepView:
@@ -61,8 +62,9 @@ class Steps:
             self.looked += 1
             return logits[slot]
 
-        forced = np.full(len(history), FREE)
-        return StepView({}, forced, history.__getitem__, candidates, whole, _nothing)
+        free, may_go_on = np.full(len(history), FREE), np.zeros(len(history), np.bool_)
+        state = {}, free, self.scores, may_go_on, history.__getitem__
+        return StepView(*state, candidates, whole, _nothing)
 
 
 def _run(make: Callable[[], DecodingStrategy], most: int, seed: int) -> tuple[list[Any], int]:
@@ -74,9 +76,12 @@ def _run(make: Callable[[], DecodingStrategy], most: int, seed: int) -> tuple[li
     for _ in range(12):
         view = steps.view(strategy, history, most)
         if isinstance(strategy, BeamSearch):
-            (tokens,), (log_probs,), (parents,) = advance_beams([strategy], view, np.array([slots]))
-            history = np.column_stack([history[parents], tokens])
-            made.append((history.tolist(), log_probs.tolist()))
+            chosen = join_beams([strategy], view, np.array([slots]))
+            history[chosen.targets] = history[chosen.sources]
+            slots, steps.scores[chosen.slots] = chosen.slots[0].tolist(), chosen.scores
+            history = np.column_stack([history, np.zeros(strategy.width, np.int64)])
+            history[chosen.slots[0], -1] = chosen.tokens[0]
+            made.append((history[slots].tolist(), chosen.log_probs[0].tolist()))
         else:
             assert isinstance(strategy, TokenSelection)
             token, log_prob = strategy.choose(view, 0)
@@ -130,8 +135,8 @@ def test_what_equals_the_last_of_the_best_is_looked_up() -> None:
 
     found = Candidates(np.arange(count)[None], logits[None, :count], np.log([float(VOCABULARY)]))
     history = np.zeros((1, 1), np.int64)
-    free = np.full(1, FREE)
-    view = StepView({}, free, history.__getitem__, lambda *_: found, whole, _nothing)
+    state = {}, np.full(1, FREE), np.zeros(1), np.zeros(1, np.bool_), history.__getitem__
+    view = StepView(*state, lambda *_: found, whole, _nothing)
     token, _ = selection.choose(view, 0)
     assert looked == [0]
     assert token >= count, "one of all, which are equal"

@@ -8,14 +8,14 @@ import pytest
 
 from engine.contract.events import FinishReason
 from engine.runtime.decoding.beam_search import BeamSearch
-from engine.runtime.decoding.beam_step import advance_beams
+from engine.runtime.decoding.beam_step import join_beams
 from engine.runtime.decoding.candidates import Candidates
 from engine.runtime.decoding.greedy import GreedySearch, TokenSelection
 from engine.runtime.decoding.processors import Processors
 from engine.runtime.decoding.sampling import Sampler
 from engine.runtime.decoding.selection import Floats, Ints, top
 from engine.runtime.decoding.settings import Decoding
-from engine.runtime.decoding.strategy import FREE, DecodingStrategy, StepView
+from engine.runtime.decoding.strategy import FREE, NEVER, DecodingStrategy, StepView
 from engine.runtime.decoding.trail import Trail
 
 EOS = START = 0
@@ -36,30 +36,45 @@ class Toy:
     strategy: DecodingStrategy
     log_probs: Floats
     extra: dict[str, Floats] = field(default_factory=dict)
+    longest: int = 9
 
     def __post_init__(self) -> None:
         self.slots = list(range(3, 3 + self.strategy.width))
         self.made: list[list[int]] = [[] for _ in self.slots]
+        self.scores = np.array([0.0] * 4 + [NEVER] * 7, np.float32)
         self.looked = 0
 
     def step(self, forced: int | None = None) -> list[float]:
         count = 3 + len(self.slots)
-        histories = [[START, *tokens] for tokens in [self.made[0]] * 3 + self.made]
-        history: Ints = np.array(histories, np.int64)
+        history: Ints = np.array([[START, *tokens] for tokens in [self.made[0]] * 3 + self.made])
         free = np.full(count, FREE if forced is None else forced)
-        view = StepView(
-            *(self.extra, free, history.__getitem__, self._candidates, self._logits, self._trail)
-        )
+        is_last = np.full(count, len(self.made[0]) + 1 == self.longest)
+        state = self.extra, free, self.scores, is_last, history.__getitem__
+        view = StepView(*state, self._candidates, self._logits, self._trail)
         if isinstance(self.strategy, BeamSearch):
-            made = advance_beams([self.strategy], view, np.array([self.slots]))
-            (tokens,), (log_probs,), (parents,) = (array.tolist() for array in made)
-            pairs = zip(parents, tokens, strict=True)
-            self.made = [[*self.made[parent], token] for parent, token in pairs]
-            return log_probs
+            return self._search(self.strategy, view)
         assert isinstance(self.strategy, TokenSelection)
         token, log_prob = self.strategy.choose(view, self.slots[0])
         self.made[0].append(token)
         return [float(log_prob)]
+
+    def _search(self, search: BeamSearch, view: StepView) -> list[float]:
+        found = join_beams([search], view, np.array([self.slots]))
+        for beam in found.ended:
+            search.end_beam(view, beam)
+        for source, target in zip(found.sources, found.targets, strict=True):
+            self.made[target - 3] = self.made[source - 3]
+        self.slots, self.scores[found.slots] = found.slots[0].tolist(), found.scores
+        for slot, token in zip(self.slots, found.tokens[0].tolist(), strict=True):
+            self.made[slot - 3] = [*self.made[slot - 3], token]
+        search.go_on(float(found.scores[0, 0]), is_over=bool(found.is_over[0]))
+        log_probs: list[float] = found.log_probs[0].tolist()
+        return log_probs
+
+    @property
+    def beams(self) -> list[list[int]]:
+        """The sequences, best first."""
+        return [self.made[slot - 3] for slot in self.slots]
 
     def _logits(self, slot: int) -> Floats:
         assert slot in self.slots
@@ -137,7 +152,7 @@ def test_selection_with_a_sampler_draws_by_the_seed() -> None:
 def test_beams_go_on_after_the_best_and_their_hypotheses_are_ranked() -> None:
     toy = Toy(_beams(2, early_stopping=True), _log_probs(0.3, 0.6, 0.1))
     assert toy.step() == pytest.approx(np.log([0.6, 0.1]))
-    assert toy.made == [[1], [2]], "the end of sequence became a hypothesis, no beam"
+    assert toy.beams == [[1], [2]], "the end of sequence became a hypothesis, no beam"
     assert toy.strategy.finish_reason(None, False) is None
     assert not toy.strategy.is_complete
     toy.step()
@@ -149,7 +164,7 @@ def test_beams_go_on_after_the_best_and_their_hypotheses_are_ranked() -> None:
 
 
 def test_a_search_that_reaches_its_length_says_so() -> None:
-    toy = Toy(_beams(2, longest=2), _log_probs(1e-6, 0.6, 0.4))
+    toy = Toy(_beams(2, longest=2), _log_probs(1e-6, 0.6, 0.4), longest=2)
     toy.step()
     toy.step()
     assert toy.strategy.finish_reason(1, False) is FinishReason.LENGTH
@@ -159,9 +174,9 @@ def test_a_search_that_reaches_its_length_says_so() -> None:
 def test_a_forced_token_costs_no_beam_anything() -> None:
     toy = Toy(_beams(3), _log_probs(0.1, 0.6, 0.3))
     assert toy.step(forced=2) == [0.0, 0.0, 0.0]
-    assert toy.made == [[2], [2], [2]]
+    assert toy.beams == [[2], [2], [2]]
     assert toy.step()[:2] == pytest.approx(np.log([0.6, 0.3]), abs=1e-5)
-    assert toy.made[:2] == [[2, 1], [2, 2]]
+    assert toy.beams[:2] == [[2, 1], [2, 2]]
 
 
 def test_a_loop_ends_a_search_with_the_better_of_hypothesis_and_loop() -> None:

@@ -101,14 +101,17 @@ class NativeState(ctypes.Structure):
 class NativeBeams(ctypes.Structure):
     """`SeqwayBeams`."""
 
-    NUMBERS = ("texts", "width", "capacity", "most_candidates", "suppressed", "renormalizes")
+    NUMBERS = (
+        *("texts", "width", "capacity", "longest"),
+        *("most_candidates", "suppressed", "renormalizes"),
+    )
     _fields_ = (
         *((name, c_int32) for name in NUMBERS),
         ("end", c_int64),
         *(
             (name, c_void_p)
             for name in (
-                *("slots", "positions", "limits", "scores", "log_probs"),
+                *("slots", "positions", "limits", "forced", "scores", "log_probs"),
                 *("candidate_ids", "candidate_logits", "suppressed_logits"),
                 *("placed", "next_ids", "next_log_probs", "next_scores", "is_over"),
             )

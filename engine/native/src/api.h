@@ -68,11 +68,12 @@ typedef struct {
 // The beams of `texts` texts with `width` each, after a step. Slots are the first of `capacity`; of
 // `candidate_*` [capacity][most_candidates] the first 2 * width of each beam are looked at.
 typedef struct {
-  int32_t texts, width, capacity, most_candidates, suppressed, renormalizes;
+  int32_t texts, width, capacity, longest, most_candidates, suppressed, renormalizes;
   int64_t end;
   const int64_t* slots;  // [texts][width], best first
   const int64_t* positions;
   const int64_t* limits;
+  const int64_t* forced;  // [capacity][longest]
   const float* scores;
   const float* log_probs;
   const int64_t* candidate_ids;

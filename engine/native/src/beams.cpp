@@ -62,6 +62,15 @@ int merge(const SeqwayBeams& beams, const int64_t* slots, Found& found) {
   return count;
 }
 
+// The same token for every beam, which costs it nothing.
+int force(const SeqwayBeams& beams, const int64_t* slots, int64_t token, Found& found) {
+  for (int beam = 0; beam < beams.width; ++beam) {
+    const float score = beams.scores[slots[beam]];
+    found[beam] = {beam, token, score, 0, score};
+  }
+  return beams.width;
+}
+
 // Where the next beams stand: a parent's first child stays in its slot, others are copied.
 void place(SeqwayBeams& beams, int text, const Found& found) {
   const int64_t* slots = beams.slots + text * beams.width;
@@ -83,9 +92,11 @@ void place(SeqwayBeams& beams, int text, const Found& found) {
 
 void join(SeqwayBeams& beams, int text) {
   const int64_t* slots = beams.slots + text * beams.width;
-  const bool is_last = beams.positions[slots[0]] + 1 >= beams.limits[slots[0]];
+  const int64_t position = beams.positions[slots[0]];
+  const int64_t forced = beams.forced[slots[0] * beams.longest + position];
+  const bool is_last = position + 1 >= beams.limits[slots[0]];
   Found found;
-  const int count = merge(beams, slots, found);
+  const int count = forced < 0 ? merge(beams, slots, found) : force(beams, slots, forced, found);
   bool is_over = true;
   for (int i = 0; i < count; ++i) {
     Continuation& one = found[i];

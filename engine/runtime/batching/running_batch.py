@@ -3,6 +3,7 @@
 `Slots` holds tensors, each row's strategy says which token comes next; this puts both together.
 """
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from engine.runtime.decoding.beam_step import join_beams
 from engine.runtime.decoding.greedy import TokenSelection
 from engine.runtime.decoding.repetition import settled
 from engine.runtime.decoding.selection import Ints
-from engine.runtime.decoding.strategy import FREE, StepView
+from engine.runtime.decoding.strategy import StepView
 from engine.runtime.decoding.trail import ScoredTrail
 from engine.runtime.request import Row
 from engine.runtime.sessions.interrupt import Interrupt
@@ -36,6 +37,11 @@ class RunningBatch:
         self._owners: list[Row] = []
         self._alignment = alignment_outputs(session.manifest)
         self._session_seconds = 0.0
+        slots = self._slots
+        self._view = StepView(
+            *(lambda: session.extra, slots.next_forced, slots.is_last, slots.scores),
+            *(slots.past, slots.candidates, session.logits, slots.trail_with),
+        )
 
     def start(self, group: list[Row]) -> None:
         """Encodes rows and gives them slots; when it fails, none of them has any."""
@@ -79,7 +85,7 @@ class RunningBatch:
             with self._in_session():
                 advance = session.run(slots, most, seconds, interrupt or Interrupt())
             return list(self._ended(advance, [], self._failed())), advance.steps
-        needs = frozenset[str]().union(*(row.plan.needs for row in choosing))
+        needs = frozenset[str]().union(*{row.plan.needs for row in choosing})
         with self._in_session():
             session.step(slots, needs)
         failed = self._failed()
@@ -135,36 +141,32 @@ class RunningBatch:
 
     def _choose(self, rows: list[Row]) -> list[Row]:
         """Lets strategies choose the next tokens; returns the rows whose search is complete."""
-        slots, session = self._slots, self._session
-        forced, positions = slots.forced_now(), slots.positions[: slots.rows].tolist()
-        step = StepView(
-            *(session.extra, forced, slots.scores, slots.is_last(), slots.past),
-            *(slots.candidates, session.logits, slots.trail_with),
-        )
+        slots, step = self._slots, self._view
+        positions = slots.positions[: slots.rows].tolist()
         searches: dict[int, dict[Row, BeamSearch]] = {}
         for row in rows:
-            strategy, slot = row.strategy, row.slots[0]
+            strategy, plan, slot = row.strategy, row.plan, row.slots[0]
             if row.options.alignment:
-                weights = mean_attention(step.outputs, self._alignment, row.slots, row.plan.textual)
+                weights = mean_attention(step.outputs(), self._alignment, row.slots, plan.textual)
                 slots.align(row.slots, weights)
             if isinstance(strategy, BeamSearch):
-                if positions[slot] >= row.plan.prompt:
+                if positions[slot] >= plan.prompt:
                     searches.setdefault(strategy.width, {})[row] = strategy
-            elif isinstance(strategy, TokenSelection) and forced[slot] == FREE:
+            elif isinstance(strategy, TokenSelection) and positions[slot] not in plan.forced:
                 slots.next_ids[slot], slots.log_probs[slot] = strategy.choose(step, slot)
         for batch in searches.values():
-            self._search(batch, step)
+            self._search(batch)
         return [row for batch in searches.values() for row in batch if batch[row].is_complete]
 
-    def _search(self, searches: dict[Row, BeamSearch], step: StepView) -> None:
+    def _search(self, searches: dict[Row, BeamSearch]) -> None:
         """Takes a step of the beams of rows that have equally many."""
         slots, places = self._slots, np.array([row.slots for row in searches])
         each, made = list(searches.values()), None
-        if not any(search.constrained for search in each) and (step.forced[places] == FREE).all():
+        if not any(search.constrained for search in each):
             made = self._session.join_beams(slots, places, each[0].renormalizes)
-        made = made or join_beams(each, step, places)
+        made = made or join_beams(each, self._view, places)
         for beam in made.ended:
-            each[beam.text].end_beam(step, beam)
+            each[beam.text].end_beam(self._view, beam)
         slots.copy_beams(made.sources, made.targets)
         with self._in_session():
             slots.copy_caches(made.sources, made.targets)
@@ -178,10 +180,15 @@ class RunningBatch:
 
     def _failed(self) -> list[Row]:
         """The rows of which the session's last step made no probabilities."""
-        good = np.isfinite(self._slots.log_probs[: self._slots.rows])
-        if good.all():
+        log_probs = self._slots.log_probs[: self._slots.rows].tolist()
+        if math.isfinite(sum(log_probs)):
             return []
-        return list(dict.fromkeys(self._owners[slot] for slot in np.flatnonzero(~good).tolist()))
+        bad = (
+            row
+            for row, value in zip(self._owners, log_probs, strict=True)
+            if not math.isfinite(value)
+        )
+        return list(dict.fromkeys(bad))
 
     def _ended(
         self, advance: Advance, complete: list[Row], failed: list[Row]

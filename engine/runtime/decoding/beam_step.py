@@ -49,7 +49,7 @@ def join_beams(searches: Sequence[BeamSearch], step: StepView, slots: Ints) -> N
     best = _best(every_score, 2 * width)
     tokens, scores, log_probs = every.take(best), every_score.take(best), every_log_prob.take(best)
     parents = best // (2 * width) % width
-    ending = (tokens == searches[0].eos_id) | (tokens < 0) | step.is_last[slots[:, :1]]
+    ending = (tokens == searches[0].eos_id) | (tokens < 0) | step.is_last(slots[:, :1])
     ended = []
     for text, place in zip(*(axis.tolist() for axis in ending[:, :width].nonzero()), strict=True):
         slot, values = slots[text, parents[text, place]], (tokens, scores, log_probs)
@@ -75,7 +75,7 @@ def _continuations(
     scored_by = found.totals if searches[0].renormalizes else totals
     tokens = found.ids
     log_probs, scores = found.logits - totals[..., None], found.logits - scored_by[..., None]
-    forced = step.forced[slots[:, 0]].tolist()
+    forced = step.forced(slots[:, 0]).tolist()
     for text, (search, token) in enumerate(zip(searches, forced, strict=True)):
         if token != FREE:
             tokens[text], scores[text], log_probs[text] = -1, 0, 0
@@ -106,7 +106,7 @@ def _totals(search: BeamSearch, step: StepView, slots: Ints, found: Candidates) 
     """
     if "suppressed_logits" not in search.needs:
         return found.totals
-    suppressed = step.outputs["suppressed_logits"][slots]
+    suppressed = step.outputs()["suppressed_logits"][slots]
     missing = np.exp(suppressed - found.totals[..., None]).sum(axis=-1)
     totals: Floats = found.totals + np.log1p(missing)
     return totals

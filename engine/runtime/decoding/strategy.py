@@ -21,19 +21,19 @@ NEVER = np.float32(-1e9)
 
 @dataclass(frozen=True)
 class StepView:
-    """A decoder step before its tokens are taken; what is of all slots is indexed by the slot.
+    """The last decoder step of a lane, before its tokens are taken.
 
-    `outputs` are those that were asked for, `forced [N]` the tokens that must be made, or `FREE`,
-    `scores [N]` what beams rank by; `is_last [N]` says which token is the last that is allowed.
-    `history` gives the start token of a slot and what it has made since, `candidates` so many of
-    each of some slots, `logits` all of a slot's `[V]`, and `trail` what a slot has made with a
-    token after it, of a log-probability.
+    `outputs` gives those that were asked for, indexed by slot. `forced` gives for slots `[...]` the
+    tokens that they must make, or `FREE`, and `is_last` whether these are the last that are
+    allowed. `scores [N]` are what beams rank by. `history` gives the start token of a slot and what
+    it has made since, `candidates` so many of each of some slots, `logits` all of a slot's `[V]`,
+    and `trail` what a slot has made with a token after it, of a log-probability.
     """
 
-    outputs: Mapping[str, Floats]
-    forced: Ints
+    outputs: Callable[[], Mapping[str, Floats]]
+    forced: Callable[[Ints], Ints]
+    is_last: Callable[[Ints], NDArray[np.bool_]]
     scores: Floats
-    is_last: NDArray[np.bool_]
     history: Callable[[int], Ints]
     candidates: Callable[[Sequence[int] | Ints, int], Candidates]
     logits: Callable[[int], Floats]

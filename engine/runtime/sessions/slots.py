@@ -64,6 +64,7 @@ class Slots:
         self.wanted = np.zeros(capacity, np.int32)
         self.candidate_ids: Ints = np.zeros((capacity, MOST_CANDIDATES), np.int64)
         self.candidate_logits: Floats = np.zeros((capacity, MOST_CANDIDATES), np.float32)
+        self._aligns = False
         self._per_slot = (
             *(self.ids, self.positions, self.limits, self.source_lengths, self.history),
             *(self.forced, self.token_log_probs, self.sources, self.weights, self.runs),
@@ -102,7 +103,8 @@ class Slots:
         self.wanted[first:last] = 0
         slots = iter(range(first, last))
         places = [list(islice(slots, width)) for width in widths]
-        self.scores[[slots[0] for slots in places]] = 0  # all beams of a text are alike yet
+        for beams in places:
+            self.scores[beams[0]] = 0  # the others are like it yet
         return places
 
     def start(
@@ -125,9 +127,9 @@ class Slots:
         """The start token of a slot and what it has made since."""
         return self.history[slot, : self.positions[slot] + 1]
 
-    def forced_now(self) -> Ints:
-        """The tokens `[rows]` that live slots must make in this step, or `FREE`."""
-        forced: Ints = self.forced[np.arange(self.rows), self.positions[: self.rows]]
+    def next_forced(self, slots: Ints) -> Ints:
+        """The tokens that slots must make in this step, or `FREE`."""
+        forced: Ints = self.forced[slots, self.positions[slots]]
         return forced
 
     def candidates(self, slots: Sequence[int] | Ints, count: int) -> Candidates:
@@ -146,6 +148,7 @@ class Slots:
 
     def align(self, slots: Sequence[int], weights: Floats) -> None:
         """Notes what the next token of `slots` attends to most: `weights [n,source]`."""
+        self._aligns = True
         rows, positions = np.array(slots), self.positions[slots]
         best = weights.argmax(axis=1)
         self.sources[rows, positions] = best
@@ -168,9 +171,9 @@ class Slots:
         self.token_log_probs[slot, place] = log_prob
         return self.trail(slot, place + 1)
 
-    def is_last(self) -> NDArray[np.bool_]:
-        """Which live slots make their last token in this step."""
-        last: NDArray[np.bool_] = self.positions[: self.rows] + 1 >= self.limits[: self.rows]
+    def is_last(self, slots: Ints) -> NDArray[np.bool_]:
+        """Which slots make the last token that they may in this step."""
+        last: NDArray[np.bool_] = self.positions[slots] + 1 >= self.limits[slots]
         return last
 
     def copy_beams(self, sources: Ints, targets: Ints) -> None:
@@ -178,7 +181,8 @@ class Slots:
         if not sources.size:
             return
         longest = int(self.positions[sources].max()) + 1
-        for array in (self.history, self.token_log_probs, self.sources, self.weights):
+        aligned = (self.sources, self.weights) if self._aligns else ()
+        for array in (self.history, self.token_log_probs, *aligned):
             array[targets, :longest] = array[sources, :longest]
         self.runs[targets] = self.runs[sources]
 
@@ -192,7 +196,7 @@ class Slots:
         rows = self.rows
         live = np.arange(rows)
         positions, runs = self.positions[:rows], self.runs[:rows]
-        forced = self.forced_now()
+        forced = self.next_forced(live)
         free = forced == FREE
         tokens = np.where(free, self.next_ids[:rows], forced)
         self.tokens[live, positions] = tokens

@@ -31,6 +31,7 @@ def fill(slots: Slots, random: np.random.Generator, width: int, vocabulary: int)
     end, slots.rows = slots.manifest.eos_id, CAPACITY
     slots.positions[:] = random.integers(0, LONGEST - 1, CAPACITY)
     slots.limits[:] = slots.positions + random.integers(1, 4, CAPACITY)
+    slots.forced[:] = np.where(random.random(slots.forced.shape) < 0.1, end, FREE)
     slots.scores[:] = random.choice([-1.0, -1.25, -2.5, NEVER], CAPACITY)
     logits = -np.sort(random.integers(0, 12, slots.candidate_ids.shape) / np.float32(4), axis=1)
     slots.candidate_logits[:] = np.where(random.random(logits.shape) < 0.02, -np.inf, logits)
@@ -53,9 +54,11 @@ def expected(
         BeamSearch(decoding, Processors(decoding, end, 1), end, LONGEST, frozenset(outputs))
         for _ in beams
     ]
-    state = outputs, np.full(CAPACITY, FREE), slots.scores, slots.is_last(), slots.past
-    step = StepView(*state, slots.candidates, lambda _: slots.scores, slots.trail_with)
-    return join_beams(searches, step, beams)
+    view = StepView(
+        *(lambda: outputs, slots.next_forced, slots.is_last, slots.scores, slots.past),
+        *(slots.candidates, lambda _: slots.scores, slots.trail_with),
+    )
+    return join_beams(searches, view, beams)
 
 
 @pytest.mark.parametrize("renormalizes", [False, True])
@@ -70,6 +73,7 @@ def test_beams_go_on_as_the_numpy_code_says(
     for vocabulary in [width, 2 * width - 1, *[128] * 40]:
         fill(slots, random, width, vocabulary)
         beams = random.permutation(CAPACITY // width * width).reshape(-1, width)
+        slots.scores[beams] = -np.sort(-slots.scores[beams], axis=1)
         outputs = {}
         if suppresses:
             shape = CAPACITY, SUPPRESSED

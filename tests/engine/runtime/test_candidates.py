@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from engine.runtime.decoding.beam_search import BeamSearch
 from engine.runtime.decoding.beam_step import join_beams
@@ -36,6 +37,14 @@ def _nothing(_slot: int, _token: int, _log_prob: float) -> Trail:
     return Trail(empty, empty.astype(np.float32), empty, empty.astype(np.float32))
 
 
+def free(slots: Ints) -> Ints:
+    return np.full(slots.shape, FREE)
+
+
+def goes_on(slots: Ints) -> NDArray[np.bool_]:
+    return np.zeros(slots.shape, np.bool_)
+
+
 class Steps:
     """Steps of random logits, many of them equal; `looked` counts looks at all of a slot's."""
 
@@ -62,8 +71,7 @@ class Steps:
             self.looked += 1
             return logits[slot]
 
-        free, may_go_on = np.full(len(history), FREE), np.zeros(len(history), np.bool_)
-        state = {}, free, self.scores, may_go_on, history.__getitem__
+        state = dict, free, goes_on, self.scores, history.__getitem__
         return StepView(*state, candidates, whole, _nothing)
 
 
@@ -135,7 +143,7 @@ def test_what_equals_the_last_of_the_best_is_looked_up() -> None:
 
     found = Candidates(np.arange(count)[None], logits[None, :count], np.log([float(VOCABULARY)]))
     history = np.zeros((1, 1), np.int64)
-    state = {}, np.full(1, FREE), np.zeros(1), np.zeros(1, np.bool_), history.__getitem__
+    state = dict, free, goes_on, np.zeros(1, np.float32), history.__getitem__
     view = StepView(*state, lambda *_: found, whole, _nothing)
     token, _ = selection.choose(view, 0)
     assert looked == [0]

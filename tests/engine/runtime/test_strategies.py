@@ -49,8 +49,10 @@ class Toy:
         history: Ints = np.array([[START, *tokens] for tokens in [self.made[0]] * 3 + self.made])
         free = np.full(count, FREE if forced is None else forced)
         is_last = np.full(count, len(self.made[0]) + 1 == self.longest)
-        state = self.extra, free, self.scores, is_last, history.__getitem__
-        view = StepView(*state, self._candidates, self._logits, self._trail)
+        view = StepView(
+            *(lambda: self.extra, free.__getitem__, is_last.__getitem__, self.scores),
+            *(history.__getitem__, self._candidates, self._logits, self._trail),
+        )
         if isinstance(self.strategy, BeamSearch):
             return self._search(self.strategy, view)
         assert isinstance(self.strategy, TokenSelection)

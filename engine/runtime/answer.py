@@ -23,12 +23,16 @@ class Streams:
 
     def due(self, rows: Sequence[Row], now: float) -> list[Row]:
         """Those of the streaming `rows` whose request may be sent a message."""
+        if not rows:
+            return []
         interval = self._interval(rows)
         return [row for row in rows if now - row.request.last_flush >= interval]
 
     def patience(self, rows: Sequence[Row], now: float) -> float:
         """Seconds until a message of the streaming `rows` may be sent; infinite without any."""
-        last = min((row.request.last_flush for row in rows), default=math.inf)
+        if not rows:
+            return math.inf
+        last = min(row.request.last_flush for row in rows)
         return max(0.0, last + self._interval(rows) - now)
 
     def send(self, rows: Sequence[Row], tokens: Sequence[Ints], now: float) -> None:

@@ -171,7 +171,7 @@ class Lane:
         now = time.thread_time()
         spent = now - self._seconds_counted
         self._seconds_counted = now
-        self.gauges.host_seconds += spent - self._running.take_session_seconds()
+        self.gauges.host_seconds += spent - self._running.session_clock.take()
 
     def _drop_late(self) -> None:
         """Ends the rows that were cancelled or whose deadline has passed."""

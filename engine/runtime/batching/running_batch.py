@@ -4,13 +4,12 @@
 """
 
 import math
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from engine.contract.events import FinishReason
+from engine.runtime.batching.clock import ThreadClock
 from engine.runtime.decoding.alignment import alignment_outputs, mean_attention
 from engine.runtime.decoding.beam_search import BeamSearch
 from engine.runtime.decoding.beam_step import join_beams
@@ -26,7 +25,10 @@ from engine.runtime.sessions.slots import Advance
 
 
 class RunningBatch:
-    """Runs rows in at most `capacity` slots of a session; `streaming` are those that stream."""
+    """Runs rows in at most `capacity` slots of a session; `streaming` are those that stream.
+
+    `session_clock` is of the time in the session.
+    """
 
     def __init__(self, session: Session, capacity: int) -> None:
         self.rows: list[Row] = []
@@ -36,7 +38,7 @@ class RunningBatch:
         self._slots = session.slots(capacity)
         self._owners: list[Row] = []
         self._alignment = alignment_outputs(session.manifest)
-        self._session_seconds = 0.0
+        self.session_clock = ThreadClock()
         slots = self._slots
         self._view = StepView(
             *(lambda: session.extra, slots.next_forced, slots.is_last, slots.scores),
@@ -47,7 +49,7 @@ class RunningBatch:
         """Encodes rows and gives them slots; when it fails, none of them has any."""
         sources = [row.plan.source for row in group]
         lengths = [len(source) for source in sources]
-        with self._in_session():
+        with self.session_clock:
             cross = self._session.encode(sources)
         widths, limits = [row.width for row in group], [row.plan.limit for row in group]
         places = self._slots.admit_beams(cross, widths, lengths, limits)
@@ -82,30 +84,17 @@ class RunningBatch:
         """
         slots, session, choosing = self._slots, self._session, self._choosing
         if not choosing:
-            with self._in_session():
+            with self.session_clock:
                 advance = session.run(slots, most, seconds, interrupt or Interrupt())
             return list(self._ended(advance, [], self._failed())), advance.steps
         needs = frozenset[str]().union(*{row.plan.needs for row in choosing})
-        with self._in_session():
+        with self.session_clock:
             session.step(slots, needs)
         failed = self._failed()
         complete = self._choose([row for row in choosing if row not in failed])
-        with self._in_session():
+        with self.session_clock:
             advance = session.advance(slots)
         return list(self._ended(advance, complete, failed)), advance.steps
-
-    def take_session_seconds(self) -> float:
-        """Processor time that this thread has spent in the session since it was last asked."""
-        seconds, self._session_seconds = self._session_seconds, 0.0
-        return seconds
-
-    @contextmanager
-    def _in_session(self) -> Iterator[None]:
-        began = time.thread_time()
-        try:
-            yield
-        finally:
-            self._session_seconds += time.thread_time() - began
 
     def certain(self, rows: Sequence[Row]) -> list[Ints]:
         """The tokens that the answer of each row surely begins with; they only grow."""
@@ -167,9 +156,10 @@ class RunningBatch:
         made = made or join_beams(each, self._view, places)
         for beam in made.ended:
             each[beam.text].end_beam(self._view, beam)
-        slots.copy_beams(made.sources, made.targets)
-        with self._in_session():
-            slots.copy_caches(made.sources, made.targets)
+        if made.sources.size:
+            slots.copy_beams(made.sources, made.targets)
+            with self.session_clock:
+                slots.copy_caches(made.sources, made.targets)
         slots.next_ids[made.slots] = made.tokens
         slots.log_probs[made.slots] = made.log_probs
         slots.scores[made.slots] = made.scores

@@ -1,6 +1,7 @@
 """The tokens of one answer with what was noted about each."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ class Trail:
     sources: Ints
     weights: Floats
 
-    @property
+    @cached_property
     def log_prob(self) -> float:
         """The sum of the log-probabilities."""
         return float(self.log_probs.sum(dtype=np.float64))

@@ -178,8 +178,6 @@ class Slots:
 
     def copy_beams(self, sources: Ints, targets: Ints) -> None:
         """Copies what beams have made over others of the same text, none of which is a source."""
-        if not sources.size:
-            return
         longest = int(self.positions[sources].max()) + 1
         aligned = (self.sources, self.weights) if self._aligns else ()
         for array in (self.history, self.token_log_probs, *aligned):
@@ -188,8 +186,7 @@ class Slots:
 
     def copy_caches(self, sources: Ints, targets: Ints) -> None:
         """Likewise their keys and values, those of this step included."""
-        if sources.size:
-            self.memory.copy(sources, targets, self.positions[sources] + 1)
+        self.memory.copy(sources, targets, self.positions[sources] + 1)
 
     def advance(self) -> Advance:
         """Takes the step's tokens, or those that are forced, as next inputs."""

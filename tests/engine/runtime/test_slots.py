@@ -83,8 +83,9 @@ def test_beams_are_copied_over_those_that_died(repository: Path) -> None:
         placed, sources, targets = place_beams(np.array([beams]), parents[None])
         beams = placed[0].tolist()
         assert not {*sources.tolist()} & {*targets.tolist()}
-        slots.copy_beams(sources, targets)
-        slots.copy_caches(sources, targets)
+        if sources.size:
+            slots.copy_beams(sources, targets)
+            slots.copy_caches(sources, targets)
         lines = [[*lines[parent], 100 * step + beam] for beam, parent in enumerate(parents)]
         slots.next_ids[beams] = [line[-1] + 2 for line in lines]
         slots.advance()

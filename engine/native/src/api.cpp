@@ -491,8 +491,13 @@ int seqway_join(SeqwayBeams* beams) {
   return guarded([&] {
     require(beams->width > 0 && beams->width <= kMostBeams, "a text has too many beams");
     require(2 * beams->width <= beams->most_candidates, "beams need more candidates");
+    require(beams->texts >= 0 && beams->texts <= beams->capacity / beams->width,
+            "there are more beams than slots");
     for (int i = 0; i < beams->texts * beams->width; ++i) {
-      require(beams->slots[i] >= 0 && beams->slots[i] < beams->capacity, "a slot does not exist");
+      const int64_t slot = beams->slots[i];
+      require(slot >= 0 && slot < beams->capacity, "a slot does not exist");
+      require(beams->positions[slot] >= 0 && beams->positions[slot] < beams->longest,
+              "a row is longer than its answer may be");
     }
     join_beams(*beams);
   });

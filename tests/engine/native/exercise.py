@@ -74,6 +74,9 @@ def _answers(folder: Path) -> Results:
         for slot in range(slots.rows):
             made[f"candidates {slot} {position}"] = slots.candidate_ids[slot].copy()
             made[f"again {slot} {position}"] = session.logits(slot).copy()
+        if slots.rows == 5:
+            beams = session.join_beams(slots, np.array([[3, 4]]), False)
+            made[f"beams {position}"] = np.stack([beams.tokens, beams.slots])
         copies = np.array([position % 3, 3]), np.array([(position + 1) % 3, 4])
         slots.copy_beams(*copies)
         slots.copy_caches(*copies)

@@ -132,7 +132,7 @@ class RunningBatch:
         """Lets strategies choose the next tokens; returns the rows whose search is complete."""
         slots, step = self._slots, self._view
         positions = slots.positions[: slots.rows].tolist()
-        searches: dict[int, dict[Row, BeamSearch]] = {}
+        searches: dict[tuple[int, bool], dict[Row, BeamSearch]] = {}
         for row in rows:
             strategy, plan, slot = row.strategy, row.plan, row.slots[0]
             if row.options.alignment:
@@ -140,7 +140,8 @@ class RunningBatch:
                 slots.align(row.slots, weights)
             if isinstance(strategy, BeamSearch):
                 if positions[slot] >= plan.prompt:
-                    searches.setdefault(strategy.width, {})[row] = strategy
+                    kind = strategy.width, strategy.constrained
+                    searches.setdefault(kind, {})[row] = strategy
             elif isinstance(strategy, TokenSelection) and positions[slot] not in plan.forced:
                 slots.next_ids[slot], slots.log_probs[slot] = strategy.choose(step, slot)
         for batch in searches.values():
@@ -148,10 +149,10 @@ class RunningBatch:
         return [row for batch in searches.values() for row in batch if batch[row].is_complete]
 
     def _search(self, searches: dict[Row, BeamSearch]) -> None:
-        """Takes a step of the beams of rows that have equally many."""
+        """Takes a step of the beams of rows that have equally many, all constrained or none."""
         slots, places = self._slots, np.array([row.slots for row in searches])
         each, made = list(searches.values()), None
-        if not any(search.constrained for search in each):
+        if not each[0].constrained:
             made = self._session.join_beams(slots, places, each[0].renormalizes)
         made = made or join_beams(each, self._view, places)
         for beam in made.ended:

@@ -13,7 +13,6 @@ from engine.runtime.batching.clock import ThreadClock
 from engine.runtime.decoding.alignment import alignment_outputs, mean_attention
 from engine.runtime.decoding.beam_search import BeamSearch
 from engine.runtime.decoding.beam_step import join_beams
-from engine.runtime.decoding.greedy import TokenSelection
 from engine.runtime.decoding.repetition import settled
 from engine.runtime.decoding.selection import Ints
 from engine.runtime.decoding.strategy import StepView
@@ -138,12 +137,11 @@ class RunningBatch:
             if row.options.alignment:
                 weights = mean_attention(step.outputs(), self._alignment, row.slots, plan.textual)
                 slots.align(row.slots, weights)
-            if isinstance(strategy, BeamSearch):
+            if search := strategy.search:
                 if positions[slot] >= plan.prompt:
-                    kind = strategy.width, strategy.constrained
-                    searches.setdefault(kind, {})[row] = strategy
-            elif isinstance(strategy, TokenSelection) and positions[slot] not in plan.forced:
-                slots.next_ids[slot], slots.log_probs[slot] = strategy.choose(step, slot)
+                    searches.setdefault((search.width, search.constrained), {})[row] = search
+            elif positions[slot] not in plan.forced and (chosen := strategy.choose(step, slot)):
+                slots.next_ids[slot], slots.log_probs[slot] = chosen
         for batch in searches.values():
             self._search(batch)
         return [row for batch in searches.values() for row in batch if batch[row].is_complete]

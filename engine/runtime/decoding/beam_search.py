@@ -59,6 +59,14 @@ class BeamSearch:
         self._processors = processors
         self._hypotheses: list[ScoredTrail] = []
 
+    @property
+    def search(self) -> "BeamSearch":
+        """See `DecodingStrategy`."""
+        return self
+
+    def choose(self, _step: StepView, _slot: int) -> None:
+        """See `DecodingStrategy`; all texts' beams are chosen at once."""
+
     def constrain(
         self, step: StepView, slots: list[int], totals: Floats
     ) -> tuple[Ints, Floats, Floats]:

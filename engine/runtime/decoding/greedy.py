@@ -3,6 +3,7 @@
 import numpy as np
 
 from engine.contract.events import FinishReason
+from engine.runtime.decoding.beam_search import BeamSearch
 from engine.runtime.decoding.candidates import MOST_CANDIDATES, SPARE, Ranking
 from engine.runtime.decoding.processors import Processors
 from engine.runtime.decoding.sampling import Sampler
@@ -20,6 +21,15 @@ class GreedySearch:
 
     def __init__(self, eos_id: int) -> None:
         self._eos_id = eos_id
+
+    @property
+    def search(self) -> BeamSearch | None:
+        """See `DecodingStrategy`."""
+        return None
+
+    def choose(self, _step: StepView, _slot: int) -> tuple[int, np.float32] | None:
+        """See `DecodingStrategy`."""
+        return None
 
     def finish_reason(self, last: int | None, is_looping: bool) -> FinishReason | None:
         """See `DecodingStrategy`."""
@@ -48,7 +58,7 @@ class TokenSelection(GreedySearch):
         self.needs = frozenset({"candidates"} | ({"logits"} if wanted > MOST_CANDIDATES else set()))
 
     def choose(self, step: StepView, slot: int) -> tuple[int, np.float32]:
-        """The token after a slot's, and the model's log-probability of it."""
+        """See `DecodingStrategy`."""
         history = step.history(slot)
         found = step.candidates([slot], self.candidates)
         token = self._surely(self._processors.revise(found.ranking(0, found.logits[0]), history))

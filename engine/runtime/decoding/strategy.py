@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from engine.contract.events import FinishReason
 from engine.runtime.decoding.candidates import Candidates
 from engine.runtime.decoding.selection import Floats, Ints
 from engine.runtime.decoding.trail import ScoredTrail, Trail
+
+if TYPE_CHECKING:
+    from engine.runtime.decoding.beam_search import BeamSearch
 
 FREE = -1
 """Stands for no token where a forced one might be."""
@@ -44,13 +47,23 @@ class DecodingStrategy(Protocol):
     """Chooses the tokens of one row, and holds what it must remember for that.
 
     It takes `width` slots, is told of the `candidates` most probable tokens of each, and looks at
-    the outputs `needs` of each step beyond the session's own choice of tokens. Those of one slot
-    choose by themselves (`GreedySearch`), beams those of all texts at once (`beam_step.py`).
+    the outputs `needs` of each step beyond the session's own choice of tokens. A strategy of one
+    slot chooses by itself; beams are chosen for all texts at once (`beam_step.py`), whose
+    strategies are a `search`.
     """
 
     width: int
     candidates: int
     needs: frozenset[str]
+
+    @property
+    def search(self) -> "BeamSearch | None":
+        """The strategy itself if it is one of several beams."""
+        ...
+
+    def choose(self, step: StepView, slot: int, /) -> tuple[int, np.float32] | None:
+        """The token after a slot's, and the model's log-probability of it; None: the session's."""
+        ...
 
     def finish_reason(self, last: int | None, is_looping: bool, /) -> FinishReason | None:
         """Why the row ends after a step, if it does; asked of rows that have reason to end.

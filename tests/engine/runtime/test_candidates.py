@@ -83,16 +83,17 @@ def _run(make: Callable[[], DecodingStrategy], most: int, seed: int) -> tuple[li
     made = []
     for _ in range(12):
         view = steps.view(strategy, history, most)
-        if isinstance(strategy, BeamSearch):
-            chosen = join_beams([strategy], view, np.array([slots]))
+        if search := strategy.search:
+            chosen = join_beams([search], view, np.array([slots]))
             history[chosen.targets] = history[chosen.sources]
             slots, steps.scores[chosen.slots] = chosen.slots[0].tolist(), chosen.scores
             history = np.column_stack([history, np.zeros(strategy.width, np.int64)])
             history[chosen.slots[0], -1] = chosen.tokens[0]
             made.append((history[slots].tolist(), chosen.log_probs[0].tolist()))
         else:
-            assert isinstance(strategy, TokenSelection)
-            token, log_prob = strategy.choose(view, 0)
+            one = strategy.choose(view, 0)
+            assert one is not None
+            token, log_prob = one
             history = np.column_stack([history, [token]])
             made.append((history.tolist(), float(log_prob)))
     return made, steps.looked

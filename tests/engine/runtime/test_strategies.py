@@ -53,12 +53,13 @@ class Toy:
             *(lambda: self.extra, free.__getitem__, is_last.__getitem__, self.scores),
             *(history.__getitem__, self._candidates, self._logits, self._trail),
         )
-        if isinstance(self.strategy, BeamSearch):
-            return self._search(self.strategy, view)
-        assert isinstance(self.strategy, TokenSelection)
-        token, log_prob = self.strategy.choose(view, self.slots[0])
-        self.made[0].append(token)
-        return [float(log_prob)]
+        if search := self.strategy.search:
+            return self._search(search, view)
+        chosen = self.strategy.choose(view, self.slots[0])
+        if chosen is None:
+            return []
+        self.made[0].append(chosen[0])
+        return [float(chosen[1])]
 
     def _search(self, search: BeamSearch, view: StepView) -> list[float]:
         found = join_beams([search], view, np.array([self.slots]))
@@ -125,9 +126,10 @@ def test_one_sequence_ends_with_its_token_or_in_a_loop(
 
 
 def test_greedy_search_leaves_the_choice_to_the_session() -> None:
-    search = GreedySearch(EOS)
-    assert (search.width, search.candidates, search.needs) == (1, 0, frozenset())
-    (answer,) = search.results(_trail([5, 6]), False)
+    toy = Toy(GreedySearch(EOS), _log_probs(0.1, 0.2, 0.7))
+    assert (toy.strategy.width, toy.strategy.needs) == (1, frozenset())
+    assert toy.step() == []
+    (answer,) = toy.strategy.results(_trail([5, 6]), False)
     assert answer.score == answer.trail.log_prob == -2.0
 
 

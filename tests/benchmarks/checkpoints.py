@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import MarianConfig, MarianMTModel, PreTrainedTokenizerFast
 
 MARIAN_VOCABULARY = 32001
+# A field of generation, which the configuration of a model takes but does not declare.
+_NO_BAD_WORDS: dict[str, Any] = {"bad_words_ids": None}
 
 
 def write_marian_base(example: Path, folder: Path) -> None:
@@ -49,7 +52,7 @@ def write_marian_base(example: Path, folder: Path) -> None:
         eos_token_id=special["</s>"],
         decoder_start_token_id=special["<pad>"],
         forced_eos_token_id=None,
-        bad_words_ids=None,
+        **_NO_BAD_WORDS,
     )
     model = MarianMTModel(config)
     with torch.no_grad():

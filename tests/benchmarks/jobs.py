@@ -27,7 +27,7 @@ from deploy.local.ports import HOST
 from deploy.local.records import StackRecord
 from deploy.local.settings import StackSettings
 from engine.contract.events import End
-from engine.contract.options import Options
+from engine.contract.options import Options, Priority
 from services.inference.settings import InferenceSettings
 from services.inference.triton.engine import TritonEngine
 from tests.benchmarks import SHORT_HELP
@@ -189,7 +189,7 @@ PROCESSES = ("gateway", "worker", "controller")
 async def direct_speed(address: str, texts: list[str]) -> float:
     """Texts a second of a client that has a full window at Triton all the time."""
     engine = TritonEngine(InferenceSettings(triton_url=address))
-    generation = Options(priority="bulk", source_language="en", target_language="fr")
+    generation = Options(priority=Priority.BULK, source_language="en", target_language="fr")
     left = list(reversed(texts))
     open_requests: dict[str, int] = {}
     in_flight = 0

@@ -1,0 +1,27 @@
+"""A table that can be shown in a terminal and written to a document."""
+
+from dataclasses import dataclass
+
+from rich.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Rows of cells under a header; `name` is its place in a document."""
+
+    name: str
+    title: str
+    header: list[str]
+    rows: list[list[str]]
+
+    def as_table(self) -> Table:
+        """For a terminal."""
+        table = Table(*self.header, title=self.title, title_justify="left")
+        for row in self.rows:
+            table.add_row(*row)
+        return table
+
+    def as_markdown(self) -> str:
+        """For a document, below a line of its title."""
+        lines = [self.header, ["---"] * len(self.header), *self.rows]
+        return "\n".join([f"{self.title}:", "", *("| " + " | ".join(row) + " |" for row in lines)])

@@ -1,0 +1,1 @@
+"""How `make bench` measures: loops, sweeps, spreads and what the answers are worth."""

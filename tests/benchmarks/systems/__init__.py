@@ -1,0 +1,1 @@
+"""What is timed: our runtime and service, and their peers."""

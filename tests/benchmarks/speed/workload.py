@@ -25,9 +25,14 @@ def sentences() -> list[Pair]:
     ]
 
 
-def descriptions(count: int) -> list[str]:
-    """So many descriptions of all lengths, in an order that is always the same."""
+def descriptions(count: int, *, single: bool = False) -> list[str]:
+    """So many descriptions of all lengths, in an order that is always the same.
+
+    With `single`, those of one sentence: our gateway would run each of several as a row of its own.
+    """
     sources = [pair.source for pair in read_pairs(TEST_SET)]
+    if single:
+        sources = [source for source in sources if ". " not in source]
     random.Random(_SEED).shuffle(sources)
     return repeated(sources, count)
 

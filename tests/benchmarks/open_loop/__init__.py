@@ -1,0 +1,1 @@
+"""Calls that come at random, whether others are answered or not, at services side by side."""

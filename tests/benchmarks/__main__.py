@@ -14,6 +14,7 @@ from rich.console import Console
 from tests.benchmarks import SHORT_HELP
 from tests.benchmarks.checkpoints import write_marian_base
 from tests.benchmarks.parts.closed_part import measure_closed_loop
+from tests.benchmarks.parts.length_part import measure_lengths
 from tests.benchmarks.parts.open_part import measure_open_loop
 from tests.benchmarks.parts.subject import PartResult, Scale, Subject, prepare
 from tests.benchmarks.speed.workload import BUILD, EXAMPLE
@@ -23,9 +24,10 @@ CHECKPOINTS = {"en-fr": EXAMPLE, "marian-base": BUILD / "checkpoints" / "marian-
 PARTS: dict[str, Callable[[Subject], PartResult]] = {
     "closed": measure_closed_loop,
     "open": measure_open_loop,
+    "lengths": measure_lengths,
 }
 # What the short form leaves out, since the other checkpoint shows that it runs.
-LONG_PARTS = {"marian-base": ("open",)}
+LONG_PARTS = {"marian-base": ("open", "lengths")}
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.benchmarks.report.grid import Grid
+from tests.benchmarks.speed.lengths import text_of, texts_of
 from tests.benchmarks.speed.quality import share_of_equal
 from tests.benchmarks.speed.spread import percentile, spread
 from tests.benchmarks.speed.workload import descriptions, repeated, sentences
@@ -42,6 +43,16 @@ def test_the_setting_of_the_highest_median_is_chosen() -> None:
 
 def test_equal_answers_are_counted() -> None:
     assert share_of_equal(["a", "b", "c", "d"], ["a", "b", "x", "d"]) == 0.75
+
+
+def test_a_text_has_as_many_words_as_fit() -> None:
+    def count(text: str) -> int:
+        return sum(len(word) for word in text.split())
+
+    text = text_of(10, ["ab", "abc"], count, seed=1)
+    assert 8 <= count(text) <= 10
+    assert text_of(1, ["abc"], count, seed=1) == "abc"
+    assert len(set(texts_of(20, 4, ["ab", "abc", "c"], count))) == 4
 
 
 def test_texts_come_in_the_same_order_and_again() -> None:

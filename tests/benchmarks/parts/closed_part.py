@@ -17,6 +17,7 @@ from tests.benchmarks.systems.system import THREADS, System
 from tests.benchmarks.systems.transformers_model import Transformers
 
 BEAMS = 4
+SWEEP_ROUNDS = 2
 
 
 def measure_closed_loop(subject: Subject) -> PartResult:
@@ -39,7 +40,7 @@ def measure_closed_loop(subject: Subject) -> PartResult:
             oracle,
         ]
         results = time_systems(systems, oracle, sentences(), loop, subject.console)
-        host = {each.name: each.host_microseconds() for each in ours}
+        host = {each.name: each.host_microseconds(loop.in_flight) for each in ours}
     return PartResult(
         {"speeds": [dataclasses.asdict(each) for each in results], "host": host},
         [
@@ -51,9 +52,10 @@ def measure_closed_loop(subject: Subject) -> PartResult:
 
 
 def _ctranslate2(subject: Subject, beams: int) -> CTranslate2:
-    short = subject.scale.short
     return CTranslate2(
-        subject.converted, subject.checkpoint, beams, rounds=1 if short else 2, short=short
+        *(subject.converted, subject.checkpoint, beams),
+        rounds=SWEEP_ROUNDS,
+        short=subject.scale.short,
     )
 
 
@@ -62,7 +64,7 @@ def closed_loop_of(subject: Subject) -> ClosedLoop:
     short, is_trained = subject.scale.short, subject.is_trained
     return ClosedLoop(
         rounds=subject.scale.rounds,
-        in_flight=(1, 8, 32) if short else (1, 8, 32, 64, 256),
+        in_flight=(1, 8) if short else (1, 8, 32, 64, 256),
         texts_each=1 if short else 4,
         max_new_tokens=32,
         judged=(16 if is_trained else 4) if short else (121 if is_trained else 48),

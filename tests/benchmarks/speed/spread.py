@@ -19,7 +19,8 @@ class Spread:
 
     def __str__(self) -> str:
         deviation = (self.highest - self.lowest) / 2 / self.median
-        return f"{self.median:,.0f}" + (f" ±{deviation:.0%}" if deviation else "")
+        places = 0 if self.median >= 20 else 1
+        return f"{self.median:,.{places}f}" + (f" ±{deviation:.0%}" if deviation else "")
 
 
 def spread(values: Sequence[float]) -> Spread:

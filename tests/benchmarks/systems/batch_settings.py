@@ -4,7 +4,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-_SPLITS = {False: ((1, 1), (1, 2), (1, 4), (2, 1), (2, 2), (4, 1)), True: ((1, 1), (1, 2), (2, 1))}
+# Parts, and batches of each.
+_SPLITS = ((1, 1), (1, 2), (1, 4), (2, 1), (2, 2), (4, 1))
+_SHORT_SPLITS = {1: ((1, 1),), 2: ((1, 2), (2, 1))}
 _TOKENS = (512, 1024)
 
 
@@ -33,8 +35,9 @@ def settings_for(in_flight: int, threads: int, *, short: bool) -> list[BatchSett
     found: dict[BatchSetting, None] = {}
     for inter in sorted({1, threads}):
         intra = threads // inter
-        for parts, batches in _SPLITS[short]:
-            if parts * batches <= max(1, in_flight) and parts * batches >= min(inter, in_flight):
+        splits = _SHORT_SPLITS[inter] if short else _SPLITS
+        for parts, batches in splits if in_flight > 1 else _SPLITS[:1]:
+            if min(inter, in_flight) <= parts * batches <= in_flight:
                 size = 0 if batches == 1 else -(-in_flight // (parts * batches))
                 found[BatchSetting(inter, intra, parts, size)] = None
         if not short and in_flight > 8:

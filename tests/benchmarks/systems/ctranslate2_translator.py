@@ -38,7 +38,7 @@ class CTranslate2:
         settings = settings_for(in_flight, THREADS, short=self._short)
         speeds: dict[BatchSetting, list[float]] = {setting: [] for setting in settings}
         self._settings.pop(in_flight, None)
-        for turn in range(1 + self._rounds):
+        for turn in range(1 if self._short else 1 + self._rounds):
             for self._using in settings:
                 speed = tokens_per_second(self, texts, in_flight, max_new_tokens)
                 if turn or self._short:  # else it warms up

@@ -1,6 +1,7 @@
 """Our runtime in this process."""
 
 import statistics
+from collections.abc import Sequence
 
 from engine.contract.options import Options
 from engine.runtime.batch import run_texts
@@ -28,6 +29,10 @@ class InProcess(WarmedUp):
         self._host.setdefault(in_flight, []).append(spent / (after.calls - before.calls))
         return [Answer(answer.text, answer.end.output_tokens) for answer in answers]
 
-    def host_microseconds(self) -> dict[int, float]:
-        """A call's processor time in Python, by how many texts were in flight: medians."""
-        return {count: 1e6 * statistics.median(spent) for count, spent in self._host.items()}
+    def host_microseconds(self, in_flight: Sequence[int]) -> dict[int, float]:
+        """A call's processor time in Python, by texts in flight, where it ran: medians."""
+        return {
+            count: 1e6 * statistics.median(self._host[count])
+            for count in in_flight
+            if count in self._host
+        }

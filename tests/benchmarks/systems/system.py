@@ -63,6 +63,15 @@ def tokens_per_second(
     return sum(answer.tokens for answer in answers) / (time.perf_counter() - began)
 
 
+def texts_per_second(
+    system: System, texts: list[str], in_flight: int, max_new_tokens: int
+) -> float:
+    """One timed run."""
+    began = time.perf_counter()
+    system.run(texts, in_flight, max_new_tokens)
+    return len(texts) / (time.perf_counter() - began)
+
+
 def with_beams(name: str, beams: int) -> str:
     """The name of a system that searches with so many beams."""
     return name if beams == 1 else f"{name}, {beams} beams"

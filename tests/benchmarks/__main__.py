@@ -16,6 +16,7 @@ from tests.benchmarks.checkpoints import write_marian_base
 from tests.benchmarks.parts.closed_part import measure_closed_loop
 from tests.benchmarks.parts.length_part import measure_lengths
 from tests.benchmarks.parts.open_part import measure_open_loop
+from tests.benchmarks.parts.roofline_part import measure_roofline
 from tests.benchmarks.parts.subject import PartResult, Scale, Subject, prepare
 from tests.benchmarks.speed.workload import BUILD, EXAMPLE
 from tests.benchmarks.systems.system import THREADS
@@ -25,6 +26,7 @@ PARTS: dict[str, Callable[[Subject], PartResult]] = {
     "closed": measure_closed_loop,
     "open": measure_open_loop,
     "lengths": measure_lengths,
+    "roofline": measure_roofline,
 }
 # What the short form leaves out, since the other checkpoint shows that it runs.
 LONG_PARTS = {"marian-base": ("open", "lengths")}

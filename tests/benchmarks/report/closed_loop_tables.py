@@ -29,7 +29,8 @@ def speed_grid(checkpoint: str, results: Sequence[Speeds], limit: int) -> Grid:
         rows.append([name, *values, "", "", ""])
     return Grid(
         f"closed {checkpoint}",
-        f"{checkpoint}: tokens a second by texts in flight, at most {limit} new tokens",
+        f"{checkpoint}: tokens a second by texts in flight, at most {limit} new tokens "
+        "(median, and half the distance of the extremes in percent)",
         ["in flight", *map(str, counts), "BLEU", "as FP32", "as alone"],
         rows,
     )
@@ -41,9 +42,9 @@ def setting_grid(checkpoint: str, results: Sequence[Speeds]) -> Grid:
     counts = sorted({count for each in chosen for count in each.settings})
     return Grid(
         f"settings {checkpoint}",
-        f"{checkpoint}: workers x threads, and batches, that were the fastest of the sweep",
-        ["in flight", *map(str, counts)],
-        [[each.name, *(each.settings.get(count, NONE) for count in counts)] for each in chosen],
+        f"{checkpoint}: the fastest of the sweep, as workers x threads, parts and batches",
+        ["in flight", *(each.name for each in chosen)],
+        [[str(count), *(each.settings.get(count, NONE) for each in chosen)] for count in counts],
     )
 
 
@@ -58,6 +59,16 @@ def host_grid(checkpoint: str, results: Mapping[str, Mapping[int, float]]) -> Gr
             [name, *(f"{each[count]:,.0f}" if count in each else NONE for count in counts)]
             for name, each in results.items()
         ],
+    )
+
+
+def failure_grid(checkpoint: str, failures: Mapping[str, str]) -> Grid:
+    """What did not run on this machine, and why."""
+    return Grid(
+        f"failures {checkpoint}",
+        f"{checkpoint}: not measured",
+        ["system", "reason"],
+        [[name, reason] for name, reason in failures.items()],
     )
 
 

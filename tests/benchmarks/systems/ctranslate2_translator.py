@@ -24,7 +24,7 @@ class CTranslate2:
     def __init__(
         self, model: Path, checkpoint: Path, beams: int = 1, *, rounds: int, short: bool
     ) -> None:
-        self.name = with_beams(f"CTranslate2 {ctranslate2.__version__} int8", beams)
+        self.name = with_beams("CTranslate2 int8", beams)
         self.beams = beams
         self.sweeps: dict[int, dict[BatchSetting, list[float]]] = {}
         self._rounds, self._short = rounds, short

@@ -18,9 +18,11 @@ from tests.benchmarks.parts.length_part import measure_lengths
 from tests.benchmarks.parts.open_part import measure_open_loop
 from tests.benchmarks.parts.roofline_part import measure_roofline
 from tests.benchmarks.parts.subject import PartResult, Scale, Subject, prepare
-from tests.benchmarks.speed.workload import BUILD, EXAMPLE
+from tests.benchmarks.report.publication import block_of, save_plot, with_blocks
+from tests.benchmarks.speed.workload import BUILD, EXAMPLE, ROOT
 from tests.benchmarks.systems.system import THREADS
 
+DOCUMENT = ROOT / "docs" / "benchmarks.md"
 CHECKPOINTS = {"en-fr": EXAMPLE, "marian-base": BUILD / "checkpoints" / "marian-base"}
 PARTS: dict[str, Callable[[Subject], PartResult]] = {
     "closed": measure_closed_loop,
@@ -33,31 +35,52 @@ LONG_PARTS = {"marian-base": ("open", "lengths")}
 
 
 def main() -> None:
-    """Measures both checkpoints, prints tables and writes build/bench/CHECKPOINT.PART.json."""
+    """Measures both checkpoints, prints tables, and writes them with plots to build/bench."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default 3)")
     parser.add_argument("--only", choices=CHECKPOINTS, help="one checkpoint")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="(all)")
     parser.add_argument("--short", action="store_true", help=SHORT_HELP)
+    parser.add_argument(
+        "--publish", action="store_true", help="write tables and plots to docs/benchmarks.md, too"
+    )
     arguments = parser.parse_args()
+    names = [arguments.only] if arguments.only else list(CHECKPOINTS)
+    if arguments.publish:
+        places = {f"{part} {name}": "" for part in arguments.parts for name in names}
+        with_blocks(DOCUMENT.read_text(encoding="utf-8"), places)
     torch.set_num_threads(THREADS)
     console = Console()
     console.print(machine())
     if not (CHECKPOINTS["marian-base"] / "model.safetensors").exists():
         write_marian_base(EXAMPLE, CHECKPOINTS["marian-base"])
     scale = Scale(1 if arguments.short else arguments.rounds, arguments.short)
-    for name in [arguments.only] if arguments.only else CHECKPOINTS:
+    for name in names:
         subject = prepare(name, CHECKPOINTS[name], scale, console)
         for part in arguments.parts:
             if arguments.short and part in LONG_PARTS.get(name, ()):
                 console.print(f"{name}: {part} only in the long form")
                 continue
             result = PARTS[part](subject)
-            for grid in result.grids:
-                console.print(grid.as_table())
-            figures = {"machine": machine(), **result.figures}
-            path = BUILD / f"{name}.{part}.json"
-            path.write_text(json.dumps(figures, indent=2), encoding="utf-8")
+            show(f"{part} {name}", result, console, publish=arguments.publish)
+
+
+def show(name: str, result: PartResult, console: Console, *, publish: bool) -> None:
+    """Prints tables, and keeps all of a part in build/bench and with `publish` in the documents."""
+    for grid in result.grids:
+        console.print(grid.as_table())
+    stem = "bench-" + name.replace(" ", "-")
+    figures = json.dumps({"machine": machine(), **result.figures}, indent=2)
+    (BUILD / f"{stem}.json").write_text(figures, encoding="utf-8")
+    if result.plot:
+        save_plot(result.plot, BUILD / f"{stem}.svg")
+    block = block_of(machine(), result.grids, f"{stem}.svg" if result.plot else None)
+    (BUILD / f"{stem}.md").write_text(block + "\n", encoding="utf-8")
+    if publish:
+        text = DOCUMENT.read_text(encoding="utf-8")
+        DOCUMENT.write_text(with_blocks(text, {name: block}), encoding="utf-8")
+        if result.plot:
+            save_plot(result.plot, DOCUMENT.with_name(f"{stem}.svg"))
 
 
 def machine() -> str:

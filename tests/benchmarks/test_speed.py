@@ -1,8 +1,12 @@
 """The pure parts of `make bench`."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.benchmarks.report.grid import Grid
+from tests.benchmarks.report.plots import spread_plot
+from tests.benchmarks.report.publication import NoPlaceError, save_plot, with_blocks
 from tests.benchmarks.speed.lengths import text_of, texts_of
 from tests.benchmarks.speed.quality import share_of_equal
 from tests.benchmarks.speed.spread import percentile, spread
@@ -11,7 +15,7 @@ from tests.benchmarks.systems.batch_settings import BatchSetting, best_setting, 
 
 
 def test_a_spread_is_written_with_its_deviation() -> None:
-    assert str(spread([900.0, 1000.0, 1100.0])) == "1,000 ±10%"
+    assert str(spread([900.0, 1000.0, 1100.0])) == "1,000 ±10"
     assert str(spread([24_436.0])) == "24,436"
 
 
@@ -60,6 +64,25 @@ def test_texts_come_in_the_same_order_and_again() -> None:
     assert descriptions(20) == descriptions(20)
     assert len({len(text.split()) for text in descriptions(100)}) > 20
     assert all(14 <= len(pair.source.split()) <= 26 for pair in sentences())
+
+
+def test_a_document_gets_new_content_where_it_names_it() -> None:
+    text = "A\n<!-- bench: a b -->\nold\n<!-- end -->\nB\n<!-- bench: c -->\n<!-- end -->\n"
+    new = with_blocks(text, {"a b": "new"})
+    assert new == text.replace("\nold\n", "\n\nnew\n\n")
+    assert with_blocks(new, {"a b": "new"}) == new
+    with pytest.raises(NoPlaceError):
+        with_blocks(text, {"d": "new"})
+
+
+def test_a_plot_is_the_same_file_each_time(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        plot = spread_plot("title", "x", "y", {"system": {1: spread([1.0, 3.0]), 8: spread([2.0])}})
+        (tmp_path / name).mkdir()
+        save_plot(plot, tmp_path / name / "plot.svg")
+    first, second = ((tmp_path / name / "plot.svg").read_bytes() for name in ("one", "two"))
+    assert first == second
+    assert b"title" in first
 
 
 def test_a_grid_is_a_table_of_markdown() -> None:

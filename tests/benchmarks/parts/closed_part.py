@@ -15,6 +15,7 @@ from tests.benchmarks.report.closed_loop_tables import (
     setting_grid,
     speed_grid,
 )
+from tests.benchmarks.report.plots import spread_plot
 from tests.benchmarks.speed.closed_loop import ClosedLoop, time_systems
 from tests.benchmarks.speed.workload import sentences
 from tests.benchmarks.systems.ctranslate2_translator import CTranslate2
@@ -62,6 +63,12 @@ def measure_closed_loop(subject: Subject) -> PartResult:
             host_grid(subject.name, host),
             *([failure_grid(subject.name, failures)] if failures else []),
         ],
+        spread_plot(
+            f"{subject.name}: callers that wait for their answers",
+            "texts in flight",
+            "tokens a second",
+            {each.name: each.tokens for each in results if each.beams == 1},
+        ),
     )
 
 

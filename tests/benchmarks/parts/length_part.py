@@ -7,6 +7,7 @@ from tokenizers import Tokenizer
 from engine.runtime.engine import Engine, Settings
 from tests.benchmarks.parts.subject import PartResult, Subject
 from tests.benchmarks.report.grid import Grid
+from tests.benchmarks.report.plots import spread_plot
 from tests.benchmarks.speed.lengths import IN_FLIGHT, LengthSpeeds, texts_of, time_lengths
 from tests.benchmarks.speed.workload import descriptions
 from tests.benchmarks.systems.ctranslate2_translator import CTranslate2
@@ -41,7 +42,13 @@ def measure_lengths(subject: Subject) -> PartResult:
     finally:
         engine.stop()
     figures = {"lengths": [dataclasses.asdict(each) for each in results]}
-    return PartResult(figures, [_grid(subject.name, results)])
+    plot = spread_plot(
+        f"{subject.name}: short and long sources",
+        "tokens of the source",
+        "texts a second",
+        {each.name: each.texts for each in results},
+    )
+    return PartResult(figures, [_grid(subject.name, results)], plot)
 
 
 def _grid(checkpoint: str, results: list[LengthSpeeds]) -> Grid:

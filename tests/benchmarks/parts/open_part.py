@@ -8,6 +8,7 @@ from tests.benchmarks.open_loop.levels import OpenLoop, measure_levels
 from tests.benchmarks.open_loop.services import our_services, running_peers
 from tests.benchmarks.parts.subject import PartResult, Subject
 from tests.benchmarks.report.open_loop_tables import capacity_grid, level_grid
+from tests.benchmarks.report.plots import latency_plot
 from tests.benchmarks.speed.workload import descriptions
 
 SHARES = (0.25, 0.5, 0.8, 0.95)
@@ -34,6 +35,7 @@ def measure_open_loop(subject: Subject) -> PartResult:
             "levels": [dataclasses.asdict(each) for each in levels],
         },
         [capacity_grid(subject.name, capacities), level_grid(subject.name, levels)],
+        latency_plot(subject.name, levels),
     )
 
 

@@ -6,6 +6,7 @@ from tokenizers import Tokenizer
 
 from tests.benchmarks.parts.subject import PartResult, Subject
 from tests.benchmarks.report.grid import Grid
+from tests.benchmarks.report.plots import roof_plot
 from tests.benchmarks.roofline.decoder_step import seconds_of_step, step_cost
 from tests.benchmarks.roofline.probe import Probe, ProbeError
 from tests.benchmarks.roofline.roof import Peaks, StepRoof, step_roof
@@ -42,7 +43,8 @@ def measure_roofline(subject: Subject) -> PartResult:
         "products": products,
         "steps": [dataclasses.asdict(roof) for roof in roofs],
     }
-    return PartResult(figures, [_peak_grid(subject.name, peaks, products), _grid(subject, roofs)])
+    grids = [_peak_grid(subject.name, peaks, products), _grid(subject.name, roofs, products)]
+    return PartResult(figures, grids, roof_plot(subject.name, roofs))
 
 
 def _peaks(probe: Probe, products: int, *, short: bool) -> Peaks:
@@ -71,25 +73,21 @@ def _peak_grid(checkpoint: str, peaks: Peaks, products: int) -> Grid:
     )
 
 
-def _grid(subject: Subject, roofs: list[StepRoof]) -> Grid:
+def _grid(checkpoint: str, roofs: list[StepRoof], products: int) -> Grid:
     return Grid(
-        f"roofline {subject.name}",
-        f"{subject.name}: a decoder step of one lane, and the share of the roof that it reaches",
+        f"roofline {checkpoint}",
+        f"{checkpoint}: a decoder step of one lane, and the share of the roof that it reaches",
         ["rows", *(str(roof.rows) for roof in roofs)],
         [
             ["milliseconds", *(f"{1000 * roof.seconds:.2f}" for roof in roofs)],
             [
                 "INT8 products, G/s",
-                *(f"{_products(roof, subject) / roof.seconds / 1e9:.0f}" for roof in roofs),
+                *(f"{roof.rows * products / roof.seconds / 1e9:.0f}" for roof in roofs),
             ],
             ["bound by", *(roof.bound for roof in roofs)],
             ["share of the roof", *(f"{roof.share:.0%}" for roof in roofs)],
         ],
     )
-
-
-def _products(roof: StepRoof, subject: Subject) -> int:
-    return roof.rows * step_cost(subject.variant).products
 
 
 def _giga(rate: float) -> str:

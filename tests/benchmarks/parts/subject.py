@@ -1,6 +1,6 @@
 """The checkpoint that a part measures, and how much of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +49,11 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class PartResult:
-    """What a part found: figures for JSON, tables, and plots by name."""
+    """What a part found: figures for JSON, tables, and a plot."""
 
     figures: dict[str, Any]
     grids: list[Grid]
-    plots: dict[str, Figure] = field(default_factory=dict)
+    plot: Figure | None = None
 
 
 def prepare(name: str, checkpoint: Path, scale: Scale, console: Console) -> Subject:

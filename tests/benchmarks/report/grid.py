@@ -1,8 +1,12 @@
 """A table that can be shown in a terminal and written to a document."""
 
+import textwrap
 from dataclasses import dataclass
 
 from rich.table import Table
+
+WIDTH = 120
+"""Of a line of a document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,7 @@ class Grid:
         return table
 
     def as_markdown(self) -> str:
-        """For a document, below a line of its title."""
+        """For a document, below its title."""
         lines = [self.header, ["---"] * len(self.header), *self.rows]
-        return "\n".join([f"{self.title}:", "", *("| " + " | ".join(row) + " |" for row in lines)])
+        table = ["| " + " | ".join(row) + " |" for row in lines]
+        return "\n".join([*textwrap.wrap(f"{self.title}:", WIDTH), "", *table])

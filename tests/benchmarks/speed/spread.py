@@ -20,7 +20,7 @@ class Spread:
     def __str__(self) -> str:
         deviation = (self.highest - self.lowest) / 2 / self.median
         places = 0 if self.median >= 20 else 1
-        return f"{self.median:,.{places}f}" + (f" ±{deviation:.0%}" if deviation else "")
+        return f"{self.median:,.{places}f}" + (f" ±{100 * deviation:.0f}" if deviation else "")
 
 
 def spread(values: Sequence[float]) -> Spread:

@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -84,12 +85,14 @@ def show(name: str, result: PartResult, console: Console, *, publish: bool) -> N
 
 
 def machine() -> str:
-    """The processor and the date."""
+    """The processor, the peers' versions and the date."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
     processor = names[0] if names else platform.machine()
     cores = len(os.sched_getaffinity(0))
-    return f"{processor}, {cores} cores, {THREADS} used, {datetime.now(tz=UTC).date()}"
+    versions = ", ".join(f"{name} {version(name)}" for name in ("ctranslate2", "transformers"))
+    date = datetime.now(tz=UTC).date()
+    return f"{processor}, {cores} cores, {THREADS} used; {versions}; {date}"
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def more_transformers(subject: Subject) -> tuple[list[System], dict[str, str]]:
 def _ctranslate2(subject: Subject, beams: int) -> CTranslate2:
     return CTranslate2(
         *(subject.converted, subject.checkpoint, beams),
-        rounds=SWEEP_ROUNDS,
+        rounds=1 if subject.scale.short else SWEEP_ROUNDS,
         short=subject.scale.short,
     )
 

@@ -17,6 +17,7 @@ from tests.benchmarks.systems.transformers_model import Transformers
 
 LENGTHS, SHORT_LENGTHS = (8, 32, 128, 256, 512), (8, 512)
 MAX_NEW_TOKENS = 32
+SWEEP_ROUNDS = 2
 
 
 def measure_lengths(subject: Subject) -> PartResult:
@@ -34,7 +35,7 @@ def measure_lengths(subject: Subject) -> PartResult:
     engine.start()
     try:
         peer = CTranslate2(
-            subject.converted, subject.checkpoint, rounds=subject.scale.rounds, short=short
+            subject.converted, subject.checkpoint, rounds=1 if short else SWEEP_ROUNDS, short=short
         )
         systems: list[System] = [InProcess(engine), peer, Transformers(subject.checkpoint)]
         with subject.console.status("sources of several lengths"):

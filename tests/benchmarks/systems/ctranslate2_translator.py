@@ -38,11 +38,12 @@ class CTranslate2:
         settings = settings_for(in_flight, THREADS, short=self._short)
         speeds: dict[BatchSetting, list[float]] = {setting: [] for setting in settings}
         self._settings.pop(in_flight, None)
-        for turn in range(1 if self._short else 1 + self._rounds):
+        for self._using in {setting.inter: setting for setting in settings}.values():
+            self.run(texts, in_flight, max_new_tokens)  # warms up
+        for _ in range(self._rounds):
             for self._using in settings:
                 speed = tokens_per_second(self, texts, in_flight, max_new_tokens)
-                if turn or self._short:  # else it warms up
-                    speeds[self._using].append(speed)
+                speeds[self._using].append(speed)
         self.sweeps[in_flight] = speeds
         self._settings[in_flight] = best_setting(speeds)
 

@@ -165,7 +165,7 @@ audit: .venv/.installed ## Look for known vulnerabilities of what is pinned; ask
 	$(BIN)/python -m deploy.audit $(AUDIT_OPTIONS) $(TORCH) $(UV) $(TRITON) $(ZIG)
 
 .PHONY: bench
-bench: setup models .venv/.bench ## Measure our speed beside CTranslate2's and transformers'
+bench: setup models .venv/.bench ## Measure our speed and service beside their peers (an hour and a quarter)
 	$(BIN)/python -m tests.benchmarks $(BENCH_OPTIONS)
 
 .PHONY: bench-jobs
@@ -181,7 +181,7 @@ bench-attacks: setup models ## Measure how long others wait while the gateway is
 	$(BIN)/python -m tests.benchmarks.attacks $(BENCH_OPTIONS)
 
 .PHONY: bench-short
-bench-short: ## Run every benchmark to its end in a short form, to see that it still does (5 minutes)
+bench-short: ## Run every benchmark to its end in a short form, to see that it still does (7 minutes)
 	@$(MAKE) --no-print-directory BENCH_OPTIONS=--short bench bench-jobs bench-overload bench-attacks
 
 .PHONY: protos

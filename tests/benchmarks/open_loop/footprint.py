@@ -1,5 +1,6 @@
 """Processor time and memory of a system, with all its processes."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,13 @@ class Footprint:
 
     cpu_seconds: float
     memory_bytes: int
+    pids: frozenset[int]
+
+    def cpu_since(self, before: "Footprint") -> float:
+        """Processor time since then; not a number where a process has ended, with its time."""
+        if before.pids - self.pids:
+            return math.nan
+        return self.cpu_seconds - before.cpu_seconds
 
 
 def footprint(pids: Sequence[int]) -> Footprint:
@@ -25,4 +33,5 @@ def footprint(pids: Sequence[int]) -> Footprint:
     return Footprint(
         sum(each.user + each.system for each in times),
         sum(each.memory_full_info().pss for each in family.values()),
+        frozenset(family),
     )

@@ -52,7 +52,8 @@ class Level:
 
     `first` and `whole` are milliseconds to the first text and to the whole answer by percentile,
     infinite where more calls than that were not answered. `unanswered` is a share of all calls,
-    `cpu` milliseconds of all its processes a call, `memory` megabytes at the end.
+    `cpu` milliseconds of all its processes a call, not a number where one of them ended meanwhile,
+    `memory` megabytes at the end.
     """
 
     service: str
@@ -90,7 +91,7 @@ def measure_levels(
                     before = footprint(service.pids)
                     times.setdefault(at, []).extend(asyncio.run(_offer(service, texts, moments)))
                     after = footprint(service.pids)
-                    spent[at] = spent.get(at, 0) + after.cpu_seconds - before.cpu_seconds
+                    spent[at] = spent.get(at, 0) + after.cpu_since(before)
                     memory[at] = after.memory_bytes
                     progress.advance(task)
     capacities = {f"{each.name} {each.setting}".strip(): speed for each, speed in found.items()}

@@ -12,6 +12,7 @@ from seqway import OverloadedError
 
 from tests.benchmarks.open_loop.arrivals import poisson
 from tests.benchmarks.open_loop.batcher import DynamicBatcher
+from tests.benchmarks.open_loop.footprint import Footprint
 from tests.benchmarks.open_loop.levels import Service, fastest_of_each_name
 from tests.benchmarks.open_loop.load import capacity, open_loop
 from tests.benchmarks.speed.spread import spread
@@ -91,3 +92,9 @@ async def test_each_caller_of_a_batch_gets_its_failure() -> None:
     async with DynamicBatcher(translate, workers=1, max_batch=8) as batcher:
         results = await asyncio.gather(batcher("a"), batcher("b"), return_exceptions=True)
     assert [str(each) for each in results] == ["no model"] * 2
+
+
+def test_the_processor_time_of_a_process_that_has_ended_is_not_known() -> None:
+    before = Footprint(5.0, 100, frozenset({1, 2}))
+    assert Footprint(6.0, 100, frozenset({1, 2, 3})).cpu_since(before) == 1.0
+    assert math.isnan(Footprint(2.0, 100, frozenset({1, 3})).cpu_since(before))

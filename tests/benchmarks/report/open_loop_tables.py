@@ -33,7 +33,7 @@ def level_grid(checkpoint: str, levels: Sequence[Level]) -> Grid:
                 _percentiles(each.first),
                 _percentiles(each.whole),
                 f"{each.unanswered:.1%}",
-                f"{each.cpu:.1f}",
+                "a process ended" if math.isnan(each.cpu) else f"{each.cpu:.1f}",
                 f"{each.memory:,.0f}",
             ]
             for each in levels

@@ -202,10 +202,10 @@ constexpr TileFloat<T> kFloatTiles[kTileRows][3] = SEQWAY_ALL_TILES(tile_float);
 #undef SEQWAY_ALL_TILES
 #undef SEQWAY_TILES
 
-// How many groups of columns the registers hold sums for, beside so many rows.
-constexpr int kPartGroups = 4;            // of a product: parts have whole tiles
+constexpr int kPartGroups = 4;             // of a product: parts have whole tiles
 constexpr double kPartMicroseconds = 2.0;  // below that a part costs more to give away than to do
 
+// How many groups of columns the registers hold sums for, beside so many rows.
 inline int groups_of_tile(int rows, int left) {
 #if defined(SEQWAY_AVX512)
   const int most = rows <= 4 ? 4 : 2;
@@ -296,10 +296,14 @@ inline void multiply_part(const Product& p, const Rows& in, const Sink& sink, in
   }
 }
 
-// Into how many parts it is worth to divide a product for `threads` threads.
-inline int parts_of(const Product& p, int rows, int groups, int threads) {
+// What a core takes for a product: to read its weights, and to compute.
+inline double microseconds_of(const Product& p, int rows, int groups) {
   const double weights = static_cast<double>(groups) * kLanes * p.in * (p.is_int8() ? 1 : 4);
-  const double microseconds = weights * (1.0 / 25e3 + rows / (p.is_int8() ? 200e3 : 280e3));
+  return weights * (1.0 / 25e3 + rows / (p.is_int8() ? 200e3 : 280e3));
+}
+
+// Into how many parts it is worth to divide a product for `threads` threads.
+inline int parts_of(double microseconds, int groups, int threads) {
   const int worth = static_cast<int>(microseconds / kPartMicroseconds);
   const int most = groups / kPartGroups < 3 * threads ? groups / kPartGroups : 3 * threads;
   return worth < most ? worth : most;
@@ -309,10 +313,12 @@ inline int parts_of(const Product& p, int rows, int groups, int threads) {
 inline void multiply(const Product& p, const Rows& in, const Sink& sink, int first, int groups) {
   Team* team = current_team;
   const int threads = team == nullptr ? 1 : team->size();
-  const int parts = threads == 1 ? 1 : parts_of(p, in.count, groups, threads);
+  const double microseconds = microseconds_of(p, in.count, groups);
+  const int parts = threads == 1 ? 1 : parts_of(microseconds, groups, threads);
   if (parts < 2) return multiply_part(p, in, sink, first, first, groups);
   const int size = static_cast<int>(padded((groups + parts - 1) / parts, kPartGroups));
-  team->share((groups + size - 1) / size, [&](int part) {
+  const int shares = (groups + size - 1) / size;
+  team->share(shares, microseconds / shares, [&](int part) {
     const int from = part * size, left = groups - from;
     multiply_part(p, in, sink, first, first + from, left < size ? left : size);
   });

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <system_error>
 
 #if defined(__linux__)
 #include <sched.h>
@@ -23,9 +24,10 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kWindow = std::chrono::milliseconds(50);
 constexpr int kMostHelpers = 7;    // beyond that waiting for each other costs what they save
 constexpr int kPauses = 64;        // between two offers of the core to other programs
-constexpr int kPatientRounds = 16;  // of so many pauses, some 50 us: what a part may take
-// A judgement's products, the longest rest after it, and the microseconds that a helped part saves.
-constexpr int64_t kJudged = 256, kLongestRest = 8192, kSaved = 2;
+constexpr int kPatientRounds = 16;  // of so many pauses, some 50 us, before the clock is asked
+constexpr int64_t kJudged = 256, kLongestRest = 8192;  // products: of a judgement, after it
+constexpr double kSaved = 0.5;       // of the time of a helped part: two cores share the memory
+constexpr double kForgiven = 100;    // microseconds of waiting
 constexpr int kIdleRounds = 20;    // of so many pauses, without a lane that wants help; then a helper sleeps
 
 void pause() {
@@ -75,9 +77,20 @@ void Team::begin() {
   const int wanted = std::min({lanes - 1, cores - 1, kMostHelpers});
   if (helpers_.load() < wanted) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    for (; static_cast<int>(threads_.size()) < wanted; ++helpers_) threads_.emplace_back([this] { help(); });
+    start_helpers(wanted);
   }
   wake();
+}
+
+// As many as the system gives: a lane can do without.
+void Team::start_helpers(int wanted) {
+  try {
+    for (; !has_all_threads_ && static_cast<int>(threads_.size()) < wanted; ++helpers_) {
+      threads_.emplace_back([this] { help(); });
+    }
+  } catch (const std::system_error&) {
+    has_all_threads_ = true;
+  }
 }
 
 void Team::note_active(int active) {
@@ -111,31 +124,31 @@ void Team::run(Job& job) {
   core_.store(current_core(), std::memory_order_relaxed);
   const int own = job.take_parts();
   job_ = nullptr;
-  judge(job.parts, job.parts - own, wait_for_helpers());
+  judge(job, job.parts - own, wait_for_helpers());
   taken_ = false;
 }
 
-// Who has read job_ before it was taken away may still be at a part of it. Returns the microseconds
-// beyond what a part may take.
-int64_t Team::wait_for_helpers() {
+// Who has read job_ before it was taken away may still be at a part of it. Returns microseconds.
+double Team::wait_for_helpers() {
   Clock::time_point began;
-  int64_t waited = 0;
+  double waited = 0;
   for (int round = 0; readers_.load() != 0; ++round) {
     if (round == kPatientRounds) began = Clock::now();
     for (int i = 0; i < kPauses && readers_.load(std::memory_order_relaxed) != 0; ++i) pause();
     if (round < kPatientRounds) continue;
     std::this_thread::yield();
-    waited = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began).count();
+    waited = std::chrono::duration<double, std::micro>(Clock::now() - began).count();
   }
   return waited;
 }
 
 // Helpers pay where they do a fifth of the parts, and save more time than the lane waits for them.
-void Team::judge(int parts, int helped, int64_t waited) {
-  parts_ += parts;
+void Team::judge(const Job& job, int helped, double waited) {
+  parts_ += job.parts;
   helped_ += helped;
-  waited_ += waited;
-  const bool waits = waited_ > kSaved * helped_ + 100;
+  saved_ += kSaved * helped * job.microseconds;
+  waited_ += std::max(0.0, waited - job.microseconds);
+  const bool waits = waited_ > saved_ + kForgiven;
   if (++products_ < kJudged && !waits) return;
   if (waits || 5 * helped_ < parts_) {
     last_rest_ = std::clamp(2 * last_rest_, kJudged, kLongestRest);
@@ -143,7 +156,8 @@ void Team::judge(int parts, int helped, int64_t waited) {
     last_rest_ = last_rest_ < kJudged ? 0 : last_rest_ * 3 / 4;
   }
   rest_ = last_rest_;
-  products_ = parts_ = helped_ = waited_ = 0;
+  products_ = parts_ = helped_ = 0;
+  saved_ = waited_ = 0;
 }
 
 bool Team::wants_help() const {

@@ -43,10 +43,12 @@ class Team {
     return 1;
   }
 
-  // Calls work(part) for every part below `parts`, some of them on other threads.
+  // Calls work(part) for every part below `parts`, some of them on other threads. Each takes about
+  // so many `microseconds`.
   template <typename Work>
-  void share(int parts, const Work& work) {
-    Job job{[](const void* context, int part) { (*static_cast<const Work*>(context))(part); }, &work, parts};
+  void share(int parts, double microseconds, const Work& work) {
+    Job job{[](const void* context, int part) { (*static_cast<const Work*>(context))(part); }, &work, parts,
+            microseconds};
     run(job);
   }
 
@@ -55,6 +57,7 @@ class Team {
     void (*work)(const void* context, int part);
     const void* context;
     int parts;
+    double microseconds;  // of one
     std::atomic<int> next{0};
 
     // Returns how many.
@@ -66,10 +69,11 @@ class Team {
   };
 
   void note_active(int active);
+  void start_helpers(int wanted);
   void wake();
   void run(Job& job);
-  int64_t wait_for_helpers();
-  void judge(int parts, int helped, int64_t waited);
+  double wait_for_helpers();
+  void judge(const Job& job, int helped, double waited);
   void help();
   bool wants_help() const;
   bool sleep(int64_t& calls);
@@ -88,13 +92,15 @@ class Team {
   std::atomic<int64_t> rest_{0};       // so many products are not shared, and helpers sleep
   std::atomic<bool> stops_{false};
   // Since helpers were judged last; of the lane that has taken the team.
-  int64_t products_ = 0, parts_ = 0, helped_ = 0, waited_ = 0, last_rest_ = 0;
+  int64_t products_ = 0, parts_ = 0, helped_ = 0, last_rest_ = 0;
+  double saved_ = 0, waited_ = 0;  // microseconds
   std::mutex mutex_;                   // of what follows, and of falling asleep
   std::condition_variable wakes_;
   // The most that were active in the window of that number, and in the one before; under mutex_.
   int64_t window_ = 0;
   int peak_ = 0, peak_before_ = 0;
   std::vector<std::thread> threads_;
+  bool has_all_threads_ = false;       // that the system gives
 };
 
 // That of the lane which computes in this thread; null in helpers.

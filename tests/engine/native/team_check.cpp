@@ -39,7 +39,7 @@ bool each_part_is_done_once() {
         int done[kMostParts] = {};  // plain: who waits for helpers sees what they wrote
         const auto work = [&](int part) { ++done[part]; };
         if (team.size() > 1) {
-          team.share(parts, work);
+          team.share(parts, 1, work);
         } else {
           for (int part = 0; part < parts; ++part) work(part);
         }
@@ -62,7 +62,7 @@ int helped(Team& team, int products, std::chrono::microseconds theirs) {
   std::atomic<int> parts{0};
   for (int product = 0; product < products; ++product) {
     if (team.size() < 2) continue;
-    team.share(4, [&](int) {
+    team.share(4, 20, [&](int) {
       const bool is_helper = std::this_thread::get_id() != lane;
       parts += is_helper;
       work_for(is_helper ? theirs : std::chrono::microseconds(20));

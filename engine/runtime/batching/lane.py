@@ -274,6 +274,7 @@ class Lane:
         """Ends every running row; the state of the slots can't be trusted, so it is made anew."""
         rows = self._running.rows
         self._running = RunningBatch(self._session, self._limits.max_rows)
+        self.gauges.running = 0
         self._close_failed(rows, error)
 
     def _end_all(self, reason: FinishReason, message: str) -> None:

@@ -2,16 +2,19 @@
 
 import argparse
 import json
+import math
 import os
 import platform
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 
+from deploy.local.interrupts import exit_on_sigterm
 from tests.benchmarks import SHORT_HELP
 from tests.benchmarks.checkpoints import write_marian_base
 from tests.benchmarks.parts.closed_part import measure_closed_loop
@@ -46,6 +49,7 @@ def main() -> None:
         "--publish", action="store_true", help="write tables and plots to docs/benchmarks.md, too"
     )
     arguments = parser.parse_args()
+    exit_on_sigterm()
     names = [arguments.only] if arguments.only else list(CHECKPOINTS)
     if arguments.publish:
         places = {f"{part} {name}": "" for part in arguments.parts for name in names}
@@ -71,7 +75,7 @@ def show(name: str, result: PartResult, console: Console, *, publish: bool) -> N
     for grid in result.grids:
         console.print(grid.as_table())
     stem = "bench-" + name.replace(" ", "-")
-    figures = json.dumps({"machine": machine(), **result.figures}, indent=2)
+    figures = json.dumps({"machine": machine(), **finite(result.figures)}, indent=2)
     (BUILD / f"{stem}.json").write_text(figures, encoding="utf-8")
     if result.plot:
         save_plot(result.plot, BUILD / f"{stem}.svg")
@@ -82,6 +86,15 @@ def show(name: str, result: PartResult, console: Console, *, publish: bool) -> N
         DOCUMENT.write_text(with_blocks(text, {name: block}), encoding="utf-8")
         if result.plot:
             save_plot(result.plot, DOCUMENT.with_name(f"{stem}.svg"))
+
+
+def finite(value: Any) -> Any:
+    """The value with null for numbers that JSON does not have: what was not answered."""
+    if isinstance(value, dict):
+        return {key: finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def machine() -> str:

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from deploy.local.interrupts import exit_on_sigterm
 from deploy.local.settings import StackSettings
 from tests.attacks.attacks import ATTACKS, Target
 from tests.attacks.fortress import Fortress, WellBehaved, fortress
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="of each attack (default 20)")
     parser.add_argument("--short", action="store_true", help=SHORT_HELP)
     arguments = parser.parse_args()
+    exit_on_sigterm()
     pause = QUIET_SECONDS
     if arguments.short:
         arguments.seconds, pause = SHORT_SECONDS, SHORT_SECONDS

@@ -23,6 +23,7 @@ from rich.table import Table
 from seqway import Client, Job, TextDelta
 
 from deploy.local.assembly import running_full_stack
+from deploy.local.interrupts import exit_on_sigterm
 from deploy.local.ports import HOST
 from deploy.local.records import StackRecord
 from deploy.local.settings import StackSettings
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=100_000, help="lines of the large job")
     parser.add_argument("--short", action="store_true", help=SHORT_HELP)
     arguments = parser.parse_args()
+    exit_on_sigterm()
     if arguments.short:
         arguments.lines = SHORT_LINES
     with _stack() as (settings, client), Progress(transient=True) as progress:

@@ -17,6 +17,7 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from deploy.local.assembly import running_stack
+from deploy.local.interrupts import exit_on_sigterm
 from deploy.local.ports import HOST
 from deploy.local.records import StackRecord
 from deploy.local.settings import StackSettings
@@ -40,6 +41,7 @@ def main() -> None:
     )
     parser.add_argument("--short", action="store_true", help=SHORT_HELP)
     arguments = parser.parse_args()
+    exit_on_sigterm()
     if arguments.short:
         arguments.seconds = 2 * BUCKET
     with running_stack(StackSettings()) as stack, Progress(transient=True) as progress:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
@@ -23,15 +24,20 @@ class Footprint:
 
 
 def footprint(pids: Sequence[int]) -> Footprint:
-    """That of processes with all their children."""
-    family = {
-        each.pid: each
-        for pid in pids
-        for each in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True))
-    }
-    times = [each.cpu_times() for each in family.values()]
-    return Footprint(
-        sum(each.user + each.system for each in times),
-        sum(each.memory_full_info().pss for each in family.values()),
-        frozenset(family),
-    )
+    """That of processes with all their children; those that have ended are left out."""
+    seconds, memory, found = 0.0, 0, set()
+    for each in _family(pids):
+        with suppress(psutil.NoSuchProcess):
+            times, pages = each.cpu_times(), each.memory_full_info().pss
+            seconds, memory = seconds + times.user + times.system, memory + pages
+            found.add(each.pid)
+    return Footprint(seconds, memory, frozenset(found))
+
+
+def _family(pids: Sequence[int]) -> list[psutil.Process]:
+    family: dict[int, psutil.Process] = {}
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            family |= {each.pid: each for each in (process, *process.children(recursive=True))}
+    return list(family.values())

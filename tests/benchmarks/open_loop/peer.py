@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -13,7 +15,7 @@ from deploy.local.ports import HOST, free_ports
 from tests.benchmarks.open_loop.wire import CHANNEL_OPTIONS
 from tests.benchmarks.speed.workload import ROOT
 
-_READY_SECONDS, _STOP_SECONDS = 60.0, 10.0
+_READY_SECONDS, _STOP_SECONDS, _POLL_SECONDS = 60.0, 10.0, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,19 @@ class RunningPeer:
     pid: int
 
 
+def _wait_for(ready: Any, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while True:
+        try:
+            ready.result(_POLL_SECONDS)
+            return
+        except grpc.FutureTimeoutError:
+            if process.poll() is not None:
+                raise RuntimeError(f"the peer's server ended with {process.returncode}") from None
+            if time.monotonic() > deadline:
+                raise RuntimeError("the peer's server did not start in time") from None
+
+
 @contextmanager
 def running_peer(setting: PeerSetting) -> Iterator[RunningPeer]:
     """Yields it when it is ready; ends it."""
@@ -58,7 +73,7 @@ def running_peer(setting: PeerSetting) -> Iterator[RunningPeer]:
     process = subprocess.Popen(setting.command(address), cwd=ROOT)
     try:
         with grpc.insecure_channel(address, CHANNEL_OPTIONS) as channel:
-            grpc.channel_ready_future(channel).result(_READY_SECONDS)
+            _wait_for(grpc.channel_ready_future(channel), process)
         yield RunningPeer(address, process.pid)
     finally:
         process.terminate()

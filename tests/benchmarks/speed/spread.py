@@ -18,7 +18,7 @@ class Spread:
     highest: float
 
     def __str__(self) -> str:
-        deviation = (self.highest - self.lowest) / 2 / self.median
+        deviation = (self.highest - self.lowest) / 2 / self.median if self.median else 0.0
         places = 0 if self.median >= 20 else 1
         return f"{self.median:,.{places}f}" + (f" ±{100 * deviation:.0f}" if deviation else "")
 

@@ -18,6 +18,13 @@ class InProcess(WarmedUp):
         self.beams = beams
         self._engine = engine
         self._host: dict[int, list[float]] = {}
+        self._timed = 0  # in flight
+
+    def prepare(self, texts: list[str], in_flight: int, max_new_tokens: int) -> None:
+        """See `System`; host time counts from here on, for so many in flight."""
+        self._timed = 0
+        super().prepare(texts, in_flight, max_new_tokens)
+        self._timed = in_flight
 
     def run(self, texts: list[str], in_flight: int, max_new_tokens: int) -> list[Answer]:
         """See `System`."""
@@ -26,7 +33,8 @@ class InProcess(WarmedUp):
         answers = run_texts(self._engine, texts, options, in_flight)
         after = self._engine.gauges
         spent = after.host_seconds - before.host_seconds
-        self._host.setdefault(in_flight, []).append(spent / (after.calls - before.calls))
+        if in_flight == self._timed:
+            self._host.setdefault(in_flight, []).append(spent / (after.calls - before.calls))
         return [Answer(answer.text, answer.end.output_tokens) for answer in answers]
 
     def host_microseconds(self, in_flight: Sequence[int]) -> dict[int, float]:

@@ -3,6 +3,7 @@
 Systems are timed in turn, round after round, so that a machine whose speed drifts is fair to all.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,13 +17,16 @@ from tests.benchmarks.speed.workload import repeated
 from tests.benchmarks.systems.system import System, tokens_per_second
 
 MOST_BEAMS_IN_FLIGHT = 64
+_LEAST_ALONE = 8
+# The threads of some peers go on spinning after their answer, on the cores of the next one.
+_PAUSE_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class ClosedLoop:
     """How much is timed: `texts_each` that a caller translates, one after the other.
 
-    One caller alone translates twice as many. Of the sentences, `judged` are used to compare
+    One caller alone translates 8 at least. Of the sentences, `judged` are used to compare
     answers, of at most `judged_tokens`.
     """
 
@@ -60,7 +64,8 @@ def time_systems(
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("timing", total=len(loop.in_flight) * loop.rounds)
         for in_flight in loop.in_flight:
-            work = repeated(texts, (2 if in_flight == 1 else 1) * loop.texts_each * in_flight)
+            each = max(loop.texts_each, _LEAST_ALONE) if in_flight == 1 else loop.texts_each
+            work = repeated(texts, each * in_flight)
             fitting = [each for each in systems if _fits(each, in_flight)]
             for system in fitting:
                 system.prepare(work[: 2 * in_flight], in_flight, loop.max_new_tokens)
@@ -69,6 +74,7 @@ def time_systems(
             for turn in range(loop.rounds):
                 for system in fitting:
                     if turn == 0 or not system.slow:
+                        time.sleep(_PAUSE_SECONDS)
                         speed = tokens_per_second(system, work, in_flight, loop.max_new_tokens)
                         values[system.name][in_flight].append(speed)
                 progress.advance(task)

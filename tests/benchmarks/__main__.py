@@ -44,6 +44,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default 3)")
     parser.add_argument("--only", choices=CHECKPOINTS, help="one checkpoint")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="(all)")
+    parser.add_argument(
+        "--in-flight", type=int, nargs="+", default=[], help="texts at once, of the part `closed`"
+    )
     parser.add_argument("--short", action="store_true", help=SHORT_HELP)
     parser.add_argument(
         "--publish", action="store_true", help="write tables and plots to docs/benchmarks.md, too"
@@ -59,7 +62,9 @@ def main() -> None:
     console.print(machine())
     if not (CHECKPOINTS["marian-base"] / "model.safetensors").exists():
         write_marian_base(EXAMPLE, CHECKPOINTS["marian-base"])
-    scale = Scale(1 if arguments.short else arguments.rounds, arguments.short)
+    scale = Scale(
+        1 if arguments.short else arguments.rounds, arguments.short, tuple(arguments.in_flight)
+    )
     for name in names:
         subject = prepare(name, CHECKPOINTS[name], scale, console)
         for part in arguments.parts:

@@ -100,7 +100,7 @@ def closed_loop_of(subject: Subject) -> ClosedLoop:
     short, is_trained = subject.scale.short, subject.is_trained
     return ClosedLoop(
         rounds=subject.scale.rounds,
-        in_flight=(1, 8) if short else (1, 8, 32, 64, 256),
+        in_flight=subject.scale.in_flight or ((1, 8) if short else (1, 8, 32, 64, 256)),
         texts_each=1 if short else 4,
         max_new_tokens=32,
         judged=(16 if is_trained else 4) if short else (121 if is_trained else 48),

@@ -22,6 +22,7 @@ class Scale:
 
     rounds: int
     short: bool
+    in_flight: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

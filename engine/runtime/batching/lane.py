@@ -135,6 +135,7 @@ class Lane:
             except Exception as error:  # the thread must outlive a failing step
                 logger.exception("a step failed; its rows end with ERROR")
                 self._fail(error)
+            self.gauges.running = len(self._running.rows)
             self._count_host_time()
         self._end_all(FinishReason.CANCELLED, "the engine was stopped")
 
@@ -165,7 +166,6 @@ class Lane:
         started = self._admit()
         if self._running.rows:
             self._make_tokens(started)
-        self.gauges.running = len(self._running.rows)
 
     def _count_host_time(self) -> None:
         now = time.thread_time()
@@ -274,7 +274,6 @@ class Lane:
         """Ends every running row; the state of the slots can't be trusted, so it is made anew."""
         rows = self._running.rows
         self._running = RunningBatch(self._session, self._limits.max_rows)
-        self.gauges.running = 0
         self._close_failed(rows, error)
 
     def _end_all(self, reason: FinishReason, message: str) -> None:

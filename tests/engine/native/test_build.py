@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.native.build import SOURCES, Compilation, compilers, main
+from tests.engine.native.conftest import require
 
 ROOT = Path(__file__).resolve().parents[3]
 KERNEL_CHECK = Path(__file__).with_name("kernel_check.cpp")
@@ -49,10 +50,8 @@ def pretender(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def compiler() -> tuple[str, ...]:
     found = next(compilers(), None)
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("there is no C++ compiler")
-        pytest.skip("there is no C++ compiler")
+    require(found, "there is no C++ compiler")
+    assert found
     return found
 
 

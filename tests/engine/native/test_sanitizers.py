@@ -4,7 +4,6 @@ Fresh memory holds bytes that are no numbers, so that what was never written sho
 """
 
 import os
-import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import pytest
 from engine.export.precision.recipes import Precision
 from engine.model.encoders.config import HeadKind
 from engine.native import library
+from tests.engine.native.conftest import require
 from tests.engine.native.encoders import write_encoder
 from tests.engine.native.exercise import exercise
 from tests.engine.native.models import KINDS, write_variant
@@ -42,26 +42,10 @@ ENCODERS: list[tuple[str, HeadKind, Precision]] = [
 ]
 
 
-def require(present: object, otherwise: str) -> None:
-    """Skips where something is missing; under CI=true that is a failure."""
-    if present:
-        return
-    if os.environ.get("CI") == "true":
-        pytest.fail(otherwise)
-    pytest.skip(otherwise)
-
-
 @pytest.fixture(scope="module")
-def compiler() -> str:
-    found = shutil.which("g++")
-    require(found, "there is no g++")
-    return str(found)
-
-
-@pytest.fixture(scope="module")
-def runtime(compiler: str) -> str:
+def runtime(gxx: str) -> str:
     """The address sanitizer's library, which has to be loaded before all others."""
-    command = [compiler, "-print-file-name=libasan.so"]
+    command = [gxx, "-print-file-name=libasan.so"]
     found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     require(Path(found).is_absolute(), "g++ has no address sanitizer")
     return found
@@ -69,20 +53,20 @@ def runtime(compiler: str) -> str:
 
 @pytest.fixture(scope="module")
 def sanitized(
-    compiler: str, runtime: str, backends: list[str], tmp_path_factory: pytest.TempPathFactory
+    gxx: str, runtime: str, backends: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The library with both sanitizers in it."""
     folder = tmp_path_factory.mktemp("sanitized")
 
     def compile_one(source: Path) -> str:
         made = str(folder / f"{source.stem}.o")
-        subprocess.run([compiler, *FLAGS, "-c", str(source), "-o", made], check=True)
+        subprocess.run([gxx, *FLAGS, "-c", str(source), "-o", made], check=True)
         return made
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(compile_one, sorted(SOURCES.glob("*.cpp"))))
     made = folder / "libseqway.so"
-    subprocess.run([compiler, *FLAGS, "-shared", *objects, "-o", str(made)], check=True)
+    subprocess.run([gxx, *FLAGS, "-shared", *objects, "-o", str(made)], check=True)
     return made
 
 

@@ -86,6 +86,6 @@ def test_a_plot_is_the_same_file_each_time(tmp_path: Path) -> None:
 
 
 def test_a_grid_is_a_table_of_markdown() -> None:
-    grid = Grid("closed", "Speeds", ["in flight", "1"], [["ours", "2"]])
+    grid = Grid("Speeds", ["in flight", "1"], [["ours", "2"]])
     expected = "Speeds:\n\n| in flight | 1 |\n| --- | --- |\n| ours | 2 |"
     assert grid.as_markdown() == expected

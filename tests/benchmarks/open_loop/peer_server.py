@@ -19,8 +19,6 @@ from tokenizers import Tokenizer
 from tests.benchmarks.open_loop.batcher import DynamicBatcher
 from tests.benchmarks.open_loop.wire import METHOD, SERVICE
 
-END = "</s>"
-
 
 class PeerModel:
     """Batches of texts, as many at a time as there are workers."""

@@ -56,7 +56,6 @@ def _grid(checkpoint: str, results: list[LengthSpeeds]) -> Grid:
     ours, peer, *_ = results
     ratios = [f"{ours.texts[each].median / peer.texts[each].median:.2f}" for each in ours.texts]
     return Grid(
-        f"lengths {checkpoint}",
         f"{checkpoint}: texts a second by tokens of the source, {IN_FLIGHT} in flight, at most "
         f"{MAX_NEW_TOKENS} new tokens",
         ["tokens of the source", *map(str, ours.texts)],

@@ -22,7 +22,7 @@ def measure_roofline(subject: Subject) -> PartResult:
     try:
         probe = Probe()
     except ProbeError as error:
-        reason = Grid(f"roofline {subject.name}", "no roofline", ["reason"], [[str(error)]])
+        reason = Grid("no roofline", ["reason"], [[str(error)]])
         return PartResult({"failed": str(error)}, [reason])
     products = step_cost(subject.variant).products
     tokenizer = Tokenizer.from_file(str(subject.checkpoint / "tokenizer.json"))
@@ -62,7 +62,6 @@ def _peaks(probe: Probe, products: int, *, short: bool) -> Peaks:
 
 def _peak_grid(checkpoint: str, peaks: Peaks, products: int) -> Grid:
     return Grid(
-        f"peaks {checkpoint}",
         f"{checkpoint}: what the processor does at most ({peaks.isa})",
         ["peak", "one core", f"{peaks.cores} cores"],
         [
@@ -75,7 +74,6 @@ def _peak_grid(checkpoint: str, peaks: Peaks, products: int) -> Grid:
 
 def _grid(checkpoint: str, roofs: list[StepRoof], products: int) -> Grid:
     return Grid(
-        f"roofline {checkpoint}",
         f"{checkpoint}: a decoder step of one lane, and the share of the roof that it reaches",
         ["rows", *(str(roof.rows) for roof in roofs)],
         [

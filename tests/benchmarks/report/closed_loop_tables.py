@@ -28,7 +28,6 @@ def speed_grid(checkpoint: str, results: Sequence[Speeds], limit: int) -> Grid:
         values = [_ratio(upper.tokens.get(count), lower.tokens.get(count)) for count in counts]
         rows.append([name, *values, "", "", ""])
     return Grid(
-        f"closed {checkpoint}",
         f"{checkpoint}: tokens a second by texts in flight, at most {limit} new tokens "
         "(median, and half the distance of the extremes in percent)",
         ["in flight", *map(str, counts), "BLEU", "as FP32", "as alone"],
@@ -41,7 +40,6 @@ def setting_grid(checkpoint: str, results: Sequence[Speeds]) -> Grid:
     chosen = [each for each in results if each.settings]
     counts = sorted({count for each in chosen for count in each.settings})
     return Grid(
-        f"settings {checkpoint}",
         f"{checkpoint}: the fastest of the sweep, as workers x threads, parts and batches",
         ["in flight", *(each.name for each in chosen)],
         [[str(count), *(each.settings.get(count, NONE) for each in chosen)] for count in counts],
@@ -52,7 +50,6 @@ def host_grid(checkpoint: str, results: Mapping[str, Mapping[int, float]]) -> Gr
     """Python's share of our runtime."""
     counts = sorted({count for each in results.values() for count in each})
     return Grid(
-        f"host {checkpoint}",
         f"{checkpoint}: microseconds of processor time in Python, a call of the session",
         ["in flight", *map(str, counts)],
         [
@@ -65,7 +62,6 @@ def host_grid(checkpoint: str, results: Mapping[str, Mapping[int, float]]) -> Gr
 def failure_grid(checkpoint: str, failures: Mapping[str, str]) -> Grid:
     """What did not run on this machine, and why."""
     return Grid(
-        f"failures {checkpoint}",
         f"{checkpoint}: not measured",
         ["system", "reason"],
         [[name, reason] for name, reason in failures.items()],

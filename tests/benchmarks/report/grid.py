@@ -11,9 +11,8 @@ WIDTH = 120
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Rows of cells under a header; `name` is its place in a document."""
+    """Rows of cells under a header."""
 
-    name: str
     title: str
     header: list[str]
     rows: list[list[str]]

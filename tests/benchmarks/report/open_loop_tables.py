@@ -12,7 +12,6 @@ from tests.benchmarks.speed.spread import Spread
 def capacity_grid(checkpoint: str, capacities: Mapping[str, Spread]) -> Grid:
     """What each service can do at most."""
     return Grid(
-        f"capacity {checkpoint}",
         f"{checkpoint}: answers a second with 64 callers that wait for theirs",
         ["service", "answers/s"],
         [[name, str(value)] for name, value in capacities.items()],
@@ -22,7 +21,6 @@ def capacity_grid(checkpoint: str, capacities: Mapping[str, Spread]) -> Grid:
 def level_grid(checkpoint: str, levels: Sequence[Level]) -> Grid:
     """Latencies, processor time and memory by share of our capacity."""
     return Grid(
-        f"open {checkpoint}",
         f"{checkpoint}: calls that come at random, at shares of our gateway's capacity (ms from "
         f"when a call is due, p50 / p95 / p99; – is none within {TIMEOUT:.0f} s)",
         ["load", "service", "first text", "whole answer", "unanswered", "CPU ms/call", "MB"],

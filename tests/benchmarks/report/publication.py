@@ -34,9 +34,9 @@ def with_blocks(text: str, blocks: Mapping[str, str]) -> str:
 
 
 def block_of(machine: str, grids: Sequence[Grid], plot: str | None) -> str:
-    """What is published of one part: where it was measured, tables, and a plot."""
+    """What is published of one part: where it was measured, tables, and a plot in that file."""
     parts = [f"({machine})", *(grid.as_markdown() for grid in grids)]
-    return "\n\n".join([*parts, *([f"![{grids[0].name}]({plot})"] if plot else [])])
+    return "\n\n".join([*parts, *([f"![{Path(plot).stem}]({plot})"] if plot else [])])
 
 
 def save_plot(figure: Figure, path: Path) -> None:

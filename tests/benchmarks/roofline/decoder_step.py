@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.contract.manifest import Manifest, read_manifest
-from engine.contract.options import Options
 from engine.native.weights import read_weights
 from engine.runtime.batching.running_batch import RunningBatch
-from engine.runtime.decoding.greedy import GreedySearch
-from engine.runtime.request import Request, Row, RowPlan, RowProgress
 from engine.runtime.sessions.native_session import NativeSession
-from engine.runtime.text.detokenizer import Detokenizer
+from tests.engine.native.answers import greedy_rows
 
 _WARM_STEPS, _STEPS = 4, 12
 
@@ -49,20 +46,9 @@ def seconds_of_step(folder: Path, sources: Sequence[list[int]], repetitions: int
 
 def _seconds(session: NativeSession, manifest: Manifest, sources: Sequence[list[int]]) -> float:
     running = RunningBatch(session, len(sources))
-    running.start([_row(manifest, index, source) for index, source in enumerate(sources)])
+    limit = 2 * (_WARM_STEPS + _STEPS)
+    running.start(greedy_rows(manifest, sources, [limit] * len(sources)))
     running.step(_WARM_STEPS, seconds=60)
     began = time.perf_counter()
     _, steps = running.step(_STEPS, seconds=60)
     return (time.perf_counter() - began) / steps
-
-
-def _row(manifest: Manifest, index: int, source: list[int]) -> Row:
-    request = Request("step", [], Options(stop_repetition=False), lambda _events, _last: None)
-    limit = 2 * (_WARM_STEPS + _STEPS)
-    return Row(
-        request,
-        index,
-        RowPlan(source, limit, arrived=0.0, start_id=manifest.decoder_start_id),
-        GreedySearch(manifest.eos_id),
-        RowProgress(Detokenizer([])),
-    )

@@ -1,9 +1,5 @@
-"""Callers that wait for their answers: tokens a second with so many texts in flight.
+"""Callers that wait for their answers: tokens a second with so many texts in flight."""
 
-Systems are timed in turn, round after round, so that a machine whose speed drifts is fair to all.
-"""
-
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,12 +10,10 @@ from engine.training.corpus import Pair
 from tests.benchmarks.speed.quality import AnswerQuality, answers_of, judge
 from tests.benchmarks.speed.spread import Spread, spread
 from tests.benchmarks.speed.workload import repeated
-from tests.benchmarks.systems.system import System, tokens_per_second
+from tests.benchmarks.systems.system import System, in_turn, tokens_per_second
 
 MOST_BEAMS_IN_FLIGHT = 64
 _LEAST_ALONE = 8
-# The threads of some peers go on spinning after their answer, on the cores of the next one.
-_PAUSE_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +56,7 @@ def time_systems(
     settings: dict[str, dict[int, str]] = {system.name: {} for system in systems}
     texts = [pair.source for pair in pairs]
     with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("timing", total=len(loop.in_flight) * loop.rounds)
+        task = progress.add_task("timing", total=len(loop.in_flight))
         for in_flight in loop.in_flight:
             each = max(loop.texts_each, _LEAST_ALONE) if in_flight == 1 else loop.texts_each
             work = repeated(texts, each * in_flight)
@@ -71,13 +65,11 @@ def time_systems(
                 system.prepare(work[: 2 * in_flight], in_flight, loop.max_new_tokens)
                 settings[system.name][in_flight] = system.setting(in_flight)
                 values[system.name][in_flight] = []
-            for turn in range(loop.rounds):
-                for system in fitting:
-                    if turn == 0 or not system.slow:
-                        time.sleep(_PAUSE_SECONDS)
-                        speed = tokens_per_second(system, work, in_flight, loop.max_new_tokens)
-                        values[system.name][in_flight].append(speed)
-                progress.advance(task)
+            for system in in_turn(fitting, loop.rounds):
+                speed = tokens_per_second(system, work, in_flight, loop.max_new_tokens)
+                values[system.name][in_flight].append(speed)
+                progress.advance(task, 1 / (loop.rounds * len(fitting)))
+            progress.update(task, completed=loop.in_flight.index(in_flight) + 1)
         progress.add_task("comparing answers", total=None)
         qualities = _judge_all(systems, oracle, pairs[: loop.judged], loop)
     return [

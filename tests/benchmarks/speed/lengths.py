@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.benchmarks.speed.spread import Spread, spread
-from tests.benchmarks.systems.system import System, texts_per_second
+from tests.benchmarks.systems.system import System, in_turn, texts_per_second
 
 IN_FLIGHT = 8
 _SEED = 11
@@ -47,11 +47,9 @@ def time_lengths(
         speeds: dict[str, list[float]] = {system.name: [] for system in systems}
         for system in systems:
             system.prepare(work[: 2 * IN_FLIGHT], IN_FLIGHT, max_new_tokens)
-        for turn in range(rounds):
-            for system in systems:
-                if turn == 0 or not system.slow:
-                    speed = texts_per_second(system, work, IN_FLIGHT, max_new_tokens)
-                    speeds[system.name].append(speed)
+        for system in in_turn(systems, rounds):
+            speed = texts_per_second(system, work, IN_FLIGHT, max_new_tokens)
+            speeds[system.name].append(speed)
         for name, values in speeds.items():
             found[name][length] = spread(values)
     return [LengthSpeeds(name, by_length) for name, by_length in found.items()]

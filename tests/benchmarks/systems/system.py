@@ -1,10 +1,12 @@
 """What a benchmark asks of a system: translate texts, with so many of them in flight."""
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 THREADS = 2
+_PAUSE_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,19 @@ class WarmedUp:
     def run(self, texts: list[str], in_flight: int, max_new_tokens: int) -> list[Answer]:
         """See `System`."""
         raise NotImplementedError
+
+
+def in_turn(systems: Sequence[System], rounds: int) -> Iterator[System]:
+    """Who is to be timed next: all, round after round, but slow ones in the first only.
+
+    So a machine whose speed drifts is fair to all.
+    """
+    for turn in range(rounds):
+        for system in systems:
+            if turn == 0 or not system.slow:
+                # The threads of some systems go on spinning after their answer.
+                time.sleep(_PAUSE_SECONDS)
+                yield system
 
 
 def tokens_per_second(

@@ -44,7 +44,7 @@ def decode(
     """Greedy answers of at most `limits` tokens, `at_once` sources together, or 0 for all."""
     manifest = session.manifest
     capacity = at_once or len(sources)
-    running, waiting = RunningBatch(session, capacity), _rows(manifest, sources, limits)
+    running, waiting = RunningBatch(session, capacity), greedy_rows(manifest, sources, limits)
     trails: dict[int, Trail] = {}
     while waiting or running.rows:
         free = capacity - len(running.rows)
@@ -65,7 +65,10 @@ def check_same(made: list[Trail], expected: list[Trail]) -> None:
         np.testing.assert_array_equal(one.log_probs, other.log_probs)
 
 
-def _rows(manifest: Manifest, sources: Sequence[list[int]], limits: Sequence[int]) -> list[Row]:
+def greedy_rows(
+    manifest: Manifest, sources: Sequence[list[int]], limits: Sequence[int]
+) -> list[Row]:
+    """Rows that wait for slots; a loop does not end them."""
     request = Request("test", [], Options(stop_repetition=False), lambda _events, _last: None)
     start = manifest.decoder_start_id
     return [

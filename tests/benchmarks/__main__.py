@@ -41,11 +41,11 @@ LONG_PARTS = {"marian-base": ("open", "lengths")}
 def main() -> None:
     """Measures both checkpoints, prints tables, and writes them with plots to build/bench."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default 3)")
+    parser.add_argument("--rounds", type=positive, default=3, help="timed rounds (default 3)")
     parser.add_argument("--only", choices=CHECKPOINTS, help="one checkpoint")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="(all)")
     parser.add_argument(
-        "--in-flight", type=int, nargs="+", default=[], help="texts at once, of the part `closed`"
+        "--in-flight", type=positive, nargs="+", default=[], help="texts at once, of `closed`"
     )
     parser.add_argument("--short", action="store_true", help=SHORT_HELP)
     parser.add_argument(
@@ -73,6 +73,18 @@ def main() -> None:
                 continue
             result = PARTS[part](subject)
             show(f"{part} {name}", result, console, publish=arguments.publish)
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on.
+
+    Raises:
+        ArgumentTypeError: it is none.
+
+    """
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
 
 
 def show(name: str, result: PartResult, console: Console, *, publish: bool) -> None:

@@ -7,11 +7,13 @@ template <typename T>
 inline void pack_columns(const float* x, int stride, int positions, int head, T* to) {
   for (int first = 0; first < positions; first += kLanes) {
     const int some = positions - first < kLanes ? positions - first : kLanes;
-    const float* from = x + static_cast<int64_t>(first) * stride;
-    alignas(64) float row[kLanes] = {};
-    for (int k = 0; k < head; ++k) {
-      for (int p = 0; p < some; ++p) row[p] = from[static_cast<int64_t>(p) * stride + k];
-      store(to + (static_cast<int64_t>(first / kLanes) * head + k) * kLanes, load(row));
+    for (int k = 0; k < head; k += kLanes, to += kLanes * kLanes) {
+      V16 block[kLanes];
+      for (int p = 0; p < kLanes; ++p) {
+        block[p] = p < some ? load(x + static_cast<int64_t>(first + p) * stride + k) : splat(0.0F);
+      }
+      transpose(block);
+      for (int i = 0; i < kLanes; ++i) store(to + i * kLanes, block[i]);
     }
   }
 }

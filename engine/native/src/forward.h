@@ -335,7 +335,7 @@ inline void take(Best& best, float* logits, int64_t first, int count) {
   if (best.logit == -INFINITY) return;
   const V16 top = splat(best.logit);
   V16 total = splat(0.0F);
-  for (int i = 0; i < end; i += kLanes) total = total + exponential(load(logits + i) - top);
+  for (int i = 0; i < end; i += kLanes) total = total + fraction(load(logits + i) - top);
   best.total += sum(total);
 }
 

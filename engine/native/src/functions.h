@@ -1,8 +1,7 @@
 // Activations, norms and softmax over vectors of floats. Included once for each instruction set.
 
-// e^x; about 1e-38 below -87.  Polynomial of Cephes' expf.
-inline V16 exponential(V16 x) {
-  x = smaller(splat(88.0F), larger(splat(-87.0F), x));
+// e^x of x from -87 to 88.  Polynomial of Cephes' expf.
+inline V16 bounded_exponential(V16 x) {
   const V16 n = rounded(x * splat(1.44269504088896341F));
   V16 r = fma(n, splat(-0.693359375F), x);
   r = fma(n, splat(2.12194440e-4F), r);
@@ -13,8 +12,14 @@ inline V16 exponential(V16 x) {
   y = fma(y, r, splat(1.6666665459e-1F));
   y = fma(y, r, splat(5.0000001201e-1F));
   y = fma(y, r * r, r) + splat(1.0F);
-  return y * power_of_two(n);
+  return scaled(y, n);
 }
+// e^x; about 1e-38 below -87.
+inline V16 exponential(V16 x) {
+  return bounded_exponential(smaller(splat(88.0F), larger(splat(-87.0F), x)));
+}
+// Likewise, of x that are not above 0.
+inline V16 fraction(V16 x) { return bounded_exponential(larger(splat(-87.0F), x)); }
 
 // The error function: x + x P(x^2) near 0, 1 - e^Q(|x|) beyond, with the coefficients of N. Juffa's
 // erff (stackoverflow.com/q/35148198), whose error is below 1 ulp.
@@ -66,22 +71,29 @@ inline V16 activated(Activation kind, V16 x) {
   return x;
 }
 
+// The first `count` of x, and `rest` behind them.
+inline V16 first_of(V16 x, int count, float rest) {
+  alignas(64) static constexpr float places[kLanes] = {0, 1, 2,  3,  4,  5,  6,  7,
+                                                       8, 9, 10, 11, 12, 13, 14, 15};
+  return where_less(load(places), splat(static_cast<float>(count)), x, splat(rest));
+}
+
 // Makes probabilities of `scores` [padded(count)]; the padding gets zeros.
 inline void softmax(float* scores, int count) {
-  const int end = static_cast<int>(padded(count, kLanes));
-  for (int i = count; i < end; ++i) scores[i] = -INFINITY;
+  const int end = static_cast<int>(padded(count, kLanes)), last = end - kLanes;
+  store(scores + last, first_of(load(scores + last), count - last, -INFINITY));
   V16 most = load(scores);
   for (int i = kLanes; i < end; i += kLanes) most = larger(load(scores + i), most);
   const V16 best = splat(largest(most));
   V16 total = splat(0.0F);
   for (int i = 0; i < end; i += kLanes) {
-    const V16 e = exponential(load(scores + i) - best);
+    const V16 e = fraction(load(scores + i) - best);
     store(scores + i, e);
     total = total + e;
   }
   const V16 share = splat(1.0F / sum(total));
-  for (int i = 0; i < end; i += kLanes) store(scores + i, load(scores + i) * share);
-  for (int i = count; i < end; ++i) scores[i] = 0.0F;
+  for (int i = 0; i < last; i += kLanes) store(scores + i, load(scores + i) * share);
+  store(scores + last, first_of(load(scores + last) * share, count - last, 0.0F));
 }
 
 inline void round_row(const float* x, const Product& next, int width, uint8_t* bytes) {

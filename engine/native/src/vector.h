@@ -29,11 +29,8 @@ inline V16 absolute(V16 a) { return {_mm512_abs_ps(a.v)}; }
 inline V16 where_less(V16 a, V16 b, V16 x, V16 y) {
   return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), y.v, x.v)};
 }
-// 2^n for whole n from -126 to 127.
-inline V16 power_of_two(V16 n) {
-  const __m512i biased = _mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127));
-  return {_mm512_castsi512_ps(_mm512_slli_epi32(biased, 23))};
-}
+// a 2^n for whole n from -126 to 127.
+inline V16 scaled(V16 a, V16 n) { return {_mm512_scalef_ps(a.v, n.v)}; }
 // The floats of a - b.
 inline V16 difference(const int32_t* a, const int32_t* b) {
   return {_mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(a), _mm512_loadu_si512(b)))};
@@ -82,6 +79,33 @@ inline V16 sums(const V16* a) {
   return {_mm512_permutexvar_ps(order, one)};
 }
 
+// Puts the columns of 16 vectors in their place.
+inline void transpose(V16* a) {
+  __m512 x[16], y[16];
+  for (int i = 0; i < 16; i += 2) {
+    x[i] = _mm512_unpacklo_ps(a[i].v, a[i + 1].v);
+    x[i + 1] = _mm512_unpackhi_ps(a[i].v, a[i + 1].v);
+  }
+  for (int i = 0; i < 16; i += 4) {
+    for (int j = 0; j < 2; ++j) {
+      const __m512d low = _mm512_castps_pd(x[i + j]), high = _mm512_castps_pd(x[i + j + 2]);
+      y[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
+      y[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
+    }
+  }
+  // y[4 r + c] has, of rows 4 r to 4 r + 3, the columns c, c + 4, c + 8 and c + 12.
+  for (int c = 0; c < 4; ++c) {
+    const __m512 even_low = _mm512_shuffle_f32x4(y[c], y[c + 4], 0x88);
+    const __m512 odd_low = _mm512_shuffle_f32x4(y[c], y[c + 4], 0xDD);
+    const __m512 even_high = _mm512_shuffle_f32x4(y[c + 8], y[c + 12], 0x88);
+    const __m512 odd_high = _mm512_shuffle_f32x4(y[c + 8], y[c + 12], 0xDD);
+    a[c].v = _mm512_shuffle_f32x4(even_low, even_high, 0x88);
+    a[c + 4].v = _mm512_shuffle_f32x4(odd_low, odd_high, 0x88);
+    a[c + 8].v = _mm512_shuffle_f32x4(even_low, even_high, 0xDD);
+    a[c + 12].v = _mm512_shuffle_f32x4(odd_low, odd_high, 0xDD);
+  }
+}
+
 #elif defined(SEQWAY_AVX2)
 
 struct V16 {
@@ -128,7 +152,9 @@ inline __m256 power_of_two(__m256 n) {
   const __m256i biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
   return _mm256_castsi256_ps(_mm256_slli_epi32(biased, 23));
 }
-inline V16 power_of_two(V16 n) { return {power_of_two(n.lo), power_of_two(n.hi)}; }
+inline V16 scaled(V16 a, V16 n) {
+  return {_mm256_mul_ps(a.lo, power_of_two(n.lo)), _mm256_mul_ps(a.hi, power_of_two(n.hi))};
+}
 inline __m256i loaded(const int32_t* p) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
 }
@@ -180,6 +206,36 @@ inline V16 sums(const V16* a) {
   return load(all);
 }
 
+inline void transpose(__m256* const* a) {
+  __m256 x[8], y[8];
+  for (int i = 0; i < 8; i += 2) {
+    x[i] = _mm256_unpacklo_ps(*a[i], *a[i + 1]);
+    x[i + 1] = _mm256_unpackhi_ps(*a[i], *a[i + 1]);
+  }
+  for (int i = 0; i < 8; i += 4) {
+    for (int j = 0; j < 2; ++j) {
+      y[i + 2 * j] = _mm256_shuffle_ps(x[i + j], x[i + j + 2], 0x44);
+      y[i + 2 * j + 1] = _mm256_shuffle_ps(x[i + j], x[i + j + 2], 0xEE);
+    }
+  }
+  for (int i = 0; i < 4; ++i) {
+    *a[i] = _mm256_permute2f128_ps(y[i], y[i + 4], 0x20);
+    *a[i + 4] = _mm256_permute2f128_ps(y[i], y[i + 4], 0x31);
+  }
+}
+inline void transpose(V16* a) {
+  for (int i = 0; i < 8; ++i) std::swap(a[i].hi, a[i + 8].lo);
+  for (int first = 0; first < 16; first += 8) {
+    __m256 *low[8], *high[8];
+    for (int i = 0; i < 8; ++i) {
+      low[i] = &a[first + i].lo;
+      high[i] = &a[first + i].hi;
+    }
+    transpose(low);
+    transpose(high);
+  }
+}
+
 #else
 
 struct V16 {
@@ -208,7 +264,7 @@ inline V16 absolute(V16 a) { SEQWAY_EACH(std::fabs(a.v[i])); }
 inline V16 where_less(V16 a, V16 b, V16 x, V16 y) {
   SEQWAY_EACH(a.v[i] < b.v[i] ? x.v[i] : y.v[i]);
 }
-inline V16 power_of_two(V16 n) { SEQWAY_EACH(std::ldexp(1.0F, static_cast<int>(n.v[i]))); }
+inline V16 scaled(V16 a, V16 n) { SEQWAY_EACH(std::ldexp(a.v[i], static_cast<int>(n.v[i]))); }
 inline V16 difference(const int32_t* a, const int32_t* b) {
   SEQWAY_EACH(static_cast<float>(a[i] - b[i]));
 }
@@ -260,6 +316,11 @@ inline float largest(V16 a) {
   return best;
 }
 inline V16 sums(const V16* a) { SEQWAY_EACH(sum(a[i])); }
+inline void transpose(V16* a) {
+  for (int i = 0; i < 16; ++i) {
+    for (int j = 0; j < i; ++j) std::swap(a[i].v[j], a[j].v[i]);
+  }
+}
 
 #undef SEQWAY_EACH
 

@@ -4,7 +4,8 @@
 // tile of some rows by some groups is summed over the whole depth in registers, and then finished:
 // scaled, biased, activated, and stored, added or rounded for the next product.
 
-// Where the results go: floats (stored, or added to what is there), or bytes for another product.
+// Where the results go: floats (stored, or added to what is there without an activation), or bytes
+// for another product.
 struct Sink {
   float* floats = nullptr;
   int stride = 0;
@@ -122,7 +123,7 @@ constexpr bool kShifted = false;
 
 template <int R, int G, typename T>
 inline void tile_float(const float* a, int stride, const T* w, int64_t group, int depth,
-                       float* out) {
+                       float* out, int out_stride) {
   V16 acc[R][G];
   for (int r = 0; r < R; ++r) {
     for (int g = 0; g < G; ++g) acc[r][g] = splat(0.0F);
@@ -136,7 +137,9 @@ inline void tile_float(const float* a, int stride, const T* w, int64_t group, in
     }
   }
   for (int r = 0; r < R; ++r) {
-    for (int g = 0; g < G; ++g) store(out + (r * G + g) * kLanes, acc[r][g]);
+    for (int g = 0; g < G; ++g) {
+      store(out + static_cast<int64_t>(r) * out_stride + g * kLanes, acc[r][g]);
+    }
   }
 }
 
@@ -184,7 +187,7 @@ inline void tile_amx(const uint8_t* a, int stride, const int8_t* w, int64_t grou
 
 using TileInt8 = void (*)(const uint8_t*, int, const int8_t*, int64_t, int, int32_t*);
 template <typename T>
-using TileFloat = void (*)(const float*, int, const T*, int64_t, int, float*);
+using TileFloat = void (*)(const float*, int, const T*, int64_t, int, float*, int);
 
 // By rows - 1, and by groups: 1, 2, 4.
 #define SEQWAY_TILES(kind, R) {kind<R, 1>, kind<R, 2>, kind<R, 4>}
@@ -208,13 +211,34 @@ constexpr double kPartMicroseconds = 2.0;  // below that a part costs more to gi
 // How many groups of columns the registers hold sums for, beside so many rows.
 inline int groups_of_tile(int rows, int left) {
 #if defined(SEQWAY_AVX512)
-  const int most = rows <= 4 ? 4 : 2;
+  const int most = rows <= 6 ? 4 : 2;
 #else
   const int most = rows == 1 ? 4 : rows == 2 ? 2 : 1;
 #endif
   return left >= most ? most : left >= 2 && most >= 2 ? 2 : 1;
 }
 inline int index_of(int groups) { return groups == 4 ? 2 : groups - 1; }
+
+template <typename Tile>
+inline void cover(int row, int end_row, int rows, int group, int end_group, Tile tile) {
+  while (group < end_group) {
+    const int groups = groups_of_tile(rows, end_group - group);
+    for (int at = row; at < end_row; at += rows) tile(at, rows, group, groups);
+    group += groups;
+  }
+}
+
+// Covers a product with tiles: calls `tile(row, rows, group, groups)`. What is left of the rows by
+// whole tiles has registers for more columns.
+template <typename Tile>
+inline void cover(int rows, int groups, Tile tile) {
+  const int whole = rows / kTileRows * kTileRows;
+  for (int group = 0; group < groups; group += kPartGroups) {
+    const int end = groups - group < kPartGroups ? groups : group + kPartGroups;
+    if (whole > 0) cover(0, whole, kTileRows, group, end, tile);
+    if (whole < rows) cover(whole, rows, rows - whole, group, end, tile);
+  }
+}
 
 inline V16 value_of(const Product& p, const int32_t* sums_of, int column) {
   alignas(64) static constexpr int32_t zeros[kLanes] = {};
@@ -225,22 +249,34 @@ inline V16 value_of(const Product& p, const float* sums_of, int column) {
   return load(sums_of) + load(p.bias + column);
 }
 
+// Gives `put(row, column, x)` the values of a tile whose first column is `column`.
+template <typename T, typename Put>
+inline void for_values(const Product& p, const T* tile, int rows, int groups, int column, Put put) {
+  for (int g = 0; g < groups; ++g) {
+    const int at = column + g * kLanes;
+    for (int r = 0; r < rows; ++r) put(r, at, value_of(p, tile + (r * groups + g) * kLanes, at));
+  }
+}
+
 // Takes a tile at `row` whose first column is `column`; `offset` is that of the sink's first one.
 template <typename T>
 inline void finish(const Product& p, const T* tile, int rows, int groups, int row, int column,
                    int offset, const Sink& sink) {
-  for (int r = 0; r < rows; ++r) {
-    for (int g = 0; g < groups; ++g) {
-      const int at = column + g * kLanes, to = at - offset;
-      const V16 x = activated(sink.activation, value_of(p, tile + (r * groups + g) * kLanes, at));
-      if (sink.bytes != nullptr) {
-        store_bytes(sink.bytes + static_cast<int64_t>(row + r) * sink.bytes_stride + to,
-                    x * load(sink.inputs + to));
-        continue;
-      }
-      float* place = sink.floats + static_cast<int64_t>(row + r) * sink.stride + to;
-      store(place, sink.adds ? load(place) + x : x);
-    }
+  const auto place = [&](int r, int at) {
+    return sink.floats + static_cast<int64_t>(row + r) * sink.stride + at - offset;
+  };
+  if (sink.adds) {
+    for_values(p, tile, rows, groups, column,
+               [&](int r, int at, V16 x) { store(place(r, at), load(place(r, at)) + x); });
+  } else if (sink.bytes == nullptr) {
+    for_values(p, tile, rows, groups, column, [&](int r, int at, V16 x) {
+      store(place(r, at), activated(sink.activation, x));
+    });
+  } else {
+    for_values(p, tile, rows, groups, column, [&](int r, int at, V16 x) {
+      store_bytes(sink.bytes + static_cast<int64_t>(row + r) * sink.bytes_stride + at - offset,
+                  activated(sink.activation, x) * load(sink.inputs + at - offset));
+    });
   }
 }
 
@@ -271,29 +307,27 @@ inline void multiply_part(const Product& p, const Rows& in, const Sink& sink, in
 #if defined(SEQWAY_AMX)
   if (p.is_int8() && in.count >= kAmxLeastRows) return multiply_amx(p, in, sink, base, first, groups);
 #endif
-  alignas(64) int32_t integers[kTileFloats];
-  alignas(64) float floats[kTileFloats];
   const int quads = p.in_bytes() / 4;
   const int64_t group = p.is_int8() ? static_cast<int64_t>(quads) * 64
                                     : static_cast<int64_t>(p.in) * kLanes;
-  for (int done = 0; done < groups;) {
-    const int count = groups_of_tile(in.count < kTileRows ? in.count : kTileRows, groups - done);
-    const int at = first + done;
-    for (int row = 0; row < in.count; row += kTileRows) {
-      const int rows = in.count - row < kTileRows ? in.count - row : kTileRows;
-      const int64_t place = row;
-      if (p.is_int8()) {
-        kInt8Tiles[rows - 1][index_of(count)](in.bytes + place * in.bytes_stride, in.bytes_stride,
-                                              p.int8_weights + at * group, group, quads, integers);
-        finish(p, integers, rows, count, row, at * kLanes, base * kLanes, sink);
-      } else {
-        kFloatTiles<float>[rows - 1][index_of(count)](in.floats + place * in.stride, in.stride,
-                                               p.float_weights + at * group, group, p.in, floats);
-        finish(p, floats, rows, count, row, at * kLanes, base * kLanes, sink);
-      }
-    }
-    done += count;
+  if (p.is_int8()) {
+    alignas(64) int32_t integers[kTileFloats];
+    cover(in.count, groups, [&](int64_t row, int rows, int done, int count) {
+      const int at = first + done;
+      kInt8Tiles[rows - 1][index_of(count)](in.bytes + row * in.bytes_stride, in.bytes_stride,
+                                            p.int8_weights + at * group, group, quads, integers);
+      finish(p, integers, rows, count, row, at * kLanes, base * kLanes, sink);
+    });
+    return;
   }
+  alignas(64) float floats[kTileFloats];
+  cover(in.count, groups, [&](int64_t row, int rows, int done, int count) {
+    const int at = first + done;
+    kFloatTiles<float>[rows - 1][index_of(count)](in.floats + row * in.stride, in.stride,
+                                                  p.float_weights + at * group, group, p.in, floats,
+                                                  count * kLanes);
+    finish(p, floats, rows, count, row, at * kLanes, base * kLanes, sink);
+  });
 }
 
 // What a core takes for a product: to read its weights, and to compute.
@@ -332,20 +366,8 @@ inline void multiply(const Product& p, const Rows& in, const Sink& sink) {
 template <typename T>
 inline void multiply_packed(const float* x, int stride, int rows, const T* w, int groups,
                             int64_t group, int depth, float* y, int y_stride) {
-  alignas(64) float tile[kTileFloats];
-  for (int done = 0; done < groups;) {
-    const int count = groups_of_tile(rows < kTileRows ? rows : kTileRows, groups - done);
-    for (int row = 0; row < rows; row += kTileRows) {
-      const int some = rows - row < kTileRows ? rows - row : kTileRows;
-      kFloatTiles<T>[some - 1][index_of(count)](x + static_cast<int64_t>(row) * stride, stride,
-                                             w + done * group, group, depth, tile);
-      for (int r = 0; r < some; ++r) {
-        for (int g = 0; g < count; ++g) {
-          store(y + static_cast<int64_t>(row + r) * y_stride + (done + g) * kLanes,
-                load(tile + (r * count + g) * kLanes));
-        }
-      }
-    }
-    done += count;
-  }
+  cover(rows, groups, [&](int64_t row, int some, int done, int count) {
+    kFloatTiles<T>[some - 1][index_of(count)](x + row * stride, stride, w + done * group, group,
+                                              depth, y + row * y_stride + done * kLanes, y_stride);
+  });
 }

@@ -76,6 +76,11 @@ class Supervised:
             for one in self.status().values()
         )
 
+    def triton_died_with_its_model(self) -> bool:
+        """Whether Triton ended by the lock that a killed model held in the memory they share."""
+        log = self.settings.run_directory / "triton.previous.log"
+        return log.exists() and "boost::interprocess::lock_exception" in log.read_text()
+
     def repairs(self, service: str) -> int:
         return self.status()[service].repairs.count
 
@@ -170,16 +175,19 @@ def test_up_names_the_variant_that_cannot_be_loaded(stack: Supervised) -> None:
 
 
 def test_a_killed_model_is_loaded_again_and_callers_go_on(stack: Supervised) -> None:
+    """With the other variant, or, where Triton ends too (docs/operations.md), when it is back."""
     triton = stack.pid("triton")
     before = stack.repairs("triton")
     caller = Caller(stack, "en-fr")
     caller.wait_begun()
     os.kill(stack.stub(INT8), signal.SIGKILL)
     caller.check_whole()
-    assert caller.variant == FP32
     wait_until(lambda: stack.repairs("triton") > before)
     wait_until(stack.is_well)
-    assert stack.pid("triton") == triton
+    if stack.pid("triton") == triton:
+        assert caller.variant == FP32
+    else:
+        assert stack.triton_died_with_its_model()
 
 
 def test_up_mends_a_killed_model_at_once(stack: Supervised) -> None:

@@ -1,8 +1,8 @@
 // The encoder and the decoder step. Included once for each instruction set.
 
 constexpr int kEncodedTogether = 256;  // tokens; more would not stay in the caches
-constexpr int kHeadGroups = 32;        // of logits that are made at once
-constexpr int kHeadStride = kHeadGroups * kLanes;
+constexpr int kHeadGroups = 32;        // of logits that are looked at together
+constexpr int kHeadRows = 32;          // times kHeadGroups are made at once, that helpers get large parts
 constexpr int kBlock = 8 * kLanes;     // of logits that are looked at when their largest is large
 
 // x [stride] = the embedding of a token at a position.
@@ -376,30 +376,36 @@ inline void take(Candidates& best, const float* logits, int64_t first, int count
   }
 }
 
-// Makes the logits of the rows that the head reads, some hundred tokens at a time; gives each part
-// to `use(logits [rows][stride], first token, count)`, and what suppressed tokens would have to
+// Makes the logits of the rows that the head reads; gives them, some hundred tokens at a time, to
+// `use(logits [rows][stride], stride, first token, count)`, and what suppressed tokens would have to
 // `see(row, index, logit)`.
 template <typename See, typename Use>
 inline void for_logits(const Model& model, Lane& lane, const Rows& in, See see, Use use) {
   const Product& head = model.decoder.last;
   const int suppressed = static_cast<int>(model.suppressed.size());
   const int groups = head.out / kLanes;
-  float* logits = lane.logits.take(static_cast<int64_t>(in.count) * kHeadStride);
+  const int together = kHeadGroups * (in.count < kHeadRows ? kHeadRows / in.count : 1);
+  const int stride = together * kLanes;
+  float* logits = lane.logits.take(static_cast<int64_t>(in.count) * stride);
   int next = 0;
   for (int first = 0; first < groups; first += kHeadGroups) {
-    const int some = groups - first < kHeadGroups ? groups - first : kHeadGroups;
+    const int made = first % together;
+    if (made == 0) {
+      const int left = groups - first;
+      multiply(head, in, into(logits, stride), first, left < together ? left : together);
+    }
+    float* block = logits + made * kLanes;
     const int64_t id = static_cast<int64_t>(first) * kLanes;
     const int64_t left = model.vocabulary - id;
-    const int count = left < some * kLanes ? static_cast<int>(left) : some * kLanes;
-    multiply(head, in, into(logits, kHeadStride), first, some);
+    const int count = left < kHeadGroups * kLanes ? static_cast<int>(left) : kHeadGroups * kLanes;
     for (; next < suppressed && model.suppressed[next] < id + count; ++next) {
       for (int64_t row = 0; row < in.count; ++row) {
-        float& logit = logits[row * kHeadStride + model.suppressed[next] - id];
+        float& logit = block[row * stride + model.suppressed[next] - id];
         see(row, next, logit);
         logit = -INFINITY;
       }
     }
-    use(logits, id, count);
+    use(block, stride, id, count);
   }
 }
 
@@ -417,9 +423,9 @@ inline void choose(const Model& model, Lane& lane, const Step& call, const Rows&
   const auto see = [&](int64_t row, int index, float logit) {
     if (call.suppressed_logits != nullptr) call.suppressed_logits[row * suppressed + index] = logit;
   };
-  for_logits(model, lane, in, see, [&](float* logits, int64_t id, int count) {
+  for_logits(model, lane, in, see, [&](float* logits, int stride, int64_t id, int count) {
     for (int64_t row = 0; row < rows; ++row) {
-      float* of_row = logits + row * kHeadStride;
+      float* of_row = logits + row * stride;
       take(best[row], of_row, id, count);
       if (candidates[row].wanted > 0) take(candidates[row], of_row, id, count);
       if (call.logits != nullptr) {
@@ -440,7 +446,7 @@ inline void logits_of(const Model& model, Lane& lane, int row, float* logits) {
   if (in.floats != nullptr) in.floats += static_cast<int64_t>(row) * in.stride;
   if (in.bytes != nullptr) in.bytes += static_cast<int64_t>(row) * in.bytes_stride;
   const auto see = [](int64_t, int, float) {};
-  for_logits(model, lane, in, see, [&](const float* made, int64_t id, int count) {
+  for_logits(model, lane, in, see, [&](const float* made, int, int64_t id, int count) {
     std::memcpy(logits + id, made, count * sizeof(float));
   });
 }

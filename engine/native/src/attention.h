@@ -39,31 +39,51 @@ inline void add_relative(const float* bias, int furthest, int position, int coun
   }
 }
 
+constexpr double kFloatsPerMicrosecond = 20e3;  // that a core multiplies and adds in attention
+constexpr int64_t kMostScores = 1 << 20;        // of the heads that are computed at once
+
+// Self-attention of one head of a source, see `attend_source`; the rest is room for it.
+inline void attend_source_head(const Model& model, int h, const float* qkv, int length, int queries,
+                               float* keys, float* values, float* scores, float* context) {
+  const Stack& stack = model.encoder;
+  const int inner = stack.inner(), head = stack.head, stride = 3 * inner;
+  const int end = static_cast<int>(padded(length, kLanes));
+  const float* of_head = qkv + h * head;
+  pack_columns(of_head + inner, stride, length, head, keys);
+  pack_rows(of_head + 2 * inner, stride, length, head, end, values);
+  multiply_packed(of_head, stride, queries, keys, end / kLanes, head * kLanes, head, scores, end);
+  for (int i = 0; i < queries; ++i) {
+    float* row = scores + static_cast<int64_t>(i) * end;
+    if (stack.relative != nullptr) {
+      const float* bias = stack.relative + static_cast<int64_t>(h) * (2 * model.furthest + 1);
+      add_relative(bias, model.furthest, i, length, row);
+    }
+    softmax(row, length);
+  }
+  multiply_packed(scores, end, queries, values, head / kLanes, static_cast<int64_t>(end) * kLanes,
+                  length, context + h * head, inner);
+}
+
 // Self-attention of the first `queries` tokens of a source of `length`: `qkv` [length][3 inner] to
 // `context` [queries][inner].
 inline void attend_source(const Model& model, Lane& lane, const float* qkv, int length, int queries,
                           float* context) {
   const Stack& stack = model.encoder;
-  const int inner = stack.inner(), head = stack.head, stride = 3 * inner;
-  const int end = static_cast<int>(padded(length, kLanes));
-  float* keys = lane.packed_keys.take(static_cast<int64_t>(end) * head);
-  float* values = lane.packed_values.take(static_cast<int64_t>(end) * head);
-  float* scores = lane.scores.take(static_cast<int64_t>(queries) * end);
-  for (int h = 0; h < stack.heads; ++h) {
-    const float* of_head = qkv + h * head;
-    pack_columns(of_head + inner, stride, length, head, keys);
-    pack_rows(of_head + 2 * inner, stride, length, head, end, values);
-    multiply_packed(of_head, stride, queries, keys, end / kLanes, head * kLanes, head, scores, end);
-    for (int i = 0; i < queries; ++i) {
-      float* row = scores + static_cast<int64_t>(i) * end;
-      if (stack.relative != nullptr) {
-        const float* bias = stack.relative + static_cast<int64_t>(h) * (2 * model.furthest + 1);
-        add_relative(bias, model.furthest, i, length, row);
+  const int64_t end = padded(length, kLanes), packed = end * stack.head, scored = queries * end;
+  const int fitting = static_cast<int>(kMostScores / scored);
+  const int together = fitting < 1 ? 1 : fitting < stack.heads ? fitting : stack.heads;
+  float* keys = lane.packed_keys.take(together * packed);
+  float* values = lane.packed_values.take(together * packed);
+  float* scores = lane.scores.take(together * scored);
+  for (int first = 0; first < stack.heads; first += together) {
+    const int left = stack.heads - first, some = left < together ? left : together;
+    const double floats = 2.0 * some * stack.head * (scored + end);
+    divide(some, 1, floats / kFloatsPerMicrosecond, [&](int from, int count) {
+      for (int i = from; i < from + count; ++i) {
+        attend_source_head(model, first + i, qkv, length, queries, keys + i * packed,
+                           values + i * packed, scores + i * scored, context);
       }
-      softmax(row, length);
-    }
-    multiply_packed(scores, end, queries, values, head / kLanes, static_cast<int64_t>(end) * kLanes,
-                    length, context + h * head, inner);
+    });
   }
 }
 
@@ -101,13 +121,13 @@ inline void weigh_cached(const float* weights, const T* values, int stride, int 
   }
 }
 
-// Self-attention of a token at `position` over its cache, which holds its own key and value.
+// Self-attention of a token at `position` over its cache, which holds its own key and value;
+// `scores` [padded(position + 1)] is room for it.
 template <typename T>
-inline void attend_cached(const Model& model, Lane& lane, const float* query, const T* keys,
-                          const T* values, int position, float* context) {
+inline void attend_cached(const Model& model, const float* query, const T* keys, const T* values,
+                          int position, float* scores, float* context) {
   const Stack& stack = model.decoder;
   const int inner = stack.inner(), head = stack.head, count = position + 1;
-  float* scores = lane.scores.take(padded(count, kLanes));
   for (int h = 0; h < stack.heads; ++h) {
     const int at = h * head;
     score_cached(query + at, keys + at, inner, count, head, scores);
@@ -120,15 +140,14 @@ inline void attend_cached(const Model& model, Lane& lane, const float* query, co
   }
 }
 
-// Cross-attention of a token over a source; `weights` [heads][width] is where they are wanted, with
-// zeros behind the source.
+// Cross-attention of a token over a source, whose `positions` `scores` has room for; `weights`
+// [heads][width] is where they are wanted, with zeros behind the source.
 template <typename T>
-inline void attend_text(const Model& model, Lane& lane, const float* query, const Text& text,
-                        int layer, float* context, float* weights, int width) {
+inline void attend_text(const Model& model, const float* query, const Text& text, int layer,
+                        float* scores, float* context, float* weights, int width) {
   const Stack& stack = model.decoder;
   const int head = stack.head, end = text.positions;
   const int64_t size = static_cast<int64_t>(end) * head;
-  float* scores = lane.scores.take(end);
   for (int h = 0; h < stack.heads; ++h) {
     const int64_t at = (static_cast<int64_t>(layer) * stack.heads + h) * size;
     multiply_packed(query + h * head, 0, 1, text.keys.as<T>() + at, end / kLanes,

@@ -2,6 +2,7 @@
 
 constexpr int kEncodedTogether = 256;  // tokens; more would not stay in the caches
 constexpr int kHeadGroups = 32;        // of logits that are looked at together
+constexpr double kTokensPerMicrosecond = 2e3;  // whose logits a core looks at
 constexpr int kHeadRows = 32;          // times kHeadGroups are made at once, that helpers get large parts
 constexpr int kBlock = 8 * kLanes;     // of logits that are looked at when their largest is large
 
@@ -265,15 +266,27 @@ inline void read(const Model& model, Lane& lane, const int32_t* ids, const int32
   }
 }
 
+// Calls `attend(row, scores)` for the rows of a step, with room for the scores of the most positions.
+template <typename Attend>
+inline void for_rows(const Model& model, Lane& lane, int rows, int positions, Attend attend) {
+  const int64_t size = padded(positions, kLanes);
+  float* scores = lane.scores.take(rows * size);
+  const double floats = 2.0 * rows * static_cast<double>(size) * model.decoder.inner();
+  divide(rows, 1, floats / kFloatsPerMicrosecond, [&](int first, int count) {
+    for (int64_t row = first; row < first + count; ++row) attend(row, scores + row * size);
+  });
+}
+
 template <typename T>
 inline void attend_own(const Model& model, Lane& lane, const Step& call, const Sublayer& sublayer,
                        const Rows& in, float* context) {
-  const int inner = model.decoder.inner();
+  const int inner = model.decoder.inner(), layer = sublayer.layer;
   float* qkv = lane.wide.take(static_cast<int64_t>(call.rows) * 3 * inner);
   multiply(sublayer.entry, in, into(qkv, 3 * inner));
-  for (int64_t row = 0; row < call.rows; ++row) {
+  const int64_t last = *std::max_element(call.positions, call.positions + call.rows);
+  for_rows(model, lane, call.rows, static_cast<int>(last) + 1, [&](int64_t row, float* scores) {
     Cache& cache = lane.caches[call.slots[row]];
-    const int position = static_cast<int>(call.positions[row]), layer = sublayer.layer;
+    const int position = static_cast<int>(call.positions[row]);
     const float* query = qkv + row * 3 * inner;
     T* key = cache.at<T>(model, layer, false, position);
     T* value = cache.at<T>(model, layer, true, position);
@@ -281,9 +294,9 @@ inline void attend_own(const Model& model, Lane& lane, const Step& call, const S
       store(key + i, load(query + inner + i));
       store(value + i, load(query + 2 * inner + i));
     }
-    attend_cached(model, lane, query, cache.at<T>(model, layer, false, 0),
-                  cache.at<T>(model, layer, true, 0), position, context + row * inner);
-  }
+    attend_cached(model, query, cache.at<T>(model, layer, false, 0),
+                  cache.at<T>(model, layer, true, 0), position, scores, context + row * inner);
+  });
 }
 
 template <typename T>
@@ -294,11 +307,13 @@ inline void attend_texts(const Model& model, Lane& lane, const Step& call,
   float* queries = lane.wide.take(static_cast<int64_t>(call.rows) * inner);
   multiply(sublayer.entry, in, into(queries, inner));
   float* weights = call.cross_weights == nullptr ? nullptr : call.cross_weights[sublayer.layer];
-  for (int64_t row = 0; row < call.rows; ++row) {
+  int positions = 0;
+  for (int row = 0; row < call.rows; ++row) positions = std::max(positions, call.texts[row]->positions);
+  for_rows(model, lane, call.rows, positions, [&](int64_t row, float* scores) {
     float* of_row = weights == nullptr ? nullptr : weights + row * stack.heads * call.cross_width;
-    attend_text<T>(model, lane, queries + row * inner, *call.texts[row], sublayer.layer,
-                context + row * inner, of_row, call.cross_width);
-  }
+    attend_text<T>(model, queries + row * inner, *call.texts[row], sublayer.layer, scores,
+                   context + row * inner, of_row, call.cross_width);
+  });
 }
 
 template <typename T>
@@ -376,36 +391,38 @@ inline void take(Candidates& best, const float* logits, int64_t first, int count
   }
 }
 
-// Makes the logits of the rows that the head reads; gives them, some hundred tokens at a time, to
-// `use(logits [rows][stride], stride, first token, count)`, and what suppressed tokens would have to
+// Makes the logits of the rows that the head reads; gives them, some hundred tokens of a row at a
+// time, to `use(row, logits, first token, count)`, and what suppressed tokens would have to
 // `see(row, index, logit)`.
 template <typename See, typename Use>
 inline void for_logits(const Model& model, Lane& lane, const Rows& in, See see, Use use) {
   const Product& head = model.decoder.last;
-  const int suppressed = static_cast<int>(model.suppressed.size());
+  const std::vector<int>& suppressed = model.suppressed;
   const int groups = head.out / kLanes;
   const int together = kHeadGroups * (in.count < kHeadRows ? kHeadRows / in.count : 1);
-  const int stride = together * kLanes;
-  float* logits = lane.logits.take(static_cast<int64_t>(in.count) * stride);
-  int next = 0;
-  for (int first = 0; first < groups; first += kHeadGroups) {
-    const int made = first % together;
-    if (made == 0) {
-      const int left = groups - first;
-      multiply(head, in, into(logits, stride), first, left < together ? left : together);
-    }
-    float* block = logits + made * kLanes;
-    const int64_t id = static_cast<int64_t>(first) * kLanes;
+  const int64_t stride = together * kLanes;
+  float* logits = lane.logits.take(in.count * stride);
+  const auto look = [&](int row, float* block, int64_t id) {
     const int64_t left = model.vocabulary - id;
     const int count = left < kHeadGroups * kLanes ? static_cast<int>(left) : kHeadGroups * kLanes;
-    for (; next < suppressed && model.suppressed[next] < id + count; ++next) {
-      for (int64_t row = 0; row < in.count; ++row) {
-        float& logit = block[row * stride + model.suppressed[next] - id];
-        see(row, next, logit);
-        logit = -INFINITY;
-      }
+    const auto first = std::lower_bound(suppressed.begin(), suppressed.end(), id);
+    for (auto token = first; token != suppressed.end() && *token < id + count; ++token) {
+      see(row, static_cast<int>(token - suppressed.begin()), block[*token - id]);
+      block[*token - id] = -INFINITY;
     }
-    use(block, stride, id, count);
+    use(row, block, id, count);
+  };
+  for (int first = 0; first < groups; first += together) {
+    const int left = groups - first, some = left < together ? left : together;
+    multiply(head, in, into(logits, static_cast<int>(stride)), first, some);
+    const double tokens = static_cast<double>(in.count) * some * kLanes;
+    divide(in.count, 1, tokens / kTokensPerMicrosecond, [&](int from, int rows) {
+      for (int row = from; row < from + rows; ++row) {
+        for (int group = 0; group < some; group += kHeadGroups) {
+          look(row, logits + row * stride + group * kLanes, static_cast<int64_t>(first + group) * kLanes);
+        }
+      }
+    });
   }
 }
 
@@ -423,14 +440,11 @@ inline void choose(const Model& model, Lane& lane, const Step& call, const Rows&
   const auto see = [&](int64_t row, int index, float logit) {
     if (call.suppressed_logits != nullptr) call.suppressed_logits[row * suppressed + index] = logit;
   };
-  for_logits(model, lane, in, see, [&](float* logits, int stride, int64_t id, int count) {
-    for (int64_t row = 0; row < rows; ++row) {
-      float* of_row = logits + row * stride;
-      take(best[row], of_row, id, count);
-      if (candidates[row].wanted > 0) take(candidates[row], of_row, id, count);
-      if (call.logits != nullptr) {
-        std::memcpy(call.logits + row * model.vocabulary + id, of_row, count * sizeof(float));
-      }
+  for_logits(model, lane, in, see, [&](int64_t row, float* logits, int64_t id, int count) {
+    take(best[row], logits, id, count);
+    if (candidates[row].wanted > 0) take(candidates[row], logits, id, count);
+    if (call.logits != nullptr) {
+      std::memcpy(call.logits + row * model.vocabulary + id, logits, count * sizeof(float));
     }
   });
   lane.heads = in;
@@ -446,7 +460,7 @@ inline void logits_of(const Model& model, Lane& lane, int row, float* logits) {
   if (in.floats != nullptr) in.floats += static_cast<int64_t>(row) * in.stride;
   if (in.bytes != nullptr) in.bytes += static_cast<int64_t>(row) * in.bytes_stride;
   const auto see = [](int64_t, int, float) {};
-  for_logits(model, lane, in, see, [&](const float* made, int, int64_t id, int count) {
+  for_logits(model, lane, in, see, [&](int64_t, const float* made, int64_t id, int count) {
     std::memcpy(logits + id, made, count * sizeof(float));
   });
 }

@@ -336,25 +336,32 @@ inline double microseconds_of(const Product& p, int rows, int groups) {
   return weights * (1.0 / 25e3 + rows / (p.is_int8() ? 200e3 : 280e3));
 }
 
-// Into how many parts it is worth to divide a product for `threads` threads.
-inline int parts_of(double microseconds, int groups, int threads) {
+// Into how many parts it is worth to divide work that can be divided into so many at most.
+inline int parts_of(double microseconds, int most, int threads) {
   const int worth = static_cast<int>(microseconds / kPartMicroseconds);
-  const int most = groups / kPartGroups < 3 * threads ? groups / kPartGroups : 3 * threads;
-  return worth < most ? worth : most;
+  const int some = most < 3 * threads ? most : 3 * threads;
+  return threads == 1 || some < 2 ? 1 : worth < some ? worth : some;
+}
+
+// Calls `work(first, count)` for all of `count` things, which take so many microseconds together;
+// with help, for as many of them at a time as make a part, a multiple of `step`.
+template <typename Work>
+inline void divide(int count, int step, double microseconds, Work work) {
+  Team* team = current_team;
+  const int parts = parts_of(microseconds, count / step, team == nullptr ? 1 : team->size());
+  if (parts < 2) return work(0, count);
+  const int size = static_cast<int>(padded((count + parts - 1) / parts, step));
+  const int shares = (count + size - 1) / size;
+  team->share(shares, microseconds / shares, [&](int part) {
+    const int first = part * size, left = count - first;
+    work(first, left < size ? left : size);
+  });
 }
 
 // `groups` groups of 16 columns of a product, from the one at `first` on.
 inline void multiply(const Product& p, const Rows& in, const Sink& sink, int first, int groups) {
-  Team* team = current_team;
-  const int threads = team == nullptr ? 1 : team->size();
-  const double microseconds = microseconds_of(p, in.count, groups);
-  const int parts = threads == 1 ? 1 : parts_of(microseconds, groups, threads);
-  if (parts < 2) return multiply_part(p, in, sink, first, first, groups);
-  const int size = static_cast<int>(padded((groups + parts - 1) / parts, kPartGroups));
-  const int shares = (groups + size - 1) / size;
-  team->share(shares, microseconds / shares, [&](int part) {
-    const int from = part * size, left = groups - from;
-    multiply_part(p, in, sink, first, first + from, left < size ? left : size);
+  divide(groups, kPartGroups, microseconds_of(p, in.count, groups), [&](int from, int count) {
+    multiply_part(p, in, sink, first, first + from, count);
   });
 }
 

@@ -25,7 +25,7 @@ constexpr auto kWindow = std::chrono::milliseconds(50);
 constexpr int kMostHelpers = 7;    // beyond that waiting for each other costs what they save
 constexpr int kPauses = 64;        // between two offers of the core to other programs
 constexpr int kPatientRounds = 16;  // of so many pauses, some 50 us, before the clock is asked
-constexpr int64_t kJudged = 256, kLongestRest = 8192;  // products: of a judgement, after it
+constexpr int64_t kJudged = 256, kLongestRest = 8192;  // pieces of work: of a judgement, after it
 constexpr double kSaved = 0.5;       // of the time of a helped part: two cores share the memory
 constexpr double kForgiven = 100;    // microseconds of waiting
 constexpr int kIdleRounds = 20;    // of so many pauses, without a lane that wants help; then a helper sleeps
@@ -149,14 +149,14 @@ void Team::judge(const Job& job, int helped, double waited) {
   saved_ += kSaved * helped * job.microseconds;
   waited_ += std::max(0.0, waited - job.microseconds);
   const bool waits = waited_ > saved_ + kForgiven;
-  if (++products_ < kJudged && !waits) return;
+  if (++given_ < kJudged && !waits) return;
   if (waits || 5 * helped_ < parts_) {
     last_rest_ = std::clamp(2 * last_rest_, kJudged, kLongestRest);
   } else {
     last_rest_ = last_rest_ < kJudged ? 0 : last_rest_ * 3 / 4;
   }
   rest_ = last_rest_;
-  products_ = parts_ = helped_ = 0;
+  given_ = parts_ = helped_ = 0;
   saved_ = waited_ = 0;
 }
 

@@ -1,7 +1,7 @@
 // The lanes of a model, and the threads that help one of them while cores are idle.
 //
-// A lane that computes while another has long had nothing to do gives parts of its products to a
-// helper. Who computes a part changes no bit of it. A helper that comes late takes fewer parts, or none; one
+// A lane that computes while another has long had nothing to do gives parts of its work to a helper.
+// Who computes a part changes no bit of it. A helper that comes late takes fewer parts, or none; one
 // that loses its core within a part has the lane wait. While that costs more than help saves,
 // helpers rest, for longer each time.
 #pragma once
@@ -32,7 +32,7 @@ class Team {
   void end() { --active_; }
 
   // How many threads would work on what the calling lane gives to `share`, itself among them. Asked
-  // once a product.
+  // once for each piece of work.
   int size() {
     const int idle = lanes_.load(std::memory_order_relaxed) - busy_.load(std::memory_order_relaxed);
     if (idle <= 0) return 1;
@@ -89,10 +89,10 @@ class Team {
   std::atomic<int64_t> jobs_{0};
   std::atomic<int> core_{-1};          // that the lane runs on
   std::atomic<int> readers_{0};        // of job_
-  std::atomic<int64_t> rest_{0};       // so many products are not shared, and helpers sleep
+  std::atomic<int64_t> rest_{0};       // so much work is not shared, and helpers sleep
   std::atomic<bool> stops_{false};
   // Since helpers were judged last; of the lane that has taken the team.
-  int64_t products_ = 0, parts_ = 0, helped_ = 0, last_rest_ = 0;
+  int64_t given_ = 0, parts_ = 0, helped_ = 0, last_rest_ = 0;
   double saved_ = 0, waited_ = 0;  // microseconds
   std::mutex mutex_;                   // of what follows, and of falling asleep
   std::condition_variable wakes_;

@@ -114,7 +114,7 @@ WIDE = Kind(
         **{"encoder_ffn": 1000, "decoder_ffn": 1000},
     )
 )
-"""Its products are large enough to be shared between threads."""
+"""Its products, attention and head are large enough to be shared between threads."""
 
 
 @dataclass(frozen=True)

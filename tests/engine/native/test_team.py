@@ -34,7 +34,7 @@ def test_help_changes_no_bit(
     precision: Precision, backends: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variant = write_variant(tmp_path / precision, WIDE, precision)
-    lengths, limits = (5, 1, 40, 16, 17), (20, 9, 40, 3, 30)
+    lengths, limits = (5, 1, 40, 16, 17, 33, 9, 40), (20, 9, 40, 3, 30, 40, 40, 35)
     texts = random_sources(variant.manifest, lengths, seed=1)
     for backend in backends:
         monkeypatch.setenv(ISA_VARIABLE, backend)

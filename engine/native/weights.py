@@ -1,11 +1,12 @@
 """The files that the native code reads: `model.json` and `weights.safetensors`.
 
 The second is in the format of huggingface.co/docs/safetensors.  Its data begin at a multiple of 64,
-and so does each tensor whose vectors are loaded as such: the file is mapped, not read, so lanes and
+and each tensor at a multiple of its vectors' bytes: the file is mapped, not read, so lanes and
 processes share its memory.
 """
 
 import json
+import math
 import mmap
 import struct
 from collections.abc import Callable, Iterable, Iterator
@@ -21,8 +22,10 @@ WEIGHTS_FILE = "weights.safetensors"
 NATIVE_FILES = (MODEL_FILE, WEIGHTS_FILE)
 FORMAT = 1
 
-_TYPES: dict[str, np.dtype[Any]] = {
+TYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype("<u2"),  # NumPy has no bfloat16: its bits
     "I8": np.dtype("i1"),
     "I32": np.dtype("<i4"),
 }
@@ -39,7 +42,7 @@ class WeightsError(RuntimeError):
 class StoredTensor:
     """A tensor to be written; `parts` makes its values, one behind the other, when it is its turn.
 
-    `kind` is "F32", "I8" or "I32".
+    `kind` is one of `TYPES`.
     """
 
     name: str
@@ -50,16 +53,18 @@ class StoredTensor:
     @property
     def size(self) -> int:
         """Its bytes."""
-        return int(np.prod(self.shape)) * _TYPES[self.kind].itemsize
+        return int(np.prod(self.shape)) * TYPES[self.kind].itemsize
 
     def content(self) -> Iterator[bytes]:
         """Its bytes, a part at a time."""
         for part in self.parts():
-            yield np.ascontiguousarray(part, _TYPES[self.kind]).tobytes()
+            yield np.ascontiguousarray(part, TYPES[self.kind]).tobytes()
 
 
 def write_weights(folder: Path, model: dict[str, Any], tensors: list[StoredTensor]) -> None:
     """Writes both files; a tensor is in memory one part at a time."""
+    # The format has no gaps: whose size keeps what follows aligned comes first.
+    tensors = sorted(tensors, key=lambda tensor: -math.gcd(tensor.size, _ALIGNMENT))
     content = json.dumps({"format": FORMAT, **model}, indent=1)
     (folder / MODEL_FILE).write_text(content + "\n", encoding="utf-8")
     header, end = {}, 0
@@ -117,7 +122,7 @@ def _tensors(path: Path) -> Iterator[tuple[str, Array]]:
         if name == "__metadata__":
             continue
         begin, end = entry["data_offsets"]
-        dtype = _TYPES[entry["dtype"]]
+        dtype = TYPES[entry["dtype"]]
         count = int(np.prod(entry["shape"]))
         if count * dtype.itemsize != end - begin:
             raise ValueError(f"{name} has another size than its shape says")

@@ -49,6 +49,19 @@ class Tensors {
     return static_cast<const T*>(place->second->data);
   }
 
+  // Those in 16 bits have the name and their type, others are floats named `plain`.
+  Numbers numbers(const std::string& name, const std::string& plain, int64_t size) const {
+    Numbers numbers;
+    numbers.halves = find<Half>(name + ".half", size);
+    numbers.brains = find<Brain>(name + ".brain", size);
+    if (!numbers.exist()) numbers.floats = get<float>(plain, size);
+    return numbers;
+  }
+
+  Numbers table(const std::string& name, int64_t rows, int64_t stride) const {
+    return numbers(name, name, rows * stride);
+  }
+
   Product product(const std::string& name, int in, int out) const {
     Product p;
     p.in = in;
@@ -60,7 +73,7 @@ class Tensors {
       p.sums = get<int32_t>(name + ".sums", out);
       p.inputs = get<float>(name + ".inputs", p.in_bytes());
     } else {
-      p.float_weights = get<float>(name + ".float", static_cast<int64_t>(out) * in);
+      p.weights = numbers(name, name + ".float", static_cast<int64_t>(out) * in);
     }
     return p;
   }
@@ -124,8 +137,7 @@ void read_stack(const Tensors& tensors, const Model& model, Stack& stack, const 
   stack.relative = tensors.find<float>(
       name + ".relative", static_cast<int64_t>(stack.heads) * (2 * model.furthest + 1));
   if (stack.relative == nullptr) {
-    stack.positions = tensors.get<float>(
-        name + ".positions", static_cast<int64_t>(model.max_positions) * model.stride);
+    stack.positions = tensors.table(name + ".positions", model.max_positions, model.stride);
   }
   if (tensors.has(name + ".embedding_norm.weight")) {
     stack.embedding_norm = tensors.norm(name + ".embedding_norm", model.width, model.rms);
@@ -175,8 +187,10 @@ std::unique_ptr<Model> read_model(const SeqwayConfig& config, const Tensors& ten
   model->half_caches = config.half_caches != 0;
   model->epsilon = config.epsilon;
   model->activation = activation_of(config.activation);
-  model->embedding = tensors.get<float>(
-      "embedding", static_cast<int64_t>(config.vocabulary) * model->stride);
+  model->embedding = tensors.table("embedding", config.vocabulary, model->stride);
+  if (model->embedding.floats == nullptr) {
+    model->embedding_scales = tensors.get<float>("embedding.scales", model->stride);
+  }
   model->encoder.heads = config.encoder_heads;
   model->encoder.head = config.encoder_head;
   model->encoder.hidden = config.encoder_hidden;
@@ -223,10 +237,11 @@ std::unique_ptr<Model> read_encoder(const SeqwayEncoderConfig& config, const Ten
   model->encoder.heads = config.heads;
   model->encoder.head = config.head;
   model->encoder.hidden = config.hidden;
-  const int64_t stride = reader.stride;
-  model->embedding = tensors.get<float>("embedding", config.vocabulary * stride);
-  model->encoder.positions = tensors.get<float>("positions", config.max_positions * stride);
-  if (config.token_types > 0) reader.types = tensors.get<float>("token_types", config.token_types * stride);
+  model->embedding = tensors.table("embedding", config.vocabulary, reader.stride);
+  model->encoder.positions = tensors.table("positions", config.max_positions, reader.stride);
+  if (config.token_types > 0) {
+    reader.types = tensors.table("token_types", config.token_types, reader.stride);
+  }
   if (config.embedding_norm != 0) reader.norm = tensors.norm("embedding_norm", config.embedding_width, false);
   if (config.projects != 0) {
     reader.projection = tensors.product("projection", config.embedding_width, model->stride);
@@ -281,7 +296,7 @@ int64_t check_sources(const Model& model, const int32_t* ids, const int32_t* len
   int64_t tokens = 0;
   for (int i = 0; i < count; ++i) {
     require(lengths[i] > 0, "a source has no tokens");
-    require(model.encoder.positions == nullptr || lengths[i] <= model.max_positions,
+    require(!model.encoder.positions.exist() || lengths[i] <= model.max_positions,
             "a source is longer than the model's positions");
     tokens += lengths[i];
   }
@@ -297,7 +312,7 @@ void forward(OpenLane& open, const SeqwayStep& step) {
   for (int row = 0; row < step.rows; ++row) {
     const int64_t id = step.ids[row], position = step.positions[row];
     require(id >= 0 && id < model.vocabulary, "a row goes on from a token that does not exist");
-    require(position >= 0 && (model.decoder.positions == nullptr || position < model.max_positions),
+    require(position >= 0 && (!model.decoder.positions.exist() || position < model.max_positions),
             "a row is longer than the model's positions");
     require(step.slots[row] >= 0 && step.slots[row] < static_cast<int>(open.lane.caches.size()),
             "a slot does not exist");
@@ -437,7 +452,7 @@ int seqway_read(void* lane, const int32_t* ids, const int32_t* types, const int3
     const Model& model = *open.model;
     require(model.reader.labels > 0, "the model has a decoder");
     const int64_t tokens = check_sources(model, ids, lengths, count);
-    for (int64_t i = 0; types != nullptr && model.reader.types != nullptr && i < tokens; ++i) {
+    for (int64_t i = 0; types != nullptr && model.reader.types.exist() && i < tokens; ++i) {
       require(types[i] >= 0 && types[i] < model.reader.token_types, "a token is of a type that does not exist");
     }
     const Turn turn(open);

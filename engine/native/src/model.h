@@ -62,9 +62,22 @@ class Buffer {
   int64_t size_ = 0;
 };
 
-// A number of 16 bits (IEEE binary16).
+// Numbers of 16 bits: IEEE binary16, and bfloat16, the first half of a float.
 struct Half {
   uint16_t bits;
+};
+struct Brain {
+  uint16_t bits;
+};
+
+// Numbers in one of three types; the pointers of the others are null.
+struct Numbers {
+  const float* floats = nullptr;
+  const Half* halves = nullptr;
+  const Brain* brains = nullptr;
+
+  bool exist() const { return floats != nullptr || halves != nullptr || brains != nullptr; }
+  int bytes_each() const { return floats != nullptr ? sizeof(float) : sizeof(Half); }
 };
 
 enum class Activation : int32_t { none, relu, gelu, gelu_tanh, silu, tanh };
@@ -75,13 +88,14 @@ struct Product {
   int in = 0;
   int out = 0;                             // padded to kLanes
   const int8_t* int8_weights = nullptr;    // [out/16][in_bytes/4][16][4]
-  const float* float_weights = nullptr;    // [out/16][in][16]
+  Numbers weights;                         // [out/16][in][16], where they are not INT8
   const float* scales = nullptr;           // [out]
   const int32_t* sums = nullptr;           // [out]
   const float* inputs = nullptr;           // [in_bytes]
   const float* bias = nullptr;             // [out]
 
   bool is_int8() const { return int8_weights != nullptr; }
+  int bytes_of_weight() const { return is_int8() ? 1 : weights.bytes_each(); }
   int in_bytes() const { return static_cast<int>(padded(in, kDepth)); }
 };
 
@@ -110,7 +124,7 @@ struct Stack {
   int head = 0;
   int hidden = 0;
   int inner() const { return heads * head; }
-  const float* positions = nullptr;  // [max_positions][stride]
+  Numbers positions;  // [max_positions][stride]
   const float* relative = nullptr;
   Norm embedding_norm;
   Norm final_norm;
@@ -126,7 +140,7 @@ struct Reader {
   bool spans = false;
   int token_types = 0;
   int stride = 0;  // of embeddings
-  const float* types = nullptr;  // [token_types][stride]
+  Numbers types;   // [token_types][stride]
   Norm norm;
   Product projection;
   Activation activation = Activation::none;
@@ -150,8 +164,9 @@ struct Model {
   bool half_caches = false;  // keys and values are Half, not float
   float epsilon = 1e-5F;
   Activation activation = Activation::relu;
-  const float* embedding = nullptr;  // [vocabulary][stride, or the reader's], scaled
-  std::vector<int> suppressed;       // ascending
+  Numbers embedding;                        // [vocabulary][stride, or the reader's]
+  const float* embedding_scales = nullptr;  // [stride], or null where `embedding` is scaled
+  std::vector<int> suppressed;              // ascending
   Stack encoder;
   Stack decoder;
   mutable Team team;  // of its lanes

@@ -1,4 +1,5 @@
-// Matrix products: INT8 with exact integer sums, and FP32. Included once for each instruction set.
+// Matrix products: INT8 with exact integer sums, and FP32, with weights of 32 or 16 bits. Included
+// once for each instruction set.
 //
 // Weights are packed in groups of 16 columns, so that a group's column is a lane of a vector. A
 // tile of some rows by some groups is summed over the whole depth in registers, and then finished:
@@ -300,6 +301,21 @@ inline void multiply_amx(const Product& p, const Rows& in, const Sink& sink, int
 }
 #endif
 
+// As `multiply_part`, of a product whose weights are not INT8.
+template <typename T>
+inline void multiply_floats(const Product& p, const T* weights, const Rows& in, const Sink& sink,
+                            int base, int first, int groups) {
+  alignas(64) float floats[kTileFloats];
+  const int64_t group = static_cast<int64_t>(p.in) * kLanes;
+  cover(in.count, groups, [&](int64_t row, int rows, int done, int count) {
+    const int at = first + done;
+    kFloatTiles<T>[rows - 1][index_of(count)](in.floats + row * in.stride, in.stride,
+                                              weights + at * group, group, p.in, floats,
+                                              count * kLanes);
+    finish(p, floats, rows, count, row, at * kLanes, base * kLanes, sink);
+  });
+}
+
 // `groups` groups of 16 columns of a product, from the one at `first` on; those of the sink begin
 // at `base`.
 inline void multiply_part(const Product& p, const Rows& in, const Sink& sink, int base, int first,
@@ -307,33 +323,27 @@ inline void multiply_part(const Product& p, const Rows& in, const Sink& sink, in
 #if defined(SEQWAY_AMX)
   if (p.is_int8() && in.count >= kAmxLeastRows) return multiply_amx(p, in, sink, base, first, groups);
 #endif
-  const int quads = p.in_bytes() / 4;
-  const int64_t group = p.is_int8() ? static_cast<int64_t>(quads) * 64
-                                    : static_cast<int64_t>(p.in) * kLanes;
-  if (p.is_int8()) {
-    alignas(64) int32_t integers[kTileFloats];
-    cover(in.count, groups, [&](int64_t row, int rows, int done, int count) {
-      const int at = first + done;
-      kInt8Tiles[rows - 1][index_of(count)](in.bytes + row * in.bytes_stride, in.bytes_stride,
-                                            p.int8_weights + at * group, group, quads, integers);
-      finish(p, integers, rows, count, row, at * kLanes, base * kLanes, sink);
+  if (!p.is_int8()) {
+    with_type(p.weights, [&](const auto* weights) {
+      multiply_floats(p, weights, in, sink, base, first, groups);
     });
     return;
   }
-  alignas(64) float floats[kTileFloats];
+  alignas(64) int32_t integers[kTileFloats];
+  const int quads = p.in_bytes() / 4;
+  const int64_t group = static_cast<int64_t>(quads) * 64;
   cover(in.count, groups, [&](int64_t row, int rows, int done, int count) {
     const int at = first + done;
-    kFloatTiles<float>[rows - 1][index_of(count)](in.floats + row * in.stride, in.stride,
-                                                  p.float_weights + at * group, group, p.in, floats,
-                                                  count * kLanes);
-    finish(p, floats, rows, count, row, at * kLanes, base * kLanes, sink);
+    kInt8Tiles[rows - 1][index_of(count)](in.bytes + row * in.bytes_stride, in.bytes_stride,
+                                          p.int8_weights + at * group, group, quads, integers);
+    finish(p, integers, rows, count, row, at * kLanes, base * kLanes, sink);
   });
 }
 
 // What a core takes for a product: to read its weights, and to compute.
 inline double microseconds_of(const Product& p, int rows, int groups) {
-  const double weights = static_cast<double>(groups) * kLanes * p.in * (p.is_int8() ? 1 : 4);
-  return weights * (1.0 / 25e3 + rows / (p.is_int8() ? 200e3 : 280e3));
+  const double weights = static_cast<double>(groups) * kLanes * p.in;
+  return weights * (p.bytes_of_weight() / 25e3 + rows / (p.is_int8() ? 200e3 : 70e3));
 }
 
 // Into how many parts it is worth to divide work that can be divided into so many at most.

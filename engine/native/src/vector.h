@@ -51,6 +51,10 @@ inline void store(Half* p, V16 a) {
       _mm512_max_ps(_mm512_sub_ps(_mm512_setzero_ps(), most), _mm512_min_ps(most, a.v));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtps_ph(bounded, 0x08));
 }
+inline V16 load(const Brain* p) {
+  const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16))};
+}
 inline float sum(V16 a) {
   const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
   __m128 four = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
@@ -188,6 +192,13 @@ inline void store(Half* p, V16 a) {
   _mm_storeu_si128(halves, as_halves(a.lo));
   _mm_storeu_si128(halves + 1, as_halves(a.hi));
 }
+inline __m256 from_brains(const __m128i* p) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(p)), 16));
+}
+inline V16 load(const Brain* p) {
+  const __m128i* brains = reinterpret_cast<const __m128i*>(p);
+  return {from_brains(brains), from_brains(brains + 1)};
+}
 inline float sum(V16 a) {
   const __m256 half = _mm256_add_ps(a.lo, a.hi);
   __m128 four = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
@@ -304,6 +315,7 @@ inline void store(Half* p, V16 a) {
   const V16 bounded = larger(splat(-kLargestHalf), smaller(splat(kLargestHalf), a));
   for (int i = 0; i < 16; ++i) p[i].bits = to_half(bounded.v[i]);
 }
+inline V16 load(const Brain* p) { SEQWAY_EACH(as_float(static_cast<uint32_t>(p[i].bits) << 16)); }
 inline float sum(V16 a) {
   for (int half = 8; half > 0; half /= 2) {
     for (int i = 0; i < half; ++i) a.v[i] = a.v[i] + a.v[i + half];
@@ -325,3 +337,15 @@ inline void transpose(V16* a) {
 #undef SEQWAY_EACH
 
 #endif
+
+// Gives `use` the pointer to numbers, of the type that they have.
+template <typename Use>
+inline void with_type(const Numbers& numbers, Use use) {
+  if (numbers.halves != nullptr) {
+    use(numbers.halves);
+  } else if (numbers.brains != nullptr) {
+    use(numbers.brains);
+  } else {
+    use(numbers.floats);
+  }
+}

@@ -19,7 +19,7 @@ from engine.runtime.encoders.native_session import NativeEncoderSession
 from engine.runtime.sessions.interrupt import Interrupt
 from engine.runtime.sessions.native_session import NativeSession
 from tests.engine.native.answers import decode, random_sources, random_windows
-from tests.engine.native.products import float_product, int8_product, multiply
+from tests.engine.native.products import float_product, half_product, int8_product, multiply
 
 LENGTHS = (5, 1, 40, 16, 17, 80, 33, 2, 31)
 TEXTS = (5, 1, 40, 16, 17, 64, 33, 2, 31, 64, 64, 63)
@@ -51,6 +51,8 @@ def _products(backend: str) -> Results:
             for kind, tensors in {
                 "int8": int8_product(weight, 1.5, 0.01, 1),
                 "fp32": float_product(weight.astype(np.float32), 1),
+                "fp16": half_product(weight.astype(np.float32), "half", 1),
+                "bf16": half_product(weight.astype(np.float32), "brain", 1),
             }.items():
                 name = f"{kind} {activation} {rows} {depth} {out}"
                 made[name] = multiply(tensors, x, out, activation, backend)

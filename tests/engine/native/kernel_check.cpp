@@ -163,12 +163,55 @@ int check_int8(const Shape& shape, Random& random) {
                      x, sums, "INT8");
 }
 
-int check_float(const Shape& shape, Random& random) {
+// Weights of a type: their tensor's name, how they are stored, and what is meant by that.
+struct Float {
+  static constexpr const char* kind = "FP32";
+  static constexpr const char* tensor = "product.float";
+  using Stored = float;
+  static Stored random(Random& random) { return random.real(0.3F); }
+  static float value(Stored stored) { return stored; }
+};
+
+// Of either sign and below 2, with subnormal ones among them.
+struct Half {
+  static constexpr const char* kind = "FP16";
+  static constexpr const char* tensor = "product.half";
+  using Stored = uint16_t;
+  static Stored random(Random& random) { return static_cast<Stored>(random.bits() & 0xBFFFU); }
+  static float value(Stored stored) {
+    const int exponent = stored >> 10 & 31, digits = stored & 1023;
+    const float size = exponent == 0 ? std::ldexp(static_cast<float>(digits), -24)
+                                     : std::ldexp(static_cast<float>(1024 + digits), exponent - 25);
+    return (stored & 0x8000U) != 0 ? -size : size;
+  }
+};
+
+// Of either sign, from 2^-15 to 2.
+struct Brain {
+  static constexpr const char* kind = "BF16";
+  static constexpr const char* tensor = "product.brain";
+  using Stored = uint16_t;
+  static Stored random(Random& random) {
+    return static_cast<Stored>((random.bits() & 0xBFFFU) | 0x3800U);
+  }
+  static float value(Stored stored) {
+    const uint32_t bits = static_cast<uint32_t>(stored) << 16;
+    float value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+  }
+};
+
+template <typename Type>
+int check_floats(const Shape& shape, Random& random) {
   const int columns = padded(shape.out, 16), stride = padded(shape.in, 16);
-  Array<float> weights(columns * shape.in), bias(columns), x(shape.rows * stride);
+  Array<typename Type::Stored> weights(columns * shape.in);
+  Array<float> bias(columns), x(shape.rows * stride);
   for (int c = 0; c < shape.out; ++c) {
     bias[c] = random.real(1.0F);
-    for (int k = 0; k < shape.in; ++k) weights[(c / 16 * shape.in + k) * 16 + c % 16] = random.real(0.3F);
+    for (int k = 0; k < shape.in; ++k) {
+      weights[(c / 16 * shape.in + k) * 16 + c % 16] = Type::random(random);
+    }
   }
   std::vector<float> sums(static_cast<size_t>(shape.rows) * columns);
   for (int r = 0; r < shape.rows; ++r) {
@@ -176,13 +219,14 @@ int check_float(const Shape& shape, Random& random) {
     for (int c = 0; c < columns; ++c) {
       float total = 0.0F;
       for (int k = 0; k < shape.in; ++k) {
-        total = std::fmaf(x[r * stride + k], weights[(c / 16 * shape.in + k) * 16 + c % 16], total);
+        const float weight = Type::value(weights[(c / 16 * shape.in + k) * 16 + c % 16]);
+        total = std::fmaf(x[r * stride + k], weight, total);
       }
       sums[r * columns + c] = total + bias[c];
     }
   }
-  return differences(shape, {weights.named("product.float"), bias.named("product.bias")}, x, sums,
-                     "FP32");
+  return differences(shape, {weights.named(Type::tensor), bias.named("product.bias")}, x, sums,
+                     Type::kind);
 }
 
 }  // namespace
@@ -194,7 +238,12 @@ int main() {
     shapes.push_back({random.between(1, 20), random.between(1, 150), random.between(1, 90)});
   }
   int found = 0;
-  for (const Shape& shape : shapes) found += check_int8(shape, random) + check_float(shape, random);
+  for (const Shape& shape : shapes) {
+    found += check_int8(shape, random);
+    found += check_floats<Float>(shape, random);
+    found += check_floats<Half>(shape, random);
+    found += check_floats<Brain>(shape, random);
+  }
   std::printf("%016llx\n", static_cast<unsigned long long>(checksum));
   return found == 0 ? 0 : 1;
 }

@@ -1,15 +1,21 @@
 """Products as the kernels take them: packed, padded, under the name "product"."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto, helper
 
 from engine.native import layout, library
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.int8]
 Tensors = dict[str, NDArray[Any]]
+HalfType = Literal["half", "brain"]
+HALF_TYPES: dict[HalfType, np.dtype[Any]] = {
+    "half": helper.tensor_dtype_to_np_dtype(TensorProto.FLOAT16),
+    "brain": helper.tensor_dtype_to_np_dtype(TensorProto.BFLOAT16),
+}
 
 
 def int8_product(
@@ -39,6 +45,14 @@ def float_product(weight: Floats, bias: Floats | float = 0.0) -> Tensors:
         "product.float": layout.pack_floats(layout.pad(weight, 1, wide)),
         "product.bias": _vector(bias, out, wide),
     }
+
+
+def half_product(weight: Floats, kind: HalfType, bias: Floats | float = 0.0) -> Tensors:
+    """As `float_product`, with weights rounded to 16 bits."""
+    tensors = float_product(weight, bias)
+    floats = tensors.pop("product.float")
+    with np.errstate(invalid="ignore"):  # of what is no number
+        return tensors | {f"product.{kind}": floats.astype(HALF_TYPES[kind])}
 
 
 def _vector(values: Floats | float, size: int, wide: int) -> Floats:

@@ -1,7 +1,7 @@
 """The products of the native code against NumPy, and against themselves.
 
 INT8 sums are exact and FP32 sums have one order, so every instruction set gives the same bits, and
-so does a row alone and among others.
+so does a row alone and among others.  Weights in 16 bits are exact in FP32.
 """
 
 import math
@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 
 from engine.native import library
 from engine.native.library import NativeError
-from tests.engine.native.products import Floats, Tensors, float_product, int8_product, multiply
+from tests.engine.native.products import (
+    HALF_TYPES,
+    Floats,
+    HalfType,
+    Tensors,
+    float_product,
+    half_product,
+    int8_product,
+    multiply,
+)
 
 DEPTHS = (1, 3, 7, 63, 64, 65, 96, 250, 2048)
 WIDTHS = (1, 5, 16, 40, 997)
@@ -113,6 +122,35 @@ def test_float_sums_are_close_and_have_one_order(depth: int, backends: list[str]
         size = np.abs(wide) @ np.abs(columns) + np.abs(bias)
         assert (np.abs(made - (wide @ columns + bias)) <= 1e-5 * size).all()
         check_rows(tensors, x, made, backends)
+
+
+@pytest.mark.parametrize("kind", HALF_TYPES)
+@SHAPES
+def test_weights_in_16_bits_give_what_they_give_in_32(
+    depth: int, kind: HalfType, backends: list[str]
+) -> None:
+    random = np.random.default_rng(depth)
+    x = random.standard_normal((MOST_ROWS, depth)).astype(np.float32)
+    for out in WIDTHS:
+        weight = random.standard_normal((depth, out)).astype(np.float32)
+        bias = random.standard_normal(out).astype(np.float32)
+        rounded = weight.astype(HALF_TYPES[kind]).astype(np.float32)
+        made = multiply(half_product(weight, kind, bias), x, out)
+        expected = multiply(float_product(rounded, bias), x, out)
+        np.testing.assert_array_equal(made, expected, strict=True)
+        check_rows(half_product(weight, kind, bias), x, made, backends)
+
+
+@pytest.mark.parametrize("kind", HALF_TYPES)
+def test_every_number_of_16_bits_is_exact(kind: HalfType, backends: list[str]) -> None:
+    """Also those that are infinite, none, or below the smallest normal one."""
+    numbers = np.arange(1 << 16, dtype=np.uint16).view(HALF_TYPES[kind])
+    with np.errstate(invalid="ignore"):
+        weight = numbers.astype(np.float32)[None]
+    tensors = half_product(weight, kind)
+    for backend in backends:
+        made = multiply(tensors, np.ones((1, 1), np.float32), weight.size, backend=backend)
+        np.testing.assert_array_equal(made, weight, strict=True)
 
 
 def gelu_tanh(x: float) -> float:

@@ -41,7 +41,7 @@ from engine.training.corpus import Pair
 logger = logging.getLogger(__name__)
 
 DEFAULT_PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
-"""Those that a processor gains from; 16 bits save it disk only, see `half_weights`."""
+"""Those that a processor gains most from; 16 bits save it less than INT8."""
 
 MAX_LOSS = 0.3
 """Points of BLEU, ROUGE-L or accuracy that a variant may lose against FP32."""

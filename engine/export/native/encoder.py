@@ -35,7 +35,7 @@ def runs_natively(config: EncoderConfig) -> bool:
 def write_native_encoder(
     folder: Path, model: EncoderModel, graph: onnx.ModelProto, recipe: Recipe
 ) -> None:
-    """Writes `model.json` and `weights.safetensors` of an FP32 or INT8 encoder.
+    """Writes `model.json` and `weights.safetensors` of an encoder.
 
     Layers that share parameters have one copy of what is the same in all of them.
     """

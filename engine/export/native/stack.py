@@ -1,17 +1,19 @@
 """The tensors of one stack of layers, in the layouts that the native code reads.
 
 The float graphs hold every matrix as it is multiplied with: scales folded in, projections of one
-input joined.  What is INT8 is rounded as the graph's `Recipe` says, so both hold the same integers.
+input joined.  What is INT8 is rounded as the graph's `Recipe` says, so both hold the same integers,
+and what is in 16 bits as `half_weights` does it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import onnx
+from onnx import helper
 
 from engine.export.graphs.builder import Array
 from engine.export.graphs.constants import values_of
-from engine.export.precision.recipes import Recipe
+from engine.export.precision.recipes import Recipe, half_type
 from engine.export.precision.sensitivity import Rounding, round_matrix
 from engine.model.config import BlockConfig
 from engine.native.layout import (
@@ -25,7 +27,7 @@ from engine.native.layout import (
     pad_parts,
     padded,
 )
-from engine.native.weights import StoredTensor
+from engine.native.weights import TYPES, StoredTensor
 
 PART = 4 << 20
 """Values of a matrix that are packed at once."""
@@ -37,6 +39,9 @@ class NativeStack:
     def __init__(self, block: BlockConfig, graph: onnx.ModelProto, recipe: Recipe) -> None:
         self.block, self.recipe = block, recipe
         self.constants = {constant.name: constant for constant in graph.graph.initializer}
+        self.halved = recipe.halved(graph)
+        """The names of those that are in 16 bits."""
+        self.half = helper.tensor_dtype_to_np_dtype(half_type(recipe.precision))
 
     def layer(self, name: str, source: str, *, crosses: bool = False) -> Iterator[StoredTensor]:
         """A layer whose constants' names begin with `source`."""
@@ -52,16 +57,20 @@ class NativeStack:
         yield from self.product(f"{to}.{up}", f"{here}.sublayer.{up}", parts_out=parts)
         yield from self.product(f"{to}.down", f"{here}.sublayer.down", parts_in=1)
 
-    def table(self, name: str, source: str, scale: float = 1.0) -> StoredTensor:
-        """A table of embeddings, each times `scale`."""
-        table, factor = self.values(source), np.float32(scale)
+    def table(
+        self, name: str, source: str, scale: float = 1.0, rows: int | None = None
+    ) -> StoredTensor:
+        """A table of embeddings, each times `scale`, or its first `rows`."""
+        table, factor = self.values(source)[:rows], np.float32(scale)
         width = padded(table.shape[1])
-        rows = max(1, PART // width)
+        together = max(1, PART // width)
 
         def parts() -> Iterator[Array]:
-            for first in range(0, len(table), rows):
-                yield pad(table[first : first + rows] * factor, 1, width)
+            for first in range(0, len(table), together):
+                yield pad(table[first : first + together] * factor, 1, width)
 
+        if source in self.halved:
+            return self._in_half(name, (len(table), width), parts)
         return StoredTensor(name, "F32", (len(table), width), parts)
 
     def norm(self, name: str, source: str) -> Iterator[StoredTensor]:
@@ -90,16 +99,35 @@ class NativeStack:
             plain = np.zeros(weight.plain_out, np.float32) if stored is None else values_of(stored)
             bias = weight.wide_out(plain, 0)
         rounding = self.recipe.roundings.get(product or source)
-        if rounding is None:
-            shape = (weight.out // LANES, weight.depth, LANES)
-            yield StoredTensor(f"{name}.float", "F32", shape, weight.packed)
-        else:
+        shape = (weight.out // LANES, weight.depth, LANES)
+        if rounding is not None:
             yield from _rounded(name, weight, rounding)
+        elif f"{source}.weight" in self.halved:
+            yield self._in_half(name, shape, weight.packed)
+        else:
+            yield StoredTensor(f"{name}.float", "F32", shape, weight.packed)
         yield whole(f"{name}.bias", bias)
 
     def values(self, name: str) -> Array:
         """A constant of the graph."""
         return values_of(self.constants[name])
+
+    def served(self, name: str) -> Array:
+        """Likewise, with the values that the serving graph has: a copy where they are rounded."""
+        values = self.values(name)
+        return values.astype(self.half).astype(np.float32) if name in self.halved else values
+
+    def _in_half(
+        self, name: str, shape: tuple[int, ...], floats: Callable[[], Iterable[Array]]
+    ) -> StoredTensor:
+        """What `floats` makes, rounded to 16 bits."""
+        suffix, kind = ("half", "F16") if self.half == np.float16 else ("brain", "BF16")
+
+        def parts() -> Iterator[Array]:
+            for part in floats():
+                yield part.astype(self.half).view(TYPES[kind])
+
+        return StoredTensor(f"{name}.{suffix}", kind, shape, parts)
 
 
 class _Matrix:

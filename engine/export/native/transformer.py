@@ -12,7 +12,7 @@ from engine.export.native.stack import NativeStack, whole
 from engine.export.precision.float_graphs import ENCODER, STEP, Graphs
 from engine.export.precision.recipes import Recipe
 from engine.model.config import ModelConfig
-from engine.native.layout import pad, padded
+from engine.native.layout import padded
 from engine.native.weights import StoredTensor, write_weights
 
 
@@ -23,17 +23,15 @@ def write_native(
     recipes: Mapping[str, Recipe],
     suppressed_ids: tuple[int, ...],
 ) -> None:
-    """Writes `model.json` and `weights.safetensors` of an FP32 or INT8 encoder-decoder."""
+    """Writes `model.json` and `weights.safetensors` of an encoder-decoder."""
     stacks = [
         _TransformerStack(name, config, graphs[file], recipes[file])
         for name, file in _FILES.items()
     ]
     tensors = [tensor for stack in stacks for tensor in stack.tensors()]
-    # The last are those whose size is no multiple of 64 bytes.
-    tensors.sort(key=lambda tensor: tensor.name.endswith(".relative"))
-    rounded = any(recipe.precision == "int8" for recipe in recipes.values())
     model = _described(config) | {
-        "half_caches": rounded,
+        # Keys and values of BF16 may be larger than FP16 holds.
+        "half_caches": all(one.precision in ("fp16", "int8") for one in recipes.values()),
         "suppressed_ids": sorted(set(suppressed_ids)),
     }
     write_weights(folder, model, tensors)
@@ -80,7 +78,7 @@ class _TransformerStack(NativeStack):
     def tensors(self) -> Iterator[StoredTensor]:
         config, name = self.config, self.name
         if name == "encoder":
-            yield self.table("embedding", "embedding", config.embedding_scale)
+            yield from self._embedding()
         yield self._places()
         if config.embedding_norm:
             yield from self.norm(f"{name}.embedding_norm", f"{name}_embedding_norm")
@@ -97,12 +95,21 @@ class _TransformerStack(NativeStack):
         else:
             yield from self._head()
 
+    def _embedding(self) -> Iterator[StoredTensor]:
+        """The table of both stacks; in 16 bits as in the graph, which scales what it reads."""
+        scale = self.config.embedding_scale
+        if "embedding" not in self.halved:
+            yield self.table("embedding", "embedding", scale)
+            return
+        yield self.table("embedding", "embedding")
+        yield whole("embedding.scales", np.full(padded(self.config.d_model), scale, np.float32))
+
     def _places(self) -> StoredTensor:
         """What a stack knows of positions."""
         if self.config.positions == "relative":
-            return whole(f"{self.name}.relative", self.values("relative_bias").T)
-        table = self.values("positions_table")[: self.config.max_positions]
-        return whole(f"{self.name}.positions", pad(table, 1, padded(table.shape[1])))
+            return whole(f"{self.name}.relative", self.served("relative_bias").T)
+        rows = self.config.max_positions
+        return self.table(f"{self.name}.positions", "positions_table", rows=rows)
 
     def _head(self) -> Iterator[StoredTensor]:
         """The head's bias has suppressed tokens' own, and -inf behind the vocabulary."""

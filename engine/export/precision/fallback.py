@@ -59,8 +59,6 @@ class Candidate:
     def write(self, folder: Path) -> None:
         """Writes what serves on a processor: graphs, and weights where native code runs them."""
         write_graphs(self.serving(), folder)
-        if self.manifest.precision not in ("fp32", "int8"):
-            return
         checkpoint, graphs = self.floats.checkpoint, self.floats.graphs
         if self.manifest.kind == "seq2seq":
             parts = graphs, self.recipes, checkpoint.suppressed_ids
@@ -69,9 +67,8 @@ class Candidate:
             write_native_encoder(folder, checkpoint.encoder, graphs[MODEL], self.recipes[MODEL])
 
     def check(self, folder: Path) -> None:
-        """Passes the gate or raises GateError; `folder` holds the serving graphs and all else."""
-        if self.manifest.precision in ("fp32", "int8"):
-            self._check(folder)
+        """Passes the gate or raises GateError; `folder` holds what serves on a processor."""
+        self._check(folder)
         if self.manifest.precision != "fp32":
             with arithmetic_of_gpu(folder, self) as emulation:
                 self._check(emulation)

@@ -17,7 +17,7 @@ from onnx import TensorProto
 from engine.export.graphs.constants import largest_of, values_of
 from engine.export.precision.calibration import Observation
 from engine.export.precision.half_arithmetic import in_half, value_types
-from engine.export.precision.half_weights import halve, restored
+from engine.export.precision.half_weights import halve, matrices, restored
 from engine.export.precision.quantization import quantize
 from engine.export.precision.sensitivity import Rounding, measure_products
 
@@ -58,6 +58,12 @@ class Recipe:
         if self.precision == "fp32":
             return model
         return halve(model, half_type(self.precision), frozenset(self.float32))
+
+    def halved(self, model: onnx.ModelProto) -> frozenset[str]:
+        """The constants that `serving` has in 16 bits."""
+        if self.precision in ("fp32", "int8"):
+            return frozenset()
+        return matrices(model, frozenset(self.float32))
 
     def on_gpu(self, model: onnx.ModelProto) -> onnx.ModelProto:
         """The strongly typed graph that a GPU computes."""

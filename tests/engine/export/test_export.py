@@ -1,9 +1,11 @@
+import json
 import os
 import re
 import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,8 +18,12 @@ from engine.contract.manifest import read_manifest
 from engine.contract.options import Options
 from engine.export.exporter import ExportJob, export
 from engine.export.gates.transformer import GateError, check_variant
+from engine.export.native.transformer import write_native
+from engine.export.precision.recipes import Precision
 from engine.export.report.variants import transformers_answers
 from engine.model.checkpoint import Checkpoint, load_checkpoint
+from engine.native.library import is_there
+from engine.native.weights import MODEL_FILE
 from engine.runtime.batch import run_texts
 from engine.runtime.engine import Engine
 from engine.runtime.sessions.caches import Caches
@@ -133,6 +139,29 @@ def test_a_variant_that_differs_from_its_checkpoint_is_refused(
         checkpoint.transformer.decoder[0].ffn.sublayer.down.weight.mul_(1.5)
     with pytest.raises(GateError, match="differ from the checkpoint's"):
         check_variant(folder, checkpoint, read_sources(8))
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_what_native_code_makes_of_16_bits_passes_the_gate_too(
+    precision: Precision,
+    tmp_path: Path,
+    checkpoints: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not is_there():
+        pytest.skip("the native library is missing: run `make native`")
+
+    def write_another(folder: Path, *parts: Any) -> None:
+        write_native(folder, *parts)
+        model = json.loads((folder / MODEL_FILE).read_text())
+        (folder / MODEL_FILE).write_text(json.dumps(model | {"activation": "tanh"}))
+
+    monkeypatch.setattr("engine.export.precision.fallback.write_native", write_another)
+    checkpoint = load_checkpoint(checkpoints["pegasus"])
+    job = ExportJob(checkpoint, "bad", ("en", "fr"), tmp_path, read_sources(8))
+    with pytest.raises(GateError, match="differ from the checkpoint's"):
+        export(job, [precision])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_gate_writes_nothing(

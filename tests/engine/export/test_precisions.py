@@ -25,6 +25,7 @@ from engine.export.precision.sensitivity import measure_products
 from engine.export.report.quality import PRIMARY
 from engine.export.text_files import TextFileError, read_pairs, read_texts
 from engine.model.checkpoint import CheckpointError, load_checkpoint
+from engine.native.weights import read_weights
 from engine.runtime.batch import run_texts
 from engine.runtime.engine import Engine
 from engine.training.corpus import Pair
@@ -105,6 +106,8 @@ def test_what_fp16_cannot_hold_stays_fp32_and_is_named(
     assert any(name.startswith("encoder.3.ffn.sublayer.") for name in kept)
     assert not any(name.startswith(("encoder.2", "decoder")) for name in kept)
     assert all(re.search(reason, one) for one in kept.values())
+    names = list(read_weights(tmp_path / "repository" / "doctored_fp16" / "1")[1])
+    assert "encoder.2.ffn.down.half" in names and "encoder.3.ffn.down.float" in names
     texts = read_sources(40)
     fp16, fp32 = (_answers(variant / "1", texts) for variant in sorted(variants))
     assert sum(one == other for one, other in zip(fp16, fp32, strict=True)) >= 36

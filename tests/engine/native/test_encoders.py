@@ -1,6 +1,7 @@
 """Encoders with the native code: as PyTorch and ONNX Runtime, on every instruction set."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from engine.export.native.encoder import runs_natively
+from engine.export.precision.recipes import PRECISIONS, Precision
 from engine.model.encoders.config import HeadKind
 from engine.native.library import NativeError
 from engine.native.model import ISA_VARIABLE
@@ -41,25 +43,31 @@ def kind(request: pytest.FixtureRequest) -> tuple[str, HeadKind]:
     return family, head
 
 
-@pytest.fixture(scope="module")
-def fp32(
-    kind: tuple[str, HeadKind], backends: list[str], tmp_path_factory: pytest.TempPathFactory
-) -> EncoderVariant:
-    return write_encoder(tmp_path_factory.mktemp("encoder") / "fp32", *kind, "fp32")
+Write = Callable[[Precision], EncoderVariant]
 
 
 @pytest.fixture(scope="module")
-def int8(
+def write(
     kind: tuple[str, HeadKind], backends: list[str], tmp_path_factory: pytest.TempPathFactory
-) -> EncoderVariant:
-    return write_encoder(tmp_path_factory.mktemp("encoder") / "int8", *kind, "int8")
+) -> Write:
+    """Exports a precision of the kind, once."""
+    folder = tmp_path_factory.mktemp("encoder")
+    return functools.cache(lambda precision: write_encoder(folder / precision, *kind, precision))
 
 
-@pytest.fixture(params=["fp32", "int8"])
-def variant(
-    request: pytest.FixtureRequest, fp32: EncoderVariant, int8: EncoderVariant
-) -> EncoderVariant:
-    return {"fp32": fp32, "int8": int8}[request.param]
+@pytest.fixture
+def fp32(write: Write) -> EncoderVariant:
+    return write("fp32")
+
+
+@pytest.fixture
+def int8(write: Write) -> EncoderVariant:
+    return write("int8")
+
+
+@pytest.fixture(params=PRECISIONS)
+def variant(request: pytest.FixtureRequest, write: Write) -> EncoderVariant:
+    return write(request.param)
 
 
 def native(variant: EncoderVariant) -> NativeEncoderSession:
@@ -83,6 +91,14 @@ def test_logits_are_those_of_the_checkpoint(fp32: EncoderVariant) -> None:
     texts = windows(fp32)
     for text, made in zip(texts, native(fp32).run(texts), strict=True):
         np.testing.assert_allclose(made, fp32.oracle(text), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_weights_in_16_bits_are_those_of_the_graph(precision: Precision, write: Write) -> None:
+    variant = write(precision)
+    texts = windows(variant)
+    for made, expected in zip(native(variant).run(texts), onnx(variant).run(texts), strict=True):
+        np.testing.assert_allclose(made, expected, rtol=0, atol=1e-4)
 
 
 def test_int8_is_close_to_the_graph(int8: EncoderVariant) -> None:

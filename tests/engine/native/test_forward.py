@@ -1,17 +1,19 @@
 """Whole decodings with the native code: as PyTorch and ONNX Runtime, on every instruction set."""
 
-import json
-from collections.abc import Iterator
+import functools
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from engine.export.precision.recipes import PRECISIONS, Precision
 from engine.native import model
 from engine.native.library import NativeError
 from engine.native.model import ISA_VARIABLE
-from engine.native.weights import MODEL_FILE, read_weights
+from engine.native.weights import read_weights
 from engine.runtime.decoding.candidates import MOST_CANDIDATES
 from engine.runtime.decoding.selection import top
 from engine.runtime.sessions.interrupt import Interrupt
@@ -19,6 +21,7 @@ from engine.runtime.sessions.native_session import NativeSession
 from engine.runtime.sessions.onnx_session import OnnxSession
 from engine.runtime.sessions.slots import Advance, Slots
 from tests.engine.native.answers import check_same, decode, random_sources
+from tests.engine.native.damage import change_model
 from tests.engine.native.models import (
     KINDS,
     LONGEST,
@@ -39,6 +42,8 @@ step away, and changes what comes after it.
 """
 EACH_DIFFERENCE = 0.003
 """Likewise where one product alone is INT8."""
+HALF_CACHES_DIFFERENCE = 0.001
+"""Likewise of keys and values in 16 bits beside ONNX's in 32."""
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -46,21 +51,31 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="module")
-def fp32(kind: str, backends: list[str], tmp_path_factory: pytest.TempPathFactory) -> RandomVariant:
-    return write_variant(tmp_path_factory.mktemp(kind) / "fp32", KINDS[kind], "fp32")
+Write = Callable[[Precision], RandomVariant]
 
 
 @pytest.fixture(scope="module")
-def int8(kind: str, backends: list[str], tmp_path_factory: pytest.TempPathFactory) -> RandomVariant:
-    return write_variant(tmp_path_factory.mktemp(kind) / "int8", KINDS[kind], "int8")
+def write(kind: str, backends: list[str], tmp_path_factory: pytest.TempPathFactory) -> Write:
+    """Exports a precision of the kind, once."""
+    folder = tmp_path_factory.mktemp(kind)
+    return functools.cache(
+        lambda precision: write_variant(folder / precision, KINDS[kind], precision)
+    )
 
 
-@pytest.fixture(params=["fp32", "int8"])
-def variant(
-    request: pytest.FixtureRequest, fp32: RandomVariant, int8: RandomVariant
-) -> RandomVariant:
-    return {"fp32": fp32, "int8": int8}[request.param]
+@pytest.fixture
+def fp32(write: Write) -> RandomVariant:
+    return write("fp32")
+
+
+@pytest.fixture
+def int8(write: Write) -> RandomVariant:
+    return write("int8")
+
+
+@pytest.fixture(params=PRECISIONS)
+def variant(request: pytest.FixtureRequest, write: Write) -> RandomVariant:
+    return write(request.param)
 
 
 def native(variant: RandomVariant) -> NativeSession:
@@ -85,6 +100,14 @@ def test_answers_are_those_of_the_checkpoint(fp32: RandomVariant) -> None:
         np.testing.assert_allclose(chosen, expected.max(axis=1), rtol=0, atol=1e-4)
 
 
+def without_padding(variant: RandomVariant, texts: list[list[int]]) -> list[list[int]]:
+    """To padding inside of a source M2M100's graph gives a position, unlike the checkpoint."""
+    config = variant.kind.config
+    return [
+        [token if token != config.pad_id else config.eos_id for token in text] for text in texts
+    ]
+
+
 class Pair:
     """Native and ONNX sessions that go on with the same tokens, step by step.
 
@@ -94,12 +117,7 @@ class Pair:
     def __init__(self, variant: RandomVariant, lengths: tuple[int, ...] = (5, 40, 1, 17)) -> None:
         self.native, self.onnx = native(variant), onnx(variant)
         self.slots: list[Slots] = []
-        config = variant.kind.config
-        # To padding inside of a source M2M100's graph gives a position, unlike the checkpoint.
-        texts = [
-            [token if token != config.pad_id else config.eos_id for token in text]
-            for text in sources(variant, lengths)
-        ]
+        texts = without_padding(variant, sources(variant, lengths))
         for session in (self.native, self.onnx):
             slots = session.slots(len(texts))
             slots.admit(session.encode(texts), list(lengths), [LONGEST] * len(texts))
@@ -237,7 +255,30 @@ def test_a_step_writes_no_outputs_that_are_not_wanted(learned: RandomVariant) ->
         np.testing.assert_array_equal(array, copy)
 
 
-def int8_differences(variant: RandomVariant, count: int) -> np.ndarray:
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_weights_in_16_bits_are_those_of_the_graph(
+    precision: Precision, write: Write, tmp_path: Path
+) -> None:
+    """The same answers, but for the order of sums; with keys and values in FP32, as there."""
+    variant = write(precision)
+    folder = shutil.copytree(variant.folder, tmp_path / precision)
+    change_model(folder, half_caches=False)
+    texts = without_padding(variant, sources(variant))
+    made = decode(NativeSession(folder, variant.manifest), texts, LIMITS)
+    for one, other in zip(made, decode(onnx(variant), texts, LIMITS), strict=True):
+        np.testing.assert_array_equal(one.tokens, other.tokens)
+        np.testing.assert_allclose(one.log_probs, other.log_probs, rtol=0, atol=1e-4)
+
+
+def test_fp16_keeps_keys_and_values_in_16_bits(write: Write) -> None:
+    """And BF16, whose numbers FP16 may not hold, in 32."""
+    halves = {one: read_weights(write(one).folder)[0]["half_caches"] for one in PRECISIONS}
+    assert halves == {"fp32": False, "fp16": True, "bf16": False, "int8": True}
+    differences = all_differences(write("fp16"), 40)
+    assert 1e-6 < differences.mean() <= HALF_CACHES_DIFFERENCE
+
+
+def all_differences(variant: RandomVariant, count: int) -> np.ndarray:
     """How far log-probabilities are from the graph's, of tokens of `count` steps."""
     pair, differences = Pair(variant), []
     for slots in pair.steps(count):
@@ -250,15 +291,7 @@ def int8_differences(variant: RandomVariant, count: int) -> np.ndarray:
 
 
 def test_int8_is_close_to_the_graph(int8: RandomVariant) -> None:
-    assert int8_differences(int8, 40).mean() <= INT8_DIFFERENCE
-
-
-def _keep_floats(folder: Path) -> None:
-    """Keys and values as in the graph: 16 bits would change more than the products do."""
-    path = folder / MODEL_FILE
-    model = json.loads(path.read_text(encoding="utf-8"))
-    assert model["half_caches"]
-    path.write_text(json.dumps(model | {"half_caches": False}), encoding="utf-8")
+    assert all_differences(int8, 40).mean() <= INT8_DIFFERENCE
 
 
 @pytest.mark.parametrize("name", ["bart", "flan_t5"])
@@ -272,8 +305,9 @@ def test_each_int8_product_is_that_of_the_graph(
         variant = write_variant(
             tmp_path / product, KINDS[name], "int8", migrated=True, only=product
         )
-        _keep_floats(variant.folder)
-        differences = int8_differences(variant, 4)
+        # Keys and values as in the graph: 16 bits would change more than the products do.
+        change_model(variant.folder, half_caches=False)
+        differences = all_differences(variant, 4)
         assert np.quantile(differences, 0.25) <= 1e-5, product
         assert differences.mean() <= EACH_DIFFERENCE, product
 

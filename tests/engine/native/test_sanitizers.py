@@ -33,12 +33,17 @@ OPTIONS = {
     "PYTHONMALLOC": "malloc",
 }
 
-MODELS = {"bart": "fp32", "flan_t5": "int8", "m2m100": "int8", "wide_heads": "fp32"}
+MODELS: list[tuple[str, Precision]] = [
+    *(("bart", "fp32"), ("flan_t5", "int8"), ("m2m100", "int8"), ("wide_heads", "fp32")),
+    *(("wide_heads", "fp16"), ("m2m100", "bf16")),
+]
 ENCODERS: list[tuple[str, HeadKind, Precision]] = [
     ("odd", "classification", "int8"),
     ("odd", "spans", "fp32"),
     ("albert", "spans", "int8"),
     ("bert", "classification", "fp32"),
+    ("odd", "classification", "fp16"),
+    ("albert", "spans", "bf16"),
 ]
 
 
@@ -83,7 +88,7 @@ def test_no_memory_is_read_or_written_that_should_not_be(
 ) -> None:
     folders = [
         write_variant(tmp_path / f"{name}_{precision}", KINDS[name], precision).folder
-        for name, precision in MODELS.items()
+        for name, precision in MODELS
     ]
     folders += [
         write_encoder(tmp_path / "_".join(encoder), *encoder).folder for encoder in ENCODERS

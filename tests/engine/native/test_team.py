@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.export.precision.recipes import Precision
+from engine.export.precision.recipes import PRECISIONS, Precision
 from engine.native import library
 from engine.native.model import ISA_VARIABLE
 from engine.runtime.sessions.native_session import NativeSession
@@ -29,7 +29,7 @@ def test_lanes_and_helpers_do_not_race(gxx: str, sanitizers: str, tmp_path: Path
     assert done.returncode == 0, done.stderr[-5000:]
 
 
-@pytest.mark.parametrize("precision", ["int8", "fp32"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_help_changes_no_bit(
     precision: Precision, backends: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

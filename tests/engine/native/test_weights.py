@@ -2,6 +2,7 @@
 
 import json
 import mmap
+import re
 import shutil
 import struct
 from collections.abc import Callable
@@ -10,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from engine.export.precision.recipes import PRECISIONS, Precision
 from engine.native.library import NativeError
 from engine.native.model import NativeModel
 from engine.native.weights import (
@@ -23,18 +26,19 @@ from engine.native.weights import (
     write_weights,
 )
 from tests.engine.native.damage import Header, change_header, change_model, check_damage
-from tests.engine.native.models import KINDS, RandomVariant, write_variant
+from tests.engine.native.models import KINDS, WIDE, RandomVariant, write_variant
 
 ARRAYS: dict[str, np.ndarray] = {
     "floats": np.arange(48, dtype=np.float32).reshape(3, 16),
     "bytes": np.arange(-64, 64, dtype=np.int8).reshape(1, 2, 64),
+    "halves": np.array([1, -2.5, 6e-8, np.inf] * 8, np.float16),
     "sums": np.array([-(2**31), 2**31 - 1] * 8, np.int32),
     "odd": np.array([np.inf, -0.0, 1e-40], np.float32),
 }
 
 
 def stored(name: str, array: np.ndarray) -> StoredTensor:
-    kind = {"float32": "F32", "int8": "I8", "int32": "I32"}[array.dtype.name]
+    kind = {"float32": "F32", "float16": "F16", "int8": "I8", "int32": "I32"}[array.dtype.name]
     return StoredTensor(name, kind, array.shape, lambda: [array[:1], array[1:]])
 
 
@@ -74,23 +78,56 @@ def test_other_readers_of_the_format_understand_it(small: Path) -> None:
         np.testing.assert_array_equal(array, ARRAYS[name], strict=True)
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("exported") / request.param
-    return write_variant(folder, KINDS[request.param], "int8").folder
+def test_others_understand_bfloat16(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    numbers = torch.tensor([1, -2.5, 1e-40, 3e38, torch.inf], dtype=torch.bfloat16)
+    bits = numbers.view(torch.uint16).numpy()
+    write_weights(tmp_path, {}, [StoredTensor("brains", "BF16", bits.shape, lambda: [bits])])
+    assert torch.equal(load_file(tmp_path / WEIGHTS_FILE)["brains"], numbers)
+    np.testing.assert_array_equal(read_weights(tmp_path)[1]["brains"], bits, strict=True)
 
 
-def test_tensors_are_aligned_for_vectors(exported: Path) -> None:
+def test_what_would_leave_the_others_unaligned_is_behind_them(tmp_path: Path) -> None:
+    arrays = {"a": np.ones(3, np.float32), "b": np.ones(48, np.float16), "c": np.ones(1, np.int8)}
+    arrays |= {"d": np.ones(16, np.float16), "e": np.ones(16, np.float32)}
+    write_weights(tmp_path, {}, [stored(name, array) for name, array in arrays.items()])
+    tensors = read_weights(tmp_path)[1]
+    assert list(tensors) == ["e", "b", "d", "a", "c"]
+    np.testing.assert_array_equal(tensors["d"], arrays["d"], strict=True)
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_tensors_are_aligned_for_vectors(name: str, precision: Precision, tmp_path: Path) -> None:
     """All but the bias of relative positions, which is read one by one."""
-    tensors = read_weights(exported)[1]
-    assert any(array.dtype == np.int8 for array in tensors.values())
-    for name, array in tensors.items():
-        assert name.endswith(".relative") or array.ctypes.data % 64 == 0, name
+    folder = write_variant(tmp_path / name, KINDS[name], precision).folder
+    tensors = read_weights(folder)[1]
+    types = {"fp32": "float32", "fp16": "float16", "bf16": "uint16", "int8": "int8"}
+    assert any(array.dtype == types[precision] for array in tensors.values())
+    for tensor, array in tensors.items():
+        vector = 32 if array.itemsize == 2 else 64
+        assert tensor.endswith(".relative") or array.ctypes.data % vector == 0, tensor
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_16_bits_take_half_of_32(precision: Precision, tmp_path: Path) -> None:
+    sizes = [
+        (write_variant(tmp_path / one, WIDE, one).folder / WEIGHTS_FILE).stat().st_size
+        for one in ("fp32", precision)
+    ]
+    assert sizes[1] < 0.52 * sizes[0]
 
 
 @pytest.fixture(scope="module")
 def whole(backends: list[str], tmp_path_factory: pytest.TempPathFactory) -> RandomVariant:
     return write_variant(tmp_path_factory.mktemp("whole") / "int8", KINDS["flan_t5"], "int8")
+
+
+@pytest.fixture(params=["fp16", "bf16"])
+def in_half(request: pytest.FixtureRequest, backends: list[str], tmp_path: Path) -> Path:
+    """A folder with a model whose weights, embeddings and positions are in 16 bits."""
+    return write_variant(tmp_path / request.param, KINDS["marian"], request.param).folder
 
 
 @pytest.fixture
@@ -252,5 +289,29 @@ def test_every_tensor_is_needed_and_named_where_it_is_missing(copy: Path) -> Non
         (copy / WEIGHTS_FILE).write_bytes(content)
 
 
+def test_every_tensor_in_16_bits_is_needed_and_looked_for_in_32(in_half: Path) -> None:
+    content = (in_half / WEIGHTS_FILE).read_bytes()
+    names = list(read_weights(in_half)[1])
+    assert {"embedding", "decoder.positions", "head"} < {name.rpartition(".")[0] for name in names}
+    for name in names:
+        change_header(
+            in_half, lambda header, name=name: {k: v for k, v in header.items() if k != name}
+        )
+        named = re.sub(r"\.(half|brain)$", r"(\.float)?", name)
+        with pytest.raises(NativeError, match=f"the tensor {named} is missing"):
+            NativeModel(in_half)
+        (in_half / WEIGHTS_FILE).write_bytes(content)
+
+
+def test_a_tensor_in_16_bits_of_another_size_is_named(in_half: Path) -> None:
+    change_model(in_half, vocabulary=61 + 16)
+    with pytest.raises(NativeError, match=r"embedding\.(half|brain) has \d+ bytes, not \d+"):
+        NativeModel(in_half)
+
+
 def test_no_damage_has_any_other_error(copy: Path) -> None:
     check_damage(copy, NativeModel)
+
+
+def test_no_damage_of_16_bits_has_any_other_error(in_half: Path) -> None:
+    check_damage(in_half, NativeModel)

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from engine.contract.manifest import read_manifest
+from engine.export.precision.recipes import PRECISIONS, Precision
 from engine.native.library import NativeMissingError, is_there
 from engine.runtime.encoders.native_session import NativeEncoderSession
 from engine.runtime.encoders.session import EncoderSession
@@ -54,14 +55,15 @@ def test_without_the_native_library_onnx_runtime_serves_encoders_too(
     assert "random_fp32 runs on ONNX Runtime" in caplog.text
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(
     ("family", "served_by"), [("bert", NativeEncoderSession), ("deberta-v3", EncoderSession)]
 )
 def test_an_encoder_is_served_natively_where_it_has_weights(
-    family: str, served_by: type, tmp_path: Path
+    family: str, served_by: type, precision: Precision, tmp_path: Path
 ) -> None:
     if not is_there():
         pytest.skip("the native library is missing: run `make native`")
-    variant = write_encoder(tmp_path / family, family, "classification", "fp32")
+    variant = write_encoder(tmp_path / family, family, "classification", precision)
     session = open_encoder_session(variant.folder, variant.manifest, threads=1, device=None)
     assert type(session) is served_by

@@ -266,18 +266,27 @@ inline void finish(const Product& p, const T* tile, int rows, int groups, int ro
   const auto place = [&](int r, int at) {
     return sink.floats + static_cast<int64_t>(row + r) * sink.stride + at - offset;
   };
+  // Which of them is decided before the loops: within one it would cost as much as the rest.
+  const auto put = [&](auto activation) {
+    if (sink.bytes == nullptr) {
+      for_values(p, tile, rows, groups, column,
+                 [&](int r, int at, V16 x) { store(place(r, at), activation(x)); });
+      return;
+    }
+    for_values(p, tile, rows, groups, column, [&](int r, int at, V16 x) {
+      store_bytes(sink.bytes + static_cast<int64_t>(row + r) * sink.bytes_stride + at - offset,
+                  activation(x) * load(sink.inputs + at - offset));
+    });
+  };
   if (sink.adds) {
     for_values(p, tile, rows, groups, column,
                [&](int r, int at, V16 x) { store(place(r, at), load(place(r, at)) + x); });
-  } else if (sink.bytes == nullptr) {
-    for_values(p, tile, rows, groups, column, [&](int r, int at, V16 x) {
-      store(place(r, at), activated(sink.activation, x));
-    });
+  } else if (sink.activation == Activation::none) {
+    put([](V16 x) { return x; });
+  } else if (sink.activation == Activation::relu) {
+    put([](V16 x) { return larger(x, splat(0.0F)); });
   } else {
-    for_values(p, tile, rows, groups, column, [&](int r, int at, V16 x) {
-      store_bytes(sink.bytes + static_cast<int64_t>(row + r) * sink.bytes_stride + at - offset,
-                  activated(sink.activation, x) * load(sink.inputs + at - offset));
-    });
+    put([&](V16 x) { return activated(sink.activation, x); });
   }
 }
 

@@ -5,8 +5,7 @@
 // tile of some rows by some groups is summed over the whole depth in registers, and then finished:
 // scaled, biased, activated, and stored, added or rounded for the next product.
 
-// Where the results go: floats (stored, or added to what is there without an activation), or bytes
-// for another product.
+// Where the results go: floats (stored, or added to what is there), or bytes for another product.
 struct Sink {
   float* floats = nullptr;
   int stride = 0;
@@ -250,43 +249,22 @@ inline V16 value_of(const Product& p, const float* sums_of, int column) {
   return load(sums_of) + load(p.bias + column);
 }
 
-// Gives `put(row, column, x)` the values of a tile whose first column is `column`.
-template <typename T, typename Put>
-inline void for_values(const Product& p, const T* tile, int rows, int groups, int column, Put put) {
-  for (int g = 0; g < groups; ++g) {
-    const int at = column + g * kLanes;
-    for (int r = 0; r < rows; ++r) put(r, at, value_of(p, tile + (r * groups + g) * kLanes, at));
-  }
-}
-
 // Takes a tile at `row` whose first column is `column`; `offset` is that of the sink's first one.
 template <typename T>
 inline void finish(const Product& p, const T* tile, int rows, int groups, int row, int column,
                    int offset, const Sink& sink) {
-  const auto place = [&](int r, int at) {
-    return sink.floats + static_cast<int64_t>(row + r) * sink.stride + at - offset;
-  };
-  // Which of them is decided before the loops: within one it would cost as much as the rest.
-  const auto put = [&](auto activation) {
-    if (sink.bytes == nullptr) {
-      for_values(p, tile, rows, groups, column,
-                 [&](int r, int at, V16 x) { store(place(r, at), activation(x)); });
-      return;
+  for (int r = 0; r < rows; ++r) {
+    for (int g = 0; g < groups; ++g) {
+      const int at = column + g * kLanes, to = at - offset;
+      const V16 x = activated(sink.activation, value_of(p, tile + (r * groups + g) * kLanes, at));
+      if (sink.bytes != nullptr) {
+        store_bytes(sink.bytes + static_cast<int64_t>(row + r) * sink.bytes_stride + to,
+                    x * load(sink.inputs + to));
+        continue;
+      }
+      float* place = sink.floats + static_cast<int64_t>(row + r) * sink.stride + to;
+      store(place, sink.adds ? load(place) + x : x);
     }
-    for_values(p, tile, rows, groups, column, [&](int r, int at, V16 x) {
-      store_bytes(sink.bytes + static_cast<int64_t>(row + r) * sink.bytes_stride + at - offset,
-                  activation(x) * load(sink.inputs + at - offset));
-    });
-  };
-  if (sink.adds) {
-    for_values(p, tile, rows, groups, column,
-               [&](int r, int at, V16 x) { store(place(r, at), load(place(r, at)) + x); });
-  } else if (sink.activation == Activation::none) {
-    put([](V16 x) { return x; });
-  } else if (sink.activation == Activation::relu) {
-    put([](V16 x) { return larger(x, splat(0.0F)); });
-  } else {
-    put([&](V16 x) { return activated(sink.activation, x); });
   }
 }
 

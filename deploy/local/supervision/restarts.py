@@ -66,28 +66,28 @@ class Watcher:
     def _examine(self) -> None:
         """Weighs what the last probe has found, unless that was before the latest repair."""
         found, self._found = self._found, None
-        now = time.monotonic()
-        if now - self._began > _WELL_SECONDS:
+        if time.monotonic() - self._began > _WELL_SECONDS:
             self._failures = 0
         if found is None or found[0] <= self._began:
             return
-        checks = found[1]
+        probed, checks = found
         self._was_ready = self._was_ready or all(each.ok or each.is_hopeless for each in checks)
         silent = [each for each in checks if each.is_silent and self._was_ready]
-        self._silent = {each.subject: self._silence(each, found[0]) for each in silent}
+        self._silent = {each.subject: self._silence(each, probed) for each in silent}
         for check in checks:
-            if check.is_dead or (check.is_silent and self._is_over(check, now)):
+            if check.is_dead or (check.is_silent and self._is_over(check, probed)):
                 self._mend(check)
                 return
 
-    def _is_over(self, check: Check, now: float) -> bool:
-        since, _ = self._silent.get(check.subject, (now, 0.0))
-        return now - since >= self.service.silent_seconds
+    def _is_over(self, check: Check, probed: float) -> bool:
+        """Whether a part was silent for too long; a slow probe or a late look adds nothing."""
+        since, _ = self._silent.get(check.subject, (probed, 0.0))
+        return probed - since >= self.service.silent_seconds
 
-    def _silence(self, check: Check, now: float) -> tuple[float, float]:
+    def _silence(self, check: Check, probed: float) -> tuple[float, float]:
         """Since when a part is silent and has done nothing, and what it had done by then."""
-        since, work = self._silent.get(check.subject, (now, check.work))
-        return (since, work) if work == check.work else (now, check.work)
+        since, work = self._silent.get(check.subject, (probed, check.work))
+        return (since, work) if work == check.work else (probed, check.work)
 
     def _mend(self, check: Check) -> None:
         reason = f"{check.subject} {check.detail}"

@@ -60,6 +60,6 @@ class Gauges:
             time.sleep(_POLL_SECONDS)
         return reading
 
-    def wait_for_rows(self, variant: str, most: int, seconds: float = 2.0) -> Reading:
+    def wait_for_rows(self, variant: str, most: int, seconds: float = 10.0) -> Reading:
         """The first reading with at most so many rows; fails when none comes in time."""
         return self.wait_for(variant, lambda reading: reading.rows <= most, seconds)

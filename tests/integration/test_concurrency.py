@@ -68,7 +68,7 @@ def test_bulk_work_leaves_room_for_interactive_calls(
     alone(INT8, text)
     translation = translation_pb2_grpc.TranslationServiceStub(channel)
     flood = translation_pb2.TranslateRequest(
-        contents=texts.documents(16, 8),
+        contents=4 * texts.documents(16, 8),
         source_language_code="en",
         target_language_code="fr",
         model=INT8,

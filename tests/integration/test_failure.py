@@ -24,6 +24,8 @@ NOTICED_SECONDS = 15.0  # the gateway looks every second and gives a model three
 ANSWERED_SECONDS = 10.0
 # Of ten models that are killed at work, one takes Triton along: docs/operations.md tells why.
 KILLS = 5
+# Enough that a call still runs when what it needs is killed.
+_LINES = 4 * texts.long_sentences(64)
 
 
 class Breakable:
@@ -79,6 +81,13 @@ class Breakable:
         assert time.monotonic() - began < ANSWERED_SECONDS
         return refused.value.reason
 
+    def wait_for_refusals(self, variant: str) -> None:
+        """Returns when a refusal says that the model is not ready.
+
+        A slow machine's Triton may miss one look, which tells of it and not of its models.
+        """
+        wait_until(lambda: self.refuses(variant) == "MODEL_NOT_READY")
+
     def _serves(self, command: Path, variant: str) -> bool:
         try:
             words = command.read_text().split("\0")
@@ -102,14 +111,15 @@ def shared(settings: StackSettings) -> Iterator[Breakable]:
         environment.setenv("SEQWAY_TRITON_PATIENCE", "1")
         with running_stack(settings) as running:
             address = f"{HOST}:{running.ports.gateway.number}"
-            with Client(address, timeout=30) as client, grpc.insecure_channel(address) as channel:
+            with Client(address, timeout=120) as client, grpc.insecure_channel(address) as channel:
                 yield Breakable(running, client, channel)
 
 
 @pytest.fixture
 def stack(shared: Breakable) -> Iterator[Breakable]:
     """Whole before the test, and after it again."""
-    assert shared.serves() and shared.translate(FP32) and shared.translate(INT8)
+    wait_until(shared.serves)
+    assert shared.translate(FP32) and shared.translate(INT8)
     yield shared
     shared.repair()
     assert shared.translate(FP32) and shared.translate(INT8)
@@ -118,11 +128,11 @@ def stack(shared: Breakable) -> Iterator[Breakable]:
 def test_the_other_model_serves_on_when_one_dies(stack: Breakable) -> None:
     before = stack.translate(INT8)
     stack.kill_model(FP32)
-    assert stack.refuses(FP32) == "MODEL_NOT_READY"
+    stack.wait_for_refusals(FP32)
     assert stack.translate(INT8) == before
     wait_until(lambda: not stack.client.get_model(FP32).ready)
-    assert stack.serves()
-    assert stack.refuses(FP32) == "MODEL_NOT_READY"
+    wait_until(stack.serves)
+    stack.wait_for_refusals(FP32)
     assert stack.translate("en-fr") == before
 
 
@@ -130,14 +140,13 @@ def test_health_tells_that_all_models_are_dead(stack: Breakable) -> None:
     stack.kill_model(FP32)
     stack.kill_model(INT8)
     wait_until(lambda: not stack.serves())
-    # A slow machine's Triton may miss one look, which tells of it and not of its models.
-    wait_until(lambda: stack.refuses("en-fr") == "MODEL_NOT_READY")
-    wait_until(lambda: stack.refuses("") == "MODEL_NOT_READY")
+    stack.wait_for_refusals("en-fr")
+    stack.wait_for_refusals("")
 
 
 @pytest.mark.parametrize("victim", ["model", "triton"])
 def test_a_call_under_way_fails_when_its_engine_dies(stack: Breakable, victim: str) -> None:
-    document = "\n".join(texts.long_sentences(64))
+    document = "\n".join(_LINES)
     pieces = stack.client.stream_translate(document, source="en", target="fr", model=FP32).text()
     assert next(pieces)
     stack.kill_model(FP32) if victim == "model" else stack.kill_triton()
@@ -161,7 +170,7 @@ def test_a_call_under_way_goes_on_with_the_other_variant(stack: Breakable) -> No
 
 
 def _lose_a_variant_under_way(stack: Breakable) -> None:
-    document = "\n".join(texts.long_sentences(64))
+    document = "\n".join(_LINES)
     stream = stack.client.stream_translate(document, source="en", target="fr", model="en-fr")
     pieces = stream.text()
     said = [next(pieces)]
@@ -169,7 +178,7 @@ def _lose_a_variant_under_way(stack: Breakable) -> None:
     said += pieces
     assert stream.summary and stream.summary.model == FP32
     lines = "".join(said).split("\n")
-    assert len(lines) == 64 and all(lines)
+    assert len(lines) == len(_LINES) and all(lines)
     again = stack.client.translate("A text editor.", source="en", target="fr", model="en-fr")
     assert (again.model, again.translations[0].warnings) == (FP32, ())
 

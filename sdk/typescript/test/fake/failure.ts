@@ -20,7 +20,8 @@ export function badRequest(field: string, description: string): Detail {
 }
 
 export function retryInfo(milliseconds: number): Detail {
-  const retry = { retryDelay: { seconds: 0n, nanos: milliseconds * 1e6 } };
+  const seconds = BigInt(Math.floor(milliseconds / 1000));
+  const retry = { retryDelay: { seconds, nanos: (milliseconds % 1000) * 1e6 } };
   return packed("RetryInfo", rpc.RetryInfo.encode(retry).finish());
 }
 

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type ServerErrorResponse, status } from "@grpc/grpc-js";
 import { CancelledError, OverloadedError } from "seqway";
 import { errorInfo, failure, retryInfo } from "../fake/failure.js";
-import { all, connected } from "./setup.js";
+import { all, connected, reached } from "./setup.js";
 
 const languages = { source: "en", target: "fr" };
 const HINT = 50;
@@ -48,18 +49,21 @@ test("the refusal is thrown when the timeout is near", async (t) => {
 
 test("a call and a stream that wait end by their signal", async (t) => {
   const { client, server } = await connected(t);
-  server.translation.failure = overloaded(900);
-  for (const begin of [
+  server.translation.failure = overloaded(20_000);
+  for (const [index, begin] of [
     (signal: AbortSignal) => client.translate("x", { ...languages, signal }),
     (signal: AbortSignal) => all(client.streamTranslate("x", { ...languages, signal })),
-  ]) {
+  ].entries()) {
     const controller = new AbortController();
-    setTimeout(() => controller.abort("enough"), 100);
-    await assert.rejects(begin(controller.signal), (error) => {
+    const waited = assert.rejects(begin(controller.signal), (error) => {
       assert.ok(error instanceof CancelledError);
       assert.equal(error.cause, "enough");
       return true;
     });
+    await reached(server.translation, index + 1);
+    await sleep(100); // long enough for the refusal to come; the outcome is the same if it is not
+    controller.abort("enough");
+    await waited;
   }
   assert.equal(server.translation.requests.length, 2);
 });

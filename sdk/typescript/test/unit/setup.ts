@@ -1,9 +1,14 @@
 /** A server and a client of it for the length of one test. */
 
+import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { ServerOptions } from "@grpc/grpc-js";
 import { Client, type ClientOptions } from "seqway";
+import type { Fake } from "../fake/fake.js";
 import { FakeServer } from "../fake/server.js";
+
+const PATIENCE = 15_000;
 
 export async function connected(
   test: TestContext,
@@ -18,6 +23,15 @@ export async function connected(
     server.stop();
   });
   return { server, client };
+}
+
+/** Resolves when so many requests have come to a fake. */
+export async function reached(fake: Fake, requests = 1): Promise<void> {
+  const deadline = performance.now() + PATIENCE;
+  while (fake.requests.length < requests) {
+    assert.ok(performance.now() < deadline, `${fake.requests.length} requests have come`);
+    await sleep(5);
+  }
 }
 
 /** All that an iterable yields. */

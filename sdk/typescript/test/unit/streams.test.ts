@@ -5,7 +5,7 @@ import { status } from "@grpc/grpc-js";
 import { CancelledError, NotFoundError, ServerError } from "seqway";
 import { errorInfo, failure } from "../fake/failure.js";
 import { VARIANT } from "../fake/tasks.js";
-import { all, connected } from "./setup.js";
+import { all, connected, reached } from "./setup.js";
 
 const languages = { source: "en", target: "fr" };
 
@@ -70,8 +70,10 @@ test("a stream that is cancelled says so to who reads it", async (t) => {
   const { client, server } = await connected(t);
   server.translation.held = true;
   const stream = client.streamTranslate("hey", languages);
-  setTimeout(() => stream.cancel(), 50);
-  await assert.rejects(all(stream), CancelledError);
+  const read = assert.rejects(all(stream), CancelledError);
+  await reached(server.translation);
+  stream.cancel();
+  await read;
   await server.translation.left;
 });
 
@@ -80,12 +82,14 @@ test("a signal ends a stream at the server, with its reason as the cause", async
   server.translation.held = true;
   const stop = new AbortController();
   const stream = client.streamTranslate("hey", { ...languages, signal: stop.signal });
-  setTimeout(() => stop.abort(new Error("enough")), 50);
-  await assert.rejects(all(stream), (error) => {
+  const read = assert.rejects(all(stream), (error) => {
     assert.ok(error instanceof CancelledError);
     assert.match(String(error.cause), /enough/);
     return true;
   });
+  await reached(server.translation);
+  stop.abort(new Error("enough"));
+  await read;
   await server.translation.left;
 });
 

@@ -26,6 +26,10 @@ def has(*names: str) -> Callable[[list[Span]], bool]:
     return lambda spans: set(names) <= {span.name for span in spans}
 
 
+def counts(**wanted: int) -> Callable[[list[Span]], bool]:
+    return lambda spans: all(len(named(spans, name)) == count for name, count in wanted.items())
+
+
 def rpc(spans: list[Span]) -> Span:
     (found,) = [span for span in spans if "rpc.service" in span.attributes]
     return found
@@ -221,9 +225,7 @@ def test_one_trace_joins_each_line_of_a_batch_to_its_result(
     results = {one.custom_id: one for one in client.jobs.results(job.id)}
     call = client_call(exporter, "CreateJob")
     trace_id, parent = ids(call)
-    spans = stack.collector.wait_for(
-        trace_id, lambda all_of: has("finish")(all_of) and len(named(all_of, "chunk")) == 2
-    )
+    spans = stack.collector.wait_for(trace_id, counts(line=5, generate=4, chunk=2, finish=1))
     server = rpc(spans)
     assert server.parent == parent
     assert server.attributes["seqway.job_id"] == job.id
@@ -258,7 +260,7 @@ def test_lines_of_a_batch_that_an_encoder_reads_have_their_own_spans(
     job = client.jobs.classify([TEXT, "A game."], model=CLASSIFIER)
     assert client.jobs.wait(job.id, timeout=60).state is JobState.SUCCEEDED
     trace_id, _ = ids(client_call(exporter, "CreateJob"))
-    spans = stack.collector.wait_for(trace_id, has("read", "line", "chunk", "finish"))
+    spans = stack.collector.wait_for(trace_id, counts(read=2, line=2, chunk=1, finish=1))
     lines = named(spans, "line")
     assert {span.parent for span in named(spans, "read")} == {line.id for line in lines}
     assert len(lines) == 2

@@ -46,7 +46,7 @@ async def make_stack() -> AsyncIterator[MakeStack]:
             "triton_patience": 0.0,
             "gateway_port": 0,
             "health_interval": 0.05,
-            "probe_timeout": 1.0,
+            "probe_timeout": 10.0,
             "drain_wait": 0.0,
             "drain_grace": 1.0,
         }

@@ -237,7 +237,7 @@ def make_bench(redis_url: str, store_url: str, **settings: object) -> Bench:
         "chunk_patience": 0.5,
         "model_patience": 0.3,
         "job_pause": 0.2,
-        "redis_timeout": 1.0,
+        "redis_timeout": 30.0,
     }
     made = JobSettings(**(defaults | settings))  # type: ignore[arg-type]
     board = Board(made.redis_url, made.redis_timeout, made.tenant_weights)

@@ -11,6 +11,7 @@ from deploy.local.ports import free_ports
 
 _ATTEMPTS = 3
 _PATIENCE = 30.0
+_ANSWER_SECONDS = 10.0
 _LOG = "weed.log"
 _LOG_TAIL = 4_000
 _OTHER_PORTS = (
@@ -33,7 +34,7 @@ class S3Server:
         self._ports: list[int] = []
 
     def start(self) -> None:
-        """Returns when the bucket is there.
+        """Returns when the bucket takes objects.
 
         It ends when one of its ports was taken meanwhile, and hangs when another user's server of
         such ports left its sockets in /tmp: it is started again then, on others, and its log is
@@ -51,7 +52,7 @@ class S3Server:
         raise AssertionError(f"{problem} in {_ATTEMPTS} attempts")
 
     def _try(self, folder: Path) -> str | None:
-        """What was wrong, or None when the bucket is there."""
+        """What was wrong, or None when the bucket takes objects."""
         self._ports = free_ports(1 + len(_OTHER_PORTS))
         s3, *others = self._ports
         self.environment = {
@@ -81,10 +82,16 @@ class S3Server:
             )
         deadline = time.monotonic() + _PATIENCE
         bucket = f"http://127.0.0.1:{s3}/{_BUCKET}"
+        # The first object takes seconds, since a volume is made for it: no test is to wait so long.
+        return self._put(bucket, None, deadline) or self._put(f"{bucket}/first", b"1", deadline)
+
+    def _put(self, url: str, data: bytes | None, deadline: float) -> str | None:
+        """Tries until it succeeds; what was wrong, or None."""
+        assert self._process is not None
         while True:
             try:
-                request = urllib.request.Request(bucket, method="PUT")
-                with urllib.request.urlopen(request, timeout=2):
+                request = urllib.request.Request(url, data, method="PUT")
+                with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS):
                     return None
             except (urllib.error.URLError, OSError):
                 if self._process.poll() is not None:

@@ -156,7 +156,11 @@ def test_a_part_that_cannot_be_loaded_is_nobodys_fault(parts: Parts) -> None:
     assert stack.status()[0].repairs.count == 0
 
 
-def test_silence_counts_only_when_it_lasts_and_nothing_is_done(parts: Parts) -> None:
+@pytest.mark.parametrize("probe_seconds", [0.0, 0.5])
+def test_silence_counts_only_when_it_lasts_and_nothing_is_done(
+    parts: Parts, probe_seconds: float
+) -> None:
+    """Silence lasts from probe to probe: one that takes long is none."""
     stack, _, mended = parts
     works = threading.Event()
     works.set()
@@ -165,6 +169,7 @@ def test_silence_counts_only_when_it_lasts_and_nothing_is_done(parts: Parts) -> 
     class Working(list[Check]):
         def __iter__(self) -> Iterator[Check]:
             work = float(next(done)) if works.is_set() else -1.0
+            time.sleep(probe_seconds)
             yield Check("model a", ok=False, detail="is late", is_silent=True, work=work)
 
     service = dataclasses.replace(

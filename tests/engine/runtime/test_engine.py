@@ -4,13 +4,14 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from engine.contract.events import Delta, End, FinishReason, Ready, Refused, TooLong
+from engine.contract.events import Delta, End, Event, FinishReason, Ready, Refused, TooLong
 from engine.contract.manifest import read_manifest
 from engine.contract.options import InvalidOptionsError, Options, Priority, parse_options
 from engine.native.weights import MODEL_FILE, NATIVE_FILES
@@ -18,7 +19,7 @@ from engine.runtime.batch import run_texts
 from engine.runtime.batching import lane
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.engine import Engine, Settings
-from engine.runtime.request import Row
+from engine.runtime.request import Request, Row
 from engine.runtime.sessions.memory import ArrayMemory
 from engine.runtime.sessions.native_session import NativeSession
 from engine.runtime.sessions.onnx_session import OnnxSession
@@ -211,14 +212,36 @@ def test_beams_take_slots(engine: Engine) -> None:
     assert engine.gauges.slots_stepped == 3 * engine.gauges.steps
 
 
+@contextmanager
+def first_step_lasts(engine: Engine) -> Iterator[threading.Event]:
+    """Keeps the lane in its next step, which is made when the event is set, until the block ends.
+
+    A small model may have answered everything before a test has done what it does meanwhile.
+    """
+    session, made, over = engine.lanes[0]._session, threading.Event(), threading.Event()
+    run = session.run
+
+    def run_long(*arguments: Any) -> Advance:
+        advance = run(*arguments)
+        made.set()
+        assert over.wait(SECONDS)
+        return advance
+
+    session.run = run_long  # type: ignore[method-assign]
+    try:
+        yield made
+    finally:
+        over.set()
+
+
 def test_cancelling_frees_the_slots_and_leaves_the_others(engine: Engine) -> None:
     keep = _texts(3)
     expected = [end.text for end in ends_of(Caller(engine).send(keep, stream=False).finish())]
-    leaver = Caller(engine).send(_texts(40), name="leaver")
-    stayer = Caller(engine).send(keep, name="stayer", stream=False)
-    while not any(isinstance(event, Delta) for event in leaver.events):
-        leaver.next()
-    engine.cancel("leaver")
+    with first_step_lasts(engine) as made:
+        leaver = Caller(engine).send(_texts(40), name="leaver")
+        stayer = Caller(engine).send(keep, name="stayer", stream=False)
+        assert made.wait(SECONDS)
+        engine.cancel("leaver")
     cancelled = ends_of(leaver.finish())
     assert len(cancelled) == 40
     assert cancelled[-1].finish_reason is FinishReason.CANCELLED
@@ -294,13 +317,22 @@ def test_a_passed_deadline_cancels_running_and_waiting_rows(engine: Engine) -> N
 
 
 def test_bulk_waits_for_interactive(engine: Engine) -> None:
-    bulk = Caller(engine).send(_texts(40), name="bulk", priority=Priority.BULK)
-    interactive = Caller(engine).send(_texts(1), name="now")
+    bulk, interactive = Caller(engine), Caller(engine)
+    done: list[int] = []
+
+    def sink(events: list[Event], last: bool) -> None:
+        """Counts what is done of the bulk in the lane's thread, which does no more meanwhile."""
+        while not bulk.inbox.empty():
+            bulk.next()
+        done.append(len(ends_of(bulk.events)))
+        interactive.inbox.put((events, last))
+
+    with first_step_lasts(engine) as made:
+        bulk.send(_texts(40), name="bulk", priority=Priority.BULK)
+        assert made.wait(SECONDS)
+        engine.submit(Request("now", _texts(1), Options(), sink))
     interactive.finish()
-    done = 0
-    while not bulk.inbox.empty():
-        done += sum(isinstance(event, End) for event in bulk.next())
-    assert done < 40
+    assert done[-1] < 40
     assert len(ends_of(bulk.finish())) == 40
 
 

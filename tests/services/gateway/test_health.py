@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import grpc
 import pytest
-from gateway_stack import MakeStack, Stack, wait_until
+from gateway_stack import PATIENCE, MakeStack, Stack, wait_until
 from grpc_health.v1 import health_pb2
 from seqway.v1 import classification_pb2, model_pb2
 from seqway.v1 import translation_pb2 as pb
@@ -24,22 +24,25 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 async def test_a_dead_model_is_noticed_and_so_is_its_return(make_stack: MakeStack) -> None:
-    stack = await make_stack(probe_timeout=0.2)
+    stack = await make_stack(probe_timeout=2.0)
     watch = stack.health.Watch(health_pb2.HealthCheckRequest(service=TRANSLATION))
     assert (await watch.read()).status == SERVING
     stack.twin.dead = {"en-fr_int8", "en-fr_fp32"}
-    assert (await asyncio.wait_for(watch.read(), 5)).status == NOT_SERVING
-    assert await stack.serves("seqway.v1.ModelService")
+    assert (await asyncio.wait_for(watch.read(), PATIENCE)).status == NOT_SERVING
+    await wait_until(lambda: stack.serves("seqway.v1.ModelService"))
     stack.twin.dead = set()
-    assert (await asyncio.wait_for(watch.read(), 5)).status == SERVING
+    assert (await asyncio.wait_for(watch.read(), PATIENCE)).status == SERVING
     watch.cancel()
 
 
 async def test_each_service_serves_with_its_models(make_stack: MakeStack) -> None:
-    stack = await make_stack(probe_timeout=0.2, manifests=[classifier(), extractor(), summarizer()])
-    names = ("Summarization", "Classification", "QuestionAnswering")
-    for name in names:
-        assert await stack.serves(f"seqway.v1.{name}Service")
+    stack = await make_stack(probe_timeout=2.0, manifests=[classifier(), extractor(), summarizer()])
+
+    async def all_serve() -> bool:
+        names = ("Summarization", "Classification", "QuestionAnswering")
+        return all([await stack.serves(f"seqway.v1.{name}Service") for name in names])
+
+    await wait_until(all_serve)
     assert not await stack.serves(TRANSLATION) and await stack.serves()
     stack.twin.dead = {"section_fp32"}
 
@@ -47,17 +50,20 @@ async def test_each_service_serves_with_its_models(make_stack: MakeStack) -> Non
         return not await stack.serves("seqway.v1.ClassificationService")
 
     await wait_until(noticed)
-    assert await stack.serves("seqway.v1.QuestionAnsweringService") and await stack.serves()
+    await wait_until(lambda: stack.serves("seqway.v1.QuestionAnsweringService"))
+    assert await stack.serves()
     stack.twin.dead = set()
-    await wait_until(lambda: stack.serves("seqway.v1.ClassificationService"))
+    await wait_until(all_serve)
 
 
 async def test_a_busy_encoder_is_not_dead_until_its_patience_ends(make_stack: MakeStack) -> None:
-    stack = await make_stack(probe_timeout=0.05, encoder_patience=1.0, manifests=[classifier()])
-    stack.twin.busy = True
+    stack = await make_stack(probe_timeout=1.0, encoder_patience=2.0, manifests=[classifier()])
     stack.twin.gate.clear()
-    started = asyncio.get_running_loop().time()
     call = stack.classification.Classify(classification_pb2.ClassifyRequest(contents=["libs"]))
+    # Only a model that has work is excused.
+    await wait_until(lambda: stack.twin.running > 0)
+    stack.twin.busy = True
+    started = asyncio.get_running_loop().time()
     await wait_until(stack.does_not_serve)
     assert asyncio.get_running_loop().time() - started > 0.9
     stack.twin.gate.set()
@@ -78,7 +84,7 @@ async def test_drain_lets_a_classification_finish(make_stack: MakeStack) -> None
 
 
 async def test_a_model_that_answers_calls_but_no_probe_lives(make_stack: MakeStack) -> None:
-    stack = await make_stack(probe_timeout=0.1, triton_patience=5.0)
+    stack = await make_stack(probe_timeout=1.0, triton_patience=30.0)
     stack.twin.deaf = {"en-fr_int8", "en-fr_fp32"}
     request = pb.TranslateRequest(
         contents=["a"], source_language_code="en", target_language_code="fr"
@@ -90,7 +96,7 @@ async def test_a_model_that_answers_calls_but_no_probe_lives(make_stack: MakeSta
             await stack.translation.Translate(request, timeout=5)
         return [each.ready for each in (await stack.models.ListModels(LIST)).models]
 
-    until = asyncio.get_running_loop().time() + 1.0
+    until = asyncio.get_running_loop().time() + 3.0
     while asyncio.get_running_loop().time() < until:
         assert await look() == [True, True]
     await wait_until(stack.does_not_serve)
@@ -115,7 +121,7 @@ async def test_a_model_that_is_deaf_for_long_is_dead(make_stack: MakeStack, faul
 
 
 async def test_one_dead_variant_is_replaced_by_the_other(make_stack: MakeStack) -> None:
-    stack = await make_stack(probe_timeout=0.2)
+    stack = await make_stack(probe_timeout=2.0)
     stack.twin.dead = {"en-fr_int8"}
     request = pb.TranslateRequest(
         contents=["a"], source_language_code="en", target_language_code="fr"
@@ -123,13 +129,13 @@ async def test_one_dead_variant_is_replaced_by_the_other(make_stack: MakeStack) 
 
     async def moved() -> bool:
         try:
-            answer = await stack.translation.Translate(request, timeout=0.3)
+            answer = await stack.translation.Translate(request, timeout=1.0)
         except grpc.aio.AioRpcError:
             return False
         return answer.model == "en-fr_fp32"
 
     await wait_until(moved)
-    assert await stack.serves()
+    await wait_until(stack.serves)
 
 
 async def test_a_call_fails_when_the_process_of_its_model_dies(stack: Stack) -> None:

@@ -84,7 +84,10 @@ async def test_calls_that_are_refused_use_up_no_characters(make_stack: MakeStack
     assert await translate(stack, "one", "x" * 50)
 
 
-async def test_calls_at_a_time_are_bounded_and_places_come_back(make_stack: MakeStack) -> None:
+async def test_calls_at_a_time_are_bounded_and_places_come_back(
+    make_stack: MakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.gateway.admission.quotas._LEFT_SECONDS", 3.0)
     stack = await make_stack(
         tenant_limits={
             "*": {"concurrent_calls": 2, "concurrent_streams": 1},

@@ -25,7 +25,7 @@ ANSWERED_SECONDS = 10.0
 # Of ten models that are killed at work, one takes Triton along: docs/operations.md tells why.
 KILLS = 5
 # Enough that a call still runs when what it needs is killed.
-_LINES = 4 * texts.long_sentences(64)
+_LINES = 8 * texts.long_sentences(64)
 
 
 class Breakable:

@@ -22,8 +22,13 @@ _MAY_BE_EMPTY = ("limit_bytes",)
 @pytest.fixture
 def whole(observed: BrokenStack, prometheus: Prometheus) -> Iterator[BrokenStack]:
     """Everything is up and no alert fires, before the test and behind it."""
+    wait_until_whole(prometheus)
     yield observed
     observed.restore()
+    wait_until_whole(prometheus)
+
+
+def wait_until_whole(prometheus: Prometheus) -> None:
     wait_until(lambda: prometheus.up() == _JOBS, "every target is up", _PATIENCE)
     wait_until(lambda: not prometheus.firing(), "the alerts are resolved", _PATIENCE)
 
@@ -54,7 +59,6 @@ def wait_for(prometheus: Prometheus, *alerts: str) -> None:
 def test_every_metric_that_is_asked_for_has_samples(
     whole: BrokenStack, prometheus: Prometheus
 ) -> None:
-    wait_until(lambda: prometheus.up() == _JOBS, "every target is up", _PATIENCE)
     job = whole.submit(300)
     with Client(whole.client.address, tenant="limited") as limited, pytest.raises(OverloadedError):
         for _ in range(2):
@@ -94,7 +98,7 @@ def test_every_query_of_the_dashboard_has_an_answer(
 def test_alerts_of_a_triton_and_workers_that_are_gone(
     whole: BrokenStack, prometheus: Prometheus
 ) -> None:
-    job = whole.submit_and_start(1600)
+    job = whole.submit_and_start(4000)
     with calling(whole):
         whole.kill_service("triton")
         wait_for(

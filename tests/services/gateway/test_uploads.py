@@ -136,10 +136,15 @@ async def test_no_deadline_of_a_caller_is_endless(make: Callable[..., Any]) -> N
     assert (code, reason) == ("DEADLINE_EXCEEDED", "DEADLINE_PASSED")
 
 
-async def test_streams_that_wait_for_a_job_end_in_turn_and_go_on(make: Callable[..., Any]) -> None:
+async def test_streams_that_wait_for_a_job_end_in_turn_and_go_on(
+    make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The status is one that clients answer with another stream, after a sign of life."""
-    stack = await make(default_deadline=0.5)
-    job = (await stack.jobs.CreateJob(whole(), timeout=30)).job
+    # They end after 0.5 s, long before their deadline.
+    monkeypatch.setattr("services.gateway.api.jobs.stream_limits._MARGIN", 0.95)
+    monkeypatch.setattr("services.gateway.api.jobs.stream_limits._MOST_MARGIN_SECONDS", 10.0)
+    stack = await make(default_deadline=10.0)
+    job = (await stack.jobs.CreateJob(whole())).job
     watch = stack.jobs.WatchJob(pb.WatchJobRequest(id=job.id))
     first = await anext(aiter(watch))
     for _ in range(2):

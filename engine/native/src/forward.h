@@ -349,8 +349,8 @@ struct Best {
 
 // Takes `count` more logits, of tokens from `first` on; room behind them is overwritten.
 inline void take(Best& best, float* logits, int64_t first, int count) {
-  const int end = static_cast<int>(padded(count, kLanes));
-  for (int i = count; i < end; ++i) logits[i] = -INFINITY;
+  const int end = static_cast<int>(padded(count, kLanes)), last = end - kLanes;
+  store(logits + last, first_of(load(logits + last), count - last, -INFINITY));
   V16 most = load(logits);
   for (int i = kLanes; i < end; i += kLanes) most = larger(most, load(logits + i));
   const float found = largest(most);

@@ -44,6 +44,13 @@ TARGET_x86_64 := x86_64-linux-gnu.2.28
 TARGET_aarch64 := aarch64-linux-musl
 KERNEL_CHECK := tests/engine/native/kernel_check.cpp
 
+# Runs the tests $(2) with the Python $(1).  Tests of real processes depend on time, and other work may
+# share the machine: what fails runs once more by itself, and has to pass then.  The log shows both runs.
+define tests
+$(1) -m pytest $(2) || { [[ $$? == 1 ]] && echo >&2 "What failed runs once more:" && \
+	$(1) -m pytest --verbose --last-failed --last-failed-no-failures none --maxfail 1 $(2); }
+endef
+
 BIN := .venv/bin
 export MYPYPATH := sdk/python
 
@@ -112,12 +119,12 @@ clean: ## Stop the stack; remove environments, exported models and caches
 
 .PHONY: test
 test: setup models $(if $(HAS_NODE),$(NODE_PACKAGES)) ## Run every test that needs no GPU and no root
-	$(BIN)/python -m pytest --numprocesses 2 $(UNIT_TESTS)
-	$(BIN)/python -m pytest -m "not root" tests $(UNIT_TESTS:%=--ignore=%)
+	$(call tests,$(BIN)/python,--numprocesses 2 $(UNIT_TESTS))
+	$(call tests,$(BIN)/python,-m "not root" tests $(UNIT_TESTS:%=--ignore=%))
 
 .PHONY: test-root
 test-root: setup models ## Run the tests that only root can: they mount file systems
-	$(BIN)/python -m pytest -m root tests/faults
+	$(call tests,$(BIN)/python,-m root tests/faults)
 
 test-%: setup models ## Run the tests of one folder, such as `make test-sdk`
 	$(BIN)/python -m pytest tests/$*
@@ -127,7 +134,7 @@ test-typescript: $(NODE_PACKAGES)
 .PHONY: test-newest
 test-newest: .newest/.installed ## Run the unit tests on the newest Python that README names
 	.newest/bin/python -m engine.native.build
-	.newest/bin/python -m pytest -p no:cacheprovider --numprocesses 2 $(NEWEST_TESTS)
+	$(call tests,.newest/bin/python,-o cache_dir=.newest/pytest --numprocesses 2 $(NEWEST_TESTS))
 
 .PHONY: test-faults
 test-faults: setup models ## Run every fault of batch jobs against the real servers (15 minutes)

@@ -126,7 +126,7 @@ def test_the_file_grows_old_while_the_worker_hangs(worker: BrokenStack, beat: Pa
         wait_until(lambda: age(beat) > _OLD, "the file is old", 3 * _OLD)
     finally:
         os.kill(worker.pid("worker"), signal.SIGCONT)
-    wait_until(lambda: age(beat) < _OLD, "the file is touched again", _OLD)
+    wait_until(lambda: age(beat) < _OLD, "the file is touched again")
 
 
 def test_children_do_not_hold_the_port_of_a_killed_worker(worker: BrokenStack) -> None:

@@ -34,7 +34,8 @@ class Manifest:
     holds defaults of the options in `engine.contract.options`, and "forced_eos_id",
     "suppressed_ids", "begin_suppressed_ids" and "bad_words". `alignment_layers` are the decoder
     layers whose cross-attention is averaged for alignment; empty: the runtime chooses. `silent_ids`
-    are tokens that a text may spell and that an answer leaves out.
+    are tokens that a text may spell and that an answer leaves out. `decoder_unit` says whether a
+    layer remembers keys and values of all its tokens, or one vector (`engine.model.layers`).
 
     Encoders: `head` is "classification" or "spans"; a `multi_label` one scores each label alone.
     """
@@ -65,6 +66,7 @@ class Manifest:
     decoder_layers: int = 0
     decoder_heads: int = 0
     head_width: int = 0
+    decoder_unit: Literal["attention", "ssru"] = "attention"
     eos_id: int = 0
     decoder_start_id: int = 0
     decoder_start_ids: dict[str, int] = field(default_factory=dict)

@@ -2,9 +2,11 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from engine.contract.manifest import Task
 from engine.export.calibration_texts import generic_texts, random_proteins
@@ -31,6 +33,8 @@ from engine.model.checkpoint import (
 from engine.model.families import SEQ2SEQ_FAMILIES
 from engine.model.families.languages import language_tag
 from engine.model.hub import locate
+from engine.model.marian.folder import find as find_marian
+from engine.model.marian.folder import write_checkpoint
 from engine.model.tasks import guess_task
 
 logger = logging.getLogger(__name__)
@@ -115,34 +119,51 @@ def import_checkpoint(request: ImportRequest, stage: Stage = announce) -> list[P
         builder_for(request.plans)
     test = read_pairs(request.test) if request.test else ()
     calibration = read_texts(request.calibration) if request.calibration else None
-    checkpoint, task = _load(request, stage)
-    if checkpoint.kind == "encoder" and (request.source or request.target or request.template):
-        raise ImportRequestError(
-            f"an encoder reads a text as it is: for {task}, leave --source, --target and "
-            "--template out."
+    with _checkpoint_folder(request) as folder:
+        checkpoint, task = _load(request, folder, stage)
+        if checkpoint.kind == "encoder" and (request.source or request.target or request.template):
+            raise ImportRequestError(
+                f"an encoder reads a text as it is: for {task}, leave --source, --target and "
+                "--template out."
+            )
+        if test and task == "question-answering":
+            raise ImportRequestError("--test holds texts with answers; it can't measure questions.")
+        job = ExportJob(
+            checkpoint=checkpoint,
+            name=request.model_name,
+            languages=(request.source, request.target),
+            repository=request.repository,
+            calibration=calibration or _own_texts(checkpoint, precisions),
+            test=test,
+            serving=request.serving,
+            task=task,
+            template=request.template,
+            max_loss=request.max_loss,
+            plans=request.plans,
+            require_language=calibration is not None,
         )
-    if test and task == "question-answering":
-        raise ImportRequestError("--test holds texts with answers; it can't measure questions.")
-    job = ExportJob(
-        checkpoint=checkpoint,
-        name=request.model_name,
-        languages=(request.source, request.target),
-        repository=request.repository,
-        calibration=calibration or _own_texts(checkpoint, precisions),
-        test=test,
-        serving=request.serving,
-        task=task,
-        template=request.template,
-        max_loss=request.max_loss,
-        plans=request.plans,
-        require_language=calibration is not None,
-    )
-    return export(job, precisions, overwrite=request.force, stage=stage)
+        return export(job, precisions, overwrite=request.force, stage=stage)
 
 
-def _load(request: ImportRequest, stage: Stage) -> tuple[Checkpoint, Task]:
+@contextmanager
+def _checkpoint_folder(request: ImportRequest) -> Iterator[Path]:
+    """The checkpoint's folder; one of Marian's is written anew as `load_checkpoint` reads it."""
     # A download shows its own progress, by bytes.
     folder = locate(request.checkpoint, request.revision, request.allow_pickle)
+    if (found := find_marian(folder)) is None:
+        yield folder
+        return
+    with TemporaryDirectory(prefix="seqway-marian.") as place:
+        target = Path(place) / folder.resolve().name
+        target.mkdir()
+        write_checkpoint(found, target)
+        try:
+            yield target
+        except CheckpointError as error:
+            raise CheckpointError(str(error).replace(str(target), str(folder))) from error
+
+
+def _load(request: ImportRequest, folder: Path, stage: Stage) -> tuple[Checkpoint, Task]:
     task = request.task or _generation_task(folder)
     languages = _languages(request, folder)
     with stage("reading the weights"):

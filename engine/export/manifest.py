@@ -65,6 +65,7 @@ def _seq2seq(checkpoint: Checkpoint, plan: SourcePlan, common: dict[str, Any]) -
         decoder_layers=config.decoder_layers,
         decoder_heads=config.decoder_heads,
         head_width=config.decoder_block.head_width,
+        decoder_unit=config.decoder_unit,
         decoder_start_id=config.decoder_start_id,
         eos_id=config.eos_id,
         pad_id=config.pad_id,

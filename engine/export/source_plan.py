@@ -269,6 +269,8 @@ def named_pair(folder: Path, hf: Mapping[str, Any]) -> tuple[str, str]:
 
 def guess_generation_task(folder: Path, hf: Mapping[str, Any]) -> Task | None:
     """The task of an encoder-decoder; None where it may do several."""
+    if hf["model_type"] == "marian_nmt":
+        return "translation"
     specific = {key.partition("_")[0] for key in hf.get("task_specific_params") or {}}
     if specific == {"summarization"}:
         return "summarization"

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -15,12 +15,12 @@ from engine.contract.manifest import Task
 from engine.model.config import ModelConfig
 from engine.model.encoders.model import EncoderModel
 from engine.model.errors import CheckpointError, counted, in_one_line, unreadable
-from engine.model.families import ENCODER_FAMILIES, SEQ2SEQ_FAMILIES
+from engine.model.families import ENCODER_FAMILIES, SEQ2SEQ_FAMILIES, marian_nmt
 from engine.model.generation_defaults import GenerationDefaults, read_generation, task_names
 from engine.model.hub import locate
 from engine.model.tasks import Head, check_architecture
 from engine.model.transformer import Transformer
-from engine.model.weights import read_weights
+from engine.model.weights import Int8Scales, read_weights
 
 __all__ = ["Checkpoint", "CheckpointError", "load_checkpoint", "read_config"]
 
@@ -36,7 +36,8 @@ class Checkpoint:
 
     `hf` is its `config.json` with the family's defaults. `languages` is the pair that it names
     itself. Limits count tokens, special ones included; `max_target_tokens` is what the decoder's
-    positions allow. `labels` and what follows are a classifier's.
+    positions allow. `labels` and `multi_label` are a classifier's. `int8_scales` are those that the
+    checkpoint brings of its own for linear maps, by our prefix; the head's is "head".
     """
 
     folder: Path
@@ -52,6 +53,7 @@ class Checkpoint:
     head: Head | None = None
     labels: tuple[str, ...] = ()
     multi_label: bool = False
+    int8_scales: Mapping[str, Int8Scales] = field(default_factory=dict)
 
     @property
     def transformer(self) -> Transformer:
@@ -134,6 +136,9 @@ def _seq2seq(
     config: ModelConfig = _checked(folder, lambda: module.read_config(hf))
     tracked = _Tracked(state)
     weights = _checked(folder, lambda: module.map_weights(tracked, config))
+    scales: dict[str, Int8Scales] = {}
+    if module is marian_nmt:
+        scales = marian_nmt.int8_scales(tracked, config)
     tracked.check_finite(folder)
     tracked.warn_of_rest(folder)
     model = _checked(folder, lambda: _filled(lambda: Transformer(config), weights))
@@ -149,6 +154,7 @@ def _seq2seq(
         max_target_tokens=config.max_positions,
         languages=(source, target) if source and target else None,
         generation=generation,
+        int8_scales=scales,
     )
 
 
@@ -266,12 +272,15 @@ def _is_finite(part: Tensor, least: float | None) -> bool:
     return not wrong.any()
 
 
+_MULTIPLIERS = (".weight_multiplier", ".input_multiplier")
+"""Marian notes some a second time, under other names."""
+
 _COPIES = ("embed_tokens.weight", "lm_head.weight", "position_ids", "embed_positions.weight")
 
 
 def _is_copy(name: str) -> bool:
     """Whether a tensor is a tied copy of another one, or a constant."""
-    return name.endswith(_COPIES) or name == "final_logits_bias"
+    return name.endswith((*_COPIES, *_MULTIPLIERS)) or name == "final_logits_bias"
 
 
 def read_config(folder: Path) -> dict[str, Any]:

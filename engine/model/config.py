@@ -7,6 +7,7 @@ Activation = Literal["relu", "gelu", "gelu_tanh", "silu", "tanh"]
 NormPlacement = Literal["pre", "post"]
 NormKind = Literal["layer", "rms"]
 Positions = Literal["sinusoidal", "shifted_sinusoidal", "learned", "relative"]
+DecoderUnit = Literal["attention", "ssru"]
 
 
 def check_token(name: str, token_id: int, vocab_size: int) -> None:
@@ -55,6 +56,8 @@ class ModelConfig:
     frequencies, the first token at `position_offset`, none for padding), "learned" (a table for
     each stack) or "relative" (T5's bias on the scores, in `relative_buckets` up to
     `relative_distance`).
+    `decoder_unit` is what a decoder's layer has before its cross-attention: self-attention, or a
+    simpler simple recurrent unit (see `layers.SimpleRecurrentUnit`).
     `embedding_norm` is a norm on each stack's input, `output_bias` a bias per token on the logits,
     whose weights are the embeddings if `tied_head`, times `d_model ** -0.5` if `scale_head`.
 
@@ -94,6 +97,7 @@ class ModelConfig:
     position_offset: int = 0
     relative_buckets: int = 32
     relative_distance: int = 128
+    decoder_unit: DecoderUnit = "attention"
 
     def __post_init__(self) -> None:
         for name in (

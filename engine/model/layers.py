@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.model.config import Activation, BlockConfig
+from engine.model.config import Activation, BlockConfig, DecoderUnit
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -52,6 +52,29 @@ class Attention(nn.Module):
 
     def _split(self, x: Tensor) -> Tensor:
         return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
+
+
+class SimpleRecurrentUnit(nn.Module):
+    """The simpler simple recurrent unit, SSRU (section 3 of D19-5632, Kim et al. 2019).
+
+    f = sigmoid(W_f x + b_f), c_t = f c_(t-1) + (1 - f) W x, and the output is relu(c_t). Its state
+    is one vector `c`, zeros before the first token.
+    """
+
+    def __init__(self, config: BlockConfig) -> None:
+        super().__init__()
+        self.input = nn.Linear(config.width, config.width, bias=False)
+        self.forget = nn.Linear(config.width, config.width)
+
+    def forward(self, x: Tensor, _mask: Tensor) -> Tensor:
+        """Maps `[B,T,D]` to `[B,T,D]`."""
+        new, kept = self.input(x), torch.sigmoid(self.forget(x))
+        state, states = torch.zeros_like(new[:, 0]), []
+        for position in range(x.shape[1]):
+            one = new[:, position]
+            state = one + kept[:, position] * (state - one)
+            states.append(state)
+        return F.relu(torch.stack(states, dim=1))
 
 
 class FeedForward(nn.Module):
@@ -116,17 +139,22 @@ class EncoderBlock(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """Causal self-attention, cross-attention and feed-forward."""
+    """Causal self-attention, or a recurrent unit, cross-attention and feed-forward."""
 
-    def __init__(self, config: BlockConfig) -> None:
+    def __init__(self, config: BlockConfig, unit: DecoderUnit = "attention") -> None:
         super().__init__()
-        self.attention = Residual(Attention(config), config)
+        if unit == "ssru":
+            self.recurrence = Residual(SimpleRecurrentUnit(config), config)
+        else:
+            self.attention = Residual(Attention(config), config)
+        self.unit = unit
         self.cross_attention = Residual(Attention(config), config)
         self.ffn = Residual(FeedForward(config), config)
 
     def forward(self, x: Tensor, causal: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         """Maps `[B,T,D]` to `[B,T,D]`, given the encoder's `memory [B,S,D]`."""
-        x = self.attention(x, None, causal)
+        is_recurrent = self.unit == "ssru"
+        x = self.recurrence(x, causal) if is_recurrent else self.attention(x, None, causal)
         return self.ffn(self.cross_attention(x, memory, mask))  # type: ignore[no-any-return]
 
 

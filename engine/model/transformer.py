@@ -25,7 +25,7 @@ class DecoderLayer(DecoderBlock):
     """A layer of the decoder that a `ModelConfig` describes."""
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__(config.decoder_block)
+        super().__init__(config.decoder_block, config.decoder_unit)
 
 
 class Transformer(nn.Module):

@@ -6,6 +6,7 @@ import pickle
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import load_file
@@ -16,6 +17,13 @@ from engine.model.hub import pickles_refused
 
 SAFETENSORS = "model.safetensors"
 PICKLE = "pytorch_model.bin"
+
+
+class Int8Scales(NamedTuple):
+    """What the integers of a linear map stand for: those of its matrix, and those of its input."""
+
+    weight: float
+    input: float
 
 
 def read_weights(folder: Path, allow_pickle: bool) -> tuple[dict[str, Tensor], str]:

@@ -31,7 +31,8 @@ class NativeModel:
             self.vocabulary = int(described["vocabulary"])
             self.suppressed = np.array(described["suppressed_ids"], np.int32)
             config = native.NativeConfig(
-                **_sizes(described, native.NativeConfig.SIZES),
+                # Variants of before do not say it.
+                **_sizes({"recurrent": False} | described, native.NativeConfig.SIZES),
                 activation=_activation(described["activation"]),
                 epsilon=described["epsilon"],
             )

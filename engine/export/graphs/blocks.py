@@ -4,7 +4,7 @@ B rows, S positions, H heads, K head width, D model width.  Weights keep the nam
 parameters; a linear map whose `bias` is not among them has none.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -59,8 +59,7 @@ class BlockBuilder(GraphBuilder):
     def joined(self, x: str, name: str, prefixes: list[str]) -> list[str]:
         """Several linear maps of one input as one product, split again; their widths are equal."""
         weights, biases = zip(*(self._linear_weights(prefix) for prefix in prefixes), strict=True)
-        bias = None if biases[0] is None else np.concatenate(biases)
-        product = self.product(x, name, np.concatenate(weights), bias)
+        product = self.product(x, name, np.concatenate(weights), _joined_biases(weights, biases))
         names = [f"{prefix}.split" for prefix in prefixes]
         return self.call_many("Split", [product], names, axis=-1, num_outputs=len(names))
 
@@ -73,8 +72,7 @@ class BlockBuilder(GraphBuilder):
         and an INT8 product then becomes a 16-bit one.
         """
         weights, biases = zip(*(self._linear_weights(prefix) for prefix in prefixes), strict=True)
-        bias = None if biases[0] is None else np.concatenate(biases)
-        product = self.product(x, name, np.concatenate(weights), bias)
+        product = self.product(x, name, np.concatenate(weights), _joined_biases(weights, biases))
         shape = self.integers(0, 0, len(prefixes) * self.block.heads, self.block.head_width)
         heads = self.call("Transpose", self.call("Reshape", product, shape), perm=[0, 2, 1, 3])
         names = to or [f"{prefix}.heads" for prefix in prefixes]
@@ -151,3 +149,15 @@ class BlockBuilder(GraphBuilder):
             lambda h: self.self_attention(h, f"{prefix}.attention.sublayer", mask),
         )
         return self.feed_forward(x, f"{prefix}.ffn")
+
+
+def _joined_biases(weights: Sequence[Array], biases: Sequence[Array | None]) -> Array | None:
+    """The biases of linear maps that are joined, zeros for one without; None where none has any."""
+    if all(bias is None for bias in biases):
+        return None
+    return np.concatenate(
+        [
+            np.zeros(len(weight), np.float32) if bias is None else bias
+            for weight, bias in zip(weights, biases, strict=True)
+        ]
+    )

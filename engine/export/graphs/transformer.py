@@ -10,6 +10,8 @@ layer the caches
   -> `next_ids [B]` INT64, `log_probs [B]`, and `present_key_i`, `present_value_i`, which are the
   past caches with this step's row written at `positions` (bind them to the same memory: the write
   is in place).
+  A decoder of SSRUs has no caches and no `self_mask`: per layer `past_state_i [B,D]`, which is not
+  read where the position is 0, and `present_state_i`, which may be the same memory.
   Values on the way, outputs too, which cost nothing where they are not bound: `logits [B,V]` (the
   output bias is in them, and -inf at suppressed tokens) and `cross_weights_i [B,H,1,S]`, the
   softmax of each layer's cross-attention.  Where tokens are suppressed, `suppressed_logits [B,n]`
@@ -103,7 +105,8 @@ class _StepBuilder(StackBuilder):
     def decoder_step(self) -> onnx.ModelProto:
         ids = self.input("ids", INT64, ["B"])
         positions = self.input("positions", INT64, ["B"])
-        self_mask = self.input("self_mask", FLOAT, ["B", 1, 1, "L"])
+        recurrent = self.config.decoder_unit == "ssru"
+        self_mask = "" if recurrent else self.input("self_mask", FLOAT, ["B", 1, 1, "L"])
         cross_mask = self.input("cross_mask", FLOAT, ["B", 1, 1, "S"])
         x = self.embed(ids)
         table = self.position_table()
@@ -116,7 +119,12 @@ class _StepBuilder(StackBuilder):
             self_mask = self.call("Add", self_mask, self._bias(positions, self_mask))
         x = self.embedding_norm(x)
         for layer in range(self.config.decoder_layers):
-            x = self._layer(x, layer, positions, self_mask, cross_mask)
+            if recurrent:
+                unit = partial(self._recurrent, layer=layer, positions=positions)
+                x = self.residual(x, f"decoder.{layer}.recurrence", unit)
+            else:
+                x = self._self_attention(x, layer, positions, self_mask)
+            x = self._rest_of_layer(x, layer, cross_mask)
         self._head(self.final_norm(x))
         return self.build()
 
@@ -135,15 +143,31 @@ class _StepBuilder(StackBuilder):
         heads_first = self.call("Transpose", bias, perm=[0, 2, 1])
         return self.call("Unsqueeze", heads_first, self.integers(2))
 
-    def _layer(self, x: str, layer: int, positions: str, self_mask: str, cross_mask: str) -> str:
-        prefix, heads, width = f"decoder.{layer}", self.block.heads, self.block.head_width
+    def _self_attention(self, x: str, layer: int, positions: str, mask: str) -> str:
+        heads, width = self.block.heads, self.block.head_width
         past = [self.input(f"past_{p}_{layer}", FLOAT, ["B", heads, "L", width]) for p in _KV]
+        cached = partial(self._cached, layer=layer, past=past, positions=positions, mask=mask)
+        return self.residual(x, f"decoder.{layer}.attention", cached)
+
+    def _recurrent(self, h: str, layer: int, positions: str) -> str:
+        """An SSRU, see `engine.model.layers`."""
+        prefix = f"decoder.{layer}.recurrence.sublayer"
+        shape: list[int | str] = ["B", self.config.d_model]
+        past = self.input(f"past_state_{layer}", FLOAT, shape)
+        first = self.call("Equal", positions, self.constant("zero", np.array(0, np.int64)))
+        nothing = self.constant("zero_float", np.array(0, np.float32))
+        past = self.call("Where", self.call("Unsqueeze", first, self.integers(1)), nothing, past)
+        names = [f"{prefix}.{part}" for part in ("input", "forget")]
+        new, forget = self.joined(h, f"{prefix}.input_forget", names)
+        kept = self.call("Sigmoid", forget)
+        more = self.call("Mul", kept, self.call("Sub", past, new))
+        state = self.call("Add", new, more, to=f"present_state_{layer}")
+        self.output(state, FLOAT, shape)
+        return self.call("Relu", state)
+
+    def _rest_of_layer(self, x: str, layer: int, cross_mask: str) -> str:
+        prefix, heads, width = f"decoder.{layer}", self.block.heads, self.block.head_width
         cross = [self.input(f"cross_{p}_{layer}", FLOAT, ["B", heads, "S", width]) for p in _KV]
-        x = self.residual(
-            x,
-            f"{prefix}.attention",
-            partial(self._cached, layer=layer, past=past, positions=positions, mask=self_mask),
-        )
         x = self.residual(
             x,
             f"{prefix}.cross_attention",

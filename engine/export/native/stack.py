@@ -5,7 +5,7 @@ input joined.  What is INT8 is rounded as the graph's `Recipe` says, so both hol
 and what is in 16 bits as `half_weights` does it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import onnx
@@ -43,10 +43,15 @@ class NativeStack:
         """The names of those that are in 16 bits."""
         self.half = helper.tensor_dtype_to_np_dtype(half_type(recipe.precision))
 
-    def layer(self, name: str, source: str, *, crosses: bool = False) -> Iterator[StoredTensor]:
-        """A layer whose constants' names begin with `source`."""
+    def layer(
+        self, name: str, source: str, kinds: Sequence[str] = ("attention",)
+    ) -> Iterator[StoredTensor]:
+        """A layer whose constants' names begin with `source`; `kinds` come before its last part."""
         head, parts = self.block.head_width, 2 if self.block.gated else 1
-        for kind in ["attention", "cross_attention"] if crosses else ["attention"]:
+        for kind in kinds:
+            if kind == "recurrence":
+                yield from self._recurrence(f"{name}.{kind}", f"{source}.{kind}")
+                continue
             entry = "qkv" if kind == "attention" else "query"
             to, here = f"{name}.{kind}", f"{source}.{kind}"
             yield from self.norm(f"{to}.norm", f"{here}.norm")
@@ -56,6 +61,11 @@ class NativeStack:
         yield from self.norm(f"{to}.norm", f"{here}.norm")
         yield from self.product(f"{to}.{up}", f"{here}.sublayer.{up}", parts_out=parts)
         yield from self.product(f"{to}.down", f"{here}.sublayer.down", parts_in=1)
+
+    def _recurrence(self, name: str, source: str) -> Iterator[StoredTensor]:
+        yield from self.norm(f"{name}.norm", f"{source}.norm")
+        both = f"{source}.sublayer.input_forget"
+        yield from self.product(f"{name}.input_forget", both, parts_out=2)
 
     def table(
         self, name: str, source: str, scale: float = 1.0, rows: int | None = None
@@ -173,8 +183,12 @@ def _rounded(name: str, weight: _Matrix, rounding: Rounding) -> Iterator[StoredT
     def integers() -> Iterator[Array]:
         scales.clear()
         sums.clear()
+        done = 0
         for columns in weight.columns():
-            rounded, scale = round_matrix(columns, rounding.divisors)
+            last = done + columns.shape[1]
+            given = None if rounding.columns is None else rounding.columns[done:last]
+            done = last
+            rounded, scale = round_matrix(columns, rounding.divisors, given)
             wide = weight.wide_in(weight.wide_out(rounded, 1), 0).astype(np.int8)
             scales.append(weight.wide_out(scale * np.float32(rounding.scale), 0))
             sums.append(column_sums(wide))

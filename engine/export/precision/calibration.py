@@ -20,7 +20,7 @@ from engine.export.precision.half_arithmetic import value_types
 from engine.runtime.decoding.greedy import TokenSelection
 from engine.runtime.decoding.processors import Processors
 from engine.runtime.decoding.settings import greedy_decoding
-from engine.runtime.sessions.caches import padded
+from engine.runtime.sessions.caches import key_value_names, padded, state_names
 from engine.runtime.sessions.masks import MASKED
 from engine.runtime.sessions.onnx_graphs import open_graph
 
@@ -232,9 +232,11 @@ def decode_greedily(
     mask = np.where(real, np.float32(0), MASKED)[:, None, None]
     state: dict[str, Array] = encoder.run({"input_ids": ids, "mask": mask}, real)
     steps = min(decoded(width), manifest.max_target_tokens)
+    recurrent = manifest.decoder_unit == "ssru"
     shape = (rows, manifest.decoder_heads, padded(steps), manifest.head_width)
-    for layer in range(manifest.decoder_layers):
-        state |= {f"past_{part}_{layer}": np.zeros(shape, np.float32) for part in ("key", "value")}
+    names = (state_names if recurrent else key_value_names)("past_", manifest.decoder_layers)
+    zeros = (rows, manifest.decoder_heads * manifest.head_width) if recurrent else shape
+    state |= {name: np.zeros(zeros, np.float32) for name in names}
     decoding, eos = greedy_decoding(manifest), manifest.eos_id
     selection = TokenSelection(eos, Processors(decoding, eos, 1)) if decoding.constrained else None
     steps = min(steps, decoding.max_new_tokens)
@@ -243,10 +245,11 @@ def decode_greedily(
     history = tokens[:, None]
     alive = np.ones(rows, bool)
     for position in range(steps):
-        visible = np.arange(shape[2]) <= position
-        state["self_mask"] = np.broadcast_to(
-            np.where(visible, np.float32(0), MASKED), (rows, 1, 1, shape[2])
-        )
+        if not recurrent:
+            visible = np.arange(shape[2]) <= position
+            state["self_mask"] = np.broadcast_to(
+                np.where(visible, np.float32(0), MASKED), (rows, 1, 1, shape[2])
+            )
         state |= {"ids": tokens, "positions": np.full(rows, position), "cross_mask": mask}
         done = step.run({name: np.ascontiguousarray(value) for name, value in state.items()}, alive)
         tokens = _next_tokens(done, selection, history, forced.get(position))

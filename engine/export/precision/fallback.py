@@ -21,6 +21,7 @@ from engine.export.native.transformer import write_native
 from engine.export.precision.calibration import Observation
 from engine.export.precision.emulation import emulated
 from engine.export.precision.float_graphs import MODEL, FloatGraphs, Graphs
+from engine.export.precision.given_scales import given_roundings
 from engine.export.precision.recipes import Precision, Recipe, around, make_recipe
 from engine.export.precision.sensitivity import Rounding
 from engine.export.variant_folder import copy_descriptions, write_graphs
@@ -106,7 +107,8 @@ def first_candidate(
     for name, model in floats.graphs.items():
         if name in seen:
             _require_finite(manifest.name, seen[name])
-            recipes[name] = make_recipe(model, precision, seen[name], floats.never_int8)
+            given = given_roundings(model, floats.checkpoint, seen[name])
+            recipes[name] = make_recipe(model, precision, seen[name], floats.never_int8, given)
         else:
             recipes[name] = Recipe(precision)
     return Candidate(floats, manifest, recipes, texts)

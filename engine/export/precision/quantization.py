@@ -54,7 +54,7 @@ class _Quantizer:
             self.rounded.add(source)
             self._round(source, rounding.scale)
         node.input[0] = self._restore(source, to=f"{node.name}.input")
-        node.input[1] = self._round_matrix(weight, rounding.divisors)
+        node.input[1] = self._round_matrix(weight, rounding)
         return node
 
     def _constant(self, name: str, array: Array) -> str:
@@ -81,9 +81,10 @@ class _Quantizer:
         names = [f"{source}.q", f"{source}.scale", f"{source}.zero"]
         return self._call("DequantizeLinear", names, to)
 
-    def _round_matrix(self, name: str, divisors: Array | None) -> str:
+    def _round_matrix(self, name: str, rounding: Rounding) -> str:
         """The matrix is `[in, out]`; each of its columns has a scale."""
-        integers, scale = round_matrix(values_of(self.weights[name]), divisors)
+        matrix = values_of(self.weights[name])
+        integers, scale = round_matrix(matrix, rounding.divisors, rounding.columns)
         parts = {".q": integers, ".scale": scale, ".zero": np.zeros(scale.shape, np.int8)}
         names = [self._constant(name + suffix, value) for suffix, value in parts.items()]
         return self._call("DequantizeLinear", names, f"{name}.int8", axis=1)

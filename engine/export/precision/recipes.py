@@ -104,13 +104,20 @@ def make_recipe(
     precision: Precision,
     seen: Observation,
     never_int8: frozenset[str] = frozenset(),
+    given: Mapping[str, Rounding] | None = None,
 ) -> Recipe:
-    """The recipe for a graph, from what was observed in it; `never_int8` are not asked about."""
+    """The recipe for a graph, from what was observed in it; `never_int8` are not asked about.
+
+    With `given` roundings, which the checkpoint brings, INT8 is as they say.
+    """
     recipe = Recipe(precision)
     if precision in ("fp16", "int8"):
         recipe = recipe.with_float32(out_of_range(model, seen))
     if precision != "int8":
         return recipe
+    if given:
+        errors = {name: one.error for name, one in given.items()}
+        return replace(recipe, roundings=dict(given), errors=errors)
     measured = measure_products(model, seen)
     roundings = {name: one for name, one in measured.items() if name not in never_int8}
     recipe = replace(
@@ -177,8 +184,8 @@ def write_recipes(recipes: Mapping[str, Recipe], folder: Path) -> None:
     content = {name: asdict(recipe) for name, recipe in recipes.items()}
     for graph in content.values():
         for rounding in graph["roundings"].values():
-            divisors = rounding.pop("divisors")
-            rounding["migrated"] = divisors is not None
+            rounding["migrated"] = rounding.pop("divisors") is not None
+            rounding["given"] = rounding.pop("columns") is not None
     text = json.dumps(content, indent=1, ensure_ascii=False)
     (folder / RECIPE_FILE).write_text(text + "\n", encoding="utf-8")
 

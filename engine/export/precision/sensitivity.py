@@ -41,7 +41,8 @@ class Rounding:
 
     `scale` is that of its input; `divisors [K]` are what the input's channels are divided by and
     the matrix's rows multiplied with, None without migration; `error` is relative, see above, and
-    `plain_error` that without migration.
+    `plain_error` that without migration. `columns [M]` are scales of the matrix's columns that the
+    checkpoint brings; None: those of their largest values.
     """
 
     scale: float
@@ -49,6 +50,7 @@ class Rounding:
     plain_error: float
     divisors: Array | None = field(default=None, repr=False)
     strength: float = 0.0
+    columns: Array | None = field(default=None, repr=False)
 
 
 def measure_products(model: onnx.ModelProto, seen: Observation) -> dict[str, Rounding]:
@@ -89,8 +91,19 @@ def _divisors(seen: Seen, weight: Array, strength: float) -> Array:
     return centred.astype(np.float32)
 
 
-def _error(rows: Array, weight: Array, scale: float, divisors: Array | None = None) -> float:
-    """The relative error of `rows @ weight`; `divisors` are those of a migration."""
+def relative_error(rows: Array, weight: Array, rounding: Rounding) -> float:
+    """The relative error of `rows @ weight`, see above."""
+    return _error(rows, weight, rounding.scale, rounding.divisors, rounding.columns)
+
+
+def _error(
+    rows: Array,
+    weight: Array,
+    scale: float,
+    divisors: Array | None = None,
+    given: Array | None = None,
+) -> float:
+    """Likewise; `divisors` are those of a migration, `given` the scales of columns."""
     moved = rows if divisors is None else rows / divisors
     rounded = np.clip(np.rint(moved / scale), -QMAX, QMAX) * np.float32(scale)
     rounded = rounded.astype(np.float32)
@@ -98,29 +111,36 @@ def _error(rows: Array, weight: Array, scale: float, divisors: Array | None = No
     for part in _columns(weight):
         columns = weight[:, part]
         exact = rows @ columns
-        integers, scales = _round_columns(columns, divisors)
+        own = None if given is None else given[part]
+        integers, scales = _round_columns(columns, divisors, own)
         product = rounded @ (integers.astype(np.float32) * scales)
         size += float(np.linalg.norm(exact)) ** 2
         difference += float(np.linalg.norm(product - exact)) ** 2
     return float(np.sqrt(difference / size)) if size else 0.0
 
 
-def round_matrix(weight: Array, divisors: Array | None = None) -> tuple[Array, Array]:
+def round_matrix(
+    weight: Array, divisors: Array | None = None, scales: Array | None = None
+) -> tuple[Array, Array]:
     """A matrix `[K,M]` as INT8, with the scale of each of its columns `[M]`.
 
-    With `divisors [K]` its rows are multiplied with them first.
+    With `divisors [K]` its rows are multiplied with them first; `scales [M]` are given ones.
     """
     integers = np.empty(weight.shape, np.int8)
     scale = np.empty(weight.shape[1], np.float32)
     for part in _columns(weight):
-        integers[:, part], scale[part] = _round_columns(weight[:, part], divisors)
+        given = None if scales is None else scales[part]
+        integers[:, part], scale[part] = _round_columns(weight[:, part], divisors, given)
     return integers, scale
 
 
-def _round_columns(columns: Array, divisors: Array | None) -> tuple[Array, Array]:
+def _round_columns(
+    columns: Array, divisors: Array | None, scale: Array | None = None
+) -> tuple[Array, Array]:
     if divisors is not None:
         columns = columns * divisors[:, None]
-    scale = np.maximum(np.abs(columns).max(axis=0) / np.float32(QMAX), np.float32(LEAST_SCALE))
+    if scale is None:
+        scale = np.maximum(np.abs(columns).max(axis=0) / np.float32(QMAX), np.float32(LEAST_SCALE))
     integers = np.clip(np.rint(columns / scale), -QMAX, QMAX).astype(np.int8)
     return integers, scale.astype(np.float32)
 

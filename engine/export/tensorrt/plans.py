@@ -72,6 +72,11 @@ def build_plans(variant: Path, wish: PlanWish, stage: Stage) -> list[Path]:
     library, capabilities = builder_for(wish)
     files = variant / "1"
     manifest = _manifest(files)
+    if manifest.decoder_unit != "attention":
+        raise PlanError(
+            f"{manifest.name} has a recurrent decoder, which no TensorRT plan is built for: it "
+            "runs on processors."
+        )
     built = []
     with tempfile.TemporaryDirectory() as temporary:
         graphs = TypedGraphs(files, manifest, Path(temporary))

@@ -106,6 +106,16 @@ void add_attention(const Tensors& tensors, const Model& model, Stack& stack, Sub
   stack.sublayers.push_back(sublayer);
 }
 
+void add_recurrence(const Tensors& tensors, const Model& model, Stack& stack, int layer,
+                    const std::string& name) {
+  Sublayer sublayer;
+  sublayer.kind = SublayerKind::recurrence;
+  sublayer.layer = layer;
+  sublayer.norm = tensors.norm(name + ".norm", model.width, model.rms);
+  sublayer.entry = tensors.product(name + ".input_forget", model.width, 2 * model.stride);
+  stack.sublayers.push_back(sublayer);
+}
+
 void add_feed_forward(const Tensors& tensors, const Model& model, Stack& stack, int layer,
                       const std::string& name) {
   Sublayer sublayer;
@@ -123,7 +133,11 @@ void read_layers(const Tensors& tensors, const Model& model, Stack& stack, const
   if (model.pre_norm) stack.final_norm = tensors.norm(name + ".norm", model.width, model.rms);
   for (int layer = 0; layer < layers; ++layer) {
     const std::string prefix = name + "." + std::to_string(layer);
-    add_attention(tensors, model, stack, SublayerKind::attention, layer, prefix + ".attention");
+    if (decodes && model.recurrent) {
+      add_recurrence(tensors, model, stack, layer, prefix + ".recurrence");
+    } else {
+      add_attention(tensors, model, stack, SublayerKind::attention, layer, prefix + ".attention");
+    }
     if (decodes) {
       add_attention(tensors, model, stack, SublayerKind::cross_attention, layer,
                     prefix + ".cross_attention");
@@ -185,6 +199,7 @@ std::unique_ptr<Model> read_model(const SeqwayConfig& config, const Tensors& ten
   model->gated = config.gated != 0;
   model->pads_have_no_position = config.pads_have_no_position != 0;
   model->half_caches = config.half_caches != 0;
+  model->recurrent = config.recurrent != 0;
   model->epsilon = config.epsilon;
   model->activation = activation_of(config.activation);
   model->embedding = tensors.table("embedding", config.vocabulary, model->stride);
@@ -529,7 +544,8 @@ int seqway_copy(void* lane, const int32_t* sources, const int32_t* targets, cons
               "a slot does not exist");
       require(sources[i] != targets[i], "a slot is copied to itself");
       const Cache& from = caches[sources[i]];
-      require(lengths[i] >= 0 && lengths[i] <= from.capacity, "a slot holds fewer positions");
+      require(lengths[i] >= 0 && open.model->cached_positions(lengths[i]) <= from.capacity,
+              "a slot holds fewer positions");
       caches[targets[i]].grow(*open.model, lengths[i]);
       caches[targets[i]].copy(*open.model, from, lengths[i]);
     }

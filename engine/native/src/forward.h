@@ -313,6 +313,28 @@ inline void attend_own(const Model& model, Lane& lane, const Step& call, const S
   });
 }
 
+// The simpler simple recurrent unit (engine/model/layers.py), added to x [rows][stride].
+inline void recur(const Model& model, Lane& lane, const Step& call, const Sublayer& sublayer,
+                  const Rows& in, float* x) {
+  const int stride = model.stride;
+  float* both = lane.wide.take(static_cast<int64_t>(call.rows) * 2 * stride);
+  multiply(sublayer.entry, in, into(both, 2 * stride));
+  for (int64_t row = 0; row < call.rows; ++row) {
+    const Cache& cache = lane.caches[call.slots[row]];
+    const int64_t position = call.positions[row];
+    const float* before = cache.state(model, sublayer.layer, position + 1);
+    float* state = cache.state(model, sublayer.layer, position);
+    const float *input = both + row * 2 * stride, *forget = input + stride;
+    float* to = x + row * stride;
+    for (int i = 0; i < stride; i += kLanes) {
+      const V16 past = position == 0 ? splat(0.0F) : load(before + i), made = load(input + i);
+      const V16 now = made + logistic(load(forget + i)) * (past - made);
+      store(state + i, now);
+      store(to + i, load(to + i) + larger(now, splat(0.0F)));
+    }
+  }
+}
+
 template <typename T>
 inline void attend_texts(const Model& model, Lane& lane, const Step& call,
                          const Sublayer& sublayer, const Rows& in, float* context) {
@@ -494,6 +516,8 @@ inline void step(const Model& model, Lane& lane, const Step& call) {
     in = before(model, lane, sublayer, x, rows, in);
     if (sublayer.kind == SublayerKind::feed_forward) {
       feed_forward(model, lane, stack, sublayer, in, x);
+    } else if (sublayer.kind == SublayerKind::recurrence) {
+      recur(model, lane, call, sublayer, in, x);
     } else {
       if (model.half_caches) attend<Half>(model, lane, call, sublayer, in, context);
       else attend<float>(model, lane, call, sublayer, in, context);

@@ -51,6 +51,8 @@ inline V16 hyperbolic_tangent(V16 x) {
   return splat(1.0F) - splat(2.0F) / (e + splat(1.0F));
 }
 
+inline V16 logistic(V16 x) { return splat(1.0F) / (splat(1.0F) + exponential(splat(0.0F) - x)); }
+
 inline V16 activated(Activation kind, V16 x) {
   switch (kind) {
     case Activation::none:

@@ -106,10 +106,10 @@ struct Norm {
   bool exists() const { return weight != nullptr; }
 };
 
-enum class SublayerKind { attention, cross_attention, feed_forward };
+enum class SublayerKind { attention, recurrence, cross_attention, feed_forward };
 
-// `entry` is what reads the sub-layer's input (queries, keys and values; queries; up or gate and
-// up), `exit` what gives its output.
+// `entry` is what reads the sub-layer's input (queries, keys and values; what is new and what is
+// forgotten; queries; up or gate and up), `exit` what gives its output, which a recurrence has not.
 struct Sublayer {
   SublayerKind kind = SublayerKind::attention;
   int layer = 0;
@@ -162,6 +162,7 @@ struct Model {
   bool gated = false;
   bool pads_have_no_position = false;
   bool half_caches = false;  // keys and values are Half, not float
+  bool recurrent = false;    // a decoder's layer has a recurrence in place of self-attention
   float epsilon = 1e-5F;
   Activation activation = Activation::relu;
   Numbers embedding;                        // [vocabulary][stride, or the reader's]
@@ -173,6 +174,13 @@ struct Model {
   Reader reader;
 
   int64_t cached_bytes() const { return half_caches ? sizeof(Half) : sizeof(float); }
+  // Bytes of a position of a cache, how many of these there are, and how many positions it has for
+  // so many of an answer.
+  int64_t row_bytes() const {
+    return recurrent ? stride * static_cast<int64_t>(sizeof(float)) : decoder.inner() * cached_bytes();
+  }
+  int64_t cached_parts() const { return (recurrent ? 1LL : 2LL) * decoder_layers; }
+  int cached_positions(int positions) const { return recurrent && positions > 0 ? 2 : positions; }
 };
 
 // The cross keys and values of an encoded source: per layer and head keys
@@ -187,7 +195,9 @@ struct Text {
 // Positions of a cache that a slot keeps when its row has ended.
 constexpr int kKeptPositions = 128;
 
-// Keys and values of a row's own tokens: [layer][key, value][capacity][inner].
+// Keys and values of a row's own tokens: [layer][key, value][capacity][inner]. A recurrence has the
+// state behind the last token and the one before, [layer][2][stride] floats: so a step may be made
+// again.
 struct Cache {
   int capacity = 0;
   Buffer<uint8_t> memory;
@@ -198,24 +208,28 @@ struct Cache {
     return memory.as<T>() + (part * capacity + position) * model.decoder.inner();
   }
 
-  // Makes room for `positions`, and keeps what is there.
-  void grow(const Model& model, int positions) {
+  float* state(const Model& model, int layer, int64_t position) const {
+    return memory.as<float>() + (static_cast<int64_t>(layer) * 2 + position % 2) * model.stride;
+  }
+
+  // Makes room for so many positions of an answer, and keeps what is there.
+  void grow(const Model& model, int of_answer) {
+    const int positions = model.cached_positions(of_answer);
     if (positions <= capacity) return;
     Cache larger;
-    larger.capacity = 32;
+    larger.capacity = model.cached_positions(32);
     while (larger.capacity < positions) larger.capacity *= 2;
-    const int64_t row = model.decoder.inner() * model.cached_bytes();
-    larger.memory.take(2LL * model.decoder_layers * larger.capacity * row);
+    larger.memory.take(model.cached_parts() * larger.capacity * model.row_bytes());
     if (capacity > 0) larger.copy(model, *this, capacity);
     *this = std::move(larger);
   }
 
   // Copies the first `length` positions of another, for which there is room.
   void copy(const Model& model, const Cache& from, int length) {
-    const int64_t row = model.decoder.inner() * model.cached_bytes();
-    for (int64_t part = 0; part < 2LL * model.decoder_layers; ++part) {
+    const int64_t row = model.row_bytes();
+    for (int64_t part = 0; part < model.cached_parts(); ++part) {
       std::memcpy(memory.get() + part * capacity * row, from.memory.get() + part * from.capacity * row,
-                  length * row);
+                  model.cached_positions(length) * row);
     }
   }
 };

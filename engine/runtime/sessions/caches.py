@@ -21,8 +21,8 @@ def key_value_names(prefix: str, layers: int) -> list[str]:
     return [f"{prefix}{part}_{layer}" for layer in range(layers) for part in ("key", "value")]
 
 
-class KeyValueMemory(Protocol):
-    """Keys and values of every decoder layer for the slots of a lane, wherever they lie."""
+class OwnMemory(Protocol):
+    """What every decoder layer remembers of the tokens of a lane's slots, wherever it lies."""
 
     length: int
 
@@ -33,6 +33,18 @@ class KeyValueMemory(Protocol):
         """
         ...
 
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Copies the first `length` positions of a slot to another."""
+        ...
+
+    def clear(self, slot: int) -> None:
+        """Makes all of a slot zeros."""
+        ...
+
+
+class KeyValueMemory(OwnMemory, Protocol):
+    """Keys and values of every decoder layer; those of sources are stored whole."""
+
     def width(self, encoded: Any) -> int:
         """How many positions there are in what the encoder gave."""
         ...
@@ -41,13 +53,10 @@ class KeyValueMemory(Protocol):
         """Puts row `rows[i]` of what the encoder gave into slot `first + i`."""
         ...
 
-    def copy(self, source: int, target: int, length: int) -> None:
-        """Copies the first `length` positions of a slot to another."""
-        ...
 
-    def clear(self, slot: int) -> None:
-        """Makes all of a slot zeros."""
-        ...
+def state_names(prefix: str, layers: int) -> list[str]:
+    """The graph's names of the states of recurrent units."""
+    return [f"{prefix}state_{layer}" for layer in range(layers)]
 
 
 class Caches:
@@ -65,6 +74,11 @@ class Caches:
         self.length = 0
         self.arrays: list[Floats] = []
         self.resize(0, LENGTH_STEP)
+
+    def named(self, prefix: str) -> dict[str, Floats]:
+        """The arrays by the graph's names."""
+        names = key_value_names(prefix, len(self.arrays) // 2)
+        return dict(zip(names, self.arrays, strict=True))
 
     def width(self, encoded: list[Floats]) -> int:
         """See `KeyValueMemory`; `encoded` are arrays `[B,H,S,K]` as in `arrays`."""
@@ -109,3 +123,35 @@ class Caches:
                 self.arrays.append(view)
         self.length = length
         return True
+
+
+class States:
+    """What recurrent units remember, `[N,D]` for every decoder layer. See `OwnMemory`.
+
+    A row's state says all of its past: there is no length, and what is of a position is of all.
+    """
+
+    def __init__(self, manifest: Manifest, capacity: int) -> None:
+        shape = capacity, manifest.decoder_heads * manifest.head_width
+        self.arrays: list[Floats] = [
+            np.zeros(shape, np.float32) for _ in range(manifest.decoder_layers)
+        ]
+        self.length = manifest.max_target_tokens
+
+    def named(self, prefix: str) -> dict[str, Floats]:
+        """The arrays by the graph's names."""
+        return dict(zip(state_names(prefix, len(self.arrays)), self.arrays, strict=True))
+
+    def resize(self, _rows: int, _length: int) -> bool:
+        """See `OwnMemory`: there is nothing to do."""
+        return False
+
+    def copy(self, source: int, target: int, _length: int) -> None:
+        """See `OwnMemory`."""
+        for array in self.arrays:
+            array[target] = array[source]
+
+    def clear(self, slot: int) -> None:
+        """See `OwnMemory`."""
+        for array in self.arrays:
+            array[slot] = 0

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from engine.runtime.decoding.selection import Ints
-from engine.runtime.sessions.caches import KeyValueMemory, padded
+from engine.runtime.sessions.caches import KeyValueMemory, OwnMemory, padded
 
 
 class SlotMemory(Protocol):
@@ -44,7 +44,7 @@ class ArrayMemory:
     replaced.
     """
 
-    def __init__(self, caches: KeyValueMemory, cross: KeyValueMemory) -> None:
+    def __init__(self, caches: OwnMemory, cross: KeyValueMemory) -> None:
         self.caches, self.cross = caches, cross
         self.geometry = 0
 
@@ -78,7 +78,9 @@ class ArrayMemory:
 
     def shrink(self, positions: Ints, source_lengths: Ints) -> None:
         """See `SlotMemory`: once at least half is given up."""
-        for memory, lengths in ((self.caches, positions + 1), (self.cross, source_lengths)):
+        memories: tuple[tuple[OwnMemory, Ints], ...]
+        memories = (self.caches, positions + 1), (self.cross, source_lengths)
+        for memory, lengths in memories:
             length = padded(int(lengths.max(initial=1)))
             if length * 2 <= memory.length:
                 self.geometry += memory.resize(lengths.size, length)

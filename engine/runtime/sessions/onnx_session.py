@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from engine.contract.manifest import Manifest
 from engine.runtime.decoding.selection import Floats
-from engine.runtime.sessions.caches import Caches, key_value_names, padded
+from engine.runtime.sessions.caches import Caches, States, padded
 from engine.runtime.sessions.masks import MASKED, fill_mask
 from engine.runtime.sessions.memory import ArrayMemory
 from engine.runtime.sessions.onnx_graphs import open_graph
@@ -75,30 +75,31 @@ class OnnxSession(Session):
     def slots(self, capacity: int) -> Slots:
         """See `Session`."""
         self._bound = None
-        caches, cross = Caches(self.manifest, capacity), Caches(self.manifest, capacity)
-        return Slots(self.manifest, capacity, ArrayMemory(caches, cross))
+        own = States if self.manifest.decoder_unit == "ssru" else Caches
+        memory = ArrayMemory(own(self.manifest, capacity), Caches(self.manifest, capacity))
+        return Slots(self.manifest, capacity, memory)
 
     def _bind(self, slots: Slots, memory: ArrayMemory, extra: frozenset[str]) -> None:
         binding, rows = self._binding, slots.rows
         binding.clear_binding_inputs()
         binding.clear_binding_outputs()
-        assert isinstance(memory.caches, Caches) and isinstance(memory.cross, Caches)
-        caches, cross = memory.caches.arrays, memory.cross.arrays
+        assert isinstance(memory.caches, Caches | States) and isinstance(memory.cross, Caches)
         self._self_mask = np.zeros((rows, 1, 1, memory.caches.length), np.float32)
         self._cross_mask = np.zeros((rows, 1, 1, memory.cross.length), np.float32)
         inputs: dict[str, NDArray[Any]] = {
             "ids": slots.ids,
             "positions": slots.positions,
-            "self_mask": self._self_mask,
             "cross_mask": self._cross_mask,
         }
-        inputs |= _named("past_", caches) | _named("cross_", cross)
+        if isinstance(memory.caches, Caches):
+            inputs["self_mask"] = self._self_mask
+        inputs |= memory.caches.named("past_") | memory.cross.named("cross_")
         for name, array in inputs.items():
             _bind(binding.bind_input, name, array[:rows])
         # The caches are the very arrays that are read: they are written in place.
         outputs: dict[str, NDArray[Any]]
         outputs = {"next_ids": slots.next_ids, "log_probs": slots.log_probs}
-        for name, array in (outputs | _named("present_", caches)).items():
+        for name, array in (outputs | memory.caches.named("present_")).items():
             _bind(binding.bind_output, name, array[:rows])
         dimensions = {"B": rows, "S": memory.cross.length}
         self.extra = {name: self._extra(name, dimensions) for name in extra}
@@ -113,10 +114,6 @@ class OnnxSession(Session):
         if name not in self._memory or self._memory[name].size < size:
             self._memory[name] = np.zeros(size, np.float32)
         return self._memory[name][:size].reshape(shape)
-
-
-def _named(prefix: str, arrays: list[Floats]) -> dict[str, NDArray[Any]]:
-    return dict(zip(key_value_names(prefix, len(arrays) // 2), arrays, strict=True))
 
 
 def _bind(bind: Any, name: str, array: NDArray[Any]) -> None:

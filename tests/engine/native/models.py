@@ -95,6 +95,13 @@ KINDS = MappingProxyType(
                 **{"encoder_heads": 2, "encoder_ffn": 16, "decoder_ffn": 130},
             )
         ),
+        "ssru": Kind(
+            replace(
+                _SMALL,
+                **{"decoder_unit": "ssru", "d_model": 40, "output_bias": True, "decoder_layers": 3},
+                **{"norm_epsilon": 1e-9, "vocab_size": 67},
+            )
+        ),
         # Heads of 80 are more than the vectors that are summed at once.
         "wide_heads": Kind(
             replace(
@@ -214,6 +221,7 @@ def _manifest(config: ModelConfig, precision: Precision) -> Manifest:
         decoder_layers=config.decoder_layers,
         decoder_heads=block.heads,
         head_width=block.head_width,
+        decoder_unit=config.decoder_unit,
     )
 
 

@@ -1,0 +1,1 @@
+"""The models that Marian writes, such as those of Firefox Translations."""

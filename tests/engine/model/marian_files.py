@@ -1,0 +1,182 @@
+"""Small random models in Marian's own files, written from its description and not by our reader."""
+
+import gzip
+import io
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sentencepiece
+import yaml
+from numpy.typing import NDArray
+
+from tests.engine.conftest import read_sources
+
+Array = NDArray[np.float32]
+
+WIDTH, HIDDEN, HEADS, ENCODER_LAYERS, DECODER_LAYERS = 32, 48, 4, 2, 2
+PIECES = 400
+
+_FLOAT32, _INT8, _INTGEMM8 = 0x404, 0x101, 0x4101
+
+CONFIG: dict[str, Any] = {
+    "type": "transformer",
+    "dim-emb": WIDTH,
+    "dim-vocabs": [PIECES, PIECES],
+    "enc-depth": ENCODER_LAYERS,
+    "dec-depth": DECODER_LAYERS,
+    "transformer-heads": HEADS,
+    "transformer-dim-ffn": HIDDEN,
+    "transformer-ffn-depth": 2,
+    "transformer-ffn-activation": "relu",
+    "transformer-preprocess": "",
+    "transformer-postprocess": "dan",
+    "transformer-postprocess-emb": "d",
+    "transformer-postprocess-top": "",
+    "transformer-decoder-autoreg": "rnn",
+    "dec-cell": "ssru",
+    "enc-cell": "gru",
+    "tied-embeddings-all": True,
+    "transformer-tied-layers": [],
+    "version": "v1.9.56",
+}
+
+
+@dataclass
+class Student:
+    """A random model: `tensors` are what its matrices `[in,out]` and vectors `[1,n]` stand for.
+
+    `integers` and `multipliers` are those of the matrices in INT8, `inputs` those of their inputs.
+    """
+
+    tensors: dict[str, Array]
+    config: dict[str, Any] = field(default_factory=lambda: dict(CONFIG))
+    integers: dict[str, NDArray[np.int8]] = field(default_factory=dict)
+    multipliers: dict[str, float] = field(default_factory=dict)
+    inputs: dict[str, float] = field(default_factory=dict)
+
+
+def make_student(unit: str = "rnn", seed: int = 3) -> Student:
+    """One in floats; `unit` is "rnn" or "self-attention"."""
+    random = np.random.default_rng(seed)
+    tensors: dict[str, Array] = {}
+
+    def matrix(name: str, rows: int, columns: int) -> None:
+        values = random.normal(0, 1.5 * rows**-0.5, (rows, columns))
+        tensors[name] = values.astype(np.float32)
+
+    def vector(name: str, size: int, mean: float = 0.0) -> None:
+        tensors[name] = random.normal(mean, 0.3, (1, size)).astype(np.float32)
+
+    def norm(name: str) -> None:
+        vector(f"{name}_ln_scale", WIDTH, 1.0)
+        vector(f"{name}_ln_bias", WIDTH)
+
+    def attention(name: str) -> None:
+        for part in "qkvo":
+            matrix(f"{name}_W{part}", WIDTH, WIDTH)
+            vector(f"{name}_b{part}", WIDTH)
+        norm(f"{name}_Wo")
+
+    def feed_forward(name: str) -> None:
+        matrix(f"{name}_W1", WIDTH, HIDDEN)
+        vector(f"{name}_b1", HIDDEN)
+        matrix(f"{name}_W2", HIDDEN, WIDTH)
+        vector(f"{name}_b2", WIDTH)
+        norm(f"{name}_ffn")
+
+    tensors["Wemb"] = random.normal(0, WIDTH**-0.5, (PIECES, WIDTH)).astype(np.float32)
+    vector("decoder_ff_logit_out_b", PIECES)
+    for layer in range(1, ENCODER_LAYERS + 1):
+        attention(f"encoder_l{layer}_self")
+        feed_forward(f"encoder_l{layer}_ffn")
+    for layer in range(1, DECODER_LAYERS + 1):
+        here = f"decoder_l{layer}"
+        if unit == "rnn":
+            matrix(f"{here}_rnn_W", WIDTH, WIDTH)
+            matrix(f"{here}_rnn_Wf", WIDTH, WIDTH)
+            vector(f"{here}_rnn_bf", WIDTH)
+            norm(f"{here}_rnn_ffn")
+        else:
+            attention(f"{here}_self")
+        attention(f"{here}_context")
+        feed_forward(f"{here}_ffn")
+    return Student(tensors, CONFIG | {"transformer-decoder-autoreg": unit})
+
+
+def rounded(student: Student) -> Student:
+    """The same model in INT8, with inputs' ranges as its author would have found them."""
+    result = Student(dict(student.tensors), student.config)
+    for name, values in student.tensors.items():
+        if values.shape[0] == 1:
+            continue
+        multiplier = 127 / float(np.abs(values).max())
+        integers = np.rint(values * np.float32(multiplier)).astype(np.int8)
+        result.integers[name] = integers
+        result.multipliers[name] = float(np.float32(multiplier))
+        result.tensors[name] = integers.astype(np.float32) / np.float32(multiplier)
+        wide = name.endswith(("_Wo", "_W2"))
+        # What has one input has one range.
+        result.inputs[name] = 127 / (6.0 if wide else 4.0)
+    return result
+
+
+def to_bin(student: Student) -> bytes:
+    """The content of a `.bin` file."""
+    items: list[tuple[str, int, tuple[int, ...], bytes]] = []
+    for name, values in student.tensors.items():
+        if name in student.integers:
+            integers = student.integers[name]
+            stored = integers if name == "Wemb" else integers.T
+            data = stored.tobytes() + struct.pack("<f", student.multipliers[name])
+            items.append((name, _INTGEMM8, values.shape, data + bytes(-len(data) % 256)))
+        else:
+            items.append((name, _FLOAT32, values.shape, values.tobytes()))
+    for name, multiplier in student.inputs.items():
+        if name == "Wemb":  # itself in INT8
+            data = struct.pack("<bf", 127, 127 / multiplier)
+            items.append((f"{name}_QuantMultA", _INTGEMM8, (1, 1), data))
+        else:
+            items.append((f"{name}_QuantMultA", _FLOAT32, (1, 1), struct.pack("<f", multiplier)))
+    text = yaml.safe_dump(student.config).encode() + b"\0"
+    items.append(("special:model.yml", _INT8, (len(text),), text))
+    parts = [struct.pack("<QQ", 1, len(items))]
+    for name, kind, shape, data in items:
+        parts.append(struct.pack("<4Q", len(name) + 1, kind, len(shape), len(data)))
+    parts += [name.encode() + b"\0" for name, *_ in items]
+    parts += [struct.pack(f"<{len(shape)}i", *shape) for _, _, shape, _ in items]
+    padding = -(sum(map(len, parts)) + 8) % 256
+    parts.append(struct.pack("<Q", padding) + bytes(padding))
+    return b"".join([*parts, *(data for *_, data in items)])
+
+
+def write_npz(student: Student, path: Path) -> None:
+    """The same as Marian's format for training, which is in floats."""
+    text = np.frombuffer(yaml.safe_dump(student.config).encode() + b"\0", np.int8)
+    np.savez(path, **{"special:model.yml": text, **student.tensors})
+
+
+def vocabulary() -> bytes:
+    """A SentencePiece model with Marian's numbers: the end of a text is 0, what is unknown 1."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(read_sources(300)),
+        model_writer=model,
+        vocab_size=PIECES,
+        **{"eos_id": 0, "unk_id": 1, "bos_id": -1, "pad_id": -1, "minloglevel": 2},
+    )
+    return model.getvalue()
+
+
+def write_folder(folder: Path, student: Student, *, packed: bool = False) -> Path:
+    """A folder as Mozilla's are, packed by gzip or not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {"model.enpt.intgemm.alphas.bin": to_bin(student), "vocab.enpt.spm": vocabulary()}
+    for name, content in files.items():
+        if packed:
+            (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+        else:
+            (folder / name).write_bytes(content)
+    return folder

@@ -1,0 +1,348 @@
+"""Marian's own files: what is read of them, and whether the network is the one they describe."""
+
+import gzip
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from numpy.typing import NDArray
+
+from engine.model.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from engine.model.marian.archive import read_archive
+from engine.model.marian.folder import find, write_checkpoint
+from tests.engine.model.marian_files import (
+    CONFIG,
+    HEADS,
+    PIECES,
+    WIDTH,
+    Student,
+    make_student,
+    rounded,
+    to_bin,
+    vocabulary,
+    write_folder,
+    write_npz,
+)
+
+Array = NDArray[np.float64]
+
+
+def loaded(folder: Path) -> Checkpoint:
+    found = find(folder)
+    assert found is not None
+    target = folder / "as-checkpoint"
+    target.mkdir()
+    write_checkpoint(found, target)
+    return load_checkpoint(target)
+
+
+# ---- files
+
+
+def test_integers_become_what_they_stand_for(tmp_path: Path) -> None:
+    student = rounded(make_student())
+    (tmp_path / "model.bin").write_bytes(to_bin(student))
+    archive = read_archive(tmp_path / "model.bin")
+    assert archive.tensors.keys() == student.tensors.keys()
+    for name, values in student.tensors.items():
+        np.testing.assert_allclose(archive.tensors[name], values, rtol=1e-6, err_msg=name)
+    assert archive.weight_multipliers == pytest.approx(student.multipliers)
+    assert archive.input_multipliers == pytest.approx(student.inputs)
+    assert archive.config == student.config
+
+
+@pytest.mark.parametrize("form", ["bin", "npz", "gz"])
+def test_every_form_holds_the_same(form: str, tmp_path: Path) -> None:
+    student, path = make_student(), tmp_path / f"model.{form}"
+    match form:
+        case "npz":
+            write_npz(student, path)
+        case "gz":
+            path.write_bytes(gzip.compress(to_bin(student)))
+        case _:
+            path.write_bytes(to_bin(student))
+    archive = read_archive(path)
+    assert archive.config == student.config and not archive.weight_multipliers
+    for name, values in student.tensors.items():
+        np.testing.assert_array_equal(archive.tensors[name], values)
+
+
+def cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def of_version_2(content: bytes) -> bytes:
+    return struct.pack("<Q", 2) + content[8:]
+
+
+def with_many_tensors(content: bytes) -> bytes:
+    return content[:8] + struct.pack("<Q", 1 << 40) + content[16:]
+
+
+def with_long_name(content: bytes) -> bytes:
+    return content[:16] + struct.pack("<Q", 1 << 60) + content[24:]
+
+
+def with_unknown_type(content: bytes) -> bytes:
+    return content[:24] + struct.pack("<Q", 0x999) + content[32:]
+
+
+def with_small_data(content: bytes) -> bytes:
+    return content[:40] + struct.pack("<Q", 3) + content[48:]
+
+
+DAMAGE: dict[Callable[[bytes], bytes], str] = {
+    cut: "it is cut off",
+    of_version_2: "it begins with 2, and the version 1",
+    with_many_tensors: "it says that it holds 1,099,511,627,776 tensors",
+    with_long_name: "a length that can't be",
+    with_unknown_type: "Wemb is of the type 0x999",
+    with_small_data: "Wemb has 3 bytes for the shape",
+    lambda content: gzip.compress(content)[:-500]: "is cut off or damaged",
+    lambda _: b"": "it is cut off",
+    lambda _: b"PK\x03\x04" + bytes(100): "is no model of Marian's",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=range(len(DAMAGE)))
+def test_damage_is_told_in_one_sentence(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    path = tmp_path / "model.bin"
+    path.write_bytes(damage(to_bin(make_student())))
+    with pytest.raises(CheckpointError) as caught:
+        read_archive(path)
+    assert DAMAGE[damage] in str(caught.value) and str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_cut_is_noticed(tmp_path: Path) -> None:
+    content, path = to_bin(rounded(make_student())), tmp_path / "model.bin"
+    for size in np.linspace(0, len(content) - 1, 60).astype(int):
+        path.write_bytes(content[:size])
+        with pytest.raises(CheckpointError):
+            read_archive(path)
+
+
+# ---- folders
+
+
+def test_a_folder_of_another_kind_is_left_to_others(tmp_path: Path) -> None:
+    (tmp_path / "vocab.enpt.spm").touch()
+    assert find(tmp_path) is None
+    (tmp_path / "model.enpt.bin").touch()
+    assert find(tmp_path) is not None
+    (tmp_path / "config.json").touch()
+    assert find(tmp_path) is None
+
+
+def test_a_configuration_names_the_files(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, make_student())
+    (folder / "model.other.bin").touch()
+    with pytest.raises(CheckpointError, match="several models"):
+        find(folder)
+    configuration = {
+        "relative-paths": True,
+        "models": ["model.enpt.intgemm.alphas.bin"],
+        "vocabs": ["vocab.enpt.spm", "../vocab.enpt.spm"],
+        "shortlist": ["lex.s2t.bin", False],
+    }
+    (folder / "config.yml").write_text(yaml.safe_dump(configuration))
+    found = find(folder)
+    assert found is not None and found.model.name == "model.enpt.intgemm.alphas.bin"
+    assert found.vocabularies == (folder / "vocab.enpt.spm",) * 2
+    (folder / "vocab.enpt.spm").unlink()
+    with pytest.raises(CheckpointError, match=r"vocab\.enpt\.spm is missing"):
+        find(folder)
+    (folder / "config.yml").write_text("models: [a, b]\nvocabs: [c, d]")
+    with pytest.raises(CheckpointError, match="one model and two vocabularies"):
+        find(folder)
+
+
+@pytest.mark.parametrize(
+    ("files", "pair"),
+    [
+        ({}, ("en", "pt")),
+        (
+            {"model_info.json": {"src": "German", "trg": "English", "shortName": "de-en-tiny"}},
+            ("de", "en"),
+        ),
+        (
+            {"metadata.json": {"sourceLanguage": "en", "targetLanguage": "zh-Hant"}},
+            ("en", "zh-Hant"),
+        ),
+        ({"metadata.json": {"sourceLanguage": 3}, "model_info.json": []}, ("en", "pt")),
+    ],
+)
+def test_languages_come_from_metadata_and_names(
+    files: dict[str, Any], pair: tuple[str, str], tmp_path: Path
+) -> None:
+    folder = write_folder(tmp_path / "tiny.base", make_student())
+    for name, content in files.items():
+        (folder / name).write_text(json.dumps(content))
+    found = find(folder)
+    assert found is not None and found.languages == pair
+
+
+def test_words_of_four_letters_are_no_pair(tmp_path: Path) -> None:
+    folder = tmp_path / "base.tiny"
+    folder.mkdir()
+    for name in ("model.base.bin", "vocab.spm"):
+        (folder / name).touch()
+    found = find(folder)
+    assert found is not None and found.languages == ("", "")
+
+
+def test_two_vocabularies_are_refused_unless_they_are_one(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, make_student())
+    (folder / "vocab.enpt.spm").rename(folder / "srcvocab.enpt.spm")
+    (folder / "trgvocab.enpt.spm").write_bytes(vocabulary())
+    assert loaded(folder).vocab_size == PIECES + 1
+    (folder / "trgvocab.enpt.spm").write_bytes(vocabulary() + b"\x22\x00")
+    found = find(folder)
+    assert found is not None
+    with pytest.raises(CheckpointError, match="different vocabularies"):
+        write_checkpoint(found, tmp_path)
+
+
+def test_a_vocabulary_of_another_model_is_refused(tmp_path: Path) -> None:
+    student = make_student()
+    student.tensors["Wemb"] = student.tensors["Wemb"][:-1]
+    found = find(write_folder(tmp_path, student))
+    assert found is not None
+    with pytest.raises(CheckpointError, match=r"knows 399 tokens and vocab\.enpt\.spm has 400"):
+        write_checkpoint(found, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"transformer-preprocess": "n"}, "transformer-preprocess is 'n'"),
+        ({"dec-cell": "gru"}, "the decoder has a gru"),
+        ({"transformer-decoder-autoreg": "average-attention"}, "the decoder has average-attention"),
+        ({"transformer-ffn-activation": "prelu"}, "the activation 'prelu'"),
+        ({"type": "s2s"}, "type is 's2s'"),
+        ({"tied-embeddings-all": False}, "tied-embeddings-all is False"),
+        ({"transformer-train-position-embeddings": True}, "transformer-train-position-embeddings"),
+        ({"transformer-ffn-depth": 3}, "transformer-ffn-depth is 3"),
+        ({"transformer-heads": 5}, "must divide d_model"),
+        ({"enc-depth": 3}, "'encoder_l3_self_Wq' is missing"),
+    ],
+)
+def test_what_is_not_supported_is_named(change: dict[str, Any], told: str, tmp_path: Path) -> None:
+    student = make_student()
+    student.config = CONFIG | change
+    with pytest.raises(CheckpointError, match=told):
+        loaded(write_folder(tmp_path, student))
+
+
+def test_a_configuration_that_is_not_there_is_missed(tmp_path: Path) -> None:
+    student = make_student()
+    student.config = {}
+    with pytest.raises(CheckpointError, match="'transformer-dim-ffn' is missing"):
+        loaded(write_folder(tmp_path, student))
+
+
+# ---- the network
+
+
+class Reference:
+    """The network as it is described, in NumPy and FP64, for one text."""
+
+    def __init__(self, student: Student) -> None:
+        self.of = {name: values.astype(np.float64) for name, values in student.tensors.items()}
+        self.is_recurrent = student.config["transformer-decoder-autoreg"] == "rnn"
+
+    def logits(self, source: list[int], target: list[int]) -> Array:
+        """Of the token after the start and after each of `target`."""
+        memory = self.embedded([self.of["Wemb"][token] for token in source])
+        for layer in range(1, CONFIG["enc-depth"] + 1):
+            here = f"encoder_l{layer}"
+            memory = self.norm(
+                f"{here}_self_Wo", memory + self.attend(f"{here}_self", memory, memory)
+            )
+            memory = self.feed_forward(here, memory)
+        x = self.embedded([np.zeros(WIDTH), *(self.of["Wemb"][token] for token in target)])
+        for layer in range(1, CONFIG["dec-depth"] + 1):
+            here = f"decoder_l{layer}"
+            if self.is_recurrent:
+                x = self.norm(f"{here}_rnn_ffn", x + self.recur(here, x))
+            else:
+                x = self.norm(f"{here}_self_Wo", x + self.attend(f"{here}_self", x, x, causal=True))
+            x = self.norm(f"{here}_context_Wo", x + self.attend(f"{here}_context", x, memory))
+            x = self.feed_forward(here, x)
+        logits: Array = x @ self.of["Wemb"].T + self.of["decoder_ff_logit_out_b"]
+        return logits
+
+    def embedded(self, rows: list[Array]) -> Array:
+        half = WIDTH // 2
+        angles = np.arange(len(rows))[:, None] * np.exp(
+            -np.log(10000) / (half - 1) * np.arange(half)
+        )
+        return np.stack(rows) * WIDTH**0.5 + np.hstack([np.sin(angles), np.cos(angles)])
+
+    def norm(self, name: str, x: Array) -> Array:
+        centred = x - x.mean(axis=1, keepdims=True)
+        scaled: Array = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-9)
+        return scaled * self.of[f"{name}_ln_scale"] + self.of[f"{name}_ln_bias"]
+
+    def attend(self, name: str, x: Array, memory: Array, causal: bool = False) -> Array:
+        def heads(part: str, rows: Array) -> Array:
+            made = rows @ self.of[f"{name}_W{part}"] + self.of[f"{name}_b{part}"]
+            return made.reshape(len(rows), HEADS, -1).transpose(1, 0, 2)
+
+        scores = heads("q", x) @ heads("k", memory).transpose(0, 2, 1) / (WIDTH // HEADS) ** 0.5
+        if causal:
+            scores += np.triu(np.full(scores.shape[1:], -np.inf), 1)
+        weights = np.exp(scores - scores.max(axis=2, keepdims=True))
+        weights /= weights.sum(axis=2, keepdims=True)
+        joined = (weights @ heads("v", memory)).transpose(1, 0, 2).reshape(len(x), -1)
+        made: Array = joined @ self.of[f"{name}_Wo"] + self.of[f"{name}_bo"]
+        return made
+
+    def recur(self, here: str, x: Array) -> Array:
+        kept = 1 / (1 + np.exp(-(x @ self.of[f"{here}_rnn_Wf"] + self.of[f"{here}_rnn_bf"])))
+        new, state, made = x @ self.of[f"{here}_rnn_W"], np.zeros(WIDTH), []
+        for position in range(len(x)):
+            state = kept[position] * state + (1 - kept[position]) * new[position]
+            made.append(np.maximum(state, 0))
+        return np.stack(made)
+
+    def feed_forward(self, here: str, x: Array) -> Array:
+        name = f"{here}_ffn"
+        hidden = np.maximum(x @ self.of[f"{name}_W1"] + self.of[f"{name}_b1"], 0)
+        return self.norm(f"{name}_ffn", x + hidden @ self.of[f"{name}_W2"] + self.of[f"{name}_b2"])
+
+
+@pytest.mark.parametrize("unit", ["rnn", "self-attention"])
+def test_the_network_is_the_one_that_is_described(unit: str, tmp_path: Path) -> None:
+    student = make_student(unit)
+    checkpoint = loaded(write_folder(tmp_path, student))
+    assert checkpoint.config.decoder_unit == ("ssru" if unit == "rnn" else "attention")
+    source, target = [5, 17, 200, 3, 399, 0], [9, 8, 7, 250, 2, 1, 0]
+    expected = Reference(student).logits(source, target)
+    ids = torch.tensor([source])
+    start = checkpoint.config.decoder_start_id
+    with torch.no_grad():
+        made = checkpoint.transformer(
+            ids, torch.ones_like(ids, dtype=torch.bool), torch.tensor([[start, *target]])
+        )[0].numpy()
+    np.testing.assert_allclose(made[:, :PIECES], expected, rtol=0, atol=1e-4)
+    assert (made[:, PIECES:] == -np.inf).all()
+
+
+def test_only_a_file_with_all_its_scales_brings_any(tmp_path: Path) -> None:
+    whole = rounded(make_student())
+    scales = loaded(write_folder(tmp_path / "whole", whole)).int8_scales
+    assert scales["decoder.1.recurrence.sublayer.forget"].weight == pytest.approx(
+        1 / whole.multipliers["decoder_l2_rnn_Wf"]
+    )
+    assert scales["head"].input == pytest.approx(1 / whole.inputs["Wemb"])
+    assert len(scales) == len(whole.integers)
+    del whole.inputs["encoder_l1_ffn_W1"]
+    assert not loaded(write_folder(tmp_path / "part", whole)).int8_scales
+    assert not loaded(write_folder(tmp_path / "floats", make_student())).int8_scales

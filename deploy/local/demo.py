@@ -1,9 +1,11 @@
 """The demonstration: real texts through SDK, gateway, Triton and engine, then nothing left."""
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -22,11 +24,23 @@ _DESCRIPTION = (
     "speaks HTTP/2 and TLS, and needs few resources, so it can be used on small systems."
 )
 _DATA = ROOT / "examples" / "data"
+_FIREFOX = ROOT / ".firefox" / "models"
 _SHOWN_RESULTS = 3
 _TASKS = ("translation", "summarization", "classification")
 
+_PORTUGUESE = {
+    "Its translation by a model of Firefox's, printed while it is made": (
+        *("translate", "--from", "en", "--to", "pt", "--stream"),
+        *("--file", str(_SAMPLE)),
+    ),
+    "And one into English": (
+        *("translate", "--from", "pt", "--to", "en"),
+        "Um editor de texto pequeno e rápido para o terminal.",
+    ),
+}
+
 _COMMANDS = {
-    "Its translation, printed while it is made": (
+    "Its translation by the example model, printed while it is made": (
         *("translate", "--from", "en", "--to", "fr", "--stream"),
         *("--file", str(_SAMPLE)),
     ),
@@ -46,7 +60,10 @@ def demo(settings: StackSettings, console: Console) -> None:
         "[bold]Starting Redis, Triton, the gateway and the workers on free ports ...[/bold]"
     )
     began = time.monotonic()
-    with running_full_stack(settings) as (stack, _):
+    with (
+        tempfile.TemporaryDirectory() as place,
+        running_full_stack(_with_firefox(settings, Path(place))) as (stack, _),
+    ):
         seconds = time.monotonic() - began
         console.print(
             f"Ready after {seconds:.1f} s; the gateway listens on {stack.gateway_address}."
@@ -54,12 +71,36 @@ def demo(settings: StackSettings, console: Console) -> None:
         _show(console, stack, "What is served", "models")
         console.print(f"\n[bold]The text ({_SAMPLE.relative_to(ROOT)})[/bold]")
         console.print(_SAMPLE.read_text(), markup=False, highlight=False, soft_wrap=True)
+        if _has_firefox():
+            for title, arguments in _PORTUGUESE.items():
+                _show(console, stack, title, *arguments)
+        else:
+            console.print(
+                "\nFirefox's models of English and Portuguese are not there, so what follows is by "
+                "the small example models alone: `make firefox-models` downloads them."
+            )
         for title, arguments in _COMMANDS.items():
             _show(console, stack, title, *arguments)
         _show_batch(console, stack)
     console.print(
         "\nEverything that was started is stopped again. `make up` keeps a stack running."
     )
+
+
+def _has_firefox() -> bool:
+    return bool(read_models(_FIREFOX))
+
+
+def _with_firefox(settings: StackSettings, place: Path) -> StackSettings:
+    """The stack with Firefox's models beside its own, in a repository of links."""
+    if not _has_firefox():
+        return settings
+    for repository in (settings.model_repository, _FIREFOX):
+        for path in repository.glob("*/config.pbtxt"):
+            link = place / path.parent.name
+            if not link.exists():
+                link.symlink_to(path.parent.resolve())
+    return dataclasses.replace(settings, model_repository=place)
 
 
 def _check_models(model_repository: Path) -> None:

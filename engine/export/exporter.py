@@ -48,6 +48,9 @@ MAX_LOSS = 0.3
 
 SPEED_TEXTS = 64
 
+FEW_TEXTS = 16
+"""Calibration texts of a checkpoint that brings its INT8 scales: the rest needs no more."""
+
 Stage = Callable[[str], AbstractContextManager[Any]]
 """Is told what is being done, and surrounds it."""
 
@@ -139,9 +142,10 @@ class _Export:
     def write(self, names: dict[Precision, str], folders: dict[Precision, Path]) -> None:
         seen: dict[str, Observation] = {}
         if set(names) - {"fp32", "bf16"}:
-            count = counted(len(self.floats.calibration), "text")
-            with self.stage(f"{self.job.name}: calibrating on {count}"):
-                seen = self.floats.observe()
+            every = len(self.floats.calibration)
+            texts = min(every, FEW_TEXTS) if self.job.checkpoint.int8_scales else every
+            with self.stage(f"{self.job.name}: calibrating on {counted(texts, 'text')}"):
+                seen = self.floats.observe(texts=texts)
         give_back()
         for precision, folder in folders.items():
             variant = replace(self.manifest, name=names[precision], precision=precision)

@@ -198,7 +198,7 @@ def _generation_task(folder: Path) -> Task | None:
 
 def _own_texts(checkpoint: Checkpoint, precisions: Sequence[Precision]) -> list[str]:
     proteins = checkpoint.family == "esm"
-    if "int8" in precisions:
+    if "int8" in precisions and not checkpoint.int8_scales:
         kind = "random amino-acid sequences" if proteins else "our own English sentences"
         logger.info("INT8 is calibrated on %s; --calibration with yours is better", kind)
     return random_proteins() if proteins else generic_texts()

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 from engine.model.errors import CheckpointError, in_one_line, library_errors, unreadable
 from engine.model.families.languages import language_name, language_tag
-from engine.model.marian.archive import Archive, read_archive, read_bytes
+from engine.model.marian.model_file import MarianModel, read_bytes, read_model
 
 _PACKED = ".gz"
 _PAD = "<pad>"
@@ -70,9 +70,9 @@ def write_checkpoint(found: MarianFolder, target: Path) -> None:
         CheckpointError: a file can't be read or is damaged, or the vocabularies do not fit.
 
     """
-    archive = read_archive(found.model)
+    model = read_model(found.model)
     pieces = _pieces(found)
-    size = _table(found, archive).shape[0]
+    size = _table(found, model).shape[0]
     if len(pieces) != size:
         raise CheckpointError(
             f"{found.folder}: the model knows {size:,} tokens and "
@@ -83,7 +83,7 @@ def write_checkpoint(found: MarianFolder, target: Path) -> None:
             raise CheckpointError(f"{found.vocabularies[0]} has no {piece!r}.")
     numbers = {piece: index for index, piece in enumerate(pieces)} | {_PAD: size}
     source, goal = found.languages
-    config = _plain(archive.config) | {
+    config = _plain(model.config) | {
         "model_type": "marian_nmt",
         "architectures": ["MarianMTModel"],
         "vocab_size": size + 1,
@@ -99,8 +99,8 @@ def write_checkpoint(found: MarianFolder, target: Path) -> None:
     _write(target / "vocab.json", numbers)
     for name, path in zip(("source.spm", "target.spm"), found.vocabularies, strict=True):
         (target / name).write_bytes(read_bytes(path))
-    tensors = {name: np.ascontiguousarray(array) for name, array in archive.tensors.items()}
-    for kind, multipliers in _multipliers(archive).items():
+    tensors = {name: np.ascontiguousarray(array) for name, array in model.tensors.items()}
+    for kind, multipliers in _multipliers(model).items():
         for name, one in multipliers.items():
             tensors[f"{name}.{kind}"] = np.array([one], np.float32)
     save_file(tensors, target / "model.safetensors")
@@ -118,17 +118,17 @@ def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
     return {str(name): value for name, value in config.items() if is_plain(value)}
 
 
-def _multipliers(archive: Archive) -> dict[str, Mapping[str, float]]:
+def _multipliers(model: MarianModel) -> dict[str, Mapping[str, float]]:
     return {
-        "weight_multiplier": archive.weight_multipliers,
-        "input_multiplier": archive.input_multipliers,
+        "weight_multiplier": model.weight_multipliers,
+        "input_multiplier": model.input_multipliers,
     }
 
 
-def _table(found: MarianFolder, archive: Archive) -> np.ndarray[Any, Any]:
-    if "Wemb" in archive.tensors:
-        return archive.tensors["Wemb"]
-    if "encoder_Wemb" in archive.tensors:
+def _table(found: MarianFolder, model: MarianModel) -> np.ndarray[Any, Any]:
+    if "Wemb" in model.tensors:
+        return model.tensors["Wemb"]
+    if "encoder_Wemb" in model.tensors:
         raise CheckpointError(
             f"{found.folder}: source and target have embeddings of their own, which is not "
             "supported: one vocabulary has to serve both."

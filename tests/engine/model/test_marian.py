@@ -14,8 +14,8 @@ import yaml
 from numpy.typing import NDArray
 
 from engine.model.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from engine.model.marian.archive import read_archive
 from engine.model.marian.folder import find, write_checkpoint
+from engine.model.marian.model_file import read_model
 from tests.engine.model.marian_files import (
     CONFIG,
     HEADS,
@@ -48,13 +48,13 @@ def loaded(folder: Path) -> Checkpoint:
 def test_integers_become_what_they_stand_for(tmp_path: Path) -> None:
     student = rounded(make_student())
     (tmp_path / "model.bin").write_bytes(to_bin(student))
-    archive = read_archive(tmp_path / "model.bin")
-    assert archive.tensors.keys() == student.tensors.keys()
+    model = read_model(tmp_path / "model.bin")
+    assert model.tensors.keys() == student.tensors.keys()
     for name, values in student.tensors.items():
-        np.testing.assert_allclose(archive.tensors[name], values, rtol=1e-6, err_msg=name)
-    assert archive.weight_multipliers == pytest.approx(student.multipliers)
-    assert archive.input_multipliers == pytest.approx(student.inputs)
-    assert archive.config == student.config
+        np.testing.assert_allclose(model.tensors[name], values, rtol=1e-6, err_msg=name)
+    assert model.weight_multipliers == pytest.approx(student.multipliers)
+    assert model.input_multipliers == pytest.approx(student.inputs)
+    assert model.config == student.config
 
 
 @pytest.mark.parametrize("form", ["bin", "npz", "gz"])
@@ -67,10 +67,10 @@ def test_every_form_holds_the_same(form: str, tmp_path: Path) -> None:
             path.write_bytes(gzip.compress(to_bin(student)))
         case _:
             path.write_bytes(to_bin(student))
-    archive = read_archive(path)
-    assert archive.config == student.config and not archive.weight_multipliers
+    model = read_model(path)
+    assert model.config == student.config and not model.weight_multipliers
     for name, values in student.tensors.items():
-        np.testing.assert_array_equal(archive.tensors[name], values)
+        np.testing.assert_array_equal(model.tensors[name], values)
 
 
 def cut(content: bytes) -> bytes:
@@ -115,7 +115,7 @@ def test_damage_is_told_in_one_sentence(damage: Callable[[bytes], bytes], tmp_pa
     path = tmp_path / "model.bin"
     path.write_bytes(damage(to_bin(make_student())))
     with pytest.raises(CheckpointError) as caught:
-        read_archive(path)
+        read_model(path)
     assert DAMAGE[damage] in str(caught.value) and str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -125,7 +125,7 @@ def test_every_cut_is_noticed(tmp_path: Path) -> None:
     for size in np.linspace(0, len(content) - 1, 60).astype(int):
         path.write_bytes(content[:size])
         with pytest.raises(CheckpointError):
-            read_archive(path)
+            read_model(path)
 
 
 # ---- folders

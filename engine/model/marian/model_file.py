@@ -37,7 +37,7 @@ _LARGEST = 8 << 30
 
 
 @dataclass(frozen=True)
-class Archive:
+class MarianModel:
     """What a file holds: `tensors` by Marian's names, and `config`, what it was trained as.
 
     Matrices are `[in,out]`. Those that the file has in INT8 are its integers divided by the number
@@ -51,7 +51,7 @@ class Archive:
     input_multipliers: dict[str, float] = field(default_factory=dict)
 
 
-def read_archive(path: Path) -> Archive:
+def read_model(path: Path) -> MarianModel:
     """Reads a `.bin` or `.npz` file, which may be compressed by gzip.
 
     Raises:
@@ -88,7 +88,7 @@ def read_bytes(path: Path) -> bytes:
     return content
 
 
-def _of_npz(content: bytes) -> Archive:
+def _of_npz(content: bytes) -> MarianModel:
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     text = arrays.pop(_CONFIG, None)
@@ -98,19 +98,19 @@ def _of_npz(content: bytes) -> Archive:
         if array.dtype.kind != "f":
             raise ValueError(f"{name} holds {array.dtype}, and only real numbers are supported.")
         tensors[name] = np.atleast_2d(array).astype(np.float32)
-    return Archive(tensors, config)
+    return MarianModel(tensors, config)
 
 
 @dataclass(frozen=True)
-class _Header:
+class _TensorHeader:
     name: str
     kind: int
     shape: tuple[int, ...]
     size: int
 
 
-def _of_bin(content: bytes) -> Archive:
-    reader = _Reader(content)
+def _of_bin(content: bytes) -> MarianModel:
+    reader = _Bytes(content)
     headers = list(_headers(reader))
     reader.take(reader.numbers("Q", 1)[0])
     tensors: dict[str, Array] = {}
@@ -134,10 +134,10 @@ def _of_bin(content: bytes) -> Archive:
             tensors[header.name] = values
             if multiplier:
                 weights[header.name] = multiplier
-    return Archive(tensors, config, weights, inputs)
+    return MarianModel(tensors, config, weights, inputs)
 
 
-def _headers(reader: "_Reader") -> Iterator[_Header]:
+def _headers(reader: "_Bytes") -> Iterator[_TensorHeader]:
     version, count = reader.numbers("Q", 2)
     if version != 1:
         raise ValueError(f"it begins with {version}, and the version 1 of the format is supported.")
@@ -150,10 +150,10 @@ def _headers(reader: "_Reader") -> Iterator[_Header]:
     names = [reader.take(length).rstrip(b"\0").decode() for length, *_ in sizes]
     shapes = [reader.numbers("i", dimensions) for _, _, dimensions, _ in sizes]
     for name, (_, kind, _, size), shape in zip(names, sizes, shapes, strict=True):
-        yield _Header(name, kind, shape, size)
+        yield _TensorHeader(name, kind, shape, size)
 
 
-def _values(header: _Header, data: bytes) -> tuple[Array, float]:
+def _values(header: _TensorHeader, data: bytes) -> tuple[Array, float]:
     """A tensor as floats, and what its integers are to be divided by; 0 where it is in floats."""
     count, kind = math.prod(header.shape), np.dtype(_KINDS[header.kind])
     needed = count * kind.itemsize + (4 if header.kind == _INTGEMM8 else 0)
@@ -169,7 +169,7 @@ def _values(header: _Header, data: bytes) -> tuple[Array, float]:
     return values.reshape(header.shape[::-1]).T, multiplier
 
 
-def _positive(header: _Header, multiplier: float) -> float:
+def _positive(header: _TensorHeader, multiplier: float) -> float:
     if not (math.isfinite(multiplier) and multiplier > 0):
         raise ValueError(f"{header.name} is scaled by {multiplier}.")
     return multiplier
@@ -185,7 +185,7 @@ def _configuration(data: bytes) -> dict[str, Any]:
     return content
 
 
-class _Reader:
+class _Bytes:
     """Takes bytes from the front."""
 
     def __init__(self, content: bytes) -> None:

@@ -31,8 +31,7 @@ class NativeModel:
             self.vocabulary = int(described["vocabulary"])
             self.suppressed = np.array(described["suppressed_ids"], np.int32)
             config = native.NativeConfig(
-                # Variants of before do not say it.
-                **_sizes({"recurrent": False} | described, native.NativeConfig.SIZES),
+                **_sizes(described, native.NativeConfig.SIZES),
                 activation=_activation(described["activation"]),
                 epsilon=described["epsilon"],
             )

@@ -138,7 +138,10 @@ def test_fp16_of_a_classifier(repository: Path, made: Made) -> None:
     full, half = repository / "m_fp32" / "1", repository / "m_fp16" / "1"
     size = (half / "model.onnx").stat().st_size
     assert size < 0.6 * (full / "model.onnx").stat().st_size
-    assert likeliest_labels(half, SHORT) == likeliest_labels(full, SHORT)
+    # Random logits may be so near to each other that rounded weights change their order.
+    texts = read_sources(60)
+    found = zip(likeliest_labels(half, texts), likeliest_labels(full, texts), strict=True)
+    assert sum(one == other for one, other in found) >= 50
 
 
 def test_weights_that_fp16_cannot_hold_stay_fp32(repository: Path, copy: Path) -> None:

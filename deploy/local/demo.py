@@ -88,7 +88,7 @@ def demo(settings: StackSettings, console: Console) -> None:
 
 
 def _has_firefox() -> bool:
-    return bool(read_models(_FIREFOX))
+    return {"en-pt", "pt-en"} <= {model.base_model for model in read_models(_FIREFOX)}
 
 
 def _with_firefox(settings: StackSettings, place: Path) -> StackSettings:

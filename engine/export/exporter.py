@@ -180,7 +180,8 @@ class _Export:
         manifest, test = candidate.manifest, self.job.test
         settings = self._settings(files, [pair.source for pair in test])
         with self.stage(f"{manifest.name}: measuring on {counted(len(test), 'text')}"):
-            if manifest.precision in ("fp16", "bf16"):
+            halved = manifest.precision in ("fp16", "bf16")
+            if halved and manifest.decoder_unit == "attention":
                 with arithmetic_of_gpu(files, candidate) as emulation:
                     quality = measure_variant(emulation, test, settings)
             else:

@@ -126,6 +126,10 @@ def import_checkpoint(request: ImportRequest, stage: Stage = announce) -> list[P
                 f"an encoder reads a text as it is: for {task}, leave --source, --target and "
                 "--template out."
             )
+        if request.plans and checkpoint.is_recurrent:
+            raise ImportRequestError(
+                "no TensorRT plan is built for a recurrent decoder: leave --tensorrt out."
+            )
         if test and task == "question-answering":
             raise ImportRequestError("--test holds texts with answers; it can't measure questions.")
         job = ExportJob(

@@ -73,6 +73,11 @@ class Checkpoint:
         return self.transformer.config
 
     @property
+    def is_recurrent(self) -> bool:
+        """Whether it has a decoder that remembers a vector, and no keys and values."""
+        return self.kind == "seq2seq" and self.config.decoder_unit != "attention"
+
+    @property
     def vocab_size(self) -> int:
         """How many token ids the model has."""
         return self.model.config.vocab_size
@@ -138,7 +143,7 @@ def _seq2seq(
     weights = _checked(folder, lambda: module.map_weights(tracked, config))
     scales: dict[str, Int8Scales] = {}
     if module is marian_nmt:
-        scales = marian_nmt.int8_scales(tracked, config)
+        scales = _checked(folder, lambda: marian_nmt.int8_scales(tracked, config))
     tracked.check_finite(folder)
     tracked.warn_of_rest(folder)
     model = _checked(folder, lambda: _filled(lambda: Transformer(config), weights))
@@ -272,15 +277,12 @@ def _is_finite(part: Tensor, least: float | None) -> bool:
     return not wrong.any()
 
 
-_MULTIPLIERS = (".weight_multiplier", ".input_multiplier")
-"""Marian notes some a second time, under other names."""
-
 _COPIES = ("embed_tokens.weight", "lm_head.weight", "position_ids", "embed_positions.weight")
 
 
 def _is_copy(name: str) -> bool:
     """Whether a tensor is a tied copy of another one, or a constant."""
-    return name.endswith((*_COPIES, *_MULTIPLIERS)) or name == "final_logits_bias"
+    return name.endswith(_COPIES) or name == "final_logits_bias"
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -70,7 +70,8 @@ class Candidate:
     def check(self, folder: Path) -> None:
         """Passes the gate or raises GateError; `folder` holds what serves on a processor."""
         self._check(folder)
-        if self.manifest.precision != "fp32":
+        # No plan is built for a recurrent decoder.
+        if self.manifest.precision != "fp32" and self.manifest.decoder_unit == "attention":
             with arithmetic_of_gpu(folder, self) as emulation:
                 self._check(emulation)
 

@@ -18,6 +18,8 @@ from engine.model.weights import Int8Scales
 
 MODEL_TYPES = ("marian_nmt",)
 
+_SCALES = (".weight_multiplier", ".input_multiplier")
+
 MAX_POSITIONS = 512
 """Sinusoids have no end; longer sentences are none that the models have seen."""
 
@@ -33,6 +35,8 @@ _SUPPORTED: dict[str, Any] = {
     "transformer-tied-layers": [],
     "transformer-train-position-embeddings": False,
     "transformer-no-projection": False,
+    "transformer-rnn-projection": False,
+    "transformer-pool": False,
     "tied-embeddings-all": True,
     "lemma-dim-emb": 0,
     "factors-combine": "sum",
@@ -61,6 +65,8 @@ def read_config(hf: Mapping[str, Any]) -> ModelConfig:
         # What is empty is written in several ways.
         if (hf.get(name, value) or type(value)()) != value:
             raise ValueError(f"{name} is {hf[name]!r}: only {value!r} is supported.")
+    if hf.get("transformer-decoder-ffn-depth") not in (None, 0, 2):
+        raise ValueError("transformer-decoder-ffn-depth is not 2: nothing else is supported.")
     unit = hf.get("transformer-decoder-autoreg", "self-attention")
     cell = hf.get("dec-cell", "ssru")
     if unit not in ("self-attention", "rnn") or (unit == "rnn" and cell != "ssru"):
@@ -78,11 +84,11 @@ def read_config(hf: Mapping[str, Any]) -> ModelConfig:
         decoder_heads=hf["transformer-heads"],
         d_model=hf["dim-emb"],
         encoder_ffn=hidden,
-        decoder_ffn=hf.get("transformer-dim-ffn-dec") or hidden,
+        decoder_ffn=hf.get("transformer-decoder-dim-ffn") or hidden,
         activation=_ACTIVATIONS[activation],
         max_positions=MAX_POSITIONS,
         output_bias=True,
-        norm_epsilon=1e-9,
+        norm_epsilon=1e-6,
         pad_id=hf["pad_token_id"],
         eos_id=hf["eos_token_id"],
         decoder_start_id=hf["decoder_start_token_id"],
@@ -93,6 +99,8 @@ def read_config(hf: Mapping[str, Any]) -> ModelConfig:
 def map_weights(state: dict[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
     """Our state dict from Marian's tensors; matrices are `[in,out]` there."""
     table = state["Wemb"]
+    if table.shape[1] != config.d_model:
+        raise ValueError(f"dim-emb is {config.d_model}, and embeddings have {table.shape[1]}.")
     zeros = table.new_zeros(1, table.shape[1])
     never = table.new_full((1,), -torch.inf)
     weights = {
@@ -107,7 +115,18 @@ def map_weights(state: dict[str, Tensor], config: ModelConfig) -> dict[str, Tens
     for ours, theirs in _norms(config):
         weights[f"{ours}.weight"] = state[f"{theirs}_scale"].flatten()
         weights[f"{ours}.bias"] = state[f"{theirs}_bias"].flatten()
+    _require_all_used(state, config)
     return weights
+
+
+def _require_all_used(state: Mapping[str, Tensor], config: ModelConfig) -> None:
+    """Refuses a network that has more than ours: its answers would be others."""
+    used = {"Wemb", "decoder_ff_logit_out_b"}
+    used |= {name for _, *names in _maps(config) for name in names}
+    used |= {f"{theirs}_{part}" for _, theirs in _norms(config) for part in ("scale", "bias")}
+    rest = [name for name in sorted(state) if name not in used and not name.endswith(_SCALES)]
+    if rest:
+        raise ValueError(f"it has {rest[0]!r}, which is no part of a network that is supported.")
 
 
 def int8_scales(state: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Int8Scales]:
@@ -118,8 +137,15 @@ def int8_scales(state: Mapping[str, Tensor], config: ModelConfig) -> dict[str, I
         weight, given = (state.get(f"{theirs}.{kind}_multiplier") for kind in ("weight", "input"))
         if weight is None or given is None:
             return {}
-        found[ours] = Int8Scales(1 / float(weight), 1 / float(given))
+        found[ours] = Int8Scales(1 / _positive(weight), 1 / _positive(given))
     return found
+
+
+def _positive(multiplier: Tensor) -> float:
+    value = float(multiplier)
+    if not 0 < value < float("inf"):
+        raise ValueError(f"a scale is {value}: only positive numbers are.")
+    return value
 
 
 def _layers(config: ModelConfig) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """A folder of Marian's, in the layout of Mozilla, Bergamot or translateLocally.
 
 It holds a model, one SentencePiece vocabulary or one for each side, and a configuration for the
-decoder that names them, or files that have the usual names. Each may be packed by gzip.
+decoder that names them, or files that have the usual names. Each may be packed.
 """
 
 import json
@@ -16,14 +16,16 @@ import sentencepiece
 import yaml
 from safetensors.numpy import save_file
 
-from engine.model.errors import CheckpointError, in_one_line, library_errors, unreadable
+from engine.model.errors import CheckpointError, library_errors, unreadable
 from engine.model.families.languages import language_name, language_tag
-from engine.model.marian.model_file import MarianModel, read_bytes, read_model
+from engine.model.marian.model_file import MarianModel, read_model
+from engine.model.marian.packed import SUFFIXES, plain_name, read_bytes
 
-_PACKED = ".gz"
 _PAD = "<pad>"
 _TOKENIZER = "MarianTokenizer"
-_PAIR_IN_NAME = re.compile(r"(?:^|[._-])([a-z]{2})-?([a-z]{2})(?=[._-]|$)")
+_PAIR_IN_NAME = re.compile(r"(?:^|[._-])([a-z]{2})(-?)([a-z]{2})(?=[._-]|$)")
+_MOST_VOCABULARY = 64 << 20
+_RESERVED = (".weight_multiplier", ".input_multiplier")
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,18 @@ def find(folder: Path) -> MarianFolder | None:
         names = sorted(path.name for path in folder.iterdir())
     except OSError as error:
         raise unreadable(folder, error) from error
-    if (configured := _configured(folder, names)) is not None:
-        return configured
-    models = [name for name in names if _is_model(name)]
-    if not models:
-        return None
-    if len(models) > 1:
-        raise CheckpointError(f"{folder} holds several models: {', '.join(models)}: leave one.")
-    return MarianFolder(folder, folder / models[0], _vocabularies(folder, names))
+    found = _configured(folder, names)
+    if not found:
+        models = [name for name in names if _is_model(name)]
+        if not models:
+            return None
+        if len(models) == 1:
+            return MarianFolder(folder, folder / models[0], _vocabularies(folder, names))
+        found = [MarianFolder(folder, folder / name, (folder, folder)) for name in models]
+    if len(found) > 1:
+        several = ", ".join(one.model.name for one in found)
+        raise CheckpointError(f"{folder} holds several models: {several}: leave one.")
+    return found[0]
 
 
 def write_checkpoint(found: MarianFolder, target: Path) -> None:
@@ -98,10 +104,17 @@ def write_checkpoint(found: MarianFolder, target: Path) -> None:
     _write(target / "tokenizer_config.json", {"tokenizer_class": _TOKENIZER})
     _write(target / "vocab.json", numbers)
     for name, path in zip(("source.spm", "target.spm"), found.vocabularies, strict=True):
-        (target / name).write_bytes(read_bytes(path))
-    tensors = {name: np.ascontiguousarray(array) for name, array in model.tensors.items()}
+        (target / name).write_bytes(read_bytes(path, _MOST_VOCABULARY))
+    tensors = {
+        name: np.ascontiguousarray(array)
+        for name, array in model.tensors.items()
+        if not name.endswith(_RESERVED)
+    }
     for kind, multipliers in _multipliers(model).items():
+        # Some are noted a second time, under the name of no tensor.
         for name, one in multipliers.items():
+            if name not in model.tensors:
+                continue
             tensors[f"{name}.{kind}"] = np.array([one], np.float32)
     save_file(tensors, target / "model.safetensors")
 
@@ -115,7 +128,9 @@ def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
             return all(isinstance(one, kinds) for one in value)
         return isinstance(value, kinds)
 
-    return {str(name): value for name, value in config.items() if is_plain(value)}
+    return {
+        name: value for name, value in config.items() if isinstance(name, str) and is_plain(value)
+    }
 
 
 def _multipliers(model: MarianModel) -> dict[str, Mapping[str, float]]:
@@ -138,7 +153,7 @@ def _table(found: MarianFolder, model: MarianModel) -> np.ndarray[Any, Any]:
 
 def _pieces(found: MarianFolder) -> list[str]:
     """The pieces of the vocabulary, in the order of their ids."""
-    contents = [read_bytes(path) for path in dict.fromkeys(found.vocabularies)]
+    contents = [read_bytes(path, _MOST_VOCABULARY) for path in dict.fromkeys(found.vocabularies)]
     if any(content != contents[0] for content in contents):
         raise CheckpointError(
             f"{found.folder}: source and target have different vocabularies, which is not "
@@ -149,50 +164,60 @@ def _pieces(found: MarianFolder) -> list[str]:
         return [processor.id_to_piece(index) for index in range(processor.get_piece_size())]
 
 
-def _configured(folder: Path, names: list[str]) -> MarianFolder | None:
+def _configured(folder: Path, names: list[str]) -> list[MarianFolder]:
+    """The models that configurations name, each once, as far as their files are there.
+
+    Raises:
+        CheckpointError: there are configurations, and none whose files are all there.
+
+    """
+    found: dict[Path, MarianFolder] = {}
+    complaints: list[CheckpointError] = []
     for name in names:
         if not name.endswith((".yml", ".yaml")):
             continue
         try:
-            content = yaml.safe_load((folder / name).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise unreadable(folder / name, error) from error
-        except (ValueError, yaml.YAMLError) as error:
-            raise CheckpointError(f"{folder / name} can't be read: {in_one_line(error)}") from error
-        if isinstance(content, dict) and {"models", "vocabs"} <= content.keys():
-            return _of_configuration(folder, name, content)
-    return None
+            with library_errors(f"{folder / name} can't be read"):
+                content = yaml.safe_load((folder / name).read_text(encoding="utf-8"))
+            if isinstance(content, dict) and {"models", "vocabs"} <= content.keys():
+                one = _of_configuration(folder, names, name, content)
+                found.setdefault(one.model, one)
+        except CheckpointError as error:
+            complaints.append(error)
+    if complaints and not found and sum(map(_is_model, names)) != 1:
+        raise complaints[0]
+    return list(found.values())
 
 
-def _of_configuration(folder: Path, name: str, content: Mapping[str, Any]) -> MarianFolder:
+def _of_configuration(
+    folder: Path, names: list[str], configuration: str, content: Mapping[str, Any]
+) -> MarianFolder:
     models, vocabularies = content["models"], content["vocabs"]
     named: list[Any] = []
     if isinstance(models, list) and isinstance(vocabularies, list) and len(models) == 1:
         named = [*models, *vocabularies]
     if len(named) != 3 or not all(isinstance(one, str) for one in named):
-        raise CheckpointError(f"{folder / name} has to name one model and two vocabularies.")
+        raise CheckpointError(
+            f"{folder / configuration} has to name one model and two vocabularies."
+        )
     files = []
     for one in named:
         # A name that leads out of the folder is none of its files.
-        plain = folder / Path(one).name
-        found = next((path for path in (plain, _packed(plain)) if path.exists()), None)
-        if found is None:
-            raise CheckpointError(f"{folder} is incomplete: {plain.name} is missing.")
-        files.append(found)
+        plain = one.replace("\\", "/").rpartition("/")[2]
+        packed = next((plain + end for end in SUFFIXES if plain + end in names), None)
+        if packed is None:
+            raise CheckpointError(f"{folder} is incomplete: {plain[:100]} is missing.")
+        files.append(folder / packed)
     return MarianFolder(folder, files[0], (files[1], files[2]))
 
 
-def _packed(path: Path) -> Path:
-    return path.with_name(path.name + _PACKED)
-
-
 def _is_model(name: str) -> bool:
-    plain = name.removesuffix(_PACKED)
+    plain = plain_name(name)
     return plain.startswith("model") and plain.endswith((".bin", ".npz"))
 
 
 def _vocabularies(folder: Path, names: list[str]) -> tuple[Path, Path]:
-    found = [name for name in names if name.removesuffix(_PACKED).endswith(".spm")]
+    found = [name for name in names if plain_name(name).endswith(".spm")]
     both = [name for name in found if name.startswith("vocab")]
     sides = [[name for name in found if name.startswith(side)] for side in ("srcvocab", "trgvocab")]
     if len(both) == 1:
@@ -212,7 +237,7 @@ def _stated_pair(folder: Path) -> tuple[str, str] | None:
     for name, keys in _METADATA.items():
         try:
             content = json.loads((folder / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue
         stated = [content.get(key) for key in keys] if isinstance(content, dict) else []
         tags = [language_tag(code) if isinstance(code, str) else None for code in stated]
@@ -237,12 +262,15 @@ def _named_pair(found: MarianFolder) -> tuple[str, str] | None:
 
 def _pair_of(name: str) -> tuple[str, str] | None:
     for match in _PAIR_IN_NAME.finditer(name):
-        source, target = language_tag(match[1]), language_tag(match[2])
-        # Many words of four letters, such as "base" and "tiny", are two codes.
-        if source and target and language_name(source) and language_name(target):
-            return source, target
+        codes = match[1], match[3]
+        # Many words of four letters, such as "data" and "task", are two codes.
+        if match[2] or "en" in codes:
+            source, target = map(language_tag, codes)
+            if source and target and language_name(source) and language_name(target):
+                return source, target
     return None
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+    # ASCII: a configuration may hold halves of characters.
+    path.write_text(json.dumps(content, indent=1), encoding="utf-8")

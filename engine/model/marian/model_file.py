@@ -6,12 +6,10 @@ the shapes (i32); a number of bytes (u64) and as many of padding; the data. The 
 `src/common/binary.cpp` of github.com/browsermt/marian-dev.
 """
 
-import gzip
 import io
 import math
 import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +19,8 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from engine.model.errors import CheckpointError, in_one_line, unreadable
+from engine.model.errors import in_one_line, library_errors
+from engine.model.marian.packed import read_bytes
 
 Array = NDArray[np.float32]
 
@@ -33,7 +32,7 @@ _FLOAT32, _INT8, _INTGEMM8 = 0x404, 0x101, 0x4101
 _KINDS = {_FLOAT32: "<f4", _INT8: "i1", _INTGEMM8: "i1"}
 _MOST_TENSORS, _LONGEST_NAME, _MOST_DIMENSIONS = 1 << 16, 1 << 12, 8
 _LARGEST = 8 << 30
-"""Bytes: a file that unpacks to more is none of a model."""
+"""Bytes of a model, unpacked."""
 
 
 @dataclass(frozen=True)
@@ -52,47 +51,25 @@ class MarianModel:
 
 
 def read_model(path: Path) -> MarianModel:
-    """Reads a `.bin` or `.npz` file, which may be compressed by gzip.
+    """Reads a `.bin` or `.npz` file, which may be packed.
 
     Raises:
         CheckpointError: it can't be read, is damaged, or is none.
 
     """
-    content = read_bytes(path)
-    try:
-        if content.startswith(b"PK"):
-            return _of_npz(content)
-        return _of_bin(content)
-    except (ValueError, struct.error, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise CheckpointError(f"{path} is no model of Marian's: {in_one_line(error)}") from error
-
-
-def read_bytes(path: Path) -> bytes:
-    """What a file holds, unpacked where gzip has packed it.
-
-    Raises:
-        CheckpointError: it can't be read, or is damaged.
-
-    """
-    try:
-        with path.open("rb") as file:
-            packed = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if packed else path.open("rb") as file:
-            content = file.read(_LARGEST + 1)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise CheckpointError(f"{path} is cut off or damaged: {error}") from error
-    except OSError as error:
-        raise unreadable(path, error) from error
-    if len(content) > _LARGEST:
-        raise CheckpointError(f"{path} is larger than {_LARGEST >> 30} GiB: that is no model.")
-    return content
+    content = read_bytes(path, _LARGEST)
+    with library_errors(f"{path} is no model of Marian's"):
+        return _of_npz(content) if content.startswith(b"PK") else _of_bin(content)
 
 
 def _of_npz(content: bytes) -> MarianModel:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if sum(one.file_size for one in archive.infolist()) > _LARGEST:
+            raise ValueError(f"it unpacks to more than {_LARGEST >> 30} GiB.")
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
-    text = arrays.pop(_CONFIG, None)
-    config = _configuration(b"" if text is None else text.tobytes())
+    text = arrays.pop(_CONFIG, np.zeros(0, np.int8))
+    config = _configuration(np.asarray(text).tobytes())
     tensors = {}
     for name, array in arrays.items():
         if array.dtype.kind != "f":
@@ -178,7 +155,7 @@ def _positive(header: _TensorHeader, multiplier: float) -> float:
 def _configuration(data: bytes) -> dict[str, Any]:
     try:
         content = yaml.safe_load(data.rstrip(b"\0").decode())
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except Exception as error:  # each type of a value fails in its own way
         raise ValueError(f"{_CONFIG} can't be read: {in_one_line(error)}") from error
     if not isinstance(content, dict):
         raise ValueError(f"it has no {_CONFIG}, which says how the model is built.")

@@ -1,8 +1,10 @@
 """Marian's own files: what is read of them, and whether the network is the one they describe."""
 
 import gzip
+import io
 import json
 import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+import zstandard
 from numpy.typing import NDArray
 
 from engine.model.checkpoint import Checkpoint, CheckpointError, load_checkpoint
@@ -57,7 +60,7 @@ def test_integers_become_what_they_stand_for(tmp_path: Path) -> None:
     assert model.config == student.config
 
 
-@pytest.mark.parametrize("form", ["bin", "npz", "gz"])
+@pytest.mark.parametrize("form", ["bin", "npz", "gz", "zst"])
 def test_every_form_holds_the_same(form: str, tmp_path: Path) -> None:
     student, path = make_student(), tmp_path / f"model.{form}"
     match form:
@@ -65,6 +68,8 @@ def test_every_form_holds_the_same(form: str, tmp_path: Path) -> None:
             write_npz(student, path)
         case "gz":
             path.write_bytes(gzip.compress(to_bin(student)))
+        case "zst":
+            path.write_bytes(zstandard.compress(to_bin(student)))
         case _:
             path.write_bytes(to_bin(student))
     model = read_model(path)
@@ -97,6 +102,24 @@ def with_small_data(content: bytes) -> bytes:
     return content[:40] + struct.pack("<Q", 3) + content[48:]
 
 
+def with_configuration(text: bytes) -> bytes:
+    """A file that holds nothing else."""
+    name = b"special:model.yml\0"
+    header = struct.pack("<QQ4Q", 1, 1, len(name), 0x101, 1, len(text))
+    return header + name + struct.pack("<iQ", len(text), 0) + text
+
+
+def npz(name: str, content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(name, content)
+    return file.getvalue()
+
+
+_SHAPE = b"{'descr': '<f4', 'fortran_order': False, 'shape': (274877906944,), }\n"
+NPY_OF_A_TERABYTE = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(_SHAPE)) + _SHAPE
+
+
 DAMAGE: dict[Callable[[bytes], bytes], str] = {
     cut: "it is cut off",
     of_version_2: "it begins with 2, and the version 1",
@@ -106,7 +129,14 @@ DAMAGE: dict[Callable[[bytes], bytes], str] = {
     with_small_data: "Wemb has 3 bytes for the shape",
     lambda content: gzip.compress(content)[:-500]: "is cut off or damaged",
     lambda _: b"": "it is cut off",
+    lambda content: zstandard.compress(content)[:-500]: "it is cut off",
     lambda _: b"PK\x03\x04" + bytes(100): "is no model of Marian's",
+    lambda _: with_configuration(b"[" * 3000): "special:model.yml can't be read",
+    lambda _: with_configuration(b"a: !!int ''"): "special:model.yml can't be read",
+    lambda _: with_configuration(b"a: !!timestamp x"): "special:model.yml can't be read",
+    lambda _: with_configuration(b"- a"): "it has no special:model.yml",
+    lambda _: npz("special:model.yml", b"no array"): "is no model of Marian's",
+    lambda _: npz("Wemb.npy", NPY_OF_A_TERABYTE): "is no model of Marian's",
 }
 
 
@@ -158,8 +188,30 @@ def test_a_configuration_names_the_files(tmp_path: Path) -> None:
     (folder / "vocab.enpt.spm").unlink()
     with pytest.raises(CheckpointError, match=r"vocab\.enpt\.spm is missing"):
         find(folder)
-    (folder / "config.yml").write_text("models: [a, b]\nvocabs: [c, d]")
-    with pytest.raises(CheckpointError, match="one model and two vocabularies"):
+    for name in ("model.other.bin", "model.enpt.intgemm.alphas.bin"):
+        (folder / name).unlink()
+    for content, told in {
+        "models: [a, b]\nvocabs: [c, d]": "one model and two vocabularies",
+        "models: ['']\nvocabs: ['', '']": "is incomplete",
+        f"models: [{'a' * 5000}]\nvocabs: [c, d]": "is incomplete",
+        "[" * 5000: "can't be read",
+        "a: !!int ''": "can't be read",
+    }.items():
+        (folder / "config.yml").write_text(content)
+        with pytest.raises(CheckpointError, match=told):
+            find(folder)
+
+
+def test_of_several_configurations_those_count_whose_files_are_there(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, make_student())
+    for name, model in {"a": "model.not.there.bin", "b": "model.enpt.intgemm.alphas.bin"}.items():
+        configuration = {"models": [model], "vocabs": ["vocab.enpt.spm"] * 2}
+        (folder / f"{name}.yml").write_text(yaml.safe_dump(configuration))
+    (folder / "c.yml").write_text("{% a template %}")
+    found = find(folder)
+    assert found is not None and found.model.name == "model.enpt.intgemm.alphas.bin"
+    (folder / "model.not.there.bin").touch()
+    with pytest.raises(CheckpointError, match="several models"):
         find(folder)
 
 
@@ -188,8 +240,9 @@ def test_languages_come_from_metadata_and_names(
     assert found is not None and found.languages == pair
 
 
-def test_words_of_four_letters_are_no_pair(tmp_path: Path) -> None:
-    folder = tmp_path / "base.tiny"
+@pytest.mark.parametrize("word", ["base.tiny", "data", "task", "beta"])
+def test_words_of_four_letters_are_no_pair(word: str, tmp_path: Path) -> None:
+    folder = tmp_path / word
     folder.mkdir()
     for name in ("model.base.bin", "vocab.spm"):
         (folder / name).touch()
@@ -229,6 +282,10 @@ def test_a_vocabulary_of_another_model_is_refused(tmp_path: Path) -> None:
         ({"tied-embeddings-all": False}, "tied-embeddings-all is False"),
         ({"transformer-train-position-embeddings": True}, "transformer-train-position-embeddings"),
         ({"transformer-ffn-depth": 3}, "transformer-ffn-depth is 3"),
+        ({"transformer-decoder-ffn-depth": 3}, "transformer-decoder-ffn-depth is not 2"),
+        ({"transformer-rnn-projection": True}, "transformer-rnn-projection is True"),
+        ({"dim-emb": 10_000_000}, "dim-emb is 10000000, and embeddings have 32"),
+        ({"enc-depth": 1}, "it has 'encoder_l2_ffn_W1', which is no part of a network"),
         ({"transformer-heads": 5}, "must divide d_model"),
         ({"enc-depth": 3}, "'encoder_l3_self_Wq' is missing"),
     ],
@@ -245,6 +302,24 @@ def test_a_configuration_that_is_not_there_is_missed(tmp_path: Path) -> None:
     student.config = {}
     with pytest.raises(CheckpointError, match="'transformer-dim-ffn' is missing"):
         loaded(write_folder(tmp_path, student))
+
+
+def test_a_decoder_may_have_a_feed_forward_width_of_its_own(tmp_path: Path) -> None:
+    student = make_student()
+    for layer in range(1, CONFIG["dec-depth"] + 1):
+        here = f"decoder_l{layer}_ffn"
+        for name in (f"{here}_W1", f"{here}_b1"):
+            student.tensors[name] = student.tensors[name][:, :16]
+        student.tensors[f"{here}_W2"] = student.tensors[f"{here}_W2"][:16]
+    student.config = CONFIG | {"transformer-decoder-dim-ffn": 16}
+    config = loaded(write_folder(tmp_path, student)).config
+    assert (config.encoder_ffn, config.decoder_ffn) == (48, 16)
+
+
+def test_a_configuration_may_hold_what_is_not_for_us(tmp_path: Path) -> None:
+    student = make_student()
+    student.config = CONFIG | {"nested": {"a": [1]}, 3: 4, "none": None}
+    assert loaded(write_folder(tmp_path, student)).vocab_size == PIECES + 1
 
 
 # ---- the network
@@ -287,7 +362,7 @@ class Reference:
 
     def norm(self, name: str, x: Array) -> Array:
         centred = x - x.mean(axis=1, keepdims=True)
-        scaled: Array = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-9)
+        scaled: Array = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-6)
         return scaled * self.of[f"{name}_ln_scale"] + self.of[f"{name}_ln_bias"]
 
     def attend(self, name: str, x: Array, memory: Array, causal: bool = False) -> Array:

@@ -92,6 +92,11 @@ class Manifest:
         return source, (others or self.target_languages)[0]
 
     @property
+    def is_recurrent(self) -> bool:
+        """Whether the decoder remembers a vector a layer, and no keys and values of its tokens."""
+        return self.decoder_unit == "ssru"
+
+    @property
     def generation_defaults(self) -> dict[str, float]:
         """The options that the checkpoint sets and that are numbers, or true (1) or false (0)."""
         return {

@@ -181,7 +181,7 @@ class _Export:
         settings = self._settings(files, [pair.source for pair in test])
         with self.stage(f"{manifest.name}: measuring on {counted(len(test), 'text')}"):
             halved = manifest.precision in ("fp16", "bf16")
-            if halved and manifest.decoder_unit == "attention":
+            if halved and not manifest.is_recurrent:
                 with arithmetic_of_gpu(files, candidate) as emulation:
                     quality = measure_variant(emulation, test, settings)
             else:

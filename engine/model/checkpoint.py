@@ -74,8 +74,8 @@ class Checkpoint:
 
     @property
     def is_recurrent(self) -> bool:
-        """Whether it has a decoder that remembers a vector, and no keys and values."""
-        return self.kind == "seq2seq" and self.config.decoder_unit != "attention"
+        """Whether it has a decoder that is recurrent."""
+        return self.kind == "seq2seq" and self.config.is_recurrent
 
     @property
     def vocab_size(self) -> int:

@@ -132,6 +132,11 @@ class ModelConfig:
             )
 
     @property
+    def is_recurrent(self) -> bool:
+        """Whether the decoder remembers a vector a layer, and no keys and values of its tokens."""
+        return self.decoder_unit == "ssru"
+
+    @property
     def embedding_scale(self) -> float:
         """What token embeddings are multiplied by before positions are added."""
         return self.d_model**0.5 if self.scale_embedding else 1.0

@@ -105,7 +105,7 @@ class _StepBuilder(StackBuilder):
     def decoder_step(self) -> onnx.ModelProto:
         ids = self.input("ids", INT64, ["B"])
         positions = self.input("positions", INT64, ["B"])
-        recurrent = self.config.decoder_unit == "ssru"
+        recurrent = self.config.is_recurrent
         self_mask = "" if recurrent else self.input("self_mask", FLOAT, ["B", 1, 1, "L"])
         cross_mask = self.input("cross_mask", FLOAT, ["B", 1, 1, "S"])
         x = self.embed(ids)

@@ -59,7 +59,7 @@ def _described(config: ModelConfig) -> dict[str, Any]:
         "pre_norm": config.norm == "pre",
         "rms": config.norm_kind == "rms",
         "gated": config.gated,
-        "recurrent": config.decoder_unit == "ssru",
+        "recurrent": config.is_recurrent,
         "pads_have_no_position": config.positions == "shifted_sinusoidal",
         "activation": config.activation,
         "epsilon": config.norm_epsilon,
@@ -88,7 +88,7 @@ class _TransformerStack(NativeStack):
         layers = config.encoder_layers if name == "encoder" else config.decoder_layers
         for layer in range(layers):
             here = f"{name}.{layer}"
-            yield from self.layer(here, here, self._attentions())
+            yield from self.layer(here, here, self._kinds())
         if name == "encoder":
             # Keys and values are of the decoder's heads.
             head = config.decoder_block.head_width
@@ -96,12 +96,12 @@ class _TransformerStack(NativeStack):
         else:
             yield from self._head()
 
-    def _attentions(self) -> list[str]:
+    def _kinds(self) -> list[str]:
         """The parts of a layer before its feed-forward block."""
         if self.name == "encoder":
             return ["attention"]
-        recurrent = self.config.decoder_unit == "ssru"
-        return ["recurrence" if recurrent else "attention", "cross_attention"]
+        own = "recurrence" if self.config.is_recurrent else "attention"
+        return [own, "cross_attention"]
 
     def _embedding(self) -> Iterator[StoredTensor]:
         """The table of both stacks; in 16 bits as in the graph, which scales what it reads."""

@@ -232,7 +232,7 @@ def decode_greedily(
     mask = np.where(real, np.float32(0), MASKED)[:, None, None]
     state: dict[str, Array] = encoder.run({"input_ids": ids, "mask": mask}, real)
     steps = min(decoded(width), manifest.max_target_tokens)
-    recurrent = manifest.decoder_unit == "ssru"
+    recurrent = manifest.is_recurrent
     shape = (rows, manifest.decoder_heads, padded(steps), manifest.head_width)
     names = (state_names if recurrent else key_value_names)("past_", manifest.decoder_layers)
     zeros = (rows, manifest.decoder_heads * manifest.head_width) if recurrent else shape

@@ -71,7 +71,7 @@ class Candidate:
         """Passes the gate or raises GateError; `folder` holds what serves on a processor."""
         self._check(folder)
         # No plan is built for a recurrent decoder.
-        if self.manifest.precision != "fp32" and self.manifest.decoder_unit == "attention":
+        if self.manifest.precision != "fp32" and not self.manifest.is_recurrent:
             with arithmetic_of_gpu(folder, self) as emulation:
                 self._check(emulation)
 
@@ -108,7 +108,8 @@ def first_candidate(
     for name, model in floats.graphs.items():
         if name in seen:
             _require_finite(manifest.name, seen[name])
-            given = given_roundings(model, floats.checkpoint, seen[name])
+            rounds = precision == "int8"
+            given = given_roundings(model, floats.checkpoint, seen[name]) if rounds else {}
             recipes[name] = make_recipe(model, precision, seen[name], floats.never_int8, given)
         else:
             recipes[name] = Recipe(precision)

@@ -72,7 +72,7 @@ def build_plans(variant: Path, wish: PlanWish, stage: Stage) -> list[Path]:
     library, capabilities = builder_for(wish)
     files = variant / "1"
     manifest = _manifest(files)
-    if manifest.decoder_unit != "attention":
+    if manifest.is_recurrent:
         raise PlanError(
             f"{manifest.name} has a recurrent decoder, which no TensorRT plan is built for: it "
             "runs on processors."

@@ -18,7 +18,8 @@ from engine.model.weights import Int8Scales
 
 MODEL_TYPES = ("marian_nmt",)
 
-_SCALES = (".weight_multiplier", ".input_multiplier")
+WEIGHT_MULTIPLIER, INPUT_MULTIPLIER = MULTIPLIERS = (".weight_multiplier", ".input_multiplier")
+"""How the names of tensors end that hold what a matrix and its input are multiplied with."""
 
 MAX_POSITIONS = 512
 """Sinusoids have no end; longer sentences are none that the models have seen."""
@@ -124,7 +125,7 @@ def _require_all_used(state: Mapping[str, Tensor], config: ModelConfig) -> None:
     used = {"Wemb", "decoder_ff_logit_out_b"}
     used |= {name for _, *names in _maps(config) for name in names}
     used |= {f"{theirs}_{part}" for _, theirs in _norms(config) for part in ("scale", "bias")}
-    rest = [name for name in sorted(state) if name not in used and not name.endswith(_SCALES)]
+    rest = [name for name in sorted(state) if name not in used and not name.endswith(MULTIPLIERS)]
     if rest:
         raise ValueError(f"it has {rest[0]!r}, which is no part of a network that is supported.")
 
@@ -134,7 +135,7 @@ def int8_scales(state: Mapping[str, Tensor], config: ModelConfig) -> dict[str, I
     names = {ours: theirs for ours, theirs, _ in _maps(config)} | {"head": "Wemb"}
     found = {}
     for ours, theirs in names.items():
-        weight, given = (state.get(f"{theirs}.{kind}_multiplier") for kind in ("weight", "input"))
+        weight, given = (state.get(theirs + kind) for kind in MULTIPLIERS)
         if weight is None or given is None:
             return {}
         found[ours] = Int8Scales(1 / _positive(weight), 1 / _positive(given))
@@ -158,7 +159,7 @@ def _attentions(config: ModelConfig, here: str) -> dict[str, str]:
     """Marian's word for each attention of a layer."""
     words = {"attention": "self"}
     if here.startswith("decoder"):
-        words = words if config.decoder_unit == "attention" else {}
+        words = {} if config.is_recurrent else words
         words["cross_attention"] = "context"
     return words
 
@@ -170,7 +171,7 @@ def _maps(config: ModelConfig) -> Iterator[tuple[str, str, str]]:
             for part in ("query", "key", "value", "output"):
                 name = f"{there}_{word}"
                 yield f"{here}.{ours}.sublayer.{part}", f"{name}_W{part[0]}", f"{name}_b{part[0]}"
-        if here.startswith("decoder") and config.decoder_unit == "ssru":
+        if here.startswith("decoder") and config.is_recurrent:
             unit = f"{here}.recurrence.sublayer"
             yield f"{unit}.input", f"{there}_rnn_W", ""
             yield f"{unit}.forget", f"{there}_rnn_Wf", f"{there}_rnn_bf"
@@ -182,6 +183,6 @@ def _norms(config: ModelConfig) -> Iterator[tuple[str, str]]:
     for here, there in _layers(config):
         for ours, word in _attentions(config, here).items():
             yield f"{here}.{ours}.norm", f"{there}_{word}_Wo_ln"
-        if here.startswith("decoder") and config.decoder_unit == "ssru":
+        if here.startswith("decoder") and config.is_recurrent:
             yield f"{here}.recurrence.norm", f"{there}_rnn_ffn_ln"
         yield f"{here}.ffn.norm", f"{there}_ffn_ffn_ln"

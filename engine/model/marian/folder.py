@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 
 from engine.model.errors import CheckpointError, library_errors, unreadable
 from engine.model.families.languages import language_name, language_tag
+from engine.model.families.marian_nmt import INPUT_MULTIPLIER, MULTIPLIERS, WEIGHT_MULTIPLIER
 from engine.model.marian.model_file import MarianModel, read_model
 from engine.model.marian.packed import SUFFIXES, plain_name, read_bytes
 
@@ -25,7 +26,6 @@ _PAD = "<pad>"
 _TOKENIZER = "MarianTokenizer"
 _PAIR_IN_NAME = re.compile(r"(?:^|[._-])([a-z]{2})(-?)([a-z]{2})(?=[._-]|$)")
 _MOST_VOCABULARY = 64 << 20
-_RESERVED = (".weight_multiplier", ".input_multiplier")
 
 
 @dataclass(frozen=True)
@@ -56,17 +56,14 @@ def find(folder: Path) -> MarianFolder | None:
     except OSError as error:
         raise unreadable(folder, error) from error
     found = _configured(folder, names)
-    if not found:
-        models = [name for name in names if _is_model(name)]
-        if not models:
-            return None
-        if len(models) == 1:
-            return MarianFolder(folder, folder / models[0], _vocabularies(folder, names))
-        found = [MarianFolder(folder, folder / name, (folder, folder)) for name in models]
-    if len(found) > 1:
-        several = ", ".join(one.model.name for one in found)
-        raise CheckpointError(f"{folder} holds several models: {several}: leave one.")
-    return found[0]
+    models = [one.model.name for one in found] or [name for name in names if _is_model(name)]
+    if not models:
+        return None
+    if len(models) > 1:
+        raise CheckpointError(f"{folder} holds several models: {', '.join(models)}: leave one.")
+    if found:
+        return found[0]
+    return MarianFolder(folder, folder / models[0], _vocabularies(folder, names))
 
 
 def write_checkpoint(found: MarianFolder, target: Path) -> None:
@@ -77,7 +74,9 @@ def write_checkpoint(found: MarianFolder, target: Path) -> None:
 
     """
     model = read_model(found.model)
-    pieces = _pieces(found)
+    vocabulary = _vocabulary(found)
+    with library_errors(f"{found.vocabularies[0]} is no SentencePiece model"):
+        pieces = _pieces(vocabulary)
     size = _table(found, model).shape[0]
     if len(pieces) != size:
         raise CheckpointError(
@@ -103,20 +102,26 @@ def write_checkpoint(found: MarianFolder, target: Path) -> None:
     _write(target / "generation_config.json", {})
     _write(target / "tokenizer_config.json", {"tokenizer_class": _TOKENIZER})
     _write(target / "vocab.json", numbers)
-    for name, path in zip(("source.spm", "target.spm"), found.vocabularies, strict=True):
-        (target / name).write_bytes(read_bytes(path, _MOST_VOCABULARY))
+    for name in ("source.spm", "target.spm"):
+        (target / name).write_bytes(vocabulary)
+    save_file(_tensors(model), target / "model.safetensors")
+
+
+def _tensors(model: MarianModel) -> dict[str, np.ndarray[Any, Any]]:
+    """Those of the model, with their multipliers beside them."""
     tensors = {
         name: np.ascontiguousarray(array)
         for name, array in model.tensors.items()
-        if not name.endswith(_RESERVED)
+        if not name.endswith(MULTIPLIERS)
     }
-    for kind, multipliers in _multipliers(model).items():
+    for end, multipliers in (
+        (WEIGHT_MULTIPLIER, model.weight_multipliers),
+        (INPUT_MULTIPLIER, model.input_multipliers),
+    ):
         # Some are noted a second time, under the name of no tensor.
-        for name, one in multipliers.items():
-            if name not in model.tensors:
-                continue
-            tensors[f"{name}.{kind}"] = np.array([one], np.float32)
-    save_file(tensors, target / "model.safetensors")
+        for name in multipliers.keys() & model.tensors.keys():
+            tensors[name + end] = np.array([multipliers[name]], np.float32)
+    return tensors
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,13 +138,6 @@ def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _multipliers(model: MarianModel) -> dict[str, Mapping[str, float]]:
-    return {
-        "weight_multiplier": model.weight_multipliers,
-        "input_multiplier": model.input_multipliers,
-    }
-
-
 def _table(found: MarianFolder, model: MarianModel) -> np.ndarray[Any, Any]:
     if "Wemb" in model.tensors:
         return model.tensors["Wemb"]
@@ -151,17 +149,21 @@ def _table(found: MarianFolder, model: MarianModel) -> np.ndarray[Any, Any]:
     raise CheckpointError(f"{found.model} has no embeddings: 'Wemb' is missing.")
 
 
-def _pieces(found: MarianFolder) -> list[str]:
-    """The pieces of the vocabulary, in the order of their ids."""
+def _vocabulary(found: MarianFolder) -> bytes:
+    """The SentencePiece model of both sides."""
     contents = [read_bytes(path, _MOST_VOCABULARY) for path in dict.fromkeys(found.vocabularies)]
     if any(content != contents[0] for content in contents):
         raise CheckpointError(
             f"{found.folder}: source and target have different vocabularies, which is not "
             "supported: one has to serve both."
         )
-    with library_errors(f"{found.vocabularies[0]} is no SentencePiece model"):
-        processor = sentencepiece.SentencePieceProcessor(model_proto=contents[0])
-        return [processor.id_to_piece(index) for index in range(processor.get_piece_size())]
+    return contents[0]
+
+
+def _pieces(vocabulary: bytes) -> list[str]:
+    """Its pieces, in the order of their ids."""
+    processor = sentencepiece.SentencePieceProcessor(model_proto=vocabulary)
+    return [processor.id_to_piece(index) for index in range(processor.get_piece_size())]
 
 
 def _configured(folder: Path, names: list[str]) -> list[MarianFolder]:

@@ -93,13 +93,20 @@ class Tensors {
   std::map<std::string, const SeqwayTensor*> found_;
 };
 
-void add_attention(const Tensors& tensors, const Model& model, Stack& stack, SublayerKind kind,
-                   int layer, const std::string& name) {
-  const bool crosses = kind == SublayerKind::cross_attention;
+// What sub-layers of every kind have.
+Sublayer sublayer_of(const Tensors& tensors, const Model& model, SublayerKind kind, int layer,
+                     const std::string& name) {
   Sublayer sublayer;
   sublayer.kind = kind;
   sublayer.layer = layer;
   sublayer.norm = tensors.norm(name + ".norm", model.width, model.rms);
+  return sublayer;
+}
+
+void add_attention(const Tensors& tensors, const Model& model, Stack& stack, SublayerKind kind,
+                   int layer, const std::string& name) {
+  const bool crosses = kind == SublayerKind::cross_attention;
+  Sublayer sublayer = sublayer_of(tensors, model, kind, layer, name);
   sublayer.entry = tensors.product(name + (crosses ? ".query" : ".qkv"), model.width,
                                    (crosses ? 1 : 3) * stack.inner());
   sublayer.exit = tensors.product(name + ".output", stack.inner(), model.stride);
@@ -108,20 +115,14 @@ void add_attention(const Tensors& tensors, const Model& model, Stack& stack, Sub
 
 void add_recurrence(const Tensors& tensors, const Model& model, Stack& stack, int layer,
                     const std::string& name) {
-  Sublayer sublayer;
-  sublayer.kind = SublayerKind::recurrence;
-  sublayer.layer = layer;
-  sublayer.norm = tensors.norm(name + ".norm", model.width, model.rms);
+  Sublayer sublayer = sublayer_of(tensors, model, SublayerKind::recurrence, layer, name);
   sublayer.entry = tensors.product(name + ".input_forget", model.width, 2 * model.stride);
   stack.sublayers.push_back(sublayer);
 }
 
 void add_feed_forward(const Tensors& tensors, const Model& model, Stack& stack, int layer,
                       const std::string& name) {
-  Sublayer sublayer;
-  sublayer.kind = SublayerKind::feed_forward;
-  sublayer.layer = layer;
-  sublayer.norm = tensors.norm(name + ".norm", model.width, model.rms);
+  Sublayer sublayer = sublayer_of(tensors, model, SublayerKind::feed_forward, layer, name);
   sublayer.entry = model.gated ? tensors.product(name + ".gate_up", model.width, 2 * stack.hidden)
                                : tensors.product(name + ".up", model.width, stack.hidden);
   sublayer.exit = tensors.product(name + ".down", stack.hidden, model.stride);

@@ -75,7 +75,7 @@ class OnnxSession(Session):
     def slots(self, capacity: int) -> Slots:
         """See `Session`."""
         self._bound = None
-        own = States if self.manifest.decoder_unit == "ssru" else Caches
+        own = States if self.manifest.is_recurrent else Caches
         memory = ArrayMemory(own(self.manifest, capacity), Caches(self.manifest, capacity))
         return Slots(self.manifest, capacity, memory)
 

@@ -12,6 +12,8 @@ import sentencepiece
 import yaml
 from numpy.typing import NDArray
 
+from engine.model.checkpoint import Checkpoint, load_checkpoint
+from engine.model.marian.folder import find, write_checkpoint
 from tests.engine.conftest import read_sources
 
 Array = NDArray[np.float32]
@@ -180,3 +182,13 @@ def write_folder(folder: Path, student: Student, *, packed: bool = False) -> Pat
         else:
             (folder / name).write_bytes(content)
     return folder
+
+
+def loaded(folder: Path) -> Checkpoint:
+    """What an import makes of a folder."""
+    found = find(folder)
+    assert found is not None
+    target = folder / "as-checkpoint"
+    target.mkdir()
+    write_checkpoint(found, target)
+    return load_checkpoint(target)

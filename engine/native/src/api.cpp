@@ -72,6 +72,7 @@ class Tensors {
       p.scales = get<float>(name + ".scales", out);
       p.sums = get<int32_t>(name + ".sums", out);
       p.inputs = get<float>(name + ".inputs", p.in_bytes());
+      p.pairs = std::make_shared<Pairs>(p.int8_weights, static_cast<int64_t>(out) * p.in_bytes());
     } else {
       p.weights = numbers(name, name + ".float", static_cast<int64_t>(out) * in);
     }

@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <utility>
 #include <vector>
 
+#include "pairs.h"
 #include "team.h"
 
 namespace seqway {
@@ -93,6 +95,7 @@ struct Product {
   const int32_t* sums = nullptr;           // [out]
   const float* inputs = nullptr;           // [in_bytes]
   const float* bias = nullptr;             // [out]
+  std::shared_ptr<Pairs> pairs;            // of the weights, where they are INT8
 
   bool is_int8() const { return int8_weights != nullptr; }
   int bytes_of_weight() const { return is_int8() ? 1 : weights.bytes_each(); }

@@ -18,6 +18,15 @@ struct Sink {
 
 constexpr int kTileFloats = 16 * 4 * kLanes;
 
+// INT8 weights of some groups of columns: a group is `quads` times 4 rows of 16 columns.
+struct Columns {
+  const int8_t* weights = nullptr;
+  const int32_t* sums = nullptr;   // as those of the product
+  const uint8_t* fits = nullptr;   // see pairs.h; only AVX2 reads it
+  int quads = 0;
+  int64_t group() const { return static_cast<int64_t>(quads) * 64; }
+};
+
 #if defined(SEQWAY_AVX512)
 
 constexpr int kTileRows = 8;
@@ -30,8 +39,10 @@ inline __m512i add_products(__m512i sums, __m512i x, __m512i w) {
 }
 
 template <int R, int G>
-inline void tile_int8(const uint8_t* a, int stride, const int8_t* w, int64_t group, int quads,
-                      int32_t* out) {
+inline void tile_int8(const uint8_t* a, int stride, const Columns& columns, int32_t* out) {
+  const int8_t* w = columns.weights;
+  const int quads = columns.quads;
+  const int64_t group = columns.group();
   __m512i acc[R][G];
   for (int r = 0; r < R; ++r) {
     for (int g = 0; g < G; ++g) acc[r][g] = _mm512_setzero_si512();
@@ -59,27 +70,64 @@ inline void tile_int8(const uint8_t* a, int stride, const int8_t* w, int64_t gro
 
 constexpr int kTileRows = 4;
 
-// Both operands of `vpmaddubsw` are bounded by 127 here (|x| and w with the sign of x), so that the
-// sum of two products, at most 32,258, does not saturate.
+// `vpmaddubsw` adds two products in 16 bits, and saturates.
+inline __m256i add_products(__m256i sums, __m256i x, __m256i w) {
+  return _mm256_add_epi32(sums, _mm256_madd_epi16(_mm256_maddubs_epi16(x, w), _mm256_set1_epi16(1)));
+}
+
+// Both operands are bounded by 127 here (|x| and w with the sign of x), so that the sum of two
+// products, at most 32,258, does not saturate.
+inline __m256i add_signed_products(__m256i sums, __m256i x, __m256i w) {
+  const __m256i shifted = _mm256_xor_si256(x, _mm256_set1_epi8(-128));
+  return add_products(sums, _mm256_abs_epi8(shifted), _mm256_sign_epi8(w, shifted));
+}
+
+// Each product alone.
+inline __m256i add_single_products(__m256i sums, __m256i x, __m256i w) {
+  const __m256i even = _mm256_set1_epi16(0xFF);
+  const __m256i evens = add_products(sums, _mm256_and_si256(even, x), w);
+  return add_products(evens, _mm256_andnot_si256(even, x), w);
+}
+
+// Adds the products of four inputs of each row with 16 columns.
+template <int R, __m256i (*Add)(__m256i, __m256i, __m256i)>
+__attribute__((always_inline)) inline void add_quad(const uint8_t* a, int stride, const __m256i* w,
+                                                    __m256i* lo, __m256i* hi) {
+  const __m256i first = _mm256_loadu_si256(w), second = _mm256_loadu_si256(w + 1);
+  for (int r = 0; r < R; ++r) {
+    int32_t four;
+    std::memcpy(&four, a + static_cast<int64_t>(r) * stride, 4);
+    const __m256i x = _mm256_set1_epi32(four);
+    lo[r] = Add(lo[r], x, first);
+    hi[r] = Add(hi[r], x, second);
+  }
+}
+
 template <int R, int G>
-inline void tile_int8(const uint8_t* a, int stride, const int8_t* w, int64_t group, int quads,
-                      int32_t* out) {
-  const __m256i ones = _mm256_set1_epi16(1), middle = _mm256_set1_epi8(-128);
+inline void tile_int8(const uint8_t* a, int stride, const Columns& columns, int32_t* out) {
+  const int quads = columns.quads;
   for (int g = 0; g < G; ++g) {
+    const __m256i* w = reinterpret_cast<const __m256i*>(columns.weights + g * columns.group());
+    const __m256i* sums = reinterpret_cast<const __m256i*>(columns.sums + g * kLanes);
     __m256i lo[R], hi[R];
-    for (int r = 0; r < R; ++r) lo[r] = hi[r] = _mm256_setzero_si256();
-    for (int q = 0; q < quads; ++q) {
-      const __m256i* weights = reinterpret_cast<const __m256i*>(w + g * group + q * 64);
-      const __m256i first = _mm256_loadu_si256(weights), second = _mm256_loadu_si256(weights + 1);
+    if (columns.fits == nullptr) {
+      // These sums lack what the 128 adds that is stored with inputs.
       for (int r = 0; r < R; ++r) {
-        int32_t four;
-        std::memcpy(&four, a + static_cast<int64_t>(r) * stride + q * 4, 4);
-        const __m256i x = _mm256_xor_si256(_mm256_set1_epi32(four), middle);
-        const __m256i size = _mm256_abs_epi8(x);
-        const __m256i low = _mm256_maddubs_epi16(size, _mm256_sign_epi8(first, x));
-        const __m256i high = _mm256_maddubs_epi16(size, _mm256_sign_epi8(second, x));
-        lo[r] = _mm256_add_epi32(lo[r], _mm256_madd_epi16(low, ones));
-        hi[r] = _mm256_add_epi32(hi[r], _mm256_madd_epi16(high, ones));
+        lo[r] = _mm256_loadu_si256(sums);
+        hi[r] = _mm256_loadu_si256(sums + 1);
+      }
+      for (int q = 0; q < quads; ++q) {
+        add_quad<R, add_signed_products>(a + q * 4, stride, w + 2 * q, lo, hi);
+      }
+    } else {
+      const uint8_t* fits = columns.fits + static_cast<int64_t>(g) * quads;
+      for (int r = 0; r < R; ++r) lo[r] = hi[r] = _mm256_setzero_si256();
+      for (int q = 0; q < quads; ++q) {
+        if (__builtin_expect(fits[q] != 0, 1)) {
+          add_quad<R, add_products>(a + q * 4, stride, w + 2 * q, lo, hi);
+        } else {
+          add_quad<R, add_single_products>(a + q * 4, stride, w + 2 * q, lo, hi);
+        }
       }
     }
     for (int r = 0; r < R; ++r) {
@@ -95,8 +143,10 @@ inline void tile_int8(const uint8_t* a, int stride, const int8_t* w, int64_t gro
 constexpr int kTileRows = 4;
 
 template <int R, int G>
-inline void tile_int8(const uint8_t* a, int stride, const int8_t* w, int64_t group, int quads,
-                      int32_t* out) {
+inline void tile_int8(const uint8_t* a, int stride, const Columns& columns, int32_t* out) {
+  const int8_t* w = columns.weights;
+  const int quads = columns.quads;
+  const int64_t group = columns.group();
   for (int i = 0; i < R * G * kLanes; ++i) out[i] = 0;
   for (int r = 0; r < R; ++r) {
     for (int g = 0; g < G; ++g) {
@@ -105,20 +155,13 @@ inline void tile_int8(const uint8_t* a, int stride, const int8_t* w, int64_t gro
         const uint8_t* x = a + static_cast<int64_t>(r) * stride + q * 4;
         const int8_t* weights = w + g * group + q * 64;
         for (int c = 0; c < kLanes; ++c) {
-          for (int k = 0; k < 4; ++k) sums_of[c] += (x[k] - 128) * weights[c * 4 + k];
+          for (int k = 0; k < 4; ++k) sums_of[c] += x[k] * weights[c * 4 + k];
         }
       }
     }
   }
 }
 
-#endif
-
-// Whether the sums of tiles have 128 times the sums of the columns in them.
-#if defined(SEQWAY_AVX512)
-constexpr bool kShifted = true;
-#else
-constexpr bool kShifted = false;
 #endif
 
 template <int R, int G, typename T>
@@ -167,8 +210,10 @@ inline void shape_tiles(int rows) {
 }
 
 // As `tile_int8`, of one or two groups, for as many rows as the tiles are shaped for.
-inline void tile_amx(const uint8_t* a, int stride, const int8_t* w, int64_t group, int quads,
-                     int groups, int32_t* out) {
+inline void tile_amx(const uint8_t* a, int stride, const Columns& columns, int groups, int32_t* out) {
+  const int8_t* w = columns.weights;
+  const int quads = columns.quads;
+  const int64_t group = columns.group();
   _tile_zero(0);
   _tile_zero(1);
   for (int q = 0; q < quads; q += 16) {
@@ -185,7 +230,7 @@ inline void tile_amx(const uint8_t* a, int stride, const int8_t* w, int64_t grou
 
 #endif
 
-using TileInt8 = void (*)(const uint8_t*, int, const int8_t*, int64_t, int, int32_t*);
+using TileInt8 = void (*)(const uint8_t*, int, const Columns&, int32_t*);
 template <typename T>
 using TileFloat = void (*)(const float*, int, const T*, int64_t, int, float*, int);
 
@@ -240,9 +285,21 @@ inline void cover(int rows, int groups, Tile tile) {
   }
 }
 
+// From the group at `first` on.
+inline Columns columns_of(const Product& p, int first) {
+  Columns columns;
+  columns.quads = p.in_bytes() / 4;
+  columns.weights = p.int8_weights + first * columns.group();
+  columns.sums = p.sums + first * kLanes;
+#if defined(SEQWAY_AVX2)
+  const uint8_t* fits = p.pairs->fit();
+  if (fits != nullptr) columns.fits = fits + static_cast<int64_t>(first) * columns.quads;
+#endif
+  return columns;
+}
+
 inline V16 value_of(const Product& p, const int32_t* sums_of, int column) {
-  alignas(64) static constexpr int32_t zeros[kLanes] = {};
-  const V16 product = difference(sums_of, kShifted ? p.sums + column : zeros);
+  const V16 product = difference(sums_of, p.sums + column);
   return fma(product, load(p.scales + column), load(p.bias + column));
 }
 inline V16 value_of(const Product& p, const float* sums_of, int column) {
@@ -272,15 +329,13 @@ inline void finish(const Product& p, const T* tile, int rows, int groups, int ro
 inline void multiply_amx(const Product& p, const Rows& in, const Sink& sink, int base, int first,
                          int groups) {
   alignas(64) int32_t integers[kTileFloats];
-  const int quads = p.in_bytes() / 4;
-  const int64_t group = static_cast<int64_t>(quads) * 64;
   for (int row = 0; row < in.count; row += kAmxRows) {
     const int rows = in.count - row < kAmxRows ? in.count - row : kAmxRows;
     if (row == 0 || rows < kAmxRows) shape_tiles(rows);
     for (int done = 0; done < groups; done += 2) {
       const int count = groups - done < 2 ? 1 : 2, at = first + done;
       tile_amx(in.bytes + static_cast<int64_t>(row) * in.bytes_stride, in.bytes_stride,
-               p.int8_weights + at * group, group, quads, count, integers);
+               columns_of(p, at), count, integers);
       finish(p, integers, rows, count, row, at * kLanes, base * kLanes, sink);
     }
   }
@@ -317,12 +372,10 @@ inline void multiply_part(const Product& p, const Rows& in, const Sink& sink, in
     return;
   }
   alignas(64) int32_t integers[kTileFloats];
-  const int quads = p.in_bytes() / 4;
-  const int64_t group = static_cast<int64_t>(quads) * 64;
   cover(in.count, groups, [&](int64_t row, int rows, int done, int count) {
     const int at = first + done;
     kInt8Tiles[rows - 1][index_of(count)](in.bytes + row * in.bytes_stride, in.bytes_stride,
-                                          p.int8_weights + at * group, group, quads, integers);
+                                          columns_of(p, at), integers);
     finish(p, integers, rows, count, row, at * kLanes, base * kLanes, sink);
   });
 }

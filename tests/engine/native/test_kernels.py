@@ -79,6 +79,27 @@ def test_int8_sums_do_not_saturate(depth: int, sign: int, backends: list[str]) -
         np.testing.assert_array_equal(made, exact(weight, x), strict=True)
 
 
+PAIRS = [(64, 64), (65, 64), (127, 1), (127, 2), (127, 127), (127, -127)]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.003, 0.5], ids=["none", "few", "half"])
+def test_pairs_of_weights_that_fit_in_16_bits_or_do_not(share: float, backends: list[str]) -> None:
+    """Among small ones, with inputs that make the sums of pairs the largest and the smallest."""
+    random = np.random.default_rng(7)
+    depth, out = 512, 80
+    weight = random.integers(-50, 51, (depth, out)).astype(np.int8)
+    pairs = np.array(PAIRS + [(-first, -second) for first, second in PAIRS])
+    chosen = np.argwhere(random.random((depth // 2, out)) < share)
+    for place, (row, column) in enumerate(chosen):
+        weight[2 * row : 2 * row + 2, column] = pairs[place % len(pairs)]
+    x = random.normal(0, 60, (MOST_ROWS, depth)).astype(np.float32)
+    x[:2] = [[127], [-127]]
+    tensors = int8_product(weight)
+    made = multiply(tensors, x, out)
+    np.testing.assert_array_equal(made, exact(weight, x), strict=True)
+    check_rows(tensors, x, made, backends)
+
+
 def test_inputs_are_rounded_to_even_and_bounded(backends: list[str]) -> None:
     halves = np.arange(-130, 130, 0.5)
     beside = np.nextafter(*np.meshgrid(np.float32(halves), np.float32([-999, 999]))).ravel()

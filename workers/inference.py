@@ -75,7 +75,9 @@ class TritonInference:
             asyncio.run_coroutine_threadsafe(self._watch.look(), self._loop).result()
         try:
             if isinstance(task, TranslationRequest):
-                self._catalogue.pick_translator(task.source, task.target, task.model)
+                self._catalogue.pick_legs(
+                    task.source, task.target, task.model, forbid_pivot=task.forbid_pivot
+                )
             else:
                 self._catalogue.pick(task.kind, task.model)
         except ServiceError:

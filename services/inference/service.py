@@ -8,7 +8,7 @@ from services.inference.settings import InferenceSettings
 from services.inference.tasks.classifier import Classifier
 from services.inference.tasks.question_answering.answerer import Answerer
 from services.inference.tasks.summarization.summarizer import Summarizer
-from services.inference.tasks.translation.translator import Translator
+from services.inference.tasks.translation.pivot_translator import PivotTranslator
 from services.inference.triton.engine import TritonEngine
 from services.inference.triton.watch import Watch
 
@@ -22,7 +22,7 @@ class InferenceBackend:
             VariantChoice(settings.preferred_precisions, settings.max_quality_loss)
         )
         self._settings = settings
-        self.translator = Translator(engine, catalogue, settings)
+        self.translator = PivotTranslator(engine, catalogue, settings)
         self.summarizer = Summarizer(engine, catalogue, settings)
         self.classifier = Classifier(engine.encoder, catalogue)
         self.answerer = Answerer(engine, engine.encoder, catalogue, settings)

@@ -20,6 +20,8 @@ from services.inference.tasks.translation.translator import TranslationRequest
 
 # What each chunk adds, and no record keeps.
 _ADDED = ("contents", "question", "context", "deadline")
+# What records have only where it is set: those of before lack it.
+_LATER = ("forbid_pivot",)
 _SHOWN_APART = ("kind", "model", "source", "target")
 
 
@@ -30,7 +32,11 @@ _OF_A_REQUEST = ("tenant", "deadline_ms", "token_ids")
 
 
 def _kept(task: Any, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-    values = {name: value for name, value in serialize(task).items() if name not in _ADDED}
+    values = {
+        name: value
+        for name, value in serialize(task).items()
+        if name not in _ADDED and (value or name not in _LATER)
+    }
     if "generation" in values:
         values["generation"] = {
             name: _UNSET[name] if name in _UNSET and value is _USUAL[name] else value

@@ -1,5 +1,5 @@
 import pytest
-from seqway import Client, FinishReason, StreamSummary, TextDelta, TextEnd
+from seqway import Client, FinishReason, Pivot, StreamSummary, TextDelta, TextEnd
 from seqway.v1.translation_pb2 import TranslateRequest
 
 from tests.sdk.server import FakeServer
@@ -35,6 +35,14 @@ def test_all_arguments_reach_the_server(server: FakeServer) -> None:
     assert isinstance(request, TranslateRequest)
     assert (request.source_language_code, request.target_language_code) == ("en", "fr")
     assert (request.model, request.options.max_new_tokens) == ("en-fr", 7)
+
+
+def test_an_answer_says_through_which_language_it_went(server: FakeServer) -> None:
+    with Client(server.address) as client:
+        answers = client.translate("x", source="pt", target="fr").translations
+        assert answers[0].pivot == Pivot("en", "pt-en_int8")
+        direct = client.translate("x", source="pt", target="fr", forbid_pivot=True)
+        assert direct.translations[0].pivot is None
 
 
 def test_a_stream_brings_typed_events(server: FakeServer) -> None:

@@ -84,6 +84,13 @@ def test_markup_and_terms_reach_the_server(server: FakeServer, tmp_path: Path) -
     assert [entry.case_sensitive for entry in request.glossary] == [True, True]
 
 
+@pytest.mark.parametrize("stream", [[], ["--stream"]])
+def test_a_pivot_is_noted_and_may_be_forbidden(stream: list[str]) -> None:
+    finished = seqway("translate", "x", "--from", "pt", *stream)
+    assert finished.stderr.decode() == "seqway: note: translated through en (pt-en_int8)\n"
+    assert seqway("translate", "x", "--from", "pt", "--no-pivot", *stream).stderr == b""
+
+
 @pytest.mark.parametrize(
     ("flags", "mime_type"),
     [

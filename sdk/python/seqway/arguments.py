@@ -42,6 +42,7 @@ class TranslateArguments(GenerationArguments, total=False):
     mime_type: str
     do_not_translate: Sequence[str]
     glossary: Glossary
+    forbid_pivot: bool
 
 
 class SummarizeArguments(GenerationArguments, total=False):

@@ -68,6 +68,7 @@ export type {
   GlossaryEntry,
   GlossaryMatch,
   MimeType,
+  Pivot,
   Segment,
   TextDelta,
   TextEnd,

@@ -80,6 +80,7 @@ def request_of(message: Message, deadline: float) -> TranslationRequest:
             TermEntry(each.source_term, each.target_term, each.case_sensitive)
             for each in message.glossary
         ],
+        forbid_pivot=message.forbid_pivot,
     )
 
 
@@ -123,6 +124,9 @@ def _stream_response(output: Output) -> pb.StreamTranslateResponse:
 
 
 def _translation(text: str, end: DocumentEnd) -> pb.Translation:
+    pivot = None
+    if end.pivot is not None:
+        pivot = pb.Pivot(language_code=end.pivot.code, model=end.pivot.model)
     return pb.Translation(
         text=text,
         segments=[_segment(segment) for segment in end.segments],
@@ -139,6 +143,7 @@ def _translation(text: str, end: DocumentEnd) -> pb.Translation:
             )
             for match in sorted(end.glossary_matches, key=lambda match: match.source_start)
         ],
+        pivot=pivot,
     )
 
 

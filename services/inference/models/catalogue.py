@@ -7,11 +7,19 @@ from engine.contract.manifest import Manifest
 from services.inference.errors import (
     MissingFieldError,
     ModelNotReadyError,
+    ServiceUnavailableError,
     TritonUnavailableError,
     UnknownLanguagePairError,
     UnknownModelError,
 )
-from services.inference.models.choice import VariantChoice, direction, directions, reads
+from services.inference.models.choice import (
+    VariantChoice,
+    covers,
+    direction,
+    directions,
+    reads,
+    targets_from,
+)
 
 TRANSLATION = "translation"
 SUMMARIZATION = "summarization"
@@ -19,6 +27,7 @@ CLASSIFICATION = "classification"
 QUESTION_ANSWERING = "question-answering"
 
 _LONGEST_QUOTE = 40
+_FIRST_PIVOT = "en"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,15 @@ class Variant:
     def name(self) -> str:
         """The variant's name, which is also its name in Triton."""
         return self.manifest.name
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """A variant on the way of a translation, and its own codes of the two languages."""
+
+    variant: Variant
+    source: str
+    target: str
 
 
 class Catalogue:
@@ -132,6 +150,48 @@ class Catalogue:
         codes = direction(best.manifest, source, target)
         assert codes is not None
         return best, *codes
+
+    def pick_legs(
+        self, source: str, target: str, model: str, *, forbid_pivot: bool = False
+    ) -> list[Leg]:
+        """As `pick_translator`; where no model serves the pair, two do through a third language.
+
+        That is English where it can be.  A model that is named translates by itself or not at all.
+        """
+        try:
+            return [Leg(*self.pick_translator(source, target, model))]
+        except UnknownLanguagePairError as unknown:
+            pivots = [] if model else self._pivots(source, target)
+            if pivots and forbid_pivot:
+                raise UnknownLanguagePairError(
+                    f'{unknown}; through "{pivots[0]}" it can be translated, which the request'
+                    " forbids",
+                    field="forbid_pivot",
+                ) from None
+            if not pivots:
+                raise
+        unready: list[ServiceUnavailableError] = []
+        for pivot in pivots:
+            try:
+                first = Leg(*self.pick_translator(source, pivot, ""))
+                return [first, Leg(*self.pick_translator(pivot, target, ""))]
+            except ServiceUnavailableError as error:
+                unready.append(error)
+        raise unready[0]
+
+    def _pivots(self, source: str, target: str) -> list[str]:
+        """The languages through which two models translate the pair, the best first."""
+        if covers(source, target) or covers(target, source):
+            return []
+        manifests = [each.manifest for each in self._of(TRANSLATION)]
+        between = {each for manifest in manifests for each in targets_from(manifest, source)}
+        found = [
+            each
+            for each in between
+            if not covers(each, source)
+            and any(direction(manifest, each, target) for manifest in manifests)
+        ]
+        return sorted(found, key=lambda each: (each != _FIRST_PIVOT, each))
 
     def _able(self, task: str, model: str) -> list[Variant]:
         self._require_knowledge()

@@ -99,6 +99,14 @@ def reads(manifest: Manifest, source: str) -> bool:
     return any(covers(mine, source) for mine in sources)
 
 
+def targets_from(manifest: Manifest, source: str) -> set[str]:
+    """The languages that the variant translates one to."""
+    found = {yours for mine, yours in manifest.language_pairs if covers(mine, source)}
+    if mine := _closest(manifest.source_languages, source):
+        found |= {each for each in manifest.target_languages if each != mine}
+    return found
+
+
 def directions(manifests: Iterable[Manifest]) -> list[str]:
     """What a caller may choose from, in words; many-to-many models by their lists."""
     found: set[str] = set()

@@ -119,9 +119,12 @@ class Performer:
                 return self._classify(task, items)
 
     def _translate(self, task: TranslationRequest, items: Sequence[Item]) -> _Outcomes:
-        variant, *_ = self._catalogue.pick_translator(task.source, task.target, task.model)
-        request = replace(task, model=variant.name)
-        return _generated(self._translator.stream(request, live=False), items, variant.name)
+        legs = self._catalogue.pick_legs(
+            task.source, task.target, task.model, forbid_pivot=task.forbid_pivot
+        )
+        variant = legs[-1].variant.name
+        request = replace(task, model=variant) if len(legs) == 1 else task
+        return _generated(self._translator.stream(request, live=False), items, variant)
 
     def _summarize(self, task: SummaryRequest, items: Sequence[Item]) -> _Outcomes:
         variant = self._catalogue.pick(SUMMARIZATION, task.model).name
@@ -207,6 +210,9 @@ async def _generated(
                     "input_tokens": output.input_tokens,
                     "output_tokens": output.output_tokens,
                 }
+                if isinstance(output, DocumentEnd) and output.pivot is not None:
+                    pivot = output.pivot
+                    said["pivot"] = {"language_code": pivot.code, "model": pivot.model}
                 yield items[output.content].index, _success(said, output.warnings, variant)
 
 

@@ -51,7 +51,15 @@ def translation_of(text: str, request: Request) -> pb.Translation:
             for index, entry in enumerate(request.glossary)
             if entry.source_term in text
         ],
+        pivot=_pivot(request),
     )
+
+
+def _pivot(request: Request) -> pb.Pivot | None:
+    """Portuguese is translated through English."""
+    if request.source_language_code != "pt" or request.forbid_pivot:
+        return None
+    return pb.Pivot(language_code="en", model="pt-en_int8")
 
 
 class FakeTranslation(Fake, TranslationServiceServicer):

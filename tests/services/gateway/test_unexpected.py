@@ -17,7 +17,7 @@ from seqway.v1 import translation_pb2 as pb
 
 from services.gateway.authentication.authenticator import Authenticator
 from services.inference.models.catalogue import Catalogue
-from services.inference.tasks.translation.translator import Translator
+from services.inference.tasks.translation.pivot_translator import PivotTranslator
 from services.jobs.store import objects as job_store
 
 REQUEST = pb.TranslateRequest(
@@ -61,7 +61,7 @@ async def test_a_call_is_answered_and_counted(
             raise BaseExceptionGroup("several", [PanicException("one")])
         raise error("no")
 
-    monkeypatch.setattr(Translator, "translate", fail)
+    monkeypatch.setattr(PivotTranslator, "translate", fail)
     method = "TranslationService/Translate"
     before, fine = counted(method, "INTERNAL"), counted(method, "OK")
     metadata = [("x-request-id", "mine")]
@@ -73,7 +73,7 @@ async def test_a_call_is_answered_and_counted(
 
 
 async def test_a_stream_is_answered(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Translator, "stream", panic)
+    monkeypatch.setattr(PivotTranslator, "stream", panic)
     request = pb.StreamTranslateRequest(
         contents=["Hello."], source_language_code="en", target_language_code="fr"
     )

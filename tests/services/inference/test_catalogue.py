@@ -101,3 +101,39 @@ def test_a_choice_between_models_is_the_callers() -> None:
 def test_serves_a_task_when_a_variant_is_ready() -> None:
     made = several()
     assert made.serves("summarization") and not made.serves("question-answering") and made.serves()
+
+
+def legs(*ready: str, unready: tuple[str, ...] = (), **asked: bool) -> list[str]:
+    made = Catalogue(VariantChoice((), 0.3))
+    variants = [Variant(manifest_of(base_model=each), True) for each in ready]
+    made.replace(variants + [Variant(manifest_of(base_model=each), False) for each in unready])
+    return [each.variant.manifest.base_model for each in made.pick_legs("pt", "fr", "", **asked)]
+
+
+def test_two_models_serve_a_pair_that_none_does() -> None:
+    assert legs("pt-de", "de-fr", "pt-en", "en-fr") == ["pt-en", "en-fr"]
+    assert legs("pt-fr", "pt-en", "en-fr") == ["pt-fr"]
+    assert legs("pt-de", "de-fr", "pt-en", unready=("en-fr",)) == ["pt-de", "de-fr"]
+    assert legs("pt-en", "en-fr", "pt-fr", forbid_pivot=True) == ["pt-fr"]
+
+
+def test_a_pivot_that_is_not_ready_is_waited_for() -> None:
+    with pytest.raises(ModelNotReadyError, match="en-fr"):
+        legs("pt-en", unready=("en-fr",))
+    with pytest.raises(ModelNotReadyError, match="pt-fr"):
+        legs("pt-en", "en-fr", unready=("pt-fr",))
+
+
+@pytest.mark.parametrize("models", [("pt-en", "de-fr"), ("pt-en", "en-pt"), ("en-fr",)])
+def test_without_a_way_the_pair_is_unknown(models: tuple[str, ...]) -> None:
+    with pytest.raises(UnknownLanguagePairError, match='from "pt" to "fr"'):
+        legs(*models)
+
+
+def test_a_model_of_many_languages_may_be_a_leg() -> None:
+    made = Catalogue(VariantChoice((), 0.3))
+    made.replace([Variant(each, True) for each in (many_to_many(), manifest_of())])
+    assert [(each.source, each.target) for each in made.pick_legs("es", "fr", "")] == [
+        ("es", "en"),
+        ("en", "fr"),
+    ]

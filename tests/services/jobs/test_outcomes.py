@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from services.inference.errors import BadRequestError, TritonUnavailableError
+from services.inference.models.catalogue import Leg, Variant
 from services.inference.rows.account import Account
 from services.inference.tasks.question_answering.question import Answers, Question
 from services.inference.tasks.translation.document import DocumentDelta, DocumentEnd
@@ -16,6 +17,7 @@ from services.jobs.chunks.performer import Performer
 from services.jobs.store.items import Item
 from services.jobs.store.results import Outcome
 from services.jobs.tasks import Task
+from tests.services.twin import manifest_of
 
 TASK = TranslationRequest(source="en", target="fr")
 
@@ -60,8 +62,8 @@ class PickyAnswerer:
 
 
 class OneVariant:
-    def pick_translator(self, *_: str) -> tuple[Any, str, str]:
-        return type("Variant", (), {"name": "en-fr_int8"}), "en", "fr"
+    def pick_legs(self, *_: str, **_options: bool) -> list[Leg]:
+        return [Leg(Variant(manifest_of(), ready=True), "en", "fr")]
 
 
 def performer_of(translator: Any = None, answerer: Any = None) -> Performer:

@@ -15,7 +15,8 @@ from services.inference.settings import InferenceSettings
 from services.inference.tasks.classifier import ClassificationRequest, Classifier
 from services.inference.tasks.question_answering.answerer import Answerer
 from services.inference.tasks.summarization.summarizer import Summarizer, SummaryRequest
-from services.inference.tasks.translation.translator import TranslationRequest, Translator
+from services.inference.tasks.translation.pivot_translator import PivotTranslator
+from services.inference.tasks.translation.translator import TranslationRequest
 from services.inference.triton.engine import TritonEngine
 from services.inference.triton.watch import Watch
 from services.jobs.chunks.performer import Performer
@@ -42,7 +43,7 @@ class Line:
         self.watch = Watch(engine, catalogue, settings, nothing)
         self.performer = Performer(
             catalogue,
-            Translator(engine, catalogue, settings),
+            PivotTranslator(engine, catalogue, settings),
             Summarizer(engine, catalogue, settings),
             Classifier(engine.encoder, catalogue),
             Answerer(engine, engine.encoder, catalogue, settings),
@@ -110,3 +111,13 @@ async def test_a_chunk_that_names_its_variant_is_done_by_no_other(line: Line) ->
     with pytest.raises(ServiceUnavailableError):
         await line.perform(task, [Item(0, "A game.")], done)
     assert done == {}
+
+
+async def test_a_record_says_through_which_language_it_went(line: Line) -> None:
+    line.twin.manifests.append(manifest_of("int8", "pt-en"))
+    await line.watch.look()
+    done: dict[int, Outcome] = {}
+    await line.perform(TranslationRequest(source="pt", target="fr"), [Item(0, "Um jogo.")], done)
+    answer = done[0].answer
+    assert answer["text"] == "UM JOGO." and answer["model"] == "en-fr_int8"
+    assert answer["pivot"] == {"language_code": "en", "model": "pt-en_int8"}

@@ -20,7 +20,13 @@ from seqway.results.jobs import (
 from seqway.results.models import LanguagePair, Model
 from seqway.results.question_answering import Answer, AskResult
 from seqway.results.summarization import DroppedSpan, SummarizeResult, Summary, SummaryPart
-from seqway.results.translation import GlossaryMatch, Segment, TranslateResult, Translation
+from seqway.results.translation import (
+    GlossaryMatch,
+    Pivot,
+    Segment,
+    TranslateResult,
+    Translation,
+)
 
 __all__ = [
     "Answer",
@@ -41,6 +47,7 @@ __all__ = [
     "LineResult",
     "LineStatus",
     "Model",
+    "Pivot",
     "Segment",
     "SummarizeResult",
     "Summary",

@@ -43,10 +43,19 @@ class GlossaryMatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Pivot:
+    """The language through which a text was translated, and the variant that translated to it."""
+
+    language: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class Translation:
     """One translated text.
 
     `finish_reason` is EOS when every segment came to its end, else the worst of their reasons.
+    `pivot` is set where no model translates the pair, and two did.
     """
 
     text: str
@@ -55,6 +64,7 @@ class Translation:
     token_counts: TokenCounts
     warnings: tuple[str, ...]
     glossary_matches: tuple[GlossaryMatch, ...] = ()
+    pivot: Pivot | None = None
 
 
 @dataclass(frozen=True, slots=True)

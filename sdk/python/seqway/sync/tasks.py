@@ -34,6 +34,7 @@ class Tasks:
         mime_type: str = "",
         do_not_translate: Sequence[str] = (),
         glossary: Glossary = (),
+        forbid_pivot: bool = False,
         options: GenerationOptions | None = None,
         max_new_tokens: int | None = None,
         model: str = "",
@@ -49,6 +50,8 @@ class Tasks:
                 Parameters such as "; charset=utf-8" are allowed, a charset other than UTF-8 is not.
             do_not_translate: Phrases that stay as they are.
             glossary: Terms and their translations.
+            forbid_pivot: Fail where no model translates the pair, instead of translating through a
+                third language with two.
             options: How to generate.
             max_new_tokens: The most tokens of one sentence; 0 is the model's own limit.
             model: A model, or one variant of it; by default the server's choice.
@@ -66,6 +69,7 @@ class Tasks:
             mime_type=mime_type,
             do_not_translate=do_not_translate,
             glossary=glossary,
+            forbid_pivot=forbid_pivot,
             options=options,
             max_new_tokens=max_new_tokens,
             model=model,
@@ -81,6 +85,7 @@ class Tasks:
         mime_type: str = "",
         do_not_translate: Sequence[str] = (),
         glossary: Glossary = (),
+        forbid_pivot: bool = False,
         options: GenerationOptions | None = None,
         max_new_tokens: int | None = None,
         model: str = "",
@@ -98,6 +103,7 @@ class Tasks:
             mime_type=mime_type,
             do_not_translate=do_not_translate,
             glossary=glossary,
+            forbid_pivot=forbid_pivot,
             options=options,
             max_new_tokens=max_new_tokens,
             model=model,

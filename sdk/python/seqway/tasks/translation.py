@@ -31,6 +31,7 @@ def translate_request(
     mime_type: str,
     do_not_translate: Sequence[str],
     glossary: Glossary,
+    forbid_pivot: bool,
     options: GenerationOptions | None,
     max_new_tokens: int | None,
     model: str,
@@ -45,6 +46,7 @@ def translate_request(
         mime_type=mime_type,
         do_not_translate=contents_of(do_not_translate),
         glossary=_glossary(glossary),
+        forbid_pivot=forbid_pivot,
     )
 
 
@@ -100,7 +102,12 @@ def _translation(message: pb.Translation) -> results.Translation:
             )
             for match in message.glossary_matches
         ),
+        pivot=_pivot(message.pivot) if message.HasField("pivot") else None,
     )
+
+
+def _pivot(message: pb.Pivot) -> results.Pivot:
+    return results.Pivot(language=message.language_code, model=message.model)
 
 
 def _segment(message: pb.Segment) -> results.Segment:

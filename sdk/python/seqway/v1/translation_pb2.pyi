@@ -33,6 +33,7 @@ class TranslateRequest(_message.Message):
     MIME_TYPE_FIELD_NUMBER: _builtins.int
     DO_NOT_TRANSLATE_FIELD_NUMBER: _builtins.int
     GLOSSARY_FIELD_NUMBER: _builtins.int
+    FORBID_PIVOT_FIELD_NUMBER: _builtins.int
     source_language_code: _builtins.str
     """BCP-47 code of the language of the texts, such as "en"."""
     target_language_code: _builtins.str
@@ -48,6 +49,8 @@ class TranslateRequest(_message.Message):
     comments and entities come back in their places.  In XML the text of CDATA sections is
     translated as well.
     """
+    forbid_pivot: _builtins.bool
+    """Where no model translates the pair, two do through a third language, unless this forbids it."""
     @_builtins.property
     def contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The texts; each is answered on its own.  An empty one comes back empty."""
@@ -77,10 +80,11 @@ class TranslateRequest(_message.Message):
         mime_type: _builtins.str = ...,
         do_not_translate: _abc.Iterable[_builtins.str] | None = ...,
         glossary: _abc.Iterable[Global___GlossaryEntry] | None = ...,
+        forbid_pivot: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "do_not_translate", b"do_not_translate", "glossary", b"glossary", "mime_type", b"mime_type", "model", b"model", "options", b"options", "source_language_code", b"source_language_code", "target_language_code", b"target_language_code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "do_not_translate", b"do_not_translate", "forbid_pivot", b"forbid_pivot", "glossary", b"glossary", "mime_type", b"mime_type", "model", b"model", "options", b"options", "source_language_code", b"source_language_code", "target_language_code", b"target_language_code"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -132,6 +136,7 @@ class Translation(_message.Message):
     TOKEN_COUNTS_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     GLOSSARY_MATCHES_FIELD_NUMBER: _builtins.int
+    PIVOT_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The translation, with the line breaks and spaces of the source between its sentences."""
     finish_reason: _generation_pb2.FinishReason.ValueType
@@ -154,6 +159,10 @@ class Translation(_message.Message):
     def glossary_matches(self) -> _containers.RepeatedCompositeFieldContainer[Global___GlossaryMatch]:
         """Where terms of the glossary were applied, in the order of the source."""
 
+    @_builtins.property
+    def pivot(self) -> Global___Pivot:
+        """Set where no model translates the pair, and two did."""
+
     def __init__(
         self,
         *,
@@ -163,14 +172,41 @@ class Translation(_message.Message):
         token_counts: _generation_pb2.TokenCounts | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         glossary_matches: _abc.Iterable[Global___GlossaryMatch] | None = ...,
+        pivot: Global___Pivot | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["token_counts", b"token_counts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pivot", b"pivot", "token_counts", b"token_counts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["finish_reason", b"finish_reason", "glossary_matches", b"glossary_matches", "segments", b"segments", "text", b"text", "token_counts", b"token_counts", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["finish_reason", b"finish_reason", "glossary_matches", b"glossary_matches", "pivot", b"pivot", "segments", b"segments", "text", b"text", "token_counts", b"token_counts", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Translation: _TypeAlias = Translation  # noqa: Y015
+
+@_typing.final
+class Pivot(_message.Message):
+    """A language between that of the source and that of the translation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    language_code: _builtins.str
+    """Its BCP-47 code, such as "en"."""
+    model: _builtins.str
+    """The variant that translated to it; the answer's is the one that translated from it."""
+    def __init__(
+        self,
+        *,
+        language_code: _builtins.str = ...,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["language_code", b"language_code", "model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Pivot: _TypeAlias = Pivot  # noqa: Y015
 
 @_typing.final
 class GlossaryEntry(_message.Message):
@@ -308,6 +344,7 @@ class StreamTranslateRequest(_message.Message):
     MIME_TYPE_FIELD_NUMBER: _builtins.int
     DO_NOT_TRANSLATE_FIELD_NUMBER: _builtins.int
     GLOSSARY_FIELD_NUMBER: _builtins.int
+    FORBID_PIVOT_FIELD_NUMBER: _builtins.int
     source_language_code: _builtins.str
     """BCP-47 code of the language of the texts, such as "en"."""
     target_language_code: _builtins.str
@@ -323,6 +360,8 @@ class StreamTranslateRequest(_message.Message):
     comments and entities come back in their places.  In XML the text of CDATA sections is
     translated as well.
     """
+    forbid_pivot: _builtins.bool
+    """Where no model translates the pair, two do through a third language, unless this forbids it."""
     @_builtins.property
     def contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The texts; each is answered on its own.  An empty one comes back empty."""
@@ -352,10 +391,11 @@ class StreamTranslateRequest(_message.Message):
         mime_type: _builtins.str = ...,
         do_not_translate: _abc.Iterable[_builtins.str] | None = ...,
         glossary: _abc.Iterable[Global___GlossaryEntry] | None = ...,
+        forbid_pivot: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "do_not_translate", b"do_not_translate", "glossary", b"glossary", "mime_type", b"mime_type", "model", b"model", "options", b"options", "source_language_code", b"source_language_code", "target_language_code", b"target_language_code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "do_not_translate", b"do_not_translate", "forbid_pivot", b"forbid_pivot", "glossary", b"glossary", "mime_type", b"mime_type", "model", b"model", "options", b"options", "source_language_code", b"source_language_code", "target_language_code", b"target_language_code"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

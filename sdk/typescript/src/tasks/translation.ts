@@ -17,6 +17,9 @@ import {
 
 export type GlossaryMatch = pb.GlossaryMatch;
 
+/** The language through which a text was translated, and the variant that translated to it. */
+export type Pivot = pb.Pivot;
+
 /** A term, matched as whole words, and what it is translated to. */
 export interface GlossaryEntry {
   readonly sourceTerm: string;
@@ -44,6 +47,8 @@ export interface TranslateOptions extends GenerateOptions {
   readonly doNotTranslate?: readonly string[];
   /** Terms and their translations. */
   readonly glossary?: Readonly<Record<string, string>> | readonly GlossaryEntry[];
+  /** Fail where no model translates the pair, instead of going through a third language. */
+  readonly forbidPivot?: boolean;
 }
 
 /** One sentence and its translation; positions count Unicode code points. */
@@ -110,6 +115,7 @@ export function translateRequest(
     mimeType: options.mimeType,
     doNotTranslate: options.doNotTranslate,
     glossary: glossaryEntries(options.glossary ?? []),
+    forbidPivot: options.forbidPivot,
   });
 }
 

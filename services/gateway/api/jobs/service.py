@@ -210,7 +210,9 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         """Refuses what no model here can ever do; an unavailable model may come back."""
         try:
             if isinstance(task, TranslationRequest):
-                self._catalogue.pick_translator(task.source, task.target, task.model)
+                self._catalogue.pick_legs(
+                    task.source, task.target, task.model, forbid_pivot=task.forbid_pivot
+                )
             elif task.kind == "classification":
                 self._catalogue.pick_only(task.kind, task.model)
             else:

@@ -39,6 +39,14 @@ class DocumentDelta:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class PivotLanguage:
+    """The language through which a text was translated, and the variant that translated to it."""
+
+    code: str
+    model: str
+
+
 @dataclass(slots=True)
 class DocumentEnd:
     """The translation of one of the contents is complete; the deltas were its text."""
@@ -50,6 +58,7 @@ class DocumentEnd:
     output_tokens: int = 0
     warnings: list[str] = field(default_factory=list)
     glossary_matches: list[TermMatch] = field(default_factory=list)
+    pivot: PivotLanguage | None = None
 
 
 class Sentence(CallRow):

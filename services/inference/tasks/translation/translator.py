@@ -46,6 +46,7 @@ class TranslationRequest:
     mime_type: str = "text/plain"
     do_not_translate: Sequence[str] = ()
     glossary: Sequence[TermEntry] = ()
+    forbid_pivot: bool = False
     kind: Literal["translation"] = "translation"
 
 

@@ -22,6 +22,10 @@ class LanguageFlags:
     target: Annotated[
         str, typer.Option("--to", "-t", metavar="LANG", help="Language to translate to.")
     ] = "fr"
+    forbid_pivot: Annotated[
+        bool,
+        typer.Option("--no-pivot", help="Do not translate through a third language."),
+    ] = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ def translate_arguments(
         "mime_type": markup.mime_type(),
         "do_not_translate": terms.keep or (),
         "glossary": terms.entries(),
+        "forbid_pivot": languages.forbid_pivot,
         "options": generation.options(),
         "model": model,
     }

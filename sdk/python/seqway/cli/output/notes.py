@@ -37,6 +37,10 @@ class Notes:
         match answer:
             case Translation():
                 self._applied(index, answer.glossary_matches)
+                if answer.pivot is not None:
+                    self._note(
+                        index, f"translated through {answer.pivot.language} ({answer.pivot.model})"
+                    )
             case Summary():
                 self._warn(index, *map(_dropped, answer.dropped))
 

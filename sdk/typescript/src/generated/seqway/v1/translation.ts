@@ -63,6 +63,8 @@ export interface TranslateRequest {
   readonly doNotTranslate: readonly string[];
   /** How certain terms are to be translated. */
   readonly glossary: readonly GlossaryEntry[];
+  /** Where no model translates the pair, two do through a third language, unless this forbids it. */
+  readonly forbidPivot: boolean;
 }
 
 /** The answer to TranslateRequest. */
@@ -94,6 +96,16 @@ export interface Translation {
   readonly warnings: readonly string[];
   /** Where terms of the glossary were applied, in the order of the source. */
   readonly glossaryMatches: readonly GlossaryMatch[];
+  /** Set where no model translates the pair, and two did. */
+  readonly pivot: Pivot | undefined;
+}
+
+/** A language between that of the source and that of the translation. */
+export interface Pivot {
+  /** Its BCP-47 code, such as "en". */
+  readonly languageCode: string;
+  /** The variant that translated to it; the answer's is the one that translated from it. */
+  readonly model: string;
 }
 
 /** A term and what it is to become. */
@@ -170,6 +182,8 @@ export interface StreamTranslateRequest {
   readonly doNotTranslate: readonly string[];
   /** How certain terms are to be translated. */
   readonly glossary: readonly GlossaryEntry[];
+  /** Where no model translates the pair, two do through a third language, unless this forbids it. */
+  readonly forbidPivot: boolean;
 }
 
 /** One message of the stream. */
@@ -234,6 +248,7 @@ function createBaseTranslateRequest(): TranslateRequest {
     mimeType: "",
     doNotTranslate: [],
     glossary: [],
+    forbidPivot: false,
   };
 }
 
@@ -262,6 +277,9 @@ export const TranslateRequest: MessageFns<TranslateRequest> = {
     }
     for (const v of message.glossary) {
       GlossaryEntry.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.forbidPivot !== false) {
+      writer.uint32(72).bool(message.forbidPivot);
     }
     return writer;
   },
@@ -343,6 +361,14 @@ export const TranslateRequest: MessageFns<TranslateRequest> = {
             message.glossary.push(GlossaryEntry.decode(reader, reader.uint32()));
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.forbidPivot = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -370,6 +396,7 @@ export const TranslateRequest: MessageFns<TranslateRequest> = {
     message.mimeType = object.mimeType ?? "";
     message.doNotTranslate = object.doNotTranslate?.map((e) => e) || [];
     message.glossary = object.glossary?.map((e) => GlossaryEntry.fromPartial(e)) || [];
+    message.forbidPivot = object.forbidPivot ?? false;
     return message;
   },
 };
@@ -463,6 +490,7 @@ function createBaseTranslation(): Translation {
     tokenCounts: undefined,
     warnings: [],
     glossaryMatches: [],
+    pivot: undefined,
   };
 }
 
@@ -485,6 +513,9 @@ export const Translation: MessageFns<Translation> = {
     }
     for (const v of message.glossaryMatches) {
       GlossaryMatch.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.pivot !== undefined) {
+      Pivot.encode(message.pivot, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -550,6 +581,14 @@ export const Translation: MessageFns<Translation> = {
             message.glossaryMatches.push(GlossaryMatch.decode(reader, reader.uint32()));
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.pivot = Pivot.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -575,6 +614,74 @@ export const Translation: MessageFns<Translation> = {
       : undefined;
     message.warnings = object.warnings?.map((e) => e) || [];
     message.glossaryMatches = object.glossaryMatches?.map((e) => GlossaryMatch.fromPartial(e)) || [];
+    message.pivot = (object.pivot !== undefined && object.pivot !== null) ? Pivot.fromPartial(object.pivot) : undefined;
+    return message;
+  },
+};
+
+function createBasePivot(): Pivot {
+  return { languageCode: "", model: "" };
+}
+
+export const Pivot: MessageFns<Pivot> = {
+  encode(message: Pivot, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.languageCode !== "") {
+      writer.uint32(10).string(message.languageCode);
+    }
+    if (message.model !== "") {
+      writer.uint32(18).string(message.model);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Pivot {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePivot() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.languageCode = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Pivot>): Pivot {
+    return Pivot.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Pivot>): Pivot {
+    const message = createBasePivot() as any;
+    message.languageCode = object.languageCode ?? "";
+    message.model = object.model ?? "";
     return message;
   },
 };
@@ -932,6 +1039,7 @@ function createBaseStreamTranslateRequest(): StreamTranslateRequest {
     mimeType: "",
     doNotTranslate: [],
     glossary: [],
+    forbidPivot: false,
   };
 }
 
@@ -960,6 +1068,9 @@ export const StreamTranslateRequest: MessageFns<StreamTranslateRequest> = {
     }
     for (const v of message.glossary) {
       GlossaryEntry.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.forbidPivot !== false) {
+      writer.uint32(72).bool(message.forbidPivot);
     }
     return writer;
   },
@@ -1041,6 +1152,14 @@ export const StreamTranslateRequest: MessageFns<StreamTranslateRequest> = {
             message.glossary.push(GlossaryEntry.decode(reader, reader.uint32()));
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.forbidPivot = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1068,6 +1187,7 @@ export const StreamTranslateRequest: MessageFns<StreamTranslateRequest> = {
     message.mimeType = object.mimeType ?? "";
     message.doNotTranslate = object.doNotTranslate?.map((e) => e) || [];
     message.glossary = object.glossary?.map((e) => GlossaryEntry.fromPartial(e)) || [];
+    message.forbidPivot = object.forbidPivot ?? false;
     return message;
   },
 };

@@ -1,0 +1,144 @@
+"""Translation through a third language, where no model serves the pair."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+
+from engine.contract.events import worst
+from engine.contract.options import Options
+from services.inference.models.catalogue import Leg
+from services.inference.rows.account import Account
+from services.inference.tasks.translation.document import (
+    DocumentEnd,
+    PivotLanguage,
+    TranslatedSegment,
+)
+from services.inference.tasks.translation.translator import (
+    Output,
+    TranslationRequest,
+    Translator,
+)
+from services.inference.text.terms import TermEntry, TermMatch
+
+
+class PivotTranslator(Translator):
+    """Translates with one model where one serves the pair, else with two."""
+
+    async def stream(
+        self, job: TranslationRequest, *, live: bool = True
+    ) -> AsyncGenerator[Output, None]:
+        """As `Translator.stream`.
+
+        The first model's translations are whole before the second one begins.  Segments are those
+        of the second, with its scores and tokens; their source is what they were translated from.
+        """
+        legs = self._catalogue.pick_legs(
+            job.source, job.target, job.model, forbid_pivot=job.forbid_pivot
+        )
+        outputs = super().stream if len(legs) == 1 else partial(self._through, legs)
+        async with aclosing(outputs(job, live=live)) as found:
+            async for output in found:
+                yield output
+
+    async def _through(
+        self, legs: Sequence[Leg], job: TranslationRequest, *, live: bool
+    ) -> AsyncGenerator[Output, None]:
+        first, second = legs
+        to_pivot = replace(
+            job,
+            target=first.target,
+            model=first.variant.manifest.base_model,
+            generation=_without_details(job.generation),
+        )
+        halfway = await self.translate(to_pivot)
+        pivot = PivotLanguage(first.target, halfway.account.variant)
+        from_pivot = replace(
+            job,
+            contents=halfway.texts,
+            source=first.target,
+            model=second.variant.manifest.base_model,
+            glossary=_kept_terms(job.glossary),
+        )
+        async with aclosing(super().stream(from_pivot, live=live)) as outputs:
+            async for output in outputs:
+                if isinstance(output, DocumentEnd):
+                    yield _joined(halfway.ends[output.content], output, pivot)
+                elif isinstance(output, Account):
+                    yield _summed(halfway.account, output)
+                else:
+                    yield output
+
+
+def _without_details(options: Options) -> Options:
+    """How the first model decodes: prefix, length, samples and details are of the answer."""
+    return Options(
+        priority=options.priority,
+        num_beams=options.num_beams,
+        length_penalty=options.length_penalty,
+        early_stopping=options.early_stopping,
+        no_repeat_ngram_size=options.no_repeat_ngram_size,
+        repetition_penalty=options.repetition_penalty,
+        stop_repetition=options.stop_repetition,
+    )
+
+
+def _kept_terms(glossary: Sequence[TermEntry]) -> list[TermEntry]:
+    """The first model's text has the glossary's target terms, which the second is to keep."""
+    terms = dict.fromkeys(entry.target_term for entry in glossary)
+    return [TermEntry(term, term, case_sensitive=True) for term in terms]
+
+
+def _joined(first: DocumentEnd, second: DocumentEnd, pivot: PivotLanguage) -> DocumentEnd:
+    return replace(
+        second,
+        segments=[_from_source(first.segments, segment) for segment in second.segments],
+        finish_reason=worst(first.finish_reason, second.finish_reason),
+        input_tokens=first.input_tokens + second.input_tokens,
+        output_tokens=first.output_tokens + second.output_tokens,
+        warnings=[*first.warnings, *(f'from "{pivot.code}": {w}' for w in second.warnings)],
+        glossary_matches=_matches(first.glossary_matches, second.glossary_matches),
+        pivot=pivot,
+    )
+
+
+def _from_source(
+    first: Sequence[TranslatedSegment], segment: TranslatedSegment
+) -> TranslatedSegment:
+    """A segment of the second model, with the source of all that it was translated from."""
+    of = [
+        each
+        for each in first
+        if each.target_start < segment.source_end and segment.source_start < each.target_end
+    ]
+    return replace(
+        segment,
+        source_start=min(each.source_start for each in of),
+        source_end=max(each.source_end for each in of),
+        finish_reason=worst(segment.finish_reason, *(each.finish_reason for each in of)),
+    )
+
+
+def _matches(first: Sequence[TermMatch], second: Sequence[TermMatch]) -> list[TermMatch]:
+    """Where both models kept to a term."""
+    targets = {(each.source_start, each.source_end): each for each in second}
+    pairs = ((each, targets.get((each.target_start, each.target_end))) for each in first)
+    return [
+        replace(match, target_start=other.target_start, target_end=other.target_end)
+        for match, other in pairs
+        if other is not None
+    ]
+
+
+def _summed(first: Account, second: Account) -> Account:
+    before = second.started - first.started
+    return replace(
+        second,
+        finish_reason=worst(first.finish_reason, second.finish_reason),
+        input_tokens=first.input_tokens + second.input_tokens,
+        output_tokens=first.output_tokens + second.output_tokens,
+        queue=first.queue + second.queue,
+        first_token=second.first_token + before,
+        total=second.total + before,
+        started=first.started,
+    )

@@ -187,6 +187,10 @@ audit: .venv/.installed ## Look for known vulnerabilities of what is pinned; ask
 bench: setup models .venv/.bench ## Measure our speed and service beside their peers (an hour and a quarter)
 	$(BIN)/python -m tests.benchmarks $(BENCH_OPTIONS)
 
+.PHONY: bench-firefox
+bench-firefox: setup firefox-models .venv/.bench ## Measure a model of Firefox on one core beside its own engines (4 minutes)
+	$(BIN)/python -m tests.benchmarks.firefox $(BENCH_OPTIONS)
+
 .PHONY: bench-jobs
 bench-jobs: setup models ## Measure batch jobs beside a direct client, and their neighbours (12 minutes)
 	$(BIN)/python -m tests.benchmarks.jobs $(BENCH_OPTIONS)
@@ -201,7 +205,7 @@ bench-attacks: setup models ## Measure how long others wait while the gateway is
 
 .PHONY: bench-short
 bench-short: ## Run every benchmark to its end in a short form, to see that it still does (7 minutes)
-	@$(MAKE) --no-print-directory BENCH_OPTIONS=--short bench bench-jobs bench-overload bench-attacks
+	@$(MAKE) --no-print-directory BENCH_OPTIONS=--short bench bench-firefox bench-jobs bench-overload bench-attacks
 
 .PHONY: protos
 protos: .venv/.installed $(NODE_PACKAGES) ## Generate the stubs of protos/ for Python and Node

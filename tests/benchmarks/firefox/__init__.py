@@ -1,0 +1,1 @@
+"""Firefox's translation model: our runtime beside Mozilla's engines, on one core."""

@@ -37,6 +37,10 @@ _PORTUGUESE = {
         *("translate", "--from", "pt", "--to", "en"),
         "Um editor de texto pequeno e rápido para o terminal.",
     ),
+    "And one into French, for which no model reads Portuguese: through English, by two models": (
+        *("translate", "--from", "pt", "--to", "fr"),
+        "Esta biblioteca lê arquivos de áudio.",
+    ),
 }
 
 _COMMANDS = {

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 MODEL_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
 NATIVE_FILES = (MODEL_FILE, WEIGHTS_FILE)
-FORMAT = 2
+FORMAT = 3
 
 TYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),

@@ -2,8 +2,10 @@
 
 import gzip
 import io
+import json
 import struct
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,14 @@ from numpy.typing import NDArray
 
 from engine.model.checkpoint import Checkpoint, load_checkpoint
 from engine.model.marian.folder import find, write_checkpoint
-from tests.engine.conftest import read_sources
+from tests.engine.conftest import DATA
 
 Array = NDArray[np.float32]
 
 WIDTH, HIDDEN, HEADS, ENCODER_LAYERS, DECODER_LAYERS = 32, 48, 4, 2, 2
 PIECES = 400
+SOURCE_PIECES = 300
+"""Of a model whose sources have a vocabulary of their own."""
 
 _FLOAT32, _INT8, _INTGEMM8 = 0x404, 0x101, 0x4101
 
@@ -41,6 +45,8 @@ CONFIG: dict[str, Any] = {
     "dec-cell": "ssru",
     "enc-cell": "gru",
     "tied-embeddings-all": True,
+    "tied-embeddings-src": False,
+    "tied-embeddings": False,
     "transformer-tied-layers": [],
     "version": "v1.9.56",
 }
@@ -60,8 +66,11 @@ class Student:
     inputs: dict[str, float] = field(default_factory=dict)
 
 
-def make_student(unit: str = "rnn", seed: int = 3) -> Student:
-    """One in floats; `unit` is "rnn" or "self-attention"."""
+def make_student(unit: str = "rnn", seed: int = 3, source_pieces: int = 0) -> Student:
+    """One in floats; `unit` is "rnn" or "self-attention".
+
+    With `source_pieces` sources have so many tokens of their own.
+    """
     random = np.random.default_rng(seed)
     tensors: dict[str, Array] = {}
 
@@ -89,7 +98,11 @@ def make_student(unit: str = "rnn", seed: int = 3) -> Student:
         vector(f"{name}_b2", WIDTH)
         norm(f"{name}_ffn")
 
-    tensors["Wemb"] = random.normal(0, WIDTH**-0.5, (PIECES, WIDTH)).astype(np.float32)
+    rows = {"Wemb": PIECES}
+    if source_pieces:
+        rows = {"encoder_Wemb": source_pieces, "decoder_Wemb": PIECES}
+    for name, count in rows.items():
+        tensors[name] = random.normal(0, WIDTH**-0.5, (count, WIDTH)).astype(np.float32)
     vector("decoder_ff_logit_out_b", PIECES)
     for layer in range(1, ENCODER_LAYERS + 1):
         attention(f"encoder_l{layer}_self")
@@ -105,7 +118,11 @@ def make_student(unit: str = "rnn", seed: int = 3) -> Student:
             attention(f"{here}_self")
         attention(f"{here}_context")
         feed_forward(f"{here}_ffn")
-    return Student(tensors, CONFIG | {"transformer-decoder-autoreg": unit})
+    config = CONFIG | {"transformer-decoder-autoreg": unit}
+    if source_pieces:
+        config |= {"tied-embeddings-all": False, "tied-embeddings": True}
+        config["dim-vocabs"] = [source_pieces, PIECES]
+    return Student(tensors, config)
 
 
 def rounded(student: Student) -> Student:
@@ -120,6 +137,8 @@ def rounded(student: Student) -> Student:
         result.multipliers[name] = float(np.float32(multiplier))
         result.tensors[name] = integers.astype(np.float32) / np.float32(multiplier)
         wide = name.endswith(("_Wo", "_W2"))
+        if name == "encoder_Wemb":
+            continue  # which nothing is multiplied with
         # What has one input has one range.
         result.inputs[name] = 127 / (6.0 if wide else 4.0)
     return result
@@ -131,13 +150,13 @@ def to_bin(student: Student) -> bytes:
     for name, values in student.tensors.items():
         if name in student.integers:
             integers = student.integers[name]
-            stored = integers if name == "Wemb" else integers.T
+            stored = integers if name.endswith("Wemb") else integers.T
             data = stored.tobytes() + struct.pack("<f", student.multipliers[name])
             items.append((name, _INTGEMM8, values.shape, data + bytes(-len(data) % 256)))
         else:
             items.append((name, _FLOAT32, values.shape, values.tobytes()))
     for name, multiplier in student.inputs.items():
-        if name == "Wemb":  # itself in INT8
+        if name.endswith("Wemb"):  # itself in INT8
             data = struct.pack("<bf", 127, 127 / multiplier)
             items.append((f"{name}_QuantMultA", _INTGEMM8, (1, 1), data))
         else:
@@ -160,22 +179,34 @@ def write_npz(student: Student, path: Path) -> None:
     np.savez(path, **{"special:model.yml": text, **student.tensors})
 
 
-def vocabulary() -> bytes:
+@cache
+def vocabulary(pieces: int = PIECES, side: str = "source", end: int = 0) -> bytes:
     """A SentencePiece model with Marian's numbers: the end of a text is 0, what is unknown 1."""
     model = io.BytesIO()
+    lines = DATA.joinpath("en-fr.test.jsonl").read_text(encoding="utf-8").splitlines()[:300]
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(read_sources(300)),
+        sentence_iterator=iter(json.loads(line)[side] for line in lines),
         model_writer=model,
-        vocab_size=PIECES,
-        **{"eos_id": 0, "unk_id": 1, "bos_id": -1, "pad_id": -1, "minloglevel": 2},
+        vocab_size=pieces,
+        **{"eos_id": end, "unk_id": 1 - end, "bos_id": -1, "pad_id": -1, "minloglevel": 2},
     )
     return model.getvalue()
+
+
+def answers_vocabulary() -> bytes:
+    """That of the answers of a model with two: what has a role has other ids than in sources."""
+    return vocabulary(PIECES, "target", end=1)
 
 
 def write_folder(folder: Path, student: Student, *, packed: bool = False) -> Path:
     """A folder as Mozilla's are, packed by gzip or not."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = {"model.enpt.intgemm.alphas.bin": to_bin(student), "vocab.enpt.spm": vocabulary()}
+    files = {"model.enpt.intgemm.alphas.bin": to_bin(student)}
+    if "encoder_Wemb" in student.tensors:
+        files["srcvocab.enpt.spm"] = vocabulary(len(student.tensors["encoder_Wemb"]))
+        files["trgvocab.enpt.spm"] = answers_vocabulary()
+    else:
+        files["vocab.enpt.spm"] = vocabulary()
     for name, content in files.items():
         if packed:
             (folder / f"{name}.gz").write_bytes(gzip.compress(content))

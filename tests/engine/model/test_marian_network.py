@@ -11,6 +11,7 @@ from tests.engine.model.marian_files import (
     CONFIG,
     HEADS,
     PIECES,
+    SOURCE_PIECES,
     WIDTH,
     Student,
     loaded,
@@ -27,18 +28,20 @@ class Reference:
 
     def __init__(self, student: Student) -> None:
         self.of = {name: values.astype(np.float64) for name, values in student.tensors.items()}
+        self.table = self.of["decoder_Wemb" if "decoder_Wemb" in self.of else "Wemb"]
+        self.source_table = self.of["encoder_Wemb" if "encoder_Wemb" in self.of else "Wemb"]
         self.is_recurrent = student.config["transformer-decoder-autoreg"] == "rnn"
 
     def logits(self, source: list[int], target: list[int]) -> Array:
         """Of the token after the start and after each of `target`."""
-        memory = self.embedded([self.of["Wemb"][token] for token in source])
+        memory = self.embedded([self.source_table[token] for token in source])
         for layer in range(1, CONFIG["enc-depth"] + 1):
             here = f"encoder_l{layer}"
             memory = self.norm(
                 f"{here}_self_Wo", memory + self.attend(f"{here}_self", memory, memory)
             )
             memory = self.feed_forward(here, memory)
-        x = self.embedded([np.zeros(WIDTH), *(self.of["Wemb"][token] for token in target)])
+        x = self.embedded([np.zeros(WIDTH), *(self.table[token] for token in target)])
         for layer in range(1, CONFIG["dec-depth"] + 1):
             here = f"decoder_l{layer}"
             if self.is_recurrent:
@@ -47,7 +50,7 @@ class Reference:
                 x = self.norm(f"{here}_self_Wo", x + self.attend(f"{here}_self", x, x, causal=True))
             x = self.norm(f"{here}_context_Wo", x + self.attend(f"{here}_context", x, memory))
             x = self.feed_forward(here, x)
-        logits: Array = x @ self.of["Wemb"].T + self.of["decoder_ff_logit_out_b"]
+        logits: Array = x @ self.table.T + self.of["decoder_ff_logit_out_b"]
         return logits
 
     def embedded(self, rows: list[Array]) -> Array:
@@ -90,12 +93,16 @@ class Reference:
         return self.norm(f"{name}_ffn", x + hidden @ self.of[f"{name}_W2"] + self.of[f"{name}_b2"])
 
 
+@pytest.mark.parametrize("source_pieces", [0, SOURCE_PIECES, PIECES + 50])
 @pytest.mark.parametrize("unit", ["rnn", "self-attention"])
-def test_the_network_is_the_one_that_is_described(unit: str, tmp_path: Path) -> None:
-    student = make_student(unit)
+def test_the_network_is_the_one_that_is_described(
+    unit: str, source_pieces: int, tmp_path: Path
+) -> None:
+    student = make_student(unit, source_pieces=source_pieces)
     checkpoint = loaded(write_folder(tmp_path, student))
     assert checkpoint.config.decoder_unit == ("ssru" if unit == "rnn" else "attention")
-    source, target = [5, 17, 200, 3, 399, 0], [9, 8, 7, 250, 2, 1, 0]
+    last = (source_pieces or PIECES) - 1
+    source, target = [5, 17, 200, 3, last, 0], [9, 8, 7, 250, 2, 1, PIECES - 1, 0]
     expected = Reference(student).logits(source, target)
     ids = torch.tensor([source])
     start = checkpoint.config.decoder_start_id
@@ -105,6 +112,15 @@ def test_the_network_is_the_one_that_is_described(unit: str, tmp_path: Path) -> 
         )[0].numpy()
     np.testing.assert_allclose(made[:, :PIECES], expected, rtol=0, atol=1e-4)
     assert (made[:, PIECES:] == -np.inf).all()
+
+
+def test_the_head_of_two_vocabularies_has_the_scales_of_the_answers(tmp_path: Path) -> None:
+    student = rounded(make_student(source_pieces=SOURCE_PIECES))
+    scales = loaded(write_folder(tmp_path, student)).int8_scales
+    assert scales["head"].weight == pytest.approx(1 / student.multipliers["decoder_Wemb"])
+    assert scales["head"].input == pytest.approx(1 / student.inputs["decoder_Wemb"])
+    assert student.multipliers["decoder_Wemb"] != student.multipliers["encoder_Wemb"]
+    assert len(scales) == len(student.integers) - 1  # sources are looked up, not multiplied
 
 
 def test_only_a_file_with_all_its_scales_brings_any(tmp_path: Path) -> None:

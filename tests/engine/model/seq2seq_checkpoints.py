@@ -166,7 +166,11 @@ def write_two_vocabularies(folder: Path, pieces: tuple[int, int], *codes: str) -
 
 
 def write_marian_two(
-    folder: Path, seed: int, pieces: tuple[int, int] = (PIECES, 260), *codes: str
+    folder: Path,
+    seed: int,
+    pieces: tuple[int, int] = (PIECES, 260),
+    *codes: str,
+    tie_word_embeddings: bool = True,
 ) -> None:
     """Source and target with vocabularies and embeddings of their own."""
     sizes = write_two_vocabularies(folder, pieces, *codes)
@@ -186,6 +190,7 @@ def write_marian_two(
         vocab_size=sizes[0],
         decoder_vocab_size=sizes[1],
         share_encoder_decoder_embeddings=False,
+        tie_word_embeddings=tie_word_embeddings,
         activation_function="swish",
         scale_embedding=True,
         pad_token_id=pad,

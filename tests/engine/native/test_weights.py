@@ -213,11 +213,18 @@ def test_a_model_file_that_describes_nothing_is_told(copy: Path, content: str) -
     refused(copy)
 
 
-@pytest.mark.parametrize("version", [2, 4, "3", None])
+@pytest.mark.parametrize("version", [1, 4, "3", None])
 def test_files_of_another_version_are_told(copy: Path, version: Any) -> None:
     change_model(copy, format=version)
     with pytest.raises(WeightsError, match=r"another version: export the variant again\.$"):
         NativeModel(copy)
+
+
+def test_files_of_the_version_before_are_read(copy: Path) -> None:
+    described = json.loads((copy / MODEL_FILE).read_text())
+    assert described.pop("source_vocabulary") == 0
+    (copy / MODEL_FILE).write_text(json.dumps(described | {"format": 2}))
+    NativeModel(copy)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ decoder that names them, or files that have the usual names. Each may be packed.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -69,6 +71,29 @@ def find(folder: Path) -> MarianFolder | None:
     if found:
         return found[0]
     return MarianFolder(folder, folder / models[0], _vocabularies(folder, names))
+
+
+@contextmanager
+def as_checkpoint(folder: Path) -> Iterator[Path]:
+    """A checkpoint's folder; in place of one of Marian's, what `write_checkpoint` makes of it.
+
+    That lasts as long as the block.
+
+    Raises:
+        CheckpointError: see `find` and `write_checkpoint`; errors of the block name `folder`.
+
+    """
+    if (found := find(folder)) is None:
+        yield folder
+        return
+    with TemporaryDirectory(prefix="seqway-marian.") as place:
+        target = Path(place) / folder.resolve().name
+        target.mkdir()
+        write_checkpoint(found, target)
+        try:
+            yield target
+        except CheckpointError as error:
+            raise CheckpointError(str(error).replace(str(target), str(folder))) from error
 
 
 def write_checkpoint(found: MarianFolder, target: Path) -> None:

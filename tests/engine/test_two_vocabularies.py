@@ -16,7 +16,7 @@ from engine.contract.manifest import read_manifest
 from engine.contract.options import Options
 from engine.export.gates.tokenizer import check_tokenizer
 from engine.export.precision.recipes import read_recipes
-from engine.model.checkpoint import CheckpointError
+from engine.model.checkpoint import CheckpointError, load_checkpoint
 from engine.model.tokenizers.tokenizer import load_tokenizer
 from engine.native.library import is_there
 from engine.native.weights import read_weights
@@ -166,16 +166,30 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_languages_are_codes_of_the_source(checkpoint: Path, tmp_path: Path) -> None:
-    result = run(checkpoint, "--model-repository", tmp_path, "--precision", "fp32")
+@pytest.fixture(scope="module")
+def few_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Likewise, and answers have more tokens than sources."""
+    folder = tmp_path_factory.mktemp("few") / "few"
+    write_marian_two(folder, 3, (200, 300), *CODES)
+    return folder
+
+
+def test_languages_are_codes_of_the_source(few_sources: Path, tmp_path: Path) -> None:
+    result = run(few_sources, "--model-repository", tmp_path, "--precision", "fp32")
     assert result.exit_code == 0, result.output
-    files = tmp_path / "two_fp32" / "1"
+    files = tmp_path / "few_fp32" / "1"
     manifest = read_manifest(files)
     assert tuple(manifest.target_languages) == ("fr", "pt")
-    numbers = json.loads((checkpoint / "vocab.json").read_text())
+    numbers = json.loads((few_sources / "vocab.json").read_text())
     for code, language in zip(CODES, ("fr", "pt"), strict=True):
         (ids,) = load_vocabulary(files, manifest).encode(["A"], "en", language)
         assert ids[0] == numbers[code] and ids[-1] == numbers["</s>"] == 0
+
+
+def test_what_is_forbidden_is_forbidden_of_answers(few_sources: Path) -> None:
+    checkpoint = load_checkpoint(few_sources)
+    assert checkpoint.source_vocab_size < 300 < checkpoint.vocab_size
+    assert checkpoint.suppressed_ids == (checkpoint.source_vocab_size - 1, 300)
 
 
 def without_target_numbers(folder: Path) -> None:

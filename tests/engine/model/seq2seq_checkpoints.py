@@ -198,7 +198,8 @@ def write_marian_two(
         decoder_start_token_id=pad,
     )
     model = transformers.MarianMTModel(config)
-    _save(folder, model, seed, tokenizer, bad_words_ids=[[pad]], num_beams=4, forced_eos_token_id=1)
+    generation = {"bad_words_ids": [[pad], [sizes[1] - 1]], "forced_eos_token_id": 1}
+    _save(folder, model, seed, tokenizer, num_beams=4, **generation)
 
 
 def _bart_tokenizer() -> Any:

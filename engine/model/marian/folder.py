@@ -116,8 +116,8 @@ def write_checkpoint(found: MarianFolder, target: Path) -> None:
     config = _plain(model.config) | {
         "model_type": "marian_nmt",
         "architectures": ["MarianMTModel"],
-        "vocab_size": len(source),
-        "decoder_vocab_size": len(answers),
+        "vocab_size": source[_PAD] + 1,
+        "decoder_vocab_size": answers[_PAD] + 1,
         "pad_token_id": answers[_PAD],
         "decoder_start_token_id": answers[_PAD],
         "eos_token_id": answers["</s>"],

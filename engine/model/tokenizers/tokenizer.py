@@ -107,12 +107,14 @@ def load_tokenizer(
 
     """
     name, stated = class_name(folder), StatedTokens(folder)
+    target_vocab_size = target_vocab_size or vocab_size
     has_json = (folder / TOKENIZER_FILE).exists()
     if name in SOURCE_MODELS and ((folder / SOURCE_MODELS[name]).exists() or not has_json):
-        return _with_pieces(folder, name, stated, vocab_size, target_vocab_size or vocab_size)
+        return _with_pieces(folder, name, stated, vocab_size, target_vocab_size)
     with library_errors(f"{folder} has a tokenizer that can't be run"):
         backend = _from_json(folder, name, stated) if has_json else converted(folder, stated)
-        return _with_backend(folder, name, stated, backend, vocab_size)
+        # One vocabulary has to fit both sides.
+        return _with_backend(folder, name, stated, backend, min(vocab_size, target_vocab_size))
 
 
 def save_tokenizer(tokenizer: CheckpointTokenizer, folder: Path) -> None:

@@ -181,7 +181,7 @@ def write_npz(student: Student, path: Path) -> None:
 
 
 @cache
-def vocabulary(pieces: int = PIECES, side: str = "source", end: int = 0) -> bytes:
+def vocabulary(pieces: int = PIECES, side: str = "source", end: int = 0, pad: int = -1) -> bytes:
     """A SentencePiece model with Marian's numbers: the end of a text is 0, what is unknown 1."""
     model = io.BytesIO()
     lines = DATA.joinpath("en-fr.test.jsonl").read_text(encoding="utf-8").splitlines()[:300]
@@ -189,7 +189,7 @@ def vocabulary(pieces: int = PIECES, side: str = "source", end: int = 0) -> byte
         sentence_iterator=iter(json.loads(line)[side] for line in lines),
         model_writer=model,
         vocab_size=pieces,
-        **{"eos_id": end, "unk_id": 1 - end, "bos_id": -1, "pad_id": -1, "minloglevel": 2},
+        **{"eos_id": end, "unk_id": 1 - end, "bos_id": -1, "pad_id": pad, "minloglevel": 2},
     )
     return model.getvalue()
 

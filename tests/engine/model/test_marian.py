@@ -265,6 +265,13 @@ def test_sources_may_have_a_table_of_their_own(source_pieces: int, tmp_path: Pat
     assert (tokenizer.eos_id, tokenizer.target_numbers["</s>"]) == (0, 1)
 
 
+def test_a_vocabulary_may_have_a_piece_for_padding_of_its_own(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, make_student())
+    (folder / "vocab.enpt.spm").write_bytes(vocabulary(pad=2))
+    config = loaded(folder).config
+    assert (config.vocab_size, config.pad_id, config.decoder_start_id) == (401, 400, 400)
+
+
 def without_source_vocabulary(folder: Path, _: Student) -> None:
     (folder / "srcvocab.enpt.spm").unlink()
 

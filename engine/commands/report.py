@@ -14,9 +14,10 @@ from engine.commands.terminal import EXPECTED, console, failure
 from engine.contract.manifest import Manifest, read_manifest
 from engine.export.precision.recipes import PRECISIONS
 from engine.export.report.answers import fits, left_out, machine
+from engine.export.report.oracle import Output, oracle_answers, oracle_of
 from engine.export.report.page import Setting, write_page
 from engine.export.report.quality import FIGURES
-from engine.export.report.variants import Output, as_table, report_variant, transformers_answers
+from engine.export.report.variants import as_table, report_variant
 from engine.export.repository import RepositoryError, stands
 from engine.export.text_files import read_pairs
 from engine.model.errors import counted, in_one_line
@@ -35,7 +36,9 @@ def report_command(
     test: Annotated[
         Path | None, typer.Option(help="Default: examples/data/MODEL.test.jsonl.")
     ] = None,
-    compare: Annotated[int, typer.Option(min=0, help="Texts to compare with transformers.")] = 200,
+    compare: Annotated[
+        int, typer.Option(min=0, help="Texts to compare with the checkpoint's own answers.")
+    ] = 200,
     output: Annotated[
         Path | None, typer.Option(help="The page to write (default: MODEL-report.html).")
     ] = None,
@@ -56,27 +59,28 @@ def report_command(
         raise failure(f"{origin} does not exist: give the checkpoint's folder by --checkpoint.")
     try:
         kept = _fitting(folders[0], read_pairs(test or Path(f"examples/data/{model}.test.jsonl")))
-        oracle = _oracle(origin, [pair.source for pair in kept[:compare]], folders[0])
+        oracle = oracle_of(origin)
+        expected = _expected(oracle, origin, [pair.source for pair in kept[:compare]], folders[0])
         reports = []
         for folder in folders:
             with console.status(f"running {folder.parent.name}"):
-                reports.append(report_variant(folder, oracle, kept))
+                reports.append(report_variant(folder, expected, kept))
     except EXPECTED as error:
         raise failure(error) from error
-    console.print(as_table(model, reports))
+    console.print(as_table(model, reports, oracle))
     page = output or Path(f"{model}-report.html")
     sources, references = [pair.source for pair in kept], [pair.target for pair in kept]
     try:
-        write_page(reports, sources, references, _setting(model), page)
+        write_page(reports, sources, references, _setting(model, oracle), page)
     except OSError as error:
         raise failure(f"{page} can't be written: {error.strerror}.") from error
     console.print(f"wrote {page}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _setting(model: str) -> Setting:
+def _setting(model: str, oracle: str) -> Setting:
     command = " ".join(["seqway-models", *sys.argv[1:]])
     versions = f"ONNX Runtime {version('onnxruntime')}"
-    return Setting(model, machine(), f"{date.today():%Y-%m-%d}", command, versions)
+    return Setting(model, machine(), f"{date.today():%Y-%m-%d}", command, versions, oracle)
 
 
 def _fitting(folder: Path, pairs: list[Pair]) -> list[Pair]:
@@ -90,14 +94,14 @@ def _fitting(folder: Path, pairs: list[Pair]) -> list[Pair]:
     return kept
 
 
-def _oracle(checkpoint: Path, texts: list[str], folder: Path) -> list[Output | None]:
+def _expected(oracle: str, checkpoint: Path, texts: list[str], folder: Path) -> list[Output | None]:
     try:
-        with console.status("transformers makes the reference"):
-            return transformers_answers(checkpoint, texts, folder)
+        with console.status(f"{oracle} makes the reference"):
+            return oracle_answers(checkpoint, texts, folder)
     # A folder that is none of the checkpoint's fails in many ways.
     except Exception as error:
         reason = in_one_line(error)
-        raise failure(f"transformers can't answer with {checkpoint}: {reason}") from error
+        raise failure(f"{oracle} can't answer with {checkpoint}: {reason}") from error
 
 
 def _read(folder: Path) -> Manifest:

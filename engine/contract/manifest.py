@@ -18,6 +18,7 @@ class Manifest:
 
     "seq2seq" generates text, "encoder" gives logits. `max_source_tokens` and `max_target_tokens`
     are for one row, the end of sequence and, of the source, language codes and template included.
+    `vocab_size` counts the tokens of answers, `pad_id` is what sources are padded with.
     `quality` is what was measured at export; empty when nothing was. `speed` is how many texts a
     second were answered then, by the machine that did it.
 

@@ -113,7 +113,8 @@ def export(
         staging(job.repository, list(names.values()), overwrite=overwrite) as place,
         working_in(place.scratch),
     ):
-        tokenizer = load_tokenizer(job.checkpoint.folder, job.checkpoint.vocab_size)
+        sizes = job.checkpoint.source_vocab_size, job.checkpoint.vocab_size
+        tokenizer = load_tokenizer(job.checkpoint.folder, *sizes)
         folders = {precision: place.variant(name) for precision, name in names.items()}
         for folder in folders.values():
             (folder / "1").mkdir()

@@ -2,11 +2,9 @@
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from engine.contract.manifest import Task
 from engine.export.calibration_texts import generic_texts, random_proteins
@@ -33,8 +31,7 @@ from engine.model.checkpoint import (
 from engine.model.families import SEQ2SEQ_FAMILIES
 from engine.model.families.languages import language_tag
 from engine.model.hub import locate
-from engine.model.marian.folder import find as find_marian
-from engine.model.marian.folder import write_checkpoint
+from engine.model.marian.folder import as_checkpoint
 from engine.model.tasks import guess_task
 
 logger = logging.getLogger(__name__)
@@ -119,7 +116,9 @@ def import_checkpoint(request: ImportRequest, stage: Stage = announce) -> list[P
         builder_for(request.plans)
     test = read_pairs(request.test) if request.test else ()
     calibration = read_texts(request.calibration) if request.calibration else None
-    with _checkpoint_folder(request) as folder:
+    # A download shows its own progress, by bytes.
+    found = locate(request.checkpoint, request.revision, request.allow_pickle)
+    with as_checkpoint(found) as folder:
         checkpoint, task = _load(request, folder, stage)
         if checkpoint.kind == "encoder" and (request.source or request.target or request.template):
             raise ImportRequestError(
@@ -147,24 +146,6 @@ def import_checkpoint(request: ImportRequest, stage: Stage = announce) -> list[P
             require_language=calibration is not None,
         )
         return export(job, precisions, overwrite=request.force, stage=stage)
-
-
-@contextmanager
-def _checkpoint_folder(request: ImportRequest) -> Iterator[Path]:
-    """The checkpoint's folder; one of Marian's is written anew as `load_checkpoint` reads it."""
-    # A download shows its own progress, by bytes.
-    folder = locate(request.checkpoint, request.revision, request.allow_pickle)
-    if (found := find_marian(folder)) is None:
-        yield folder
-        return
-    with TemporaryDirectory(prefix="seqway-marian.") as place:
-        target = Path(place) / folder.resolve().name
-        target.mkdir()
-        write_checkpoint(found, target)
-        try:
-            yield target
-        except CheckpointError as error:
-            raise CheckpointError(str(error).replace(str(target), str(folder))) from error
 
 
 def _load(request: ImportRequest, folder: Path, stage: Stage) -> tuple[Checkpoint, Task]:

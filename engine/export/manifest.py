@@ -68,6 +68,6 @@ def _seq2seq(checkpoint: Checkpoint, plan: SourcePlan, common: dict[str, Any]) -
         decoder_unit=config.decoder_unit,
         decoder_start_id=config.decoder_start_id,
         eos_id=config.eos_id,
-        pad_id=config.pad_id,
+        pad_id=config.source_pad_id,
         generation=checkpoint.generation.options,
     )

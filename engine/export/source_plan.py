@@ -278,8 +278,9 @@ def guess_generation_task(folder: Path, hf: Mapping[str, Any]) -> Task | None:
         return "translation"
     if specific:
         return None
-    size = hf.get("vocab_size")
-    tokenizer = load_tokenizer(folder, size if isinstance(size, int) else sys.maxsize)
+    sizes = (hf.get(name) for name in ("vocab_size", "decoder_vocab_size"))
+    source, target = (size if isinstance(size, int) else None for size in sizes)
+    tokenizer = load_tokenizer(folder, source or sys.maxsize, target)
     if tokenizer.codes or all(named_pair(folder, hf)):
         return "translation"
     return None

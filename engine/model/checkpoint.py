@@ -79,8 +79,13 @@ class Checkpoint:
 
     @property
     def vocab_size(self) -> int:
-        """How many token ids the model has."""
+        """How many token ids the model has; those of answers, where sources have others."""
         return self.model.config.vocab_size
+
+    @property
+    def source_vocab_size(self) -> int:
+        """How many token ids sources may be made of."""
+        return self.config.encoder_vocab_size if self.kind == "seq2seq" else self.vocab_size
 
     @property
     def suppressed_ids(self) -> tuple[int, ...]:

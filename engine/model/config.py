@@ -50,6 +50,8 @@ class BlockConfig:
 class ModelConfig:
     """Sizes and choices of one encoder-decoder; the defaults are the article's base model.
 
+    `vocab_size` counts the tokens of answers, and of sources where `source_vocab_size` is 0; else
+    these have a vocabulary, and embeddings, of their own.
     What the layers of both stacks share is described at `BlockConfig`; with "pre", one more norm
     stands at the end of each stack.  `head_width` 0 stands for `d_model / heads`.
     `positions`: "sinusoidal" (sines first, then cosines), "shifted_sinusoidal" (M2M100's: other
@@ -63,7 +65,7 @@ class ModelConfig:
 
     Raises:
         ValueError: a size is not positive, `heads` does not divide `d_model`, or a special token is
-            outside of the vocabulary.
+            outside of the answers' vocabulary.
 
     """
 
@@ -98,6 +100,7 @@ class ModelConfig:
     relative_buckets: int = 32
     relative_distance: int = 128
     decoder_unit: DecoderUnit = "attention"
+    source_vocab_size: int = 0
 
     def __post_init__(self) -> None:
         for name in (
@@ -111,6 +114,8 @@ class ModelConfig:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        if self.source_vocab_size < 0:
+            raise ValueError(f"source_vocab_size must not be negative: {self.source_vocab_size}.")
         for name in ("pad_id", "eos_id", "decoder_start_id"):
             check_token(name, getattr(self, name), self.vocab_size)
         for name in ("encoder_heads", "decoder_heads"):
@@ -130,6 +135,16 @@ class ModelConfig:
                 f"relative_distance ({self.relative_distance}) must be over half of "
                 f"relative_buckets ({self.relative_buckets})."
             )
+
+    @property
+    def encoder_vocab_size(self) -> int:
+        """How many tokens sources may be made of."""
+        return self.source_vocab_size or self.vocab_size
+
+    @property
+    def source_pad_id(self) -> int:
+        """What sources are padded with: any token will do, since no attention reaches it."""
+        return min(self.pad_id, self.encoder_vocab_size - 1)
 
     @property
     def is_recurrent(self) -> bool:

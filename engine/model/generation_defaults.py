@@ -84,7 +84,8 @@ def read_generation(folder: Path, hf: Mapping[str, Any], tasks: list[str]) -> Ge
     own: Mapping[str, Any] = next((specific[task] for task in tasks if task in specific), {})
     stated = {name: value for name, value in ({**stated, **own}).items() if value is not None}
     tokens = {name: stated[name] for name in _TOKENS if name in stated}
-    ids = _Ids(stated, hf["vocab_size"])
+    # Marian's answers may have a vocabulary of their own.
+    ids = _Ids(stated, hf.get("decoder_vocab_size") or hf["vocab_size"])
     ends = stated.get("eos_token_id", hf.get("eos_token_id"))
     ends = ends if isinstance(ends, list) else [ends]
     # `generate` passes over a ban of the end itself.

@@ -29,8 +29,9 @@ class DecoderLayer(DecoderBlock):
 
 
 class Transformer(nn.Module):
-    """The encoder-decoder; both stacks, and the head if it is tied, share one embedding matrix.
+    """The encoder-decoder; the decoder, and the head if it is tied, share one embedding matrix.
 
+    So does the encoder, unless sources have a vocabulary of their own, `source_embedding`.
     `positions` is the table of sinusoids; a checkpoint that brings its own may replace it.
     """
 
@@ -40,6 +41,8 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
+        rows = config.source_vocab_size
+        self.source_embedding = nn.Embedding(rows, config.d_model) if rows else None
         self.encoder = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
         self.decoder = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
         self.encoder_norm = self._norm(config.norm == "pre")
@@ -75,12 +78,19 @@ class Transformer(nn.Module):
                 nn.init.xavier_uniform_(module.weight)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        nn.init.normal_(self.embedding.weight, std=self.config.d_model**-0.5)
+        for table in (self.embedding, self.source_embedding):
+            if table is not None:
+                nn.init.normal_(table.weight, std=self.config.d_model**-0.5)
 
     @property
     def head_weight(self) -> Tensor:
         """What the decoder's output is multiplied by, `[V,D]`, its scale not included."""
         return self.embedding.weight if self.head is None else self.head.weight
+
+    def embedding_of(self, decoder: bool) -> nn.Embedding:
+        """The table that a stack looks its tokens up in."""
+        own = None if decoder else self.source_embedding
+        return self.embedding if own is None else own
 
     def position_rows(self, decoder: bool) -> Tensor | None:
         """The table that a stack adds to its embeddings, `[max_positions,D]`; None: relative."""
@@ -119,7 +129,7 @@ class Transformer(nn.Module):
         return self.decode(target_ids, self.encode(input_ids, mask), mask)
 
     def _embed(self, ids: Tensor, decoder: bool) -> Tensor:
-        x = self.embedding(ids) * self.config.embedding_scale
+        x = self.embedding_of(decoder)(ids) * self.config.embedding_scale
         table = self.position_rows(decoder)
         if table is not None:
             rows = table[: ids.shape[1]]

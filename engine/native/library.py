@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LIBRARY = Path(__file__).parent / "libseqway.so"
-ABI = 6
+ABI = 7
 
 ACTIVATIONS = ("none", "relu", "gelu", "gelu_tanh", "silu", "tanh")
 """In the order of `Activation` in `src/model.h`."""
@@ -31,7 +31,7 @@ class NativeConfig(ctypes.Structure):
     """`SeqwayConfig`: sizes and choices of a model; head and hidden widths are padded to 16."""
 
     SIZES = (
-        *("vocabulary", "width", "max_positions", "furthest", "pad_id"),
+        *("vocabulary", "source_vocabulary", "width", "max_positions", "furthest", "pad_id"),
         *("encoder_layers", "encoder_heads", "encoder_head", "encoder_hidden"),
         *("decoder_layers", "decoder_heads", "decoder_head", "decoder_hidden"),
         *("pre_norm", "rms", "gated", "pads_have_no_position", "half_caches"),

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 MODEL_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
 NATIVE_FILES = (MODEL_FILE, WEIGHTS_FILE)
-FORMAT = 2
+FORMAT = 3
+_ONE_VOCABULARY = 2
+"""The format before, in which sources have the tokens of answers."""
 
 TYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
@@ -104,6 +106,8 @@ def read_weights(folder: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         raise WeightsError(
             f"{folder} holds no whole model ({error}): export the variant again."
         ) from error
+    if isinstance(model, dict) and model.get("format") == _ONE_VOCABULARY:
+        model |= {"format": FORMAT, "source_vocabulary": 0}
     if not isinstance(model, dict) or model.get("format") != FORMAT:
         raise WeightsError(
             f"{folder / MODEL_FILE} is of another version: export the variant again."

@@ -22,9 +22,18 @@ from engine.contract.options import Options
 from engine.runtime.batch import run_texts
 from engine.runtime.engine import Engine, Settings
 from tests.engine.model.seq2seq_checkpoints import FAMILIES as USUAL
-from tests.engine.model.seq2seq_checkpoints import write_m2m100_pad_start
+from tests.engine.model.seq2seq_checkpoints import write_m2m100_pad_start, write_marian_two
 
-FAMILIES = USUAL | {"m2m100-pad-start": write_m2m100_pad_start}
+
+def write_marian_few_sources(folder: Path, seed: int) -> None:
+    """Answers have tokens that sources have not, and the head a matrix of its own."""
+    write_marian_two(folder, seed, (200, 300), tie_word_embeddings=False)
+
+
+FAMILIES = USUAL | {
+    "m2m100-pad-start": write_m2m100_pad_start,
+    "marian-few-sources": write_marian_few_sources,
+}
 
 TEXTS = [
     "A small editor.",

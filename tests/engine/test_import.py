@@ -19,7 +19,8 @@ from engine.cli import app
 from engine.contract.manifest import Manifest, read_manifest
 from engine.export.precision.recipes import read_recipes
 from engine.export.report.answers import answer_texts, fits, likeliest_labels
-from engine.export.report.variants import report_variant, transformers_answers
+from engine.export.report.oracle import transformers_answers
+from engine.export.report.variants import report_variant
 from engine.runtime.text.vocabulary import load_tokenizer, load_vocabulary
 from engine.training.corpus import Pair
 from tests.engine.conftest import read_sources

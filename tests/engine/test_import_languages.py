@@ -19,7 +19,8 @@ from engine.contract.options import Options
 from engine.export.gates import transformer
 from engine.export.precision.calibration import decode_greedily
 from engine.export.report.answers import answer_texts
-from engine.export.report.variants import report_variant, transformers_answers
+from engine.export.report.oracle import transformers_answers
+from engine.export.report.variants import report_variant
 from engine.model.tokenizers.samples import TEXTS
 from engine.runtime.batch import run_texts
 from engine.runtime.decoding.settings import greedy_decoding

@@ -123,6 +123,23 @@ def test_beams_and_alone_are_as_ever(repository: Path) -> None:
     engine.stop()
 
 
+def test_variants_are_reported_beside_our_own_model(repository: Path, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "enpt-tiny", STUDENT)
+    lines = [json.dumps({"source": text, "target": text}) for text in read_sources(10)]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(lines))
+    page = tmp_path / "page.html"
+    options = ("--checkpoint", folder, "--test", tmp_path / "pairs.jsonl", "--output", page)
+    arguments = ("report", "enpt-tiny", "--model-repository", repository, *options)
+    result = CliRunner().invoke(app, [*map(str, arguments)], env={"COLUMNS": "100"})
+    assert result.exit_code == 0, result.output
+    (row,) = [line for line in result.stdout.splitlines() if "equal to PyTorch" in line]
+    assert row.split("│")[2].strip() == "10 of 10"
+    assert "equal to PyTorch" in page.read_text(encoding="utf-8")
+    (folder / "vocab.enpt.spm").unlink()
+    result = CliRunner().invoke(app, [*map(str, arguments)])
+    assert "it has no vocabulary" in " ".join(result.stderr.split())
+
+
 def test_a_user_may_name_the_languages(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "model", STUDENT)
     options = ("--model-repository", tmp_path, "--precision", "fp32", "--name", "m")

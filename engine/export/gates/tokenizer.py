@@ -4,7 +4,7 @@ The checkpoint's is asked through its own library, `tokenizers` or `sentencepiec
 the classes of `transformers`, which may build another one of the same files.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from engine.contract.manifest import Manifest
 from engine.model.errors import CheckpointError, library_errors
-from engine.model.tokenizers.numbered_pieces import SOURCE_MODELS
+from engine.model.tokenizers.numbered_pieces import SOURCE_MODELS, TARGET_MODELS
 from engine.model.tokenizers.samples import SPELLED, TEXTS
 from engine.model.tokenizers.sentence_piece import SentencePieceFile
 from engine.model.tokenizers.tokenizer import CheckpointTokenizer
@@ -36,14 +36,18 @@ def check_tokenizer(tokenizer: CheckpointTokenizer, manifest: Manifest, files: P
 
 
 def _compare(tokenizer: CheckpointTokenizer, vocabulary: Vocabulary, plain: Manifest) -> None:
-    own = _Own(tokenizer)
+    own, own_target = _Own(tokenizer, SOURCE_MODELS), _Own(tokenizer, TARGET_MODELS)
     frame = _encode(vocabulary, plain, [""])[0]
     rows = _encode(vocabulary, plain, [*TEXTS, *own.spelled])
     for text, ids in zip([*TEXTS, *own.spelled], rows, strict=True):
-        expected, again = own.ids_and_text(text)
+        expected, _ = own.ids_and_text(text)
         inner = _between(ids, frame)
         if expected not in inner:
             raise _other_ids(tokenizer, text, expected, inner[0] if inner else ids)
+        expected, again = own_target.ids_and_text(text)
+        prefix = vocabulary.encode_prefix(text)
+        if prefix != expected:
+            raise _other_ids(tokenizer, text, expected, prefix)
         made = Detokenizer(vocabulary.token_bytes).push(expected, end=True)
         if made.strip() != again.strip():
             raise CheckpointError(
@@ -79,7 +83,7 @@ def check_encoder_tokenizer(
 
 
 def _compare_encoder(tokenizer: CheckpointTokenizer, backend: Tokenizer, files: Path) -> None:
-    ours, own = load_runtime_tokenizer(files), _Own(tokenizer)
+    ours, own = load_runtime_tokenizer(files), _Own(tokenizer, SOURCE_MODELS)
     for text in [*TEXTS, *own.spelled]:
         for pair in ((text,), (QUESTION, text)):
             expected, made = backend.encode(*pair), ours.encode(*pair)
@@ -90,14 +94,19 @@ def _compare_encoder(tokenizer: CheckpointTokenizer, backend: Tokenizer, files: 
 
 
 class _Own:
-    """The checkpoint's tokenizer as its own library runs it; `spelled` texts hold added tokens."""
+    """The checkpoint's tokenizer as its own library runs it; `spelled` texts hold added tokens.
 
-    def __init__(self, tokenizer: CheckpointTokenizer) -> None:
+    `models` are the files of one side, sources or answers, for those that SentencePiece runs.
+    """
+
+    def __init__(self, tokenizer: CheckpointTokenizer, models: Mapping[str, str]) -> None:
         self._tokenizer = tokenizer
         self._backend: Tokenizer | None = tokenizer.backend
         if self._backend is None:
-            name = SOURCE_MODELS[tokenizer.name]
-            self._model = SentencePieceFile(tokenizer.folder / name).processor
+            path = tokenizer.folder / models[tokenizer.name]
+            self._model = SentencePieceFile(path).processor
+            is_source = models is SOURCE_MODELS
+            self._numbers = tokenizer.numbers if is_source else tokenizer.target_numbers
             tokens = list(tokenizer.added)
         else:
             added = self._backend.get_added_tokens_decoder()
@@ -127,10 +136,10 @@ class _Own:
                 between = "" if index in tokenizer.silent_ids else token
                 gap = " " if last else ""
                 return [*left, index, *right], f"{first}{between}{gap}{last}"
-        unknown = tokenizer.numbers["<unk>"]
+        unknown = self._numbers["<unk>"]
         pieces = self._model.encode(text, out_type=str)
-        known = [piece for piece in pieces if piece in tokenizer.numbers]
-        return [tokenizer.numbers.get(piece, unknown) for piece in pieces], self._text(known)
+        known = [piece for piece in pieces if piece in self._numbers]
+        return [self._numbers.get(piece, unknown) for piece in pieces], self._text(known)
 
     def _text(self, pieces: list[str]) -> str:
         text: str = self._model.decode(pieces)

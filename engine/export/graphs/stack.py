@@ -31,7 +31,7 @@ class StackBuilder(BlockBuilder):
 
     def embed(self, ids: str) -> str:
         """Token embeddings, scaled where the model scales them."""
-        table = self.constant("embedding", self.weights["embedding.weight"])
+        table = self.constant("embedding", as_array(self.model.embedding_of(self.decoder).weight))
         x = self.call("Gather", table, ids, axis=0, to=f"{self.stack}_embedding")
         if self.config.embedding_scale == 1.0:
             return x

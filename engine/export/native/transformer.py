@@ -44,6 +44,7 @@ def _described(config: ModelConfig) -> dict[str, Any]:
     encoder, decoder = config.encoder_block, config.decoder_block
     return {
         "vocabulary": config.vocab_size,
+        "source_vocabulary": config.source_vocab_size,
         "width": config.d_model,
         "max_positions": config.max_positions,
         "furthest": config.relative_distance if config.positions == "relative" else 0,
@@ -78,8 +79,11 @@ class _TransformerStack(NativeStack):
 
     def tensors(self) -> Iterator[StoredTensor]:
         config, name = self.config, self.name
-        if name == "encoder":
-            yield from self._embedding()
+        separate = config.source_vocab_size > 0
+        if name == "encoder" and separate:
+            yield from self._embedding("source_embedding")
+        elif name == "encoder" or separate:
+            yield from self._embedding("embedding")
         yield self._places()
         if config.embedding_norm:
             yield from self.norm(f"{name}.embedding_norm", f"{name}_embedding_norm")
@@ -103,14 +107,14 @@ class _TransformerStack(NativeStack):
         own = "recurrence" if self.config.is_recurrent else "attention"
         return [own, "cross_attention"]
 
-    def _embedding(self) -> Iterator[StoredTensor]:
-        """The table of both stacks; in 16 bits as in the graph, which scales what it reads."""
+    def _embedding(self, name: str) -> Iterator[StoredTensor]:
+        """The stack's table; in 16 bits as in the graph, which scales what it reads."""
         scale = self.config.embedding_scale
         if "embedding" not in self.halved:
-            yield self.table("embedding", "embedding", scale)
+            yield self.table(name, "embedding", scale)
             return
-        yield self.table("embedding", "embedding")
-        yield whole("embedding.scales", np.full(padded(self.config.d_model), scale, np.float32))
+        yield self.table(name, "embedding")
+        yield whole(f"{name}.scales", np.full(padded(self.config.d_model), scale, np.float32))
 
     def _places(self) -> StoredTensor:
         """What a stack knows of positions."""

@@ -1,39 +1,32 @@
-"""What a model's variants gain and lose: parity with `transformers`, quality, size, speed."""
+"""What a model's variants gain and lose: parity with an oracle, quality, size, speed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.table import Table
-from transformers import AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
 
 from engine.contract.manifest import Manifest, read_manifest
 from engine.export.precision.recipes import RECIPE_FILE, read_recipes
 from engine.export.report.answers import likeliest_labels
+from engine.export.report.oracle import Output
 from engine.export.report.quality import FIGURES, Quality, measure
 from engine.export.report.speed import Speed, measure_speed
 from engine.model.errors import counted
 from engine.runtime.batch import TextAnswer, run_texts
-from engine.runtime.decoding.settings import example_options, greedy_decoding
+from engine.runtime.decoding.settings import example_options
 from engine.runtime.engine import Engine
 from engine.runtime.sessions.tensorrt.plan import PlanManifest, plan_folders, read_plan
-from engine.runtime.text.vocabulary import load_tokenizer, load_vocabulary
 from engine.training.corpus import Pair
-
-ORACLE_BATCH = 8
-
-Output = tuple[int, ...] | str
-"""The token ids of an answer, its end included, or the likeliest label."""
 
 
 @dataclass(frozen=True)
 class VariantReport:
     """One variant.
 
-    `equal` of `compared` texts have the very answer of `transformers`: the tokens of its greedy
-    generate, or the label. `changed_by_batching` of the test texts were answered otherwise alone
+    `equal` of `compared` texts have the very answer of the oracle: the tokens that it takes
+    greedily, or the label. `changed_by_batching` of the test texts were answered otherwise alone
     than among 64. `answers` are the texts' answers, `recipes` and `kept` what is rounded and not,
     `plans` its TensorRT plans with their size in MB.
     """
@@ -93,7 +86,7 @@ def _megabytes(folder: Path) -> float:
 def _run(
     folder: Path, manifest: Manifest, texts: Sequence[str], in_flight: int
 ) -> tuple[list[Output], list[str]]:
-    """What is compared with `transformers`, and what is measured."""
+    """What is compared with the oracle, and what is measured."""
     if manifest.kind == "encoder":
         labels = likeliest_labels(folder, texts, in_flight)
         return list(labels), labels
@@ -107,65 +100,7 @@ def _run(
     return [tuple(answer.end.token_ids) for answer in answers], [answer.text for answer in answers]
 
 
-@torch.no_grad()
-def transformers_answers(
-    checkpoint: Path, texts: Sequence[str], folder: Path
-) -> list[Output | None]:
-    """What `transformers` answers in FP32, a generating model greedily.
-
-    The texts are tokenized with the vocabulary of the variant whose files are in `folder`. None
-    stands for a text that is longer than a classifier's positions: we read it in windows, and
-    `transformers` its start only.
-    """
-    manifest = read_manifest(folder)
-    if manifest.kind == "encoder":
-        return _labels(checkpoint, texts, folder, manifest)
-    sources = load_vocabulary(folder, manifest).encode(texts, *manifest.example_languages)
-    model = AutoModelForSeq2SeqLM.from_pretrained(checkpoint, dtype=torch.float32).eval()
-    decoding = greedy_decoding(manifest)
-    settings: dict[str, Any] = {
-        "num_beams": 1,
-        "do_sample": False,
-        "max_new_tokens": decoding.max_new_tokens,
-        "forced_bos_token_id": decoding.forced_bos_id,
-        "decoder_start_token_id": decoding.start_id,
-    }
-    answers: list[Output | None] = []
-    for first in range(0, len(sources), ORACLE_BATCH):
-        ids, mask = _padded(sources[first : first + ORACLE_BATCH], manifest.pad_id)
-        made = model.generate(input_ids=ids, attention_mask=mask, **settings)
-        answers += [_until_end(row[1:], manifest.eos_id) for row in made.tolist()]
-    return answers
-
-
-def _labels(
-    checkpoint: Path, texts: Sequence[str], folder: Path, manifest: Manifest
-) -> list[Output | None]:
-    tokenizer = load_tokenizer(folder)
-    model = AutoModelForSequenceClassification.from_pretrained(checkpoint, dtype=torch.float32)
-    answers: list[Output | None] = []
-    for text in texts:
-        ids = tokenizer.encode(text).ids
-        if len(ids) > manifest.max_source_tokens:
-            answers.append(None)
-            continue
-        logits = model.eval()(input_ids=torch.tensor([ids])).logits
-        answers.append(manifest.labels[int(logits.argmax())])
-    return answers
-
-
-def _padded(rows: Sequence[list[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    width = max(map(len, rows))
-    ids = torch.tensor([row + [pad_id] * (width - len(row)) for row in rows])
-    mask = torch.arange(width)[None] < torch.tensor([[len(row)] for row in rows])
-    return ids, mask.long()
-
-
-def _until_end(ids: list[int], eos_id: int) -> tuple[int, ...]:
-    return tuple(ids[: ids.index(eos_id) + 1] if eos_id in ids else ids)
-
-
-def as_table(model: str, reports: Sequence[VariantReport]) -> Table:
+def as_table(model: str, reports: Sequence[VariantReport], oracle: str) -> Table:
     """The reports as a table for a terminal, a column each, so that 80 characters hold them."""
     figures = FIGURES[reports[0].manifest.task]
     table = Table(title=f"{model}: variants on {counted(reports[0].texts, 'test text')}")
@@ -175,7 +110,7 @@ def as_table(model: str, reports: Sequence[VariantReport]) -> Table:
     for figure, title in figures.items():
         table.add_row(title, *(f"{report.quality[figure]:.2f}" for report in reports))
     for heading, cells in (
-        ("equal to transformers", [f"{one.equal} of {one.compared}" for one in reports]),
+        (f"equal to {oracle}", [f"{one.equal} of {one.compared}" for one in reports]),
         ("changed by batching", [f"{one.changed_by_batching} of {one.texts}" for one in reports]),
         ("files, MB", [f"{one.megabytes:.1f}" for one in reports]),
         ("memory, MB", [f"{one.speed.megabytes:.0f}" for one in reports]),

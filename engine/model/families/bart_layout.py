@@ -30,7 +30,10 @@ LEARNED_OFFSET = 2
 
 _SHARED = "model.shared.weight"
 _HEAD = "lm_head.weight"
-_EMBEDDINGS = ("model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight")
+_EMBEDDINGS = _SOURCE, _TARGET = (
+    "model.encoder.embed_tokens.weight",
+    "model.decoder.embed_tokens.weight",
+)
 _BIAS = "final_logits_bias"
 _ATTENTION = {"q_proj": "query", "k_proj": "key", "v_proj": "value", "out_proj": "output"}
 
@@ -74,7 +77,6 @@ def read_sizes(hf: dict[str, Any], **choices: Any) -> ModelConfig:
     require(hf, is_encoder_decoder=True, add_bias_logits=False, quantization_config=None)
     tied = hf.get("tie_word_embeddings", True)
     return ModelConfig(
-        vocab_size=hf["vocab_size"],
         encoder_layers=hf["encoder_layers"],
         decoder_layers=hf["decoder_layers"],
         encoder_heads=hf["encoder_attention_heads"],
@@ -86,7 +88,11 @@ def read_sizes(hf: dict[str, Any], **choices: Any) -> ModelConfig:
         max_positions=hf["max_position_embeddings"],
         dropout=hf.get("dropout", 0.1),
         tied_head=tied,
-        **({"scale_embedding": hf.get("scale_embedding", False)} | read_ids(hf) | choices),
+        **(
+            {"vocab_size": hf["vocab_size"], "scale_embedding": hf.get("scale_embedding", False)}
+            | read_ids(hf)
+            | choices
+        ),
     )
 
 
@@ -117,6 +123,8 @@ def read_ids(hf: dict[str, Any], start: int | None = None) -> dict[str, int]:
 def parameter_names(config: ModelConfig) -> dict[str, str]:
     """Maps each of our parameter names to the one in a `transformers` state dict."""
     names = {"embedding.weight": _SHARED}
+    if config.source_vocab_size:
+        names = {"embedding.weight": _TARGET, "source_embedding.weight": _SOURCE}
     if config.output_bias:
         names["output_bias"] = _BIAS
     if not config.tied_head:
@@ -164,10 +172,11 @@ def map_weights(state: dict[str, Tensor], config: ModelConfig) -> dict[str, Tens
 
     """
     state = _with_model_prefix(state)
-    shared = shared_embedding(state, _SHARED, _aliases(config))
+    table = _TARGET if config.source_vocab_size else _SHARED
+    shared = shared_embedding(state, table, _aliases(config))
     weights = {}
     for ours, theirs in parameter_names(config).items():
-        if theirs == _SHARED:
+        if theirs == table:
             weights[ours] = shared
         elif theirs == _BIAS:
             bias = state.get(_BIAS, torch.zeros(config.vocab_size))
@@ -176,14 +185,15 @@ def map_weights(state: dict[str, Tensor], config: ModelConfig) -> dict[str, Tens
             weights[ours] = state[theirs][LEARNED_OFFSET:].float()
         else:
             weights[ours] = state[theirs].float()
-    table = state.get("model.encoder.embed_positions.weight")
-    if config.positions == "sinusoidal" and table is not None:
-        weights["positions"] = table.float()
+    sinusoids = state.get("model.encoder.embed_positions.weight")
+    if config.positions == "sinusoidal" and sinusoids is not None:
+        weights["positions"] = sinusoids.float()
     return weights
 
 
 def _aliases(config: ModelConfig) -> tuple[str, ...]:
-    return (*_EMBEDDINGS, _HEAD) if config.tied_head else _EMBEDDINGS
+    embeddings = (_TARGET,) if config.source_vocab_size else _EMBEDDINGS
+    return (*embeddings, _HEAD) if config.tied_head else embeddings
 
 
 def _with_model_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -14,15 +14,20 @@ def read_config(hf: dict[str, Any]) -> ModelConfig:
     """The configuration in our terms."""
     bart_layout.require(
         hf,
-        share_encoder_decoder_embeddings=True,
         normalize_before=False,
         normalize_embedding=False,
         add_final_layer_norm=False,
         static_position_embeddings=True,
     )
-    if hf.get("decoder_vocab_size") not in (None, hf["vocab_size"]):
-        raise ValueError("decoder_vocab_size has to be vocab_size: one embedding serves both.")
-    return bart_layout.read_sizes(hf, norm="post", output_bias=True)
+    source, target = hf["vocab_size"], hf.get("decoder_vocab_size") or hf["vocab_size"]
+    shared = hf.get("share_encoder_decoder_embeddings", True)
+    if shared and source != target:
+        raise ValueError(
+            f"decoder_vocab_size is {target} and vocab_size {source}: with "
+            "share_encoder_decoder_embeddings one table serves both."
+        )
+    sizes = {"vocab_size": target, "source_vocab_size": 0 if shared else source}
+    return bart_layout.read_sizes(hf, norm="post", output_bias=True, **sizes)
 
 
 def map_weights(state: dict[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:

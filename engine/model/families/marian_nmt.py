@@ -2,7 +2,8 @@
 
 `engine.model.marian` reads them and writes a folder in the form that `transformers` gives its own:
 `config.json` has the fields of Marian's configuration, the tensors have Marian's names. A row more
-of the embeddings, all zeros, is what a decoder begins with.
+of the embeddings, all zeros, is what a decoder begins with. Sizes of vocabularies stand as in
+`transformers`' own Marian: `vocab_size` is the sources', `decoder_vocab_size` the answers'.
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,7 +39,6 @@ _SUPPORTED: dict[str, Any] = {
     "transformer-no-projection": False,
     "transformer-rnn-projection": False,
     "transformer-pool": False,
-    "tied-embeddings-all": True,
     "lemma-dim-emb": 0,
     "factors-combine": "sum",
     "input-types": [],
@@ -77,8 +77,10 @@ def read_config(hf: Mapping[str, Any]) -> ModelConfig:
     if activation not in _ACTIVATIONS:
         raise ValueError(f"the activation {activation!r} is not one of {', '.join(_ACTIVATIONS)}.")
     hidden = hf["transformer-dim-ffn"]
+    source, target = embedding_names(hf)
     return ModelConfig(
-        vocab_size=hf["vocab_size"],
+        vocab_size=hf["decoder_vocab_size"],
+        source_vocab_size=0 if source == target else hf["vocab_size"],
         encoder_layers=hf["enc-depth"],
         decoder_layers=hf["dec-depth"],
         encoder_heads=hf["transformer-heads"],
@@ -97,15 +99,30 @@ def read_config(hf: Mapping[str, Any]) -> ModelConfig:
     )
 
 
+def embedding_names(hf: Mapping[str, Any]) -> tuple[str, str]:
+    """Marian's names of the sources' embeddings and the answers', which are the head's, too.
+
+    Raises:
+        ValueError: the head has a matrix of its own.
+
+    """
+    if hf.get("tied-embeddings-all", True) or (
+        hf.get("tied-embeddings-src") and hf.get("tied-embeddings")
+    ):
+        return "Wemb", "Wemb"
+    if hf.get("tied-embeddings") and not hf.get("tied-embeddings-src"):
+        return "encoder_Wemb", "decoder_Wemb"
+    raise ValueError(
+        "tied-embeddings-all and tied-embeddings are False: a head that has a matrix of its own "
+        "is not supported."
+    )
+
+
 def map_weights(state: dict[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
     """Our state dict from Marian's tensors; matrices are `[in,out]` there."""
-    table = state["Wemb"]
-    if table.shape[1] != config.d_model:
-        raise ValueError(f"dim-emb is {config.d_model}, and embeddings have {table.shape[1]}.")
-    zeros = table.new_zeros(1, table.shape[1])
-    never = table.new_full((1,), -torch.inf)
+    never = torch.full((1,), -torch.inf)
     weights = {
-        "embedding.weight": torch.cat([table, zeros]),
+        **{ours: _with_start(state[theirs], config) for ours, theirs in _tables(config).items()},
         "output_bias": torch.cat([state["decoder_ff_logit_out_b"].flatten(), never]),
         "positions": shifted_sinusoidal_positions(config.max_positions, config.d_model, 0),
     }
@@ -120,9 +137,23 @@ def map_weights(state: dict[str, Tensor], config: ModelConfig) -> dict[str, Tens
     return weights
 
 
+def _tables(config: ModelConfig) -> dict[str, str]:
+    """Our names of embeddings, and Marian's."""
+    if not config.source_vocab_size:
+        return {"embedding.weight": "Wemb"}
+    return {"source_embedding.weight": "encoder_Wemb", "embedding.weight": "decoder_Wemb"}
+
+
+def _with_start(table: Tensor, config: ModelConfig) -> Tensor:
+    """Embeddings with the zeros behind them that stand for no token."""
+    if table.shape[1] != config.d_model:
+        raise ValueError(f"dim-emb is {config.d_model}, and embeddings have {table.shape[1]}.")
+    return torch.cat([table, table.new_zeros(1, config.d_model)])
+
+
 def _require_all_used(state: Mapping[str, Tensor], config: ModelConfig) -> None:
     """Refuses a network that has more than ours: its answers would be others."""
-    used = {"Wemb", "decoder_ff_logit_out_b"}
+    used = {*_tables(config).values(), "decoder_ff_logit_out_b"}
     used |= {name for _, *names in _maps(config) for name in names}
     used |= {f"{theirs}_{part}" for _, theirs in _norms(config) for part in ("scale", "bias")}
     rest = [name for name in sorted(state) if name not in used and not name.endswith(MULTIPLIERS)]
@@ -132,7 +163,8 @@ def _require_all_used(state: Mapping[str, Tensor], config: ModelConfig) -> None:
 
 def int8_scales(state: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Int8Scales]:
     """The scales that the file brings; none where it does not bring all of them."""
-    names = {ours: theirs for ours, theirs, _ in _maps(config)} | {"head": "Wemb"}
+    names = {ours: theirs for ours, theirs, _ in _maps(config)}
+    names["head"] = _tables(config)["embedding.weight"]
     found = {}
     for ours, theirs in names.items():
         weight, given = (state.get(theirs + kind) for kind in MULTIPLIERS)

@@ -6,9 +6,11 @@ decoder that names them, or files that have the usual names. Each may be packed.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,12 @@ from safetensors.numpy import save_file
 
 from engine.model.errors import CheckpointError, library_errors, unreadable
 from engine.model.families.languages import language_name, language_tag
-from engine.model.families.marian_nmt import INPUT_MULTIPLIER, MULTIPLIERS, WEIGHT_MULTIPLIER
+from engine.model.families.marian_nmt import (
+    INPUT_MULTIPLIER,
+    MULTIPLIERS,
+    WEIGHT_MULTIPLIER,
+    embedding_names,
+)
 from engine.model.marian.model_file import MarianModel, read_model
 from engine.model.marian.packed import SUFFIXES, plain_name, read_bytes
 
@@ -66,6 +73,29 @@ def find(folder: Path) -> MarianFolder | None:
     return MarianFolder(folder, folder / models[0], _vocabularies(folder, names))
 
 
+@contextmanager
+def as_checkpoint(folder: Path) -> Iterator[Path]:
+    """A checkpoint's folder; in place of one of Marian's, what `write_checkpoint` makes of it.
+
+    That lasts as long as the block.
+
+    Raises:
+        CheckpointError: see `find` and `write_checkpoint`; errors of the block name `folder`.
+
+    """
+    if (found := find(folder)) is None:
+        yield folder
+        return
+    with TemporaryDirectory(prefix="seqway-marian.") as place:
+        target = Path(place) / folder.resolve().name
+        target.mkdir()
+        write_checkpoint(found, target)
+        try:
+            yield target
+        except CheckpointError as error:
+            raise CheckpointError(str(error).replace(str(target), str(folder))) from error
+
+
 def write_checkpoint(found: MarianFolder, target: Path) -> None:
     """Writes into the folder `target` what `load_checkpoint` reads, see `families.marian_nmt`.
 
@@ -74,36 +104,35 @@ def write_checkpoint(found: MarianFolder, target: Path) -> None:
 
     """
     model = read_model(found.model)
-    vocabulary = _vocabulary(found)
-    with library_errors(f"{found.vocabularies[0]} is no SentencePiece model"):
-        pieces = _pieces(vocabulary)
-    size = _table(found, model).shape[0]
-    if len(pieces) != size:
-        raise CheckpointError(
-            f"{found.folder}: the model knows {size:,} tokens and "
-            f"{found.vocabularies[0].name} has {len(pieces):,}: they are not of one model."
-        )
-    for piece in ("</s>", "<unk>"):
-        if piece not in pieces:
-            raise CheckpointError(f"{found.vocabularies[0]} has no {piece!r}.")
-    numbers = {piece: index for index, piece in enumerate(pieces)} | {_PAD: size}
-    source, goal = found.languages
+    read = {path: read_bytes(path, _MOST_VOCABULARY) for path in set(found.vocabularies)}
+    contents = [read[path] for path in found.vocabularies]
+    sizes = [len(table) for table in _tables(found, model)]
+    source, answers = (
+        _numbers(found, path, content, size)
+        for path, content, size in zip(found.vocabularies, contents, sizes, strict=True)
+    )
+    separate = contents[0] != contents[1]
+    languages = found.languages
     config = _plain(model.config) | {
         "model_type": "marian_nmt",
         "architectures": ["MarianMTModel"],
-        "vocab_size": size + 1,
-        "pad_token_id": size,
-        "decoder_start_token_id": size,
-        "eos_token_id": numbers["</s>"],
-        "source_language": source,
-        "target_language": goal,
+        "vocab_size": source[_PAD] + 1,
+        "decoder_vocab_size": answers[_PAD] + 1,
+        "pad_token_id": answers[_PAD],
+        "decoder_start_token_id": answers[_PAD],
+        "eos_token_id": answers["</s>"],
+        "source_language": languages[0],
+        "target_language": languages[1],
     }
     _write(target / "config.json", config)
     _write(target / "generation_config.json", {})
-    _write(target / "tokenizer_config.json", {"tokenizer_class": _TOKENIZER})
-    _write(target / "vocab.json", numbers)
-    for name in ("source.spm", "target.spm"):
-        (target / name).write_bytes(vocabulary)
+    tokenizer = {"tokenizer_class": _TOKENIZER, "separate_vocabs": separate}
+    _write(target / "tokenizer_config.json", tokenizer)
+    _write(target / "vocab.json", source)
+    if separate:
+        _write(target / "target_vocab.json", answers)
+    for name, content in zip(("source.spm", "target.spm"), contents, strict=True):
+        (target / name).write_bytes(content)
     save_file(_tensors(model), target / "model.safetensors")
 
 
@@ -138,32 +167,35 @@ def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _table(found: MarianFolder, model: MarianModel) -> np.ndarray[Any, Any]:
-    if "Wemb" in model.tensors:
-        return model.tensors["Wemb"]
-    if "encoder_Wemb" in model.tensors:
+def _tables(found: MarianFolder, model: MarianModel) -> list[np.ndarray[Any, Any]]:
+    """The embeddings of sources and of answers, `[rows, width]`."""
+    with library_errors(str(found.model)):
+        names = embedding_names(model.config)
+    missing = [name for name in names if name not in model.tensors]
+    if not missing:
+        return [model.tensors[name] for name in names]
+    others = [name for name in model.tensors if name.endswith("Wemb")]
+    tied = f"tied-embeddings-all is {names[0] == names[1]} in its configuration"
+    raise CheckpointError(
+        f"{found.model}: {missing[0]!r} is missing: {tied}, and it has "
+        f"{' and '.join(map(repr, others)) or 'no embeddings'}."
+    )
+
+
+def _numbers(found: MarianFolder, path: Path, content: bytes, size: int) -> dict[str, int]:
+    """The ids of a vocabulary's pieces, and of padding behind them; the model has `size` rows."""
+    with library_errors(f"{path} is no SentencePiece model"):
+        model = sentencepiece.SentencePieceProcessor(model_proto=content)
+        pieces = [model.id_to_piece(index) for index in range(model.get_piece_size())]
+    if len(pieces) != size:
         raise CheckpointError(
-            f"{found.folder}: source and target have embeddings of their own, which is not "
-            "supported: one vocabulary has to serve both."
+            f"{found.folder}: the model knows {size:,} tokens and {path.name} has "
+            f"{len(pieces):,}: they are not of one model."
         )
-    raise CheckpointError(f"{found.model} has no embeddings: 'Wemb' is missing.")
-
-
-def _vocabulary(found: MarianFolder) -> bytes:
-    """The SentencePiece model of both sides."""
-    contents = [read_bytes(path, _MOST_VOCABULARY) for path in dict.fromkeys(found.vocabularies)]
-    if any(content != contents[0] for content in contents):
-        raise CheckpointError(
-            f"{found.folder}: source and target have different vocabularies, which is not "
-            "supported: one has to serve both."
-        )
-    return contents[0]
-
-
-def _pieces(vocabulary: bytes) -> list[str]:
-    """Its pieces, in the order of their ids."""
-    processor = sentencepiece.SentencePieceProcessor(model_proto=vocabulary)
-    return [processor.id_to_piece(index) for index in range(processor.get_piece_size())]
+    for piece in ("</s>", "<unk>"):
+        if piece not in pieces:
+            raise CheckpointError(f"{path} has no {piece!r}.")
+    return {piece: index for index, piece in enumerate(pieces)} | {_PAD: size}
 
 
 def _configured(folder: Path, names: list[str]) -> list[MarianFolder]:
@@ -222,9 +254,9 @@ def _vocabularies(folder: Path, names: list[str]) -> tuple[Path, Path]:
     found = [name for name in names if plain_name(name).endswith(".spm")]
     both = [name for name in found if name.startswith("vocab")]
     sides = [[name for name in found if name.startswith(side)] for side in ("srcvocab", "trgvocab")]
-    if len(both) == 1:
+    if len(both) == 1 and not any(sides):
         return folder / both[0], folder / both[0]
-    if all(len(side) == 1 for side in sides):
+    if not both and all(len(side) == 1 for side in sides):
         return folder / sides[0][0], folder / sides[1][0]
     if not found:
         raise CheckpointError(f"{folder} is incomplete: it has no vocabulary (vocab.*.spm).")

@@ -18,15 +18,20 @@ from engine.model.tokenizers.transformers_classes import of_transformers
 SOURCE_MODELS = {"MarianTokenizer": "source.spm", "M2M100Tokenizer": "sentencepiece.bpe.model"}
 """By the class's name, the file that source texts are cut by."""
 
+TARGET_MODELS = SOURCE_MODELS | {"MarianTokenizer": "target.spm"}
+"""Likewise the file that answers are cut by."""
+
 
 @dataclass(frozen=True)
 class NumberedPieces:
     """`numbers` are the ids of pieces, `added` those of tokens that stand in texts as they are.
 
+    `target_numbers` are the ids of an answer's pieces, the same where one vocabulary serves both.
     `silent` are those of `added` that an answer leaves out, `codes` the languages' own codes.
     """
 
     numbers: dict[str, int]
+    target_numbers: dict[str, int]
     added: dict[str, int]
     silent: tuple[int, ...]
     codes: dict[str, int]
@@ -36,11 +41,16 @@ def read_pieces(folder: Path, name: str, stated: StatedTokens) -> NumberedPieces
     """Those of the checkpoint in `folder`, whose tokenizer has the class `name`.
 
     Raises:
-        CheckpointError: files are missing or damaged.
+        CheckpointError: files are missing or damaged, or tokens were added and it is not told to
+            which of two vocabularies.
 
     """
+    for file in piece_files(name, stated):
+        if not (folder / file).exists():
+            raise CheckpointError(f"{folder} is incomplete: the tokenizer file {file} is missing.")
     theirs = of_transformers(folder)
     numbers: dict[str, int] = theirs.encoder
+    separate = _is_separate(name, stated)
     taken = set(numbers.values())
     spelled = {
         index: token
@@ -50,6 +60,12 @@ def read_pieces(folder: Path, name: str, stated: StatedTokens) -> NumberedPieces
         and not LANGUAGE_CODE.fullmatch(token.content)
         and (not token.special or stated.may_be_spelled(token.content))
     }
+    if separate and spelled:
+        token = next(iter(spelled.values())).content
+        raise CheckpointError(
+            f"{folder}: the token {token!r} was added, and source and target have vocabularies of "
+            "their own: which of them has it is not told."
+        )
     if name == "M2M100Tokenizer":
         given = {token.content: index for index, token in stated.added.items()}
         codes = {
@@ -57,9 +73,11 @@ def read_pieces(folder: Path, name: str, stated: StatedTokens) -> NumberedPieces
             for code, index in theirs.lang_code_to_id.items()
         }
     else:
-        codes = {code: numbers[code] for code in theirs.supported_language_codes}
+        # transformers lists none where vocabularies are separate, and takes them nevertheless.
+        codes = {one: numbers[one] for one in numbers if one[:2] == ">>" and one[-2:] == "<<"}
     return NumberedPieces(
         numbers=numbers,
+        target_numbers=theirs.target_encoder if separate else numbers,
         added={token.content: index for index, token in spelled.items()},
         silent=tuple(index for index, token in spelled.items() if token.special),
         codes=codes,
@@ -89,6 +107,9 @@ def piece_files(name: str, stated: StatedTokens) -> list[str]:
     """The files that the runtime needs."""
     if name == "M2M100Tokenizer":
         return ["vocab.json", SOURCE_MODELS[name]]
-    separate = stated.config.get("separate_vocabs") is True
     files = ["vocab.json", "source.spm", "target.spm"]
-    return [*files, "target_vocab.json"] if separate else files
+    return [*files, "target_vocab.json"] if _is_separate(name, stated) else files
+
+
+def _is_separate(name: str, stated: StatedTokens) -> bool:
+    return name == "MarianTokenizer" and stated.config.get("separate_vocabs") is True

@@ -55,9 +55,10 @@ CODED_CLASSES = {
 class CheckpointTokenizer:
     """The tokenizer of the checkpoint in `folder`, by its class's `name`.
 
-    `backend` is None for one that SentencePiece runs. `numbers` are the ids of its pieces, `codes`
-    those of the languages' own codes, `added` those of tokens that SentencePiece does not know.
-    A text may spell `silent_ids`, and an answer leaves them out.
+    `backend` is None for one that SentencePiece runs. `numbers` are the ids of its pieces, and
+    `target_numbers` those of an answer's; they are the same but for two vocabularies. `codes` are
+    the ids of the languages' own codes, `added` of tokens that SentencePiece does not know. A text
+    may spell `silent_ids`, and an answer leaves them out.
     """
 
     folder: Path
@@ -65,13 +66,14 @@ class CheckpointTokenizer:
     stated: StatedTokens
     backend: Tokenizer | None
     numbers: dict[str, int]
+    target_numbers: dict[str, int]
     codes: dict[str, int]
     added: dict[str, int] = field(default_factory=dict)
     silent_ids: tuple[int, ...] = ()
 
     @property
     def eos_id(self) -> int:
-        """The end of sequence.
+        """The end of a source.
 
         Raises:
             CheckpointError: the vocabulary has none.
@@ -92,8 +94,12 @@ class CheckpointTokenizer:
         return framed[:at], framed[at + len(bare) :]
 
 
-def load_tokenizer(folder: Path, vocab_size: int) -> CheckpointTokenizer:
+def load_tokenizer(
+    folder: Path, vocab_size: int, target_vocab_size: int | None = None
+) -> CheckpointTokenizer:
     """The tokenizer of the checkpoint in `folder`, whose model has `vocab_size` token ids.
+
+    Those of answers are `target_vocab_size`, where it has others.
 
     Raises:
         CheckpointError: files are missing or damaged, contradict each other, it needs code of its
@@ -101,12 +107,14 @@ def load_tokenizer(folder: Path, vocab_size: int) -> CheckpointTokenizer:
 
     """
     name, stated = class_name(folder), StatedTokens(folder)
+    target_vocab_size = target_vocab_size or vocab_size
     has_json = (folder / TOKENIZER_FILE).exists()
     if name in SOURCE_MODELS and ((folder / SOURCE_MODELS[name]).exists() or not has_json):
-        return _with_pieces(folder, name, stated, vocab_size)
+        return _with_pieces(folder, name, stated, vocab_size, target_vocab_size)
     with library_errors(f"{folder} has a tokenizer that can't be run"):
         backend = _from_json(folder, name, stated) if has_json else converted(folder, stated)
-        return _with_backend(folder, name, stated, backend, vocab_size)
+        # One vocabulary has to fit both sides.
+        return _with_backend(folder, name, stated, backend, min(vocab_size, target_vocab_size))
 
 
 def save_tokenizer(tokenizer: CheckpointTokenizer, folder: Path) -> None:
@@ -173,6 +181,7 @@ def _with_backend(
         stated=stated,
         backend=backend,
         numbers=numbers,
+        target_numbers=numbers,
         codes=_known_codes(folder, codes, vocab_size),
         silent_ids=tuple(sorted(spelled)),
     )
@@ -191,10 +200,14 @@ def _with_special(backend: Tokenizer, tokens: set[str]) -> Tokenizer:
 
 
 def _with_pieces(
-    folder: Path, name: str, stated: StatedTokens, vocab_size: int
+    folder: Path, name: str, stated: StatedTokens, vocab_size: int, target_vocab_size: int
 ) -> CheckpointTokenizer:
     pieces = read_pieces(folder, name, stated)
-    _require_known(folder, [*pieces.numbers.values(), *pieces.added.values()], vocab_size)
+    for numbers, size in (
+        (pieces.numbers, vocab_size),
+        (pieces.target_numbers, target_vocab_size),
+    ):
+        _require_known(folder, [*numbers.values(), *pieces.added.values()], size)
     if (folder / TOKENIZER_FILE).exists():
         require_alike(folder, name, _from_json(folder, name, stated), pieces.numbers)
     return CheckpointTokenizer(
@@ -203,6 +216,7 @@ def _with_pieces(
         stated=stated,
         backend=None,
         numbers=pieces.numbers,
+        target_numbers=pieces.target_numbers,
         codes=_known_codes(folder, pieces.codes, vocab_size),
         added=pieces.added,
         silent_ids=pieces.silent,

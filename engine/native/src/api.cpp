@@ -62,6 +62,14 @@ class Tensors {
     return numbers(name, name, rows * stride);
   }
 
+  Embedding embedding(const std::string& name, int tokens, int stride) const {
+    Embedding embedding;
+    embedding.tokens = tokens;
+    embedding.rows = table(name, tokens, stride);
+    if (embedding.rows.floats == nullptr) embedding.scales = get<float>(name + ".scales", stride);
+    return embedding;
+  }
+
   Product product(const std::string& name, int in, int out) const {
     Product p;
     p.in = in;
@@ -188,6 +196,8 @@ std::unique_ptr<Model> read_model(const SeqwayConfig& config, const Tensors& ten
   check_stack(config.decoder_layers, config.decoder_heads, config.decoder_head, config.decoder_hidden);
   check_sizes({config.vocabulary, config.width, config.max_positions});
   require(config.furthest >= 0 && config.furthest <= 1 << 24, "the model's distances do not exist");
+  require(config.source_vocabulary >= 0 && config.source_vocabulary <= 1 << 24,
+          "the model's vocabulary of sources does not exist");
   auto model = std::make_unique<Model>();
   model->vocabulary = config.vocabulary;
   model->width = config.width;
@@ -204,10 +214,11 @@ std::unique_ptr<Model> read_model(const SeqwayConfig& config, const Tensors& ten
   model->recurrent = config.recurrent != 0;
   model->epsilon = config.epsilon;
   model->activation = activation_of(config.activation);
-  model->embedding = tensors.table("embedding", config.vocabulary, model->stride);
-  if (model->embedding.floats == nullptr) {
-    model->embedding_scales = tensors.get<float>("embedding.scales", model->stride);
-  }
+  model->decoder.embedding = tensors.embedding("embedding", config.vocabulary, model->stride);
+  model->encoder.embedding =
+      config.source_vocabulary == 0
+          ? model->decoder.embedding
+          : tensors.embedding("source_embedding", config.source_vocabulary, model->stride);
   model->encoder.heads = config.encoder_heads;
   model->encoder.head = config.encoder_head;
   model->encoder.hidden = config.encoder_hidden;
@@ -254,7 +265,8 @@ std::unique_ptr<Model> read_encoder(const SeqwayEncoderConfig& config, const Ten
   model->encoder.heads = config.heads;
   model->encoder.head = config.head;
   model->encoder.hidden = config.hidden;
-  model->embedding = tensors.table("embedding", config.vocabulary, reader.stride);
+  model->encoder.embedding.tokens = config.vocabulary;
+  model->encoder.embedding.rows = tensors.table("embedding", config.vocabulary, reader.stride);
   model->encoder.positions = tensors.table("positions", config.max_positions, reader.stride);
   if (config.token_types > 0) {
     reader.types = tensors.table("token_types", config.token_types, reader.stride);
@@ -318,7 +330,8 @@ int64_t check_sources(const Model& model, const int32_t* ids, const int32_t* len
     tokens += lengths[i];
   }
   for (int64_t i = 0; i < tokens; ++i) {
-    require(ids[i] >= 0 && ids[i] < model.vocabulary, "a source holds a token that does not exist");
+    require(ids[i] >= 0 && ids[i] < model.encoder.embedding.tokens,
+            "a source holds a token that does not exist");
   }
   return tokens;
 }

@@ -6,10 +6,10 @@ constexpr double kTokensPerMicrosecond = 2e3;  // whose logits a core looks at
 constexpr int kHeadRows = 32;          // times kHeadGroups are made at once, that helpers get large parts
 constexpr int kBlock = 8 * kLanes;     // of logits that are looked at when their largest is large
 
-// x [stride] = the row of a token in the table of embeddings.
-inline void look_up(const Model& model, int64_t id, int stride, float* x) {
-  const float* scales = model.embedding_scales;
-  with_type(model.embedding, [&](const auto* table) {
+// x [stride] = the row of a token in a table of embeddings.
+inline void look_up(const Embedding& embedding, int64_t id, int stride, float* x) {
+  const float* scales = embedding.scales;
+  with_type(embedding.rows, [&](const auto* table) {
     const auto* row = table + id * stride;
     for (int i = 0; i < stride; i += kLanes) {
       store(x + i, scales == nullptr ? load(row + i) : load(row + i) * load(scales + i));
@@ -27,7 +27,7 @@ inline void add_row(const Numbers& numbers, int64_t index, int stride, float* x)
 
 // x [stride] = the embedding of a token at a position.
 inline void embed(const Model& model, const Stack& stack, int64_t id, int64_t position, float* x) {
-  look_up(model, id, model.stride, x);
+  look_up(stack.embedding, id, model.stride, x);
   const bool has_place = !(model.pads_have_no_position && id == model.pad_id);
   if (stack.positions.exist() && has_place) add_row(stack.positions, position, model.stride, x);
 }
@@ -233,7 +233,7 @@ inline void embed_texts(const Model& model, Lane& lane, const int32_t* ids, cons
   const Rows rows{tokens, row, reader.stride, nullptr, 0};
   for (int i = 0; i < count; ++i) {
     for (int p = 0; p < lengths[i]; ++p, ++ids, row += stride) {
-      look_up(model, *ids, reader.stride, row);
+      look_up(model.encoder.embedding, *ids, reader.stride, row);
       add_row(model.encoder.positions, p, reader.stride, row);
       if (reader.types.exist()) {
         add_row(reader.types, types == nullptr ? 0 : *types++, reader.stride, row);

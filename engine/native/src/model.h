@@ -121,12 +121,22 @@ struct Sublayer {
   Product exit;
 };
 
+// The embeddings of a vocabulary, [tokens][stride]; `scales` [stride] is what those in 16 bits are
+// multiplied with, null where they are scaled.
+struct Embedding {
+  int tokens = 0;
+  Numbers rows;
+  const float* scales = nullptr;
+};
+
 // Heads are padded to `head` floats, `inner` is all of them; `relative` is [heads][2 furthest + 1].
+// Both stacks have the same embedding, or one each where sources have a vocabulary of their own.
 struct Stack {
   int heads = 0;
   int head = 0;
   int hidden = 0;
   int inner() const { return heads * head; }
+  Embedding embedding;
   Numbers positions;  // [max_positions][stride]
   const float* relative = nullptr;
   Norm embedding_norm;
@@ -151,7 +161,7 @@ struct Reader {
   bool projects() const { return projection.out > 0; }
 };
 
-// `stride` is the padded width of the model.
+// `stride` is the padded width of the model, `vocabulary` counts the tokens of answers.
 struct Model {
   int vocabulary = 0;
   int width = 0;
@@ -168,9 +178,7 @@ struct Model {
   bool recurrent = false;    // a decoder's layer has a recurrence in place of self-attention
   float epsilon = 1e-5F;
   Activation activation = Activation::relu;
-  Numbers embedding;                        // [vocabulary][stride, or the reader's]
-  const float* embedding_scales = nullptr;  // [stride], or null where `embedding` is scaled
-  std::vector<int> suppressed;              // ascending
+  std::vector<int> suppressed;  // ascending
   Stack encoder;
   Stack decoder;
   mutable Team team;  // of its lanes

@@ -20,7 +20,7 @@ from engine.export.exporter import ExportJob, export
 from engine.export.gates.transformer import GateError, check_variant
 from engine.export.native.transformer import write_native
 from engine.export.precision.recipes import Precision
-from engine.export.report.variants import transformers_answers
+from engine.export.report.oracle import transformers_answers
 from engine.model.checkpoint import Checkpoint, load_checkpoint
 from engine.native.library import is_there
 from engine.native.weights import MODEL_FILE

@@ -2,8 +2,10 @@
 
 import gzip
 import io
+import json
 import struct
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,15 @@ from numpy.typing import NDArray
 
 from engine.model.checkpoint import Checkpoint, load_checkpoint
 from engine.model.marian.folder import find, write_checkpoint
-from tests.engine.conftest import read_sources
+from tests.engine.conftest import DATA
 
 Array = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 
 WIDTH, HIDDEN, HEADS, ENCODER_LAYERS, DECODER_LAYERS = 32, 48, 4, 2, 2
 PIECES = 400
+SOURCE_PIECES = 300
+"""Of a model whose sources have a vocabulary of their own."""
 
 _FLOAT32, _INT8, _INTGEMM8 = 0x404, 0x101, 0x4101
 
@@ -41,6 +46,8 @@ CONFIG: dict[str, Any] = {
     "dec-cell": "ssru",
     "enc-cell": "gru",
     "tied-embeddings-all": True,
+    "tied-embeddings-src": False,
+    "tied-embeddings": False,
     "transformer-tied-layers": [],
     "version": "v1.9.56",
 }
@@ -60,8 +67,11 @@ class Student:
     inputs: dict[str, float] = field(default_factory=dict)
 
 
-def make_student(unit: str = "rnn", seed: int = 3) -> Student:
-    """One in floats; `unit` is "rnn" or "self-attention"."""
+def make_student(unit: str = "rnn", seed: int = 3, source_pieces: int = 0) -> Student:
+    """One in floats; `unit` is "rnn" or "self-attention".
+
+    With `source_pieces` sources have so many tokens of their own.
+    """
     random = np.random.default_rng(seed)
     tensors: dict[str, Array] = {}
 
@@ -89,7 +99,11 @@ def make_student(unit: str = "rnn", seed: int = 3) -> Student:
         vector(f"{name}_b2", WIDTH)
         norm(f"{name}_ffn")
 
-    tensors["Wemb"] = random.normal(0, WIDTH**-0.5, (PIECES, WIDTH)).astype(np.float32)
+    rows = {"Wemb": PIECES}
+    if source_pieces:
+        rows = {"encoder_Wemb": source_pieces, "decoder_Wemb": PIECES}
+    for name, count in rows.items():
+        tensors[name] = random.normal(0, WIDTH**-0.5, (count, WIDTH)).astype(np.float32)
     vector("decoder_ff_logit_out_b", PIECES)
     for layer in range(1, ENCODER_LAYERS + 1):
         attention(f"encoder_l{layer}_self")
@@ -105,7 +119,11 @@ def make_student(unit: str = "rnn", seed: int = 3) -> Student:
             attention(f"{here}_self")
         attention(f"{here}_context")
         feed_forward(f"{here}_ffn")
-    return Student(tensors, CONFIG | {"transformer-decoder-autoreg": unit})
+    config = CONFIG | {"transformer-decoder-autoreg": unit}
+    if source_pieces:
+        config |= {"tied-embeddings-all": False, "tied-embeddings": True}
+        config["dim-vocabs"] = [source_pieces, PIECES]
+    return Student(tensors, config)
 
 
 def rounded(student: Student) -> Student:
@@ -120,6 +138,8 @@ def rounded(student: Student) -> Student:
         result.multipliers[name] = float(np.float32(multiplier))
         result.tensors[name] = integers.astype(np.float32) / np.float32(multiplier)
         wide = name.endswith(("_Wo", "_W2"))
+        if name == "encoder_Wemb":
+            continue  # which nothing is multiplied with
         # What has one input has one range.
         result.inputs[name] = 127 / (6.0 if wide else 4.0)
     return result
@@ -131,13 +151,13 @@ def to_bin(student: Student) -> bytes:
     for name, values in student.tensors.items():
         if name in student.integers:
             integers = student.integers[name]
-            stored = integers if name == "Wemb" else integers.T
+            stored = integers if name.endswith("Wemb") else integers.T
             data = stored.tobytes() + struct.pack("<f", student.multipliers[name])
             items.append((name, _INTGEMM8, values.shape, data + bytes(-len(data) % 256)))
         else:
             items.append((name, _FLOAT32, values.shape, values.tobytes()))
     for name, multiplier in student.inputs.items():
-        if name == "Wemb":  # itself in INT8
+        if name.endswith("Wemb"):  # itself in INT8
             data = struct.pack("<bf", 127, 127 / multiplier)
             items.append((f"{name}_QuantMultA", _INTGEMM8, (1, 1), data))
         else:
@@ -160,22 +180,34 @@ def write_npz(student: Student, path: Path) -> None:
     np.savez(path, **{"special:model.yml": text, **student.tensors})
 
 
-def vocabulary() -> bytes:
+@cache
+def vocabulary(pieces: int = PIECES, side: str = "source", end: int = 0, pad: int = -1) -> bytes:
     """A SentencePiece model with Marian's numbers: the end of a text is 0, what is unknown 1."""
     model = io.BytesIO()
+    lines = DATA.joinpath("en-fr.test.jsonl").read_text(encoding="utf-8").splitlines()[:300]
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(read_sources(300)),
+        sentence_iterator=iter(json.loads(line)[side] for line in lines),
         model_writer=model,
-        vocab_size=PIECES,
-        **{"eos_id": 0, "unk_id": 1, "bos_id": -1, "pad_id": -1, "minloglevel": 2},
+        vocab_size=pieces,
+        **{"eos_id": end, "unk_id": 1 - end, "bos_id": -1, "pad_id": pad, "minloglevel": 2},
     )
     return model.getvalue()
+
+
+def answers_vocabulary() -> bytes:
+    """That of the answers of a model with two: what has a role has other ids than in sources."""
+    return vocabulary(PIECES, "target", end=1)
 
 
 def write_folder(folder: Path, student: Student, *, packed: bool = False) -> Path:
     """A folder as Mozilla's are, packed by gzip or not."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = {"model.enpt.intgemm.alphas.bin": to_bin(student), "vocab.enpt.spm": vocabulary()}
+    files = {"model.enpt.intgemm.alphas.bin": to_bin(student)}
+    if "encoder_Wemb" in student.tensors:
+        files["srcvocab.enpt.spm"] = vocabulary(len(student.tensors["encoder_Wemb"]))
+        files["trgvocab.enpt.spm"] = answers_vocabulary()
+    else:
+        files["vocab.enpt.spm"] = vocabulary()
     for name, content in files.items():
         if packed:
             (folder / f"{name}.gz").write_bytes(gzip.compress(content))
@@ -192,3 +224,80 @@ def loaded(folder: Path) -> Checkpoint:
     target.mkdir()
     write_checkpoint(found, target)
     return load_checkpoint(target)
+
+
+class Reference:
+    """The network as it is described, in NumPy and FP64, for one text."""
+
+    def __init__(self, student: Student) -> None:
+        self.of = {name: values.astype(np.float64) for name, values in student.tensors.items()}
+        self.table = self.of["decoder_Wemb" if "decoder_Wemb" in self.of else "Wemb"]
+        self.source_table = self.of["encoder_Wemb" if "encoder_Wemb" in self.of else "Wemb"]
+        self.is_recurrent = student.config["transformer-decoder-autoreg"] == "rnn"
+
+    def logits(self, source: list[int], target: list[int]) -> Doubles:
+        """Of the token after the start and after each of `target`."""
+        memory = self.embedded([self.source_table[token] for token in source])
+        for layer in range(1, CONFIG["enc-depth"] + 1):
+            here = f"encoder_l{layer}"
+            memory = self.norm(
+                f"{here}_self_Wo", memory + self.attend(f"{here}_self", memory, memory)
+            )
+            memory = self.feed_forward(here, memory)
+        x = self.embedded([np.zeros(WIDTH), *(self.table[token] for token in target)])
+        for layer in range(1, CONFIG["dec-depth"] + 1):
+            here = f"decoder_l{layer}"
+            if self.is_recurrent:
+                x = self.norm(f"{here}_rnn_ffn", x + self.recur(here, x))
+            else:
+                x = self.norm(f"{here}_self_Wo", x + self.attend(f"{here}_self", x, x, causal=True))
+            x = self.norm(f"{here}_context_Wo", x + self.attend(f"{here}_context", x, memory))
+            x = self.feed_forward(here, x)
+        logits: Doubles = x @ self.table.T + self.of["decoder_ff_logit_out_b"]
+        return logits
+
+    def answer(self, source: list[int], end: int, most: int) -> list[int]:
+        """The best token each time, until the end or `most` of them."""
+        made: list[int] = []
+        while len(made) < most and end not in made:
+            made.append(int(self.logits(source, made)[-1].argmax()))
+        return made
+
+    def embedded(self, rows: list[Doubles]) -> Doubles:
+        half = WIDTH // 2
+        angles = np.arange(len(rows))[:, None] * np.exp(
+            -np.log(10000) / (half - 1) * np.arange(half)
+        )
+        return np.stack(rows) * WIDTH**0.5 + np.hstack([np.sin(angles), np.cos(angles)])
+
+    def norm(self, name: str, x: Doubles) -> Doubles:
+        centred = x - x.mean(axis=1, keepdims=True)
+        scaled: Doubles = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-6)
+        return scaled * self.of[f"{name}_ln_scale"] + self.of[f"{name}_ln_bias"]
+
+    def attend(self, name: str, x: Doubles, memory: Doubles, causal: bool = False) -> Doubles:
+        def heads(part: str, rows: Doubles) -> Doubles:
+            made = rows @ self.of[f"{name}_W{part}"] + self.of[f"{name}_b{part}"]
+            return made.reshape(len(rows), HEADS, -1).transpose(1, 0, 2)
+
+        scores = heads("q", x) @ heads("k", memory).transpose(0, 2, 1) / (WIDTH // HEADS) ** 0.5
+        if causal:
+            scores += np.triu(np.full(scores.shape[1:], -np.inf), 1)
+        weights = np.exp(scores - scores.max(axis=2, keepdims=True))
+        weights /= weights.sum(axis=2, keepdims=True)
+        joined = (weights @ heads("v", memory)).transpose(1, 0, 2).reshape(len(x), -1)
+        made: Doubles = joined @ self.of[f"{name}_Wo"] + self.of[f"{name}_bo"]
+        return made
+
+    def recur(self, here: str, x: Doubles) -> Doubles:
+        kept = 1 / (1 + np.exp(-(x @ self.of[f"{here}_rnn_Wf"] + self.of[f"{here}_rnn_bf"])))
+        new, state, made = x @ self.of[f"{here}_rnn_W"], np.zeros(WIDTH), []
+        for position in range(len(x)):
+            state = kept[position] * state + (1 - kept[position]) * new[position]
+            made.append(np.maximum(state, 0))
+        return np.stack(made)
+
+    def feed_forward(self, here: str, x: Doubles) -> Doubles:
+        name = f"{here}_ffn"
+        hidden = np.maximum(x @ self.of[f"{name}_W1"] + self.of[f"{name}_b1"], 0)
+        return self.norm(f"{name}_ffn", x + hidden @ self.of[f"{name}_W2"] + self.of[f"{name}_b2"])

@@ -54,13 +54,16 @@ def sentences() -> list[str]:
 
 
 @cache
-def _unigrams(**specials: int) -> bytes:
-    """A SentencePiece model over `sentences`, with the ids of its special pieces."""
+def _unigrams(part: int = 0, pieces: int = PIECES, **specials: int) -> bytes:
+    """A SentencePiece model over `sentences`, with the ids of its special pieces.
+
+    `part` 1 and 2 are the English and the French ones only.
+    """
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences()),
+        sentence_iterator=iter(sentences()[part - 1 :: 2] if part else sentences()),
         model_writer=model,
-        vocab_size=PIECES,
+        vocab_size=pieces,
         minloglevel=2,
         **cast(Any, specials),
     )
@@ -106,8 +109,10 @@ def _randomise(model: PreTrainedModel, seed: int) -> None:
             sharper = {"q_proj": 1.5, "k_proj": 1.5, "Attention.q.": 0.4}
             factor = next((value for part, value in sharper.items() if part in name), 1.0)
             parameter.normal_(std=1.2 * factor * parameter.shape[1] ** -0.5)
+    separate = not getattr(model.config, "share_encoder_decoder_embeddings", True)
     for name, parameter in model.named_parameters():
-        if name.endswith("embed_tokens.weight"):  # of a model that is not told to tie them
+        # Of a model that is not told to tie them.
+        if name.endswith("embed_tokens.weight") and not separate:
             parameter.copy_(cast(torch.Tensor, model.get_input_embeddings().weight))
     for name, buffer in model.named_buffers():
         if name == "final_logits_bias":
@@ -141,6 +146,60 @@ def write_marian(folder: Path, seed: int) -> None:
     )
     model = transformers.MarianMTModel(config)
     _save(folder, model, seed, tokenizer, bad_words_ids=[[pad]], num_beams=4, forced_eos_token_id=0)
+
+
+def write_two_vocabularies(folder: Path, pieces: tuple[int, int], *codes: str) -> tuple[int, int]:
+    """Source and target each with pieces, numbers and special ids of its own; gives their sizes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sizes = []
+    for part, (side, count) in enumerate(zip(("source", "target"), pieces, strict=True)):
+        content = _unigrams(part + 1, count, bos_id=-1, eos_id=part, unk_id=1 - part)
+        (folder / f"{side}.spm").write_bytes(content)
+        model = sentencepiece.SentencePieceProcessor(model_proto=content)
+        names = [model.id_to_piece(index) for index in range(count)]
+        names += [*(codes if side == "source" else ()), "<pad>"]
+        numbers = {name: index for index, name in enumerate(names)}
+        path = folder / ("vocab.json" if side == "source" else "target_vocab.json")
+        path.write_text(json.dumps(numbers), encoding="utf-8")
+        sizes.append(len(names))
+    return sizes[0], sizes[1]
+
+
+def write_marian_two(
+    folder: Path,
+    seed: int,
+    pieces: tuple[int, int] = (PIECES, 260),
+    *codes: str,
+    tie_word_embeddings: bool = True,
+) -> None:
+    """Source and target with vocabularies and embeddings of their own."""
+    sizes = write_two_vocabularies(folder, pieces, *codes)
+    tokenizer = transformers.MarianTokenizer(
+        source_spm=str(folder / "source.spm"),
+        target_spm=str(folder / "target.spm"),
+        vocab=str(folder / "vocab.json"),
+        target_vocab_file=str(folder / "target_vocab.json"),
+        separate_vocabs=True,
+        source_lang="en",
+        target_lang="fr",
+    )
+    # transformers wants padding that both tables have.
+    pad = min(sizes) - 1
+    config = transformers.MarianConfig(
+        **SIZES,
+        vocab_size=sizes[0],
+        decoder_vocab_size=sizes[1],
+        share_encoder_decoder_embeddings=False,
+        tie_word_embeddings=tie_word_embeddings,
+        activation_function="swish",
+        scale_embedding=True,
+        pad_token_id=pad,
+        eos_token_id=1,
+        decoder_start_token_id=pad,
+    )
+    model = transformers.MarianMTModel(config)
+    generation = {"bad_words_ids": [[pad], [sizes[1] - 1]], "forced_eos_token_id": 1}
+    _save(folder, model, seed, tokenizer, num_beams=4, **generation)
 
 
 def _bart_tokenizer() -> Any:
@@ -321,6 +380,7 @@ def write_mt5(folder: Path, seed: int) -> None:
 
 FAMILIES: dict[str, Callable[[Path, int], None]] = {
     "marian": write_marian,
+    "marian-two": write_marian_two,
     "bart": write_bart,
     "bart-untied": write_bart_untied,
     "mbart": write_mbart,

@@ -18,9 +18,13 @@ from numpy.typing import NDArray
 from engine.model.checkpoint import CheckpointError
 from engine.model.marian.folder import find, write_checkpoint
 from engine.model.marian.model_file import read_model
+from engine.model.tokenizers.tokenizer import load_tokenizer
 from tests.engine.model.marian_files import (
     CONFIG,
     PIECES,
+    SOURCE_PIECES,
+    Student,
+    answers_vocabulary,
     loaded,
     make_student,
     rounded,
@@ -238,16 +242,103 @@ def test_words_of_four_letters_are_no_pair(word: str, tmp_path: Path) -> None:
     assert found is not None and found.languages == ("", "")
 
 
-def test_two_vocabularies_are_refused_unless_they_are_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("answers", [vocabulary(), answers_vocabulary()], ids=["same", "other"])
+def test_two_vocabularies_may_number_one_table(answers: bytes, tmp_path: Path) -> None:
     folder = write_folder(tmp_path, make_student())
     (folder / "vocab.enpt.spm").rename(folder / "srcvocab.enpt.spm")
-    (folder / "trgvocab.enpt.spm").write_bytes(vocabulary())
-    assert loaded(folder).vocab_size == PIECES + 1
-    (folder / "trgvocab.enpt.spm").write_bytes(vocabulary() + b"\x22\x00")
-    found = find(folder)
-    assert found is not None
-    with pytest.raises(CheckpointError, match="different vocabularies"):
-        write_checkpoint(found, tmp_path)
+    (folder / "trgvocab.enpt.spm").write_bytes(answers)
+    config = loaded(folder).config
+    assert (config.vocab_size, config.source_vocab_size) == (PIECES + 1, 0)
+    separate = answers != vocabulary()
+    assert (folder / "as-checkpoint" / "target_vocab.json").exists() == separate
+    assert config.eos_id == (1 if separate else 0)
+
+
+@pytest.mark.parametrize("source_pieces", [SOURCE_PIECES, PIECES, PIECES + 50])
+def test_sources_may_have_a_table_of_their_own(source_pieces: int, tmp_path: Path) -> None:
+    checkpoint = loaded(write_folder(tmp_path, make_student(source_pieces=source_pieces)))
+    config = checkpoint.config
+    assert (config.source_vocab_size, config.vocab_size) == (source_pieces + 1, PIECES + 1)
+    assert (config.decoder_start_id, config.eos_id) == (PIECES, 1)
+    tokenizer = load_tokenizer(checkpoint.folder, config.source_vocab_size, config.vocab_size)
+    assert (len(tokenizer.numbers), len(tokenizer.target_numbers)) == (source_pieces + 1, 401)
+    assert (tokenizer.eos_id, tokenizer.target_numbers["</s>"]) == (0, 1)
+
+
+def test_a_vocabulary_may_have_a_piece_for_padding_of_its_own(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, make_student())
+    (folder / "vocab.enpt.spm").write_bytes(vocabulary(pad=2))
+    config = loaded(folder).config
+    assert (config.vocab_size, config.pad_id, config.decoder_start_id) == (401, 400, 400)
+
+
+def without_source_vocabulary(folder: Path, _: Student) -> None:
+    (folder / "srcvocab.enpt.spm").unlink()
+
+
+def with_one_for_both_beside(folder: Path, _: Student) -> None:
+    (folder / "vocab.enpt.spm").write_bytes(vocabulary())
+
+
+def swapped(folder: Path, _: Student) -> None:
+    source = (folder / "srcvocab.enpt.spm").rename(folder / "other")
+    (folder / "trgvocab.enpt.spm").rename(folder / "srcvocab.enpt.spm")
+    source.rename(folder / "trgvocab.enpt.spm")
+
+
+def changed(**choices: bool) -> Callable[[Path, Student], None]:
+    """Writes the model anew, whose configuration has other `choices`."""
+
+    def change(folder: Path, student: Student) -> None:
+        student.config |= {name.replace("_", "-"): value for name, value in choices.items()}
+        (folder / "model.enpt.intgemm.alphas.bin").write_bytes(to_bin(student))
+
+    return change
+
+
+def without(name: str) -> Callable[[Path, Student], None]:
+    def change(folder: Path, student: Student) -> None:
+        del student.tensors[name]
+        changed()(folder, student)
+
+    return change
+
+
+TWO_REFUSED: list[tuple[Callable[[Path, Student], None], str]] = [
+    (without_source_vocabulary, r"srcvocab\.\*\.spm and trgvocab.*and holds trgvocab\.enpt\.spm"),
+    (with_one_for_both_beside, r"has to hold vocab\.\*\.spm, or srcvocab"),
+    (swapped, r"knows 300 tokens and srcvocab\.enpt\.spm has 400"),
+    (without("encoder_Wemb"), "'encoder_Wemb' is missing: tied-embeddings-all is False"),
+    (without("decoder_Wemb"), "it has 'encoder_Wemb'"),
+    (
+        changed(tied_embeddings_all=True),
+        "'Wemb' is missing: tied-embeddings-all is True.*'encoder_Wemb' and 'decoder_Wemb'",
+    ),
+    (changed(tied_embeddings=False), "a head that has a matrix of its own is not supported"),
+    (changed(tied_embeddings_src=True), "'Wemb' is missing"),
+]
+
+
+@pytest.mark.parametrize(("change", "told"), TWO_REFUSED, ids=range(len(TWO_REFUSED)))
+def test_two_vocabularies_that_do_not_fit_are_refused(
+    change: Callable[[Path, Student], None], told: str, tmp_path: Path
+) -> None:
+    student = make_student(source_pieces=SOURCE_PIECES)
+    folder = write_folder(tmp_path, student)
+    change(folder, student)
+    with pytest.raises(CheckpointError, match=told) as caught:
+        loaded(folder)
+    assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
+
+
+def test_a_table_that_the_configuration_does_not_know_is_refused(tmp_path: Path) -> None:
+    student = make_student()
+    student.tensors["encoder_Wemb"] = student.tensors["Wemb"]
+    folder = write_folder(tmp_path, student)
+    for side in ("srcvocab", "trgvocab"):
+        (folder / f"{side}.enpt.spm").write_bytes(vocabulary())
+    with pytest.raises(CheckpointError, match="it has 'encoder_Wemb', which is no part"):
+        loaded(folder)
 
 
 def test_a_vocabulary_of_another_model_is_refused(tmp_path: Path) -> None:
@@ -267,7 +358,7 @@ def test_a_vocabulary_of_another_model_is_refused(tmp_path: Path) -> None:
         ({"transformer-decoder-autoreg": "average-attention"}, "the decoder has average-attention"),
         ({"transformer-ffn-activation": "prelu"}, "the activation 'prelu'"),
         ({"type": "s2s"}, "type is 's2s'"),
-        ({"tied-embeddings-all": False}, "tied-embeddings-all is False"),
+        ({"tied-embeddings-all": False}, "tied-embeddings-all and tied-embeddings are False"),
         ({"transformer-train-position-embeddings": True}, "transformer-train-position-embeddings"),
         ({"transformer-ffn-depth": 3}, "transformer-ffn-depth is 3"),
         ({"transformer-decoder-ffn-depth": 3}, "transformer-decoder-ffn-depth is not 2"),

@@ -210,8 +210,7 @@ def _hf(case: Case, **changes: Any) -> dict[str, Any]:
 
 
 REFUSED = [
-    ("marian", {"share_encoder_decoder_embeddings": False}, "share_encoder_decoder_embeddings"),
-    ("marian", {"decoder_vocab_size": 17}, "decoder_vocab_size"),
+    ("marian", {"decoder_vocab_size": 17}, "decoder_vocab_size is 17 and vocab_size 58101"),
     ("marian", {"normalize_before": True}, "normalize_before"),
     ("marian", {"activation_function": "mish"}, "activation_function 'mish'"),
     ("marian", {"eos_token_id": [0, 5]}, "eos_token_id"),

@@ -18,10 +18,15 @@ STEPS = 7
 """Tokens that are made in one call, where a session can."""
 
 
-def random_sources(manifest: Manifest, lengths: Sequence[int], seed: int) -> list[list[int]]:
-    """Sources of any tokens, padding too, that end as sources do."""
-    random = np.random.default_rng(seed)
-    tokens = [random.integers(0, manifest.vocab_size, length - 1).tolist() for length in lengths]
+def random_sources(
+    manifest: Manifest, lengths: Sequence[int], seed: int, vocabulary: int = 0
+) -> list[list[int]]:
+    """Sources of any tokens, padding too, that end as sources do.
+
+    They are of a `vocabulary` of so many tokens, or of that of answers.
+    """
+    random, size = np.random.default_rng(seed), vocabulary or manifest.vocab_size
+    tokens = [random.integers(0, size, length - 1).tolist() for length in lengths]
     return [[*source, manifest.eos_id] for source in tokens]
 
 

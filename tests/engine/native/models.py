@@ -102,6 +102,13 @@ KINDS = MappingProxyType(
                 **{"norm_epsilon": 1e-9, "vocab_size": 67},
             )
         ),
+        "two_vocabularies": Kind(
+            replace(
+                _SMALL,
+                **{"vocab_size": 45, "source_vocab_size": 83, "output_bias": True, "d_model": 40},
+            ),
+            (44,),
+        ),
         # Heads of 80 are more than the vectors that are summed at once.
         "wide_heads": Kind(
             replace(
@@ -148,7 +155,8 @@ def random_transformer(config: ModelConfig) -> Transformer:
             if isinstance(module, nn.Linear):
                 module.weight.normal_(std=1.5 * module.in_features**-0.5)
         embeddings = 1.0 if not config.scale_embedding else config.d_model**-0.5
-        model.embedding.weight.normal_(std=embeddings)
+        for table in (model.embedding_of(decoder=False), model.embedding):
+            table.weight.normal_(std=embeddings)
     return model
 
 
@@ -165,7 +173,8 @@ def _recipes(kind: Kind, precision: Precision, migrated: bool) -> dict[str, Reci
     if precision != "int8":
         return {name: Recipe(precision) for name in graphs}
     manifest = _manifest(kind.config, precision)
-    texts = random_sources(manifest, [5, 9, 16, 30], seed=1)
+    lengths, vocabulary = [5, 9, 16, 30], kind.config.encoder_vocab_size
+    texts = random_sources(manifest, lengths, seed=1, vocabulary=vocabulary)
     observed = observe(*graphs.values(), manifest, [texts])
     seen = dict(zip(graphs, observed, strict=True))
     recipes = {name: make_recipe(graph, precision, seen[name]) for name, graph in graphs.items()}

@@ -87,7 +87,8 @@ def onnx(variant: RandomVariant) -> OnnxSession:
 
 
 def sources(variant: RandomVariant, lengths: tuple[int, ...] = LENGTHS) -> list[list[int]]:
-    return random_sources(variant.manifest, lengths, seed=3)
+    vocabulary = variant.kind.config.encoder_vocab_size
+    return random_sources(variant.manifest, lengths, seed=3, vocabulary=vocabulary)
 
 
 def test_answers_are_those_of_the_checkpoint(fp32: RandomVariant) -> None:
@@ -229,9 +230,10 @@ def test_a_row_whose_values_are_not_finite_ends_alone(
 
     def poisoned(folder: Path) -> Any:
         described, tensors = read_weights(folder)
-        embedding = tensors["embedding"].copy()
-        embedding.reshape(-1, embedding.size // fp32.kind.config.vocab_size)[5] = np.nan
-        return described, {**tensors, "embedding": embedding}
+        name = "source_embedding" if "source_embedding" in tensors else "embedding"
+        embedding = tensors[name].copy()
+        embedding[5] = np.nan
+        return described, {**tensors, name: embedding}
 
     monkeypatch.setattr(model, "read_weights", poisoned)
     slots, advance = run()
@@ -382,6 +384,30 @@ def test_a_source_that_the_model_does_not_take_is_refused(
     with pytest.raises(NativeError, match=message):
         session.encode([[5, 1], source])
     check_same(*(decode(each, [[5, 1]], [4]) for each in (session, native(learned))))
+
+
+@pytest.fixture(scope="module")
+def two(backends: list[str], tmp_path_factory: pytest.TempPathFactory) -> RandomVariant:
+    folder = tmp_path_factory.mktemp("two") / "fp32"
+    return write_variant(folder, KINDS["two_vocabularies"], "fp32")
+
+
+def test_sources_and_answers_have_the_tokens_of_their_own_vocabulary(two: RandomVariant) -> None:
+    config = two.kind.config
+    assert config.source_vocab_size > config.vocab_size
+    session, last = native(two), config.source_vocab_size - 1
+    trails = decode(session, [[last, 1], [config.vocab_size, 1]], [9, 9])
+    for source, trail in zip(([last, 1], [config.vocab_size, 1]), trails, strict=True):
+        expected = oracle(two, source, trail)[np.arange(trail.tokens.size), trail.tokens]
+        np.testing.assert_allclose(trail.log_probs, expected, rtol=0, atol=1e-4)
+    assert not np.array_equal(trails[0].log_probs, trails[1].log_probs)
+    with pytest.raises(NativeError, match="a source holds a token that does not exist"):
+        session.encode([[last + 1, 1]])
+    slots = session.slots(1)
+    slots.admit(session.encode([[last, 1]]), [2], [9])
+    slots.ids[0] = config.vocab_size
+    with pytest.raises(NativeError, match="goes on from a token that does not exist"):
+        session.step(slots)
 
 
 @pytest.mark.parametrize(

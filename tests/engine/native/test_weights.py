@@ -127,7 +127,8 @@ def whole(backends: list[str], tmp_path_factory: pytest.TempPathFactory) -> Rand
 @pytest.fixture(params=["fp16", "bf16"])
 def in_half(request: pytest.FixtureRequest, backends: list[str], tmp_path: Path) -> Path:
     """A folder with a model whose weights, embeddings and positions are in 16 bits."""
-    return write_variant(tmp_path / request.param, KINDS["marian"], request.param).folder
+    kind = KINDS["two_vocabularies"]
+    return write_variant(tmp_path / request.param, kind, request.param).folder
 
 
 @pytest.fixture
@@ -212,11 +213,18 @@ def test_a_model_file_that_describes_nothing_is_told(copy: Path, content: str) -
     refused(copy)
 
 
-@pytest.mark.parametrize("version", [1, 3, "2", None])
+@pytest.mark.parametrize("version", [1, 4, "3", None])
 def test_files_of_another_version_are_told(copy: Path, version: Any) -> None:
     change_model(copy, format=version)
     with pytest.raises(WeightsError, match=r"another version: export the variant again\.$"):
         NativeModel(copy)
+
+
+def test_files_of_the_version_before_are_read(copy: Path) -> None:
+    described = json.loads((copy / MODEL_FILE).read_text())
+    assert described.pop("source_vocabulary") == 0
+    (copy / MODEL_FILE).write_text(json.dumps(described | {"format": 2}))
+    NativeModel(copy)
 
 
 @pytest.mark.parametrize(
@@ -256,6 +264,8 @@ def test_a_model_file_without_a_value_is_told(copy: Path) -> None:
         {"decoder_heads": 2**20, "decoder_head": 2**20},
         {"encoder_hidden": 40},
         {"vocabulary": -997},
+        {"source_vocabulary": -1},
+        {"source_vocabulary": 2**25},
         {"width": 0},
         {"max_positions": 0},
         {"furthest": -1},
@@ -292,7 +302,8 @@ def test_every_tensor_is_needed_and_named_where_it_is_missing(copy: Path) -> Non
 def test_every_tensor_in_16_bits_is_needed_and_looked_for_in_32(in_half: Path) -> None:
     content = (in_half / WEIGHTS_FILE).read_bytes()
     names = list(read_weights(in_half)[1])
-    assert {"embedding", "decoder.positions", "head"} < {name.rpartition(".")[0] for name in names}
+    tables = {"embedding", "source_embedding", "decoder.positions", "head"}
+    assert tables < {name.rpartition(".")[0] for name in names}
     for name in names:
         change_header(
             in_half, lambda header, name=name: {k: v for k, v in header.items() if k != name}
@@ -304,9 +315,11 @@ def test_every_tensor_in_16_bits_is_needed_and_looked_for_in_32(in_half: Path) -
 
 
 def test_a_tensor_in_16_bits_of_another_size_is_named(in_half: Path) -> None:
-    change_model(in_half, vocabulary=61 + 16)
-    with pytest.raises(NativeError, match=r"embedding\.(half|brain) has \d+ bytes, not \d+"):
-        NativeModel(in_half)
+    sizes = {"vocabulary": 45, "source_vocabulary": 83}
+    for name, table in zip(sizes, ("embedding", "source_embedding"), strict=True):
+        change_model(in_half, **sizes | {name: sizes[name] + 16})
+        with pytest.raises(NativeError, match=rf" {table}\.(half|brain) has \d+ bytes, not \d+"):
+            NativeModel(in_half)
 
 
 def test_no_damage_has_any_other_error(copy: Path) -> None:

@@ -35,7 +35,9 @@ def report_command(
     test: Annotated[
         Path | None, typer.Option(help="Default: examples/data/MODEL.test.jsonl.")
     ] = None,
-    compare: Annotated[int, typer.Option(min=0, help="Texts to compare with transformers.")] = 200,
+    compare: Annotated[
+        int, typer.Option(min=0, help="Texts to compare with transformers; 0: it is not asked.")
+    ] = 200,
     output: Annotated[
         Path | None, typer.Option(help="The page to write (default: MODEL-report.html).")
     ] = None,
@@ -91,6 +93,8 @@ def _fitting(folder: Path, pairs: list[Pair]) -> list[Pair]:
 
 
 def _oracle(checkpoint: Path, texts: list[str], folder: Path) -> list[Output | None]:
+    if not texts:
+        return []
     try:
         with console.status("transformers makes the reference"):
             return transformers_answers(checkpoint, texts, folder)

@@ -139,6 +139,7 @@ def _translation(text: str, end: DocumentEnd) -> pb.Translation:
             )
             for match in sorted(end.glossary_matches, key=lambda match: match.source_start)
         ],
+        quality=end.quality,
     )
 
 
@@ -153,6 +154,7 @@ def _segment(segment: TranslatedSegment) -> pb.Segment:
         log_prob=segment.log_prob,
         tokens=responses.tokens(segment.tokens),
         alternatives=responses.hypotheses(segment.alternatives),
+        quality=segment.quality,
     )
 
 

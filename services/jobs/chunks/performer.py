@@ -207,6 +207,8 @@ async def _generated(
                     "input_tokens": output.input_tokens,
                     "output_tokens": output.output_tokens,
                 }
+                if isinstance(output, DocumentEnd) and output.quality is not None:
+                    said["quality"] = output.quality
                 yield items[output.content].index, _success(said, output.warnings, variant)
 
 

@@ -121,7 +121,8 @@ class LineResult:
     """The final record of one line; `index` is its place in the input, from 0.
 
     `text` is the translation or the summary, `labels` are of a classification and `answers` of a
-    question, best first.  `model` is the variant that was used; empty when none was.
+    question, best first.  `model` is the variant that was used; empty when none was.  `quality` is
+    as in `Translation`.
     """
 
     index: int
@@ -136,6 +137,7 @@ class LineResult:
     token_counts: TokenCounts
     warnings: tuple[str, ...]
     model: str
+    quality: float | None = None
 
     @property
     def succeeded(self) -> bool:

@@ -100,6 +100,7 @@ def _translation(message: pb.Translation) -> results.Translation:
             )
             for match in message.glossary_matches
         ),
+        quality=message.quality if message.HasField("quality") else None,
     )
 
 
@@ -114,6 +115,7 @@ def _segment(message: pb.Segment) -> results.Segment:
         log_prob=message.log_prob,
         tokens=token_log_probs(message.tokens),
         alternatives=hypotheses(message.alternatives),
+        quality=message.quality if message.HasField("quality") else None,
     )
 
 

@@ -803,6 +803,7 @@ class JobResult(_message.Message):
     TOKEN_COUNTS_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    QUALITY_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """The place in the input, from 0."""
     custom_id: _builtins.str
@@ -815,6 +816,8 @@ class JobResult(_message.Message):
     finish_reason: _generation_pb2.FinishReason.ValueType
     model: _builtins.str
     """The variant that was used, such as "en-fr_int8"."""
+    quality: _builtins.float
+    """Of a translation; see Translation.quality."""
     @_builtins.property
     def error(self) -> Global___JobError:
         """Why it did not succeed."""
@@ -846,12 +849,15 @@ class JobResult(_message.Message):
         token_counts: _generation_pb2.TokenCounts | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         model: _builtins.str = ...,
+        quality: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "token_counts", b"token_counts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_quality", b"_quality", "error", b"error", "quality", b"quality", "token_counts", b"token_counts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "custom_id", b"custom_id", "error", b"error", "finish_reason", b"finish_reason", "index", b"index", "labels", b"labels", "model", b"model", "no_answer_score", b"no_answer_score", "status", b"status", "text", b"text", "token_counts", b"token_counts", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quality", b"_quality", "answers", b"answers", "custom_id", b"custom_id", "error", b"error", "finish_reason", b"finish_reason", "index", b"index", "labels", b"labels", "model", b"model", "no_answer_score", b"no_answer_score", "quality", b"quality", "status", b"status", "text", b"text", "token_counts", b"token_counts", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__quality: _TypeAlias = _typing.Literal["quality"]  # noqa: Y015
+    _WhichOneofArgType__quality: _TypeAlias = _typing.Literal["_quality", b"_quality"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quality) -> _WhichOneofReturnType__quality | None: ...
 
 Global___JobResult: _TypeAlias = JobResult  # noqa: Y015
 

@@ -663,6 +663,8 @@ export interface JobResult {
   readonly warnings: readonly string[];
   /** The variant that was used, such as "en-fr_int8". */
   readonly model: string;
+  /** Of a translation; see Translation.quality. */
+  readonly quality?: number | undefined;
 }
 
 /** Why a line did not succeed. */
@@ -2420,6 +2422,7 @@ function createBaseJobResult(): JobResult {
     tokenCounts: undefined,
     warnings: [],
     model: "",
+    quality: undefined,
   };
 }
 
@@ -2463,6 +2466,9 @@ export const JobResult: MessageFns<JobResult> = {
     }
     if (message.model !== "") {
       writer.uint32(98).string(message.model);
+    }
+    if (message.quality !== undefined) {
+      writer.uint32(105).double(message.quality);
     }
     return writer;
   },
@@ -2576,6 +2582,14 @@ export const JobResult: MessageFns<JobResult> = {
             message.model = reader.string();
             continue;
           }
+          case 13: {
+            if (tag !== 105) {
+              break;
+            }
+
+            message.quality = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2609,6 +2623,7 @@ export const JobResult: MessageFns<JobResult> = {
       : undefined;
     message.warnings = object.warnings?.map((e) => e) || [];
     message.model = object.model ?? "";
+    message.quality = object.quality ?? undefined;
     return message;
   },
 };

@@ -94,6 +94,11 @@ export interface Translation {
   readonly warnings: readonly string[];
   /** Where terms of the glossary were applied, in the order of the source. */
   readonly glossaryMatches: readonly GlossaryMatch[];
+  /**
+   * The mean of the segments' quality, weighted by their output tokens; not set where a segment has
+   * none, or there is no segment.
+   */
+  readonly quality?: number | undefined;
 }
 
 /** A term and what it is to become. */
@@ -136,6 +141,12 @@ export interface Segment {
   readonly tokens: readonly TokenLogProb[];
   /** The other answers, best first, when options.num_hypotheses is above 1. */
   readonly alternatives: readonly Hypothesis[];
+  /**
+   * How good the translation is likely to be, from 0 to 1: the sentence chrF (over 100) that answers
+   * like it had on the test set that the variant was imported with.  Not set where the variant has
+   * no model for it; see docs/confidence.md.
+   */
+  readonly quality?: number | undefined;
 }
 
 /** What to translate, and how; the fields are those of TranslateRequest. */
@@ -463,6 +474,7 @@ function createBaseTranslation(): Translation {
     tokenCounts: undefined,
     warnings: [],
     glossaryMatches: [],
+    quality: undefined,
   };
 }
 
@@ -485,6 +497,9 @@ export const Translation: MessageFns<Translation> = {
     }
     for (const v of message.glossaryMatches) {
       GlossaryMatch.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.quality !== undefined) {
+      writer.uint32(57).double(message.quality);
     }
     return writer;
   },
@@ -550,6 +565,14 @@ export const Translation: MessageFns<Translation> = {
             message.glossaryMatches.push(GlossaryMatch.decode(reader, reader.uint32()));
             continue;
           }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.quality = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -575,6 +598,7 @@ export const Translation: MessageFns<Translation> = {
       : undefined;
     message.warnings = object.warnings?.map((e) => e) || [];
     message.glossaryMatches = object.glossaryMatches?.map((e) => GlossaryMatch.fromPartial(e)) || [];
+    message.quality = object.quality ?? undefined;
     return message;
   },
 };
@@ -772,6 +796,7 @@ function createBaseSegment(): Segment {
     logProb: 0,
     tokens: [],
     alternatives: [],
+    quality: undefined,
   };
 }
 
@@ -803,6 +828,9 @@ export const Segment: MessageFns<Segment> = {
     }
     for (const v of message.alternatives) {
       Hypothesis.encode(v!, writer.uint32(74).fork()).join();
+    }
+    if (message.quality !== undefined) {
+      writer.uint32(81).double(message.quality);
     }
     return writer;
   },
@@ -892,6 +920,14 @@ export const Segment: MessageFns<Segment> = {
             message.alternatives.push(Hypothesis.decode(reader, reader.uint32()));
             continue;
           }
+          case 10: {
+            if (tag !== 81) {
+              break;
+            }
+
+            message.quality = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -918,6 +954,7 @@ export const Segment: MessageFns<Segment> = {
     message.logProb = object.logProb ?? 0;
     message.tokens = object.tokens?.map((e) => TokenLogProb.fromPartial(e)) || [];
     message.alternatives = object.alternatives?.map((e) => Hypothesis.fromPartial(e)) || [];
+    message.quality = object.quality ?? undefined;
     return message;
   },
 };

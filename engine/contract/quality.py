@@ -5,7 +5,7 @@ A few coefficients, which an import fits to sentence chrF (`engine.export.confid
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 MOST_NATS = 100.0
 """A token that was made against the model may be impossible to it; no probability is so low."""
@@ -48,8 +48,9 @@ class ExpectedLength:
 class QualityModel:
     """Logistic in `Signals`, so that the estimate falls with each of them and is from 0 to 1.
 
-    `weights` are by signal, none below 0. It was fitted on `fitted_pairs`; on `held_out_pairs`
-    others its estimates and sentence chrF had the rank correlation `spearman`.
+    `weights` are by signal, none below 0; that of a signal unknown to this version counts for
+    nothing. It was fitted on `fitted_pairs`; on `held_out_pairs` others its estimates and sentence
+    chrF had the rank correlation `spearman`.
     """
 
     bias: float
@@ -61,9 +62,8 @@ class QualityModel:
 
     def estimate(self, signals: Signals) -> float:
         """The sentence chrF, from 0 to 1, that an answer with these signals is expected to have."""
-        score = self.bias - sum(
-            self.weights.get(name, 0.0) * value for name, value in asdict(signals).items()
-        )
+        against = sum(weight * getattr(signals, name, 0.0) for name, weight in self.weights.items())
+        score = self.bias - against
         return 1 / (1 + math.exp(-max(-60.0, min(60.0, score))))
 
 

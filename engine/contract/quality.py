@@ -16,16 +16,16 @@ class Signals:
     """What speaks against an answer; each is 0 or more.
 
     `doubt` is the square root of the mean probability, over its tokens, that the model gives to
-    others; `worst` that of the least probable token's negative log-probability, in nats. `short`
-    and `long` say by how many spreads the answer misses its expected length, `unfinished` is 1
-    where no end of sequence was made.
+    others; of an answer without an end of sequence, tokens that are missing to the expected length
+    count as wrong. `worst` is the square root of the least probable token's negative
+    log-probability, in nats. `short` and `long` say by how many spreads the answer misses its
+    expected length.
     """
 
     doubt: float
     worst: float
     short: float
     long: float
-    unfinished: float
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,10 @@ class ExpectedLength:
 
     ratio: float
     spread: float
+
+    def missing(self, source_tokens: int, answer_tokens: int) -> float:
+        """How many tokens an answer lacks."""
+        return max(0.0, self.ratio * source_tokens - answer_tokens)
 
     def deviation(self, source_tokens: int, answer_tokens: int) -> float:
         """By how many spreads an answer is longer than expected; negative: shorter."""
@@ -86,11 +90,11 @@ def signals_of(
 
     """
     deviation = length.deviation(source_tokens, answer_tokens)
-    doubt = sum(1 - math.exp(min(0.0, each)) for each in log_probs) / len(log_probs)
+    missing = 0.0 if finished else length.missing(source_tokens, answer_tokens)
+    wrong = sum(1 - math.exp(min(0.0, each)) for each in log_probs) + missing
     return Signals(
-        doubt=math.sqrt(doubt),
+        doubt=math.sqrt(wrong / (len(log_probs) + missing)),
         worst=math.sqrt(min(MOST_NATS, max(0.0, -min(log_probs)))),
         short=max(0.0, -deviation),
         long=max(0.0, deviation),
-        unfinished=0.0 if finished else 1.0,
     )

@@ -28,7 +28,7 @@ PAIRS = ROOT / "examples" / "data" / "en-fr.test.jsonl"
 MODEL = QualityModel(
     bias=2.0,
     length=ExpectedLength(ratio=1.0, spread=1.0),
-    weights={"doubt": 3.0, "worst": 0.4, "short": 0.3, "long": 0.2, "unfinished": 0.5},
+    weights={"doubt": 3.0, "worst": 0.4, "short": 0.3, "long": 0.2},
 )
 
 
@@ -112,7 +112,7 @@ def test_no_model_is_kept_that_would_say_too_little(
 
 def test_estimates_are_shares_that_fall_with_every_signal() -> None:
     for low in (0.0, 0.3, 5.0):
-        start = Signals(*[low] * 5)
+        start = Signals(*[low] * 4)
         for name in MODEL.weights:
             steps = [replace(start, **{name: low + more}) for more in (0.0, 0.1, 1.0, 1e6)]
             found = [MODEL.estimate(each) for each in steps]
@@ -123,12 +123,20 @@ def test_estimates_are_shares_that_fall_with_every_signal() -> None:
 def test_signals_say_what_speaks_against_an_answer() -> None:
     length = ExpectedLength(ratio=1.0, spread=0.5)
     found = signals_of(
-        [math.log(0.5), 0.0], length, source_tokens=4, answer_tokens=2, finished=False
+        [math.log(0.5), 0.0], length, source_tokens=4, answer_tokens=2, finished=True
     )
-    expected = (math.sqrt(0.25), math.sqrt(math.log(2)), 2.0, 0.0, 1.0)
+    expected = (math.sqrt(0.25), math.sqrt(math.log(2)), 2.0, 0.0)
     assert tuple(vars(found).values()) == pytest.approx(expected)
     impossible = signals_of([-math.inf], length, source_tokens=4, answer_tokens=8, finished=True)
-    assert tuple(vars(impossible).values()) == pytest.approx((1.0, 10.0, 0.0, 4.0, 0.0))
+    assert tuple(vars(impossible).values()) == pytest.approx((1.0, 10.0, 0.0, 4.0))
+
+
+def test_what_an_unfinished_answer_lacks_counts_as_wrong() -> None:
+    length = ExpectedLength(ratio=1.5, spread=1.0)
+    found = signals_of([0.0, 0.0], length, source_tokens=4, answer_tokens=2, finished=False)
+    assert found.doubt == pytest.approx(math.sqrt(4 / 6))
+    longer = signals_of([0.0] * 8, length, source_tokens=4, answer_tokens=8, finished=False)
+    assert longer.doubt == 0
 
 
 def test_an_answer_is_damaged_in_three_ways() -> None:
@@ -137,14 +145,13 @@ def test_an_answer_is_damaged_in_three_ways() -> None:
     length = ExpectedLength(1.0, 1.0)
     real = whole.sample(length)
     stopped, cut, doubled = whole.damaged(length)
-    assert [each.signals.unfinished for each in (stopped, cut, doubled)] == [1, 0, 0]
     assert stopped.signals.short > cut.signals.short > real.signals.short
+    assert stopped.signals.doubt > 0.5
     assert doubled.signals.long > count / 2 / math.sqrt(count + 2)
     assert doubled.signals.doubt == cut.signals.doubt == real.signals.doubt
     assert stopped.chrf == cut.chrf < doubled.chrf < 1
     unfinished = replace(whole, end=_ended(whole.end, FinishReason.LENGTH))
     assert unfinished.damaged(length) == []
-    assert unfinished.sample(length).signals.unfinished == 1
 
 
 def _ended(end: End, reason: FinishReason) -> End:

@@ -19,7 +19,7 @@ TEXTS = ["A small text editor.", "This package contains the documentation."]
 MODEL = QualityModel(
     bias=2.0,
     length=ExpectedLength(ratio=1.1, spread=1.3),
-    weights={"doubt": 3.0, "worst": 0.4, "short": 0.3, "long": 0.2, "unfinished": 0.5},
+    weights={"doubt": 3.0, "worst": 0.4, "short": 0.3, "long": 0.2},
 )
 
 

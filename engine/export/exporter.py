@@ -172,7 +172,7 @@ class _Export:
         """The variant on the test set; one of 16 bits in 16-bit arithmetic.
 
         Raises:
-            GateError: it is more than the user's limit below that of FP32.
+            GateError: its quality is more than the user's limit below that of FP32.
 
         """
         manifest, test = candidate.manifest, self.job.test

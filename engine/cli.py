@@ -14,7 +14,8 @@ from engine.commands.plans import build_command
 from engine.commands.report import list_command, report_command
 from engine.commands.server import serve_command
 from engine.commands.terminal import console, failure
-from engine.export.exporter import ExportJob, export, measure_variant
+from engine.export.exporter import ExportJob, export
+from engine.export.report.measurement import measure_variant
 from engine.model.checkpoint import load_checkpoint
 from engine.training.config import ConfigError, load_config
 from engine.training.corpus import load_pairs
@@ -64,7 +65,7 @@ def train(config: Annotated[Path, typer.Argument(help="TOML file; see examples/c
         settings.output / "variants",
         calibration=[pair.source for pair in test[:8]],
     )
-    quality = measure_variant(export(job, ["fp32"])[0] / "1", test)
+    quality = measure_variant(export(job, ["fp32"])[0] / "1", test).quality
     (settings.output / "quality.json").write_text(json.dumps(quality), encoding="utf-8")
     console.print(f"{checkpoint}: {quality} on {len(test)} test pairs (greedy, FP32)")
 

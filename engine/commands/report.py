@@ -37,7 +37,8 @@ def report_command(
         Path | None, typer.Option(help="Default: examples/data/MODEL.test.jsonl.")
     ] = None,
     compare: Annotated[
-        int, typer.Option(min=0, help="Texts to compare with the checkpoint's own answers.")
+        int,
+        typer.Option(min=0, help="Texts to compare with the checkpoint's own answers; 0: none."),
     ] = 200,
     output: Annotated[
         Path | None, typer.Option(help="The page to write (default: MODEL-report.html).")
@@ -95,6 +96,8 @@ def _fitting(folder: Path, pairs: list[Pair]) -> list[Pair]:
 
 
 def _expected(oracle: str, checkpoint: Path, texts: list[str], folder: Path) -> list[Output | None]:
+    if not texts:
+        return []
     try:
         with console.status(f"{oracle} makes the reference"):
             return oracle_answers(checkpoint, texts, folder)

@@ -64,8 +64,9 @@ class End(Struct, tag_field="type", tag="end", frozen=True):
     for `steps` steps after the encoder, which was done at `encoded_ms`; all three are 0 of a row
     that never ran.
 
-    `score` is what ranks hypotheses, `log_prob` the sum over the answer's tokens. The lists are
-    empty unless their options ask for them.
+    `score` is what ranks hypotheses, `log_prob` the sum over the answer's tokens. `quality` is what
+    the variant's `QualityModel` expects of the answer, from 0 to 1; None without such a model, and
+    of an answer that was broken off. The lists are empty unless their options ask for them.
     """
 
     index: int = field(name="i")
@@ -86,6 +87,7 @@ class End(Struct, tag_field="type", tag="end", frozen=True):
     tokens: tuple[Token, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
     alignment: tuple[Link, ...] = ()
+    quality: float | None = None
 
 
 class TooLong(Struct, tag_field="type", tag="too_long", frozen=True):

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from engine.contract.quality import QualityModel
+
 MANIFEST_FILE = "manifest.json"
 
 Task = Literal["translation", "summarization", "classification", "question-answering"]
@@ -20,7 +22,8 @@ class Manifest:
     are for one row, the end of sequence and, of the source, language codes and template included.
     `vocab_size` counts the tokens of answers, `pad_id` is what sources are padded with.
     `quality` is what was measured at export; empty when nothing was. `speed` is how many texts a
-    second were answered then, by the machine that did it.
+    second were answered then, by the machine that did it. `quality_model` estimates the quality of
+    single answers; None where none was fitted.
 
     Languages: a bilingual model lists its `language_pairs`. A many-to-many model has none and
     serves any of `source_languages` with any of `target_languages` (BCP-47); `language_codes` maps
@@ -54,6 +57,7 @@ class Manifest:
     kind: Literal["seq2seq", "encoder"] = "seq2seq"
     quality: dict[str, float] = field(default_factory=dict)
     speed: dict[str, float] = field(default_factory=dict)
+    quality_model: QualityModel | None = None
 
     language_pairs: tuple[tuple[str, str], ...] = ()
     source_languages: tuple[str, ...] = ()

@@ -17,14 +17,9 @@ from engine.export.precision.calibration import Observation
 from engine.export.precision.fallback import Candidate, arithmetic_of_gpu, first_candidate, settle
 from engine.export.precision.float_graphs import FloatGraphs
 from engine.export.precision.recipes import Precision, write_recipes
-from engine.export.report.answers import (
-    answer_texts,
-    count_tokens,
-    fits,
-    left_out,
-    texts_per_second,
-)
-from engine.export.report.quality import FIGURES, PRIMARY, Quality, measure
+from engine.export.report.answers import count_tokens, texts_per_second
+from engine.export.report.measurement import Measurement, measure_variant
+from engine.export.report.quality import FIGURES, PRIMARY, Quality
 from engine.export.repository import staging
 from engine.export.source_plan import Wish
 from engine.export.tensorrt.plans import PlanWish, build_plans
@@ -161,7 +156,10 @@ class _Export:
             candidate = settle(first, files)
         write_recipes(candidate.recipes, files)
         if self.job.test:
-            manifest = replace(manifest, quality=self._quality(candidate, files))
+            measured = self._measure(candidate, files)
+            manifest = replace(
+                manifest, quality=measured.quality, quality_model=measured.quality_model()
+            )
         with self.stage(f"{manifest.name}: taking its time"):
             texts = list(self.job.calibration)[:SPEED_TEXTS]
             settings = self._settings(files, texts)
@@ -171,11 +169,11 @@ class _Export:
             build_plans(folder, self.job.plans, self.stage)
             write_manifest(manifest, replace(serving, gpu=True), folder)
 
-    def _quality(self, candidate: Candidate, files: Path) -> Quality:
-        """The quality of a variant; of 16-bit ones, that of 16-bit arithmetic.
+    def _measure(self, candidate: Candidate, files: Path) -> Measurement:
+        """The variant on the test set; one of 16 bits in 16-bit arithmetic.
 
         Raises:
-            GateError: it is more than the user's limit below that of FP32.
+            GateError: its quality is more than the user's limit below that of FP32.
 
         """
         manifest, test = candidate.manifest, self.job.test
@@ -184,15 +182,15 @@ class _Export:
             halved = manifest.precision in ("fp16", "bf16")
             if halved and not manifest.is_recurrent:
                 with arithmetic_of_gpu(files, candidate) as emulation:
-                    quality = measure_variant(emulation, test, settings)
+                    measured = measure_variant(emulation, test, settings)
             else:
-                quality = measure_variant(files, test, settings)
-        logger.info("%s: %s", manifest.name, quality)
+                measured = measure_variant(files, test, settings)
+        logger.info("%s: %s", manifest.name, measured.quality)
         if manifest.precision == "fp32":
-            self.reference = quality
+            self.reference = measured.quality
         else:
-            self._require_quality(manifest, files, quality)
-        return quality
+            self._require_quality(manifest, files, measured.quality)
+        return measured
 
     def _require_quality(self, manifest: Manifest, files: Path, quality: Quality) -> None:
         if self.reference is None:
@@ -216,32 +214,13 @@ class _Export:
             (place / MANIFEST_FILE).write_text(plain.to_json(), encoding="utf-8")
             write_graphs(self.floats.graphs, place)
             settings = self._settings(place, [pair.source for pair in self.job.test])
-            return measure_variant(place, self.job.test, settings)
+            return measure_variant(place, self.job.test, settings).quality
 
     def _settings(self, files: Path, texts: Sequence[str]) -> Settings:
         """How an engine runs these texts within the budget of an import."""
         limit = self.manifest.max_source_tokens
         lengths = [min(limit, length) for length in count_tokens(files, texts)]
         return Budget.of(self.job.checkpoint).settings(lengths, self.manifest)
-
-
-def measure_variant(files: Path, test: Sequence[Pair], settings: Settings | None = None) -> Quality:
-    """The quality of the variant whose files are in `files`, see `measure` and `answer_texts`.
-
-    Texts that are longer than the model are left out, and their number is logged.
-
-    Raises:
-        CheckpointError: all are too long.
-
-    """
-    fitting = fits(files, [pair.source for pair in test])
-    kept = [pair for pair, fit in zip(test, fitting, strict=True) if fit]
-    if not kept:
-        raise CheckpointError("every text of the test set is longer than the model takes.")
-    if len(kept) < len(test):
-        logger.warning("%s", left_out(len(test) - len(kept), len(test)))
-    answers, task = answer_texts(files, [pair.source for pair in kept], settings)
-    return measure(task, answers, [pair.target for pair in kept])
 
 
 def _ids(job: ExportJob, manifest: Manifest, files: Path) -> list[list[int]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from engine.contract.events import Alternative, Delta, End, Event, FinishReason, Link, Token
 from engine.contract.options import Options
+from engine.contract.quality import QualityModel, signals_of
 from engine.runtime.decoding.selection import Ints
 from engine.runtime.decoding.trail import ScoredTrail, Trail
 from engine.runtime.request import Request, Row
@@ -13,6 +14,9 @@ from engine.runtime.text.detokenizer import Detokenizer
 
 _LOWEST = -3.4e38
 """JSON has no infinity."""
+
+_ENDED = (FinishReason.EOS, FinishReason.LENGTH, FinishReason.REPETITION)
+"""How an answer ends that nobody broke off."""
 
 
 class Streams:
@@ -58,6 +62,7 @@ def closing_event(
     times: dict[str, Any],
     answers: Sequence[ScoredTrail],
     token_bytes: list[bytes],
+    quality_model: QualityModel | None = None,
 ) -> End:
     """The `End` of a row.
 
@@ -80,6 +85,7 @@ def closing_event(
         output_tokens=trail.tokens.size,
         alternatives=tuple(_alternative(other, token_bytes, row.options) for other in others),
         alignment=_links(row, trail, token_bytes) if row.options.alignment else (),
+        quality=_quality(row, reason, trail, quality_model),
     )
 
 
@@ -112,6 +118,27 @@ def added_texts(trail: Trail, token_bytes: list[bytes]) -> list[str]:
     if rest:
         texts[-1] += rest
     return texts
+
+
+def _quality(
+    row: Row, reason: FinishReason, trail: Trail, model: QualityModel | None
+) -> float | None:
+    """What the model expects of an answer; None where it was broken off, or all of it is forced."""
+    if model is None or reason not in _ENDED:
+        return None
+    log_probs = trail.log_probs.tolist()
+    if forced := row.plan.forced:
+        log_probs = [each for place, each in enumerate(log_probs) if place not in forced]
+    if not log_probs:
+        return None
+    signals = signals_of(
+        log_probs,
+        model.length,
+        source_tokens=row.length,
+        answer_tokens=trail.tokens.size,
+        finished=reason is FinishReason.EOS,
+    )
+    return round(model.estimate(signals), 4)
 
 
 def _alternative(answer: ScoredTrail, token_bytes: list[bytes], options: Options) -> Alternative:

@@ -68,7 +68,8 @@ def read_descriptions(folder: Path, language: str) -> Iterator[Description]:
         CorpusError: the indices of that language are not in `folder`.
 
     """
-    translations = sorted(folder.glob(f"*_Translation-{language}"))
+    # APT writes "_" so in the names of its lists.
+    translations = sorted(folder.glob(f"*_Translation-{language.replace('_', '%5f')}"))
     if not translations:
         raise CorpusError(
             f"No Translation-{language} index in {folder}: does your archive have it?"

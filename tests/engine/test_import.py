@@ -18,12 +18,12 @@ from typer.testing import CliRunner, Result
 from engine.cli import app
 from engine.contract.manifest import Manifest, read_manifest
 from engine.export.precision.recipes import read_recipes
-from engine.export.report.answers import answer_texts, fits, likeliest_labels
+from engine.export.report.answers import answer_texts, fits, generate, likeliest_labels
 from engine.export.report.oracle import transformers_answers
 from engine.export.report.variants import report_variant
 from engine.runtime.text.vocabulary import load_tokenizer, load_vocabulary
 from engine.training.corpus import Pair
-from tests.engine.conftest import read_sources
+from tests.engine.conftest import DATA, read_sources
 from tests.engine.model import encoder_checkpoints, seq2seq_checkpoints
 
 ENCODERS = encoder_checkpoints.FAMILIES
@@ -179,9 +179,30 @@ def test_quality_is_measured_on_a_test_file(
 ) -> None:
     lines = [json.dumps({"source": text, "target": text}) for text in [*SHORT, "word " * 500]]
     (tmp_path / "test.jsonl").write_text("\n".join(lines))
-    manifest = imported(checkpoints["marian"], repository, "--test", tmp_path / "test.jsonl")
+    with caplog.at_level(logging.INFO):
+        manifest = imported(checkpoints["marian"], repository, "--test", tmp_path / "test.jsonl")
     assert set(manifest.quality) == {"bleu", "chrf"}
     assert "1 of 3 test texts is too long: left out" in caplog.text
+    assert manifest.quality_model is None
+    assert "no confidence of answers: the test set has 2 texts and 200 are needed" in caplog.text
+
+
+def test_single_answers_are_estimated_where_a_test_file_teaches_it(
+    tmp_path: Path, repository: Path
+) -> None:
+    """The example, on some of its own test set."""
+    lines = (DATA / "en-fr.test.jsonl").read_text(encoding="utf-8").splitlines()
+    pairs = [line for line in lines if len(line) < 160][:240]
+    (tmp_path / "test.jsonl").write_text("\n".join(pairs), encoding="utf-8")
+    manifest = imported(
+        DATA.parent / "checkpoints" / "en-fr", repository, "--test", tmp_path / "test.jsonl"
+    )
+    model = manifest.quality_model
+    assert model is not None
+    assert model.fitted_pairs + model.held_out_pairs == 240
+    assert model.spearman >= 0.3
+    [answer] = generate(repository / "m_fp32" / "1", ["A small text editor."])
+    assert 0 < (answer.end.quality or 0) < 1
 
 
 def test_a_classifier_is_served_with_its_labels(

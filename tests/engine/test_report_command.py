@@ -2,14 +2,19 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from engine.cli import app
+from engine.contract.manifest import MANIFEST_FILE, read_manifest
+from engine.contract.quality import ExpectedLength, QualityModel
+from engine.export.confidence.samples import is_held_out
 from engine.native.weights import NATIVE_FILES
 from engine.runtime.sessions.tensorrt.plan import PlanManifest, write_plan
+from engine.training.corpus import Pair, write_pairs
 
 
 def run(*arguments: object) -> Result:
@@ -65,6 +70,29 @@ def test_a_page_shows_what_int8_does_and_what_stays_high(
     text = page.read_text(encoding="utf-8")
     assert text.count("<svg") == 2
     assert "INT8 would change &lt;its&gt; result by 50.0%" in text
+
+
+def test_a_page_shows_how_far_estimates_can_be_trusted(tmp_path: Path, repository: Path) -> None:
+    """Nothing is asked of `transformers`, so the checkpoint need not be one of its own."""
+    for precision in ("fp32", "int8"):
+        shutil.copytree(repository / f"marian_{precision}", tmp_path / f"marian_{precision}")
+    files = tmp_path / "marian_fp32" / "1"
+    model = QualityModel(1.0, ExpectedLength(1.0, 1.0), {"doubt": 1.0}, 100, 100, 0.5)
+    manifest = replace(read_manifest(files), quality_model=model)
+    (files / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
+    every = [Pair(f"A small editor, number {n}.", f"Un petit éditeur, {n}.") for n in range(30)]
+    write_pairs(tmp_path / "pairs.jsonl", every)
+    page = tmp_path / "page.html"
+    options = ("--checkpoint", tmp_path, "--test", tmp_path / "pairs.jsonl", "--compare", 0)
+    result = run("report", "marian", "--model-repository", tmp_path, *options, "--output", page)
+    assert result.exit_code == 0, result.output
+    assert "confidence, Spearman" in result.stdout
+    text = page.read_text(encoding="utf-8")
+    held_out = sum(map(is_held_out, every))
+    section = text[text.index("<h2>Confidence") : text.index("<h2>Answers")]
+    assert section.count("<svg") == 1
+    assert f"<tr><td>marian_fp32</td><td>{held_out}</td>" in section
+    assert "answer doubled" in section and "marian_int8" not in section
 
 
 def test_a_page_tells_of_plans(

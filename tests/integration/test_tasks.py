@@ -93,6 +93,18 @@ def test_beams_and_alternatives(client: Client) -> None:
     assert "".join(token.text for token in segment.tokens).strip() == answer.text
 
 
+def test_a_translation_says_how_good_it_is_likely_to_be(client: Client) -> None:
+    """An answer that is cut by the limit of tokens is worth less than the whole."""
+    texts = [row["source"] for row in read("en-fr", 20)]
+    whole = client.translate(texts, source="en", target="fr").translations
+    cut = client.translate(texts, source="en", target="fr", max_new_tokens=2).translations
+    assert all(0 < segment.quality < 1 for one in whole for segment in one.segments)  # type: ignore[operator]
+    pairs = zip(whole, cut, strict=True)
+    assert sum(a.quality > b.quality for a, b in pairs) >= 18  # type: ignore[operator]
+    blank = client.translate(" ", source="en", target="fr").translations[0]
+    assert blank.quality is None
+
+
 @pytest.mark.parametrize(
     ("options", "field"),
     [

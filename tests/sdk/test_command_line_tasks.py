@@ -64,7 +64,7 @@ def test_other_answers_and_tokens_are_shown(stream: list[str]) -> None:
     flags = ("--beams", "2", "--n-best", "2", "--log-probs", *stream)
     assert seqway("translate", "x", *flags).stdout.decode().splitlines() == [
         "X",
-        "  answer 1 (score -1.500)",
+        "  answer 1 (score -1.500, quality 0.75)",
         "    A -0.500  <0> -0.250",
         "  answer 2 (score -2.000): OTHER 2",
         "    A -0.500  <0> -0.250",

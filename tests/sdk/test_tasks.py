@@ -35,6 +35,7 @@ from tests.sdk.server import FakeServer
 from tests.sdk.servicers.classification import CLASSIFIER
 from tests.sdk.servicers.question_answering import ANSWERER
 from tests.sdk.servicers.summarization import SUMMARIZER
+from tests.sdk.servicers.translation import UNSURE
 from tests.sdk.status import FakeFailure, error_info
 
 LONG = "drop " * 600
@@ -86,6 +87,14 @@ def test_hypotheses_and_tokens_come_with_the_translation(server: FakeServer) -> 
         Hypothesis("OTHER 2", -2.0, -4.0, TOKENS),
         Hypothesis("OTHER 3", -3.0, -6.0, TOKENS),
     )
+
+
+def test_the_quality_is_there_where_it_is_estimated(server: FakeServer) -> None:
+    with Client(server.address) as client:
+        sure = client.translate("x", source="en", target="fr").translations[0]
+        unsure = client.translate("x", source="en", target="fr", model=UNSURE).translations[0]
+    assert (sure.quality, sure.segments[0].quality) == (0.75, 0.75)
+    assert (unsure.quality, unsure.segments[0].quality) == (None, None)
 
 
 def test_a_loop_is_flagged(server: FakeServer) -> None:

@@ -4,11 +4,12 @@ import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from engine.contract.manifest import Task, read_manifest
 from engine.contract.readings import Logits
 from engine.model.errors import counted
-from engine.runtime.batch import EngineError, run_texts
+from engine.runtime.batch import EngineError, TextAnswer, run_texts
 from engine.runtime.decoding.settings import example_options
 from engine.runtime.encoders.engine import EncoderEngine
 from engine.runtime.encoders.request import EncoderItem, EncoderOptions
@@ -32,13 +33,24 @@ def answer_texts(
     if manifest.kind == "encoder":
         lanes = settings.lanes if settings else 0
         return likeliest_labels(files, texts, lanes=lanes), manifest.task
+    return [answer.text for answer in generate(files, texts, settings)], manifest.task
+
+
+def generate(
+    files: Path, texts: Sequence[str], settings: Settings | None = None, **options: Any
+) -> list[TextAnswer]:
+    """The answers of a generating variant, with its own defaults but for `options`.
+
+    Raises:
+        EngineError: a text could not be run.
+
+    """
     engine = Engine(files, settings)
     engine.start()
     try:
-        answers = run_texts(engine, texts, example_options(manifest))
+        return run_texts(engine, texts, example_options(read_manifest(files), **options))
     finally:
         engine.stop()
-    return [answer.text for answer in answers], manifest.task
 
 
 def texts_per_second(

@@ -54,6 +54,7 @@ def write_page(
         errors=_errors(reports),
         kept=[(report.manifest.name, *one) for report in reports for one in report.kept],
         plans=[_plan(report.manifest.name, *one) for report in reports for one in report.plans],
+        reliability=_reliability(reports),
         samples=_samples(reports, sources, references),
         names=[report.manifest.name for report in reports],
         limit=f"{MAX_ERROR:.0%}",
@@ -179,6 +180,31 @@ def _errors(reports: Sequence[VariantReport]) -> Markup | None:
     axes.set_xlabel("relative error of the product's result, %")
     axes.spines[["top", "right"]].set_visible(False)
     return _svg(figure)
+
+
+def _reliability(reports: Sequence[VariantReport]) -> dict[str, Any] | None:
+    """Mean chrF over mean estimate, and what damaged answers are taken for."""
+    found = [(one.manifest, one.reliability) for one in reports if one.reliability]
+    if not found:
+        return None
+    figure = Figure(figsize=(5.5, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="#94a3b8", linewidth=1)
+    for manifest, one in found:
+        places = [part.estimate for part in one.bins], [part.chrf for part in one.bins]
+        axes.plot(*places, "o-", color=COLOURS[manifest.precision], label=manifest.precision)
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.set(xlabel="estimated quality, mean of a tenth", ylabel="sentence chrF, mean")
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    names = [check.damage for check in found[0][1].damages]
+    rows = [
+        [manifest.name, str(one.held_out), f"{one.spearman:.3f}", f"{one.error:.3f}"]
+        + [f"{check.lower} of {check.cases}" for check in one.damages]
+        for manifest, one in found
+    ]
+    bins = [(manifest.name, one.bins) for manifest, one in found]
+    return {"names": names, "rows": rows, "bins": bins, "plot": _svg(figure)}
 
 
 def _samples(

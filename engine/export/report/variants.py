@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from engine.contract.manifest import Manifest, read_manifest
+from engine.export.confidence.reliability import Reliability, measure_reliability
 from engine.export.precision.recipes import RECIPE_FILE, read_recipes
 from engine.export.report.answers import likeliest_labels
 from engine.export.report.oracle import Output
@@ -28,7 +29,8 @@ class VariantReport:
     `equal` of `compared` texts have the very answer of the oracle: the tokens that it takes
     greedily, or the label. `changed_by_batching` of the test texts were answered otherwise alone
     than among 64. `answers` are the texts' answers, `recipes` and `kept` what is rounded and not,
-    `plans` its TensorRT plans with their size in MB.
+    `plans` its TensorRT plans with their size in MB. `reliability` is that of its estimates of
+    quality, None of a variant that makes none.
     """
 
     manifest: Manifest
@@ -42,6 +44,7 @@ class VariantReport:
     answers: list[str]
     recipes: dict[str, dict[str, Any]]
     plans: list[tuple[PlanManifest, float]]
+    reliability: Reliability | None
 
     @property
     def kept(self) -> list[tuple[str, str, str]]:
@@ -62,8 +65,16 @@ def report_variant(
     """
     manifest = read_manifest(folder)
     texts = [pair.source for pair in test]
-    batched, answers = _run(folder, manifest, texts, in_flight=64)
-    alone, _ = _run(folder, manifest, texts, in_flight=1)
+    if manifest.kind == "encoder":
+        answers = likeliest_labels(folder, texts)
+        batched: list[Output] = [*answers]
+        alone: list[Output] = [*likeliest_labels(folder, texts, in_flight=1)]
+        reliability = None
+    else:
+        crowd = _generate(folder, manifest, texts, in_flight=64)
+        answers, batched = [one.text for one in crowd], _tokens(crowd)
+        alone = _tokens(_generate(folder, manifest, texts, in_flight=1))
+        reliability = measure_reliability(folder, manifest, test, crowd)
     return VariantReport(
         manifest=manifest,
         quality=measure(manifest.task, answers, [pair.target for pair in test]),
@@ -76,6 +87,7 @@ def report_variant(
         answers=answers,
         recipes=read_recipes(folder) if (folder / RECIPE_FILE).exists() else {},
         plans=[(read_plan(place), _megabytes(place)) for place in plan_folders(folder)],
+        reliability=reliability,
     )
 
 
@@ -83,21 +95,20 @@ def _megabytes(folder: Path) -> float:
     return sum(file.stat().st_size for file in folder.iterdir() if file.is_file()) / 1e6
 
 
-def _run(
+def _generate(
     folder: Path, manifest: Manifest, texts: Sequence[str], in_flight: int
-) -> tuple[list[Output], list[str]]:
-    """What is compared with the oracle, and what is measured."""
-    if manifest.kind == "encoder":
-        labels = likeliest_labels(folder, texts, in_flight)
-        return list(labels), labels
+) -> list[TextAnswer]:
     engine = Engine(folder)
     engine.start()
     try:
         options = example_options(manifest, token_ids=True, num_beams=1, stop_repetition=False)
-        answers: list[TextAnswer] = run_texts(engine, texts, options, in_flight)
+        return run_texts(engine, texts, options, in_flight)
     finally:
         engine.stop()
-    return [tuple(answer.end.token_ids) for answer in answers], [answer.text for answer in answers]
+
+
+def _tokens(answers: Sequence[TextAnswer]) -> list[Output]:
+    return [tuple(answer.end.token_ids) for answer in answers]
 
 
 def as_table(model: str, reports: Sequence[VariantReport], oracle: str) -> Table:
@@ -118,4 +129,7 @@ def as_table(model: str, reports: Sequence[VariantReport], oracle: str) -> Table
         ("texts/s", [f"{one.speed.texts_per_second:.0f}" for one in reports]),
     ):
         table.add_row(heading, *cells)
+    if any(one.reliability for one in reports):
+        cells = [f"{one.reliability.spearman:.2f}" if one.reliability else "–" for one in reports]
+        table.add_row("confidence, Spearman", *cells)
     return table

@@ -82,6 +82,7 @@ class Lane:
         self._limits = limits
         self._session = session
         self._token_bytes = token_bytes
+        self._quality_model = session.manifest.quality_model
         self._running = RunningBatch(session, limits.max_rows)
         self._scheduler = Scheduler(limits)
         self._streams = Streams(stream_rate)
@@ -262,7 +263,9 @@ class Lane:
         else:
             self.gauges.wait_seconds += now - row.plan.arrived
         times = times_of(row, now, self.gauges.steps)
-        event = closing_event(row, reason, message, times, answers, self._token_bytes)
+        event = closing_event(
+            row, reason, message, times, answers, self._token_bytes, self._quality_model
+        )
         row.request.emit([event], ended=1)
 
     def _close_failed(self, rows: list[Row], error: Exception) -> None:

@@ -144,6 +144,7 @@ def _translation(text: str, end: DocumentEnd) -> pb.Translation:
             for match in sorted(end.glossary_matches, key=lambda match: match.source_start)
         ],
         pivot=pivot,
+        quality=end.quality,
     )
 
 
@@ -158,6 +159,7 @@ def _segment(segment: TranslatedSegment) -> pb.Segment:
         log_prob=segment.log_prob,
         tokens=responses.tokens(segment.tokens),
         alternatives=responses.hypotheses(segment.alternatives),
+        quality=segment.quality,
     )
 
 

@@ -213,6 +213,8 @@ async def _generated(
                 if isinstance(output, DocumentEnd) and output.pivot is not None:
                     pivot = output.pivot
                     said["pivot"] = {"language_code": pivot.code, "model": pivot.model}
+                if isinstance(output, DocumentEnd) and output.quality is not None:
+                    said["quality"] = output.quality
                 yield items[output.content].index, _success(said, output.warnings, variant)
 
 

@@ -18,6 +18,8 @@ from tests.sdk.servicers.fake import (
 )
 
 VARIANT = "en-fr_int8"
+UNSURE = "en-fr_fp32"
+"""A variant that estimates no quality."""
 Request = pb.TranslateRequest | pb.StreamTranslateRequest
 
 
@@ -35,6 +37,7 @@ def translation_of(text: str, request: Request) -> pb.Translation:
                 log_prob=-3.5,
                 tokens=tokens(request.options),
                 alternatives=alternatives(request.options),
+                quality=None if request.model == UNSURE else 0.75,
             )
         ],
         finish_reason=finish_reason(text),
@@ -52,6 +55,7 @@ def translation_of(text: str, request: Request) -> pb.Translation:
             if entry.source_term in text
         ],
         pivot=_pivot(request),
+        quality=None if request.model == UNSURE else 0.75,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from engine.contract.manifest import Manifest
+from services.gateway.api.jobs.messages import result_message
 from services.inference.errors import ServiceUnavailableError
 from services.inference.models.catalogue import Catalogue
 from services.inference.models.choice import VariantChoice
@@ -21,9 +22,9 @@ from services.inference.triton.engine import TritonEngine
 from services.inference.triton.watch import Watch
 from services.jobs.chunks.performer import Performer
 from services.jobs.store.items import Item
-from services.jobs.store.results import Outcome
+from services.jobs.store.results import Outcome, line_of
 from services.jobs.tasks import Task
-from tests.services.twin import Twin, classifier, manifest_of, summarizer
+from tests.services.twin import QUALITY_MODEL, Twin, classifier, manifest_of, summarizer
 
 INT8, FP32 = "int8", "fp32"
 
@@ -102,6 +103,20 @@ async def test_each_record_says_which_variant_made_it(line: Line, task: Task) ->
     said = {index: outcome.answer["model"] for index, outcome in done.items()}
     expected = dict.fromkeys(range(3), f"{model}_{INT8}")
     assert said == expected | dict.fromkeys(range(3, 6), f"{model}_{FP32}")
+
+
+async def test_a_line_says_the_quality_that_is_estimated(line: Line) -> None:
+    line.twin.manifests = [
+        replace(each, quality_model=QUALITY_MODEL if each.precision == INT8 else None)
+        for each in line.twin.manifests
+    ]
+    item, done = Item(0, "A game."), dict[int, Outcome]()
+    for precision, expected in ((INT8, 1 / 3), (FP32, None)):
+        task = TranslationRequest(source="en", target="fr", model=f"en-fr_{precision}")
+        await line.perform(task, [item], done)
+        assert done[0].answer.get("quality") == (expected and pytest.approx(expected, abs=1e-4))
+        message = result_message(line_of(item, done[0]))
+        assert message.HasField("quality") == (expected is not None)
 
 
 async def test_a_chunk_that_names_its_variant_is_done_by_no_other(line: Line) -> None:

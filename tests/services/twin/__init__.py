@@ -5,6 +5,7 @@ Tokens are counted as one for every four characters.  What the models do is in `
 """
 
 from tests.services.twin.manifests import (
+    QUALITY_MODEL,
     classifier,
     extractor,
     generative_answerer,
@@ -15,6 +16,7 @@ from tests.services.twin.manifests import (
 from tests.services.twin.server import Twin
 
 __all__ = [
+    "QUALITY_MODEL",
     "Twin",
     "classifier",
     "extractor",

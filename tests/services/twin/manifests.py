@@ -3,6 +3,7 @@
 from typing import Any
 
 from engine.contract.manifest import Manifest
+from engine.contract.quality import ExpectedLength, QualityModel
 
 COMMON: dict[str, Any] = {
     "family": "twin",
@@ -12,6 +13,8 @@ COMMON: dict[str, Any] = {
     "vocab_size": 100,
     "pad_id": 0,
 }
+
+QUALITY_MODEL = QualityModel(bias=1.0, length=ExpectedLength(1.0, 1.0), weights={"doubt": 2.0})
 
 LABELS = ("games", "libs", "science")
 

@@ -46,6 +46,11 @@ def details(text: str, words: Sequence[str], options: Mapping[str, Any]) -> dict
     return said
 
 
+def quality(words: Sequence[str]) -> float:
+    """What a variant with a quality model says of an answer: less of longer ones."""
+    return round(1 / (1 + len(words)), 4)
+
+
 def alignment(source: str, target: str) -> list[tuple[int, int, int, int, float]]:
     """Each word of the target with the word of the source at the same place."""
     pairs = zip(_WORD.finditer(target), _WORD.finditer(source), strict=False)

@@ -9,7 +9,7 @@ from tritonclient.grpc import service_pb2 as triton  # type: ignore[import-untyp
 
 from engine.contract.manifest import Manifest
 from services.inference.triton.wire import pack, unpack
-from tests.services.twin.models import answer, count_tokens, details
+from tests.services.twin.models import answer, count_tokens, details, quality
 
 if TYPE_CHECKING:
     from tests.services.twin.server import Twin
@@ -115,6 +115,8 @@ class Stream:
         end = {"type": "end", "i": index, "text": whole, "finish_reason": reason}
         times = {"queue_ms": 0.1, "first_token_ms": 1.0, "total_ms": 2.0}
         counts = {"input_tokens": tokens, "output_tokens": len(words[:limit])}
+        if manifest.quality_model:
+            end["quality"] = quality(words[:limit])
         return end | times | counts | details(text, words[:limit], options)
 
     async def _is_cancelled(self, request_id: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from seqway.results.classification import LabelScore
 from seqway.results.generation import FinishReason, TokenCounts
 from seqway.results.question_answering import Answer
+from seqway.results.translation import Pivot
 
 
 class JobState(StrEnum):
@@ -121,7 +122,8 @@ class LineResult:
     """The final record of one line; `index` is its place in the input, from 0.
 
     `text` is the translation or the summary, `labels` are of a classification and `answers` of a
-    question, best first.  `model` is the variant that was used; empty when none was.
+    question, best first.  `model` is the variant that was used; empty when none was.  `quality`
+    and `pivot` are as in `Translation`.
     """
 
     index: int
@@ -136,6 +138,8 @@ class LineResult:
     token_counts: TokenCounts
     warnings: tuple[str, ...]
     model: str
+    quality: float | None = None
+    pivot: Pivot | None = None
 
     @property
     def succeeded(self) -> bool:

@@ -17,7 +17,8 @@ class Segment:
     """One sentence: its span in the source and in the translation, in code points, end excluded.
 
     `score` and `log_prob` are as in `Hypothesis`.  `tokens` is filled when the call asked for
-    `token_log_probs`; `alternatives`, best first, when it asked for several hypotheses.
+    `token_log_probs`; `alternatives`, best first, when it asked for several hypotheses.  `quality`,
+    from 0 to 1, is how good the translation is likely to be; None where the model estimates none.
     """
 
     source_start: int
@@ -29,6 +30,7 @@ class Segment:
     log_prob: float = 0.0
     tokens: tuple[TokenLogProb, ...] = ()
     alternatives: tuple[Hypothesis, ...] = ()
+    quality: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Translation:
 
     `finish_reason` is EOS when every segment came to its end, else the worst of their reasons.
     `pivot` is set where no model translates the pair, and two did.
+    `quality` is the mean of the segments', weighted by tokens; None where one has none.
     """
 
     text: str
@@ -65,6 +68,7 @@ class Translation:
     warnings: tuple[str, ...]
     glossary_matches: tuple[GlossaryMatch, ...] = ()
     pivot: Pivot | None = None
+    quality: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from google.protobuf.json_format import MessageToDict
 from seqway import results
 from seqway.tasks.generation import finish_reason, token_counts
 from seqway.tasks.question_answering import answer_of
+from seqway.tasks.translation import pivot_of
 from seqway.v1 import job_pb2 as pb
 
 
@@ -78,6 +79,8 @@ def _line(message: pb.JobResult) -> results.LineResult:
         token_counts=token_counts(message.token_counts),
         warnings=tuple(message.warnings),
         model=message.model,
+        quality=message.quality if message.HasField("quality") else None,
+        pivot=pivot_of(message.pivot) if message.HasField("pivot") else None,
     )
 
 

@@ -102,11 +102,13 @@ def _translation(message: pb.Translation) -> results.Translation:
             )
             for match in message.glossary_matches
         ),
-        pivot=_pivot(message.pivot) if message.HasField("pivot") else None,
+        pivot=pivot_of(message.pivot) if message.HasField("pivot") else None,
+        quality=message.quality if message.HasField("quality") else None,
     )
 
 
-def _pivot(message: pb.Pivot) -> results.Pivot:
+def pivot_of(message: pb.Pivot) -> results.Pivot:
+    """What a message says of it."""
     return results.Pivot(language=message.language_code, model=message.model)
 
 
@@ -121,6 +123,7 @@ def _segment(message: pb.Segment) -> results.Segment:
         log_prob=message.log_prob,
         tokens=token_log_probs(message.tokens),
         alternatives=hypotheses(message.alternatives),
+        quality=message.quality if message.HasField("quality") else None,
     )
 
 

@@ -803,6 +803,8 @@ class JobResult(_message.Message):
     TOKEN_COUNTS_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    QUALITY_FIELD_NUMBER: _builtins.int
+    PIVOT_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """The place in the input, from 0."""
     custom_id: _builtins.str
@@ -815,6 +817,8 @@ class JobResult(_message.Message):
     finish_reason: _generation_pb2.FinishReason.ValueType
     model: _builtins.str
     """The variant that was used, such as "en-fr_int8"."""
+    quality: _builtins.float
+    """Of a translation; see Translation.quality."""
     @_builtins.property
     def error(self) -> Global___JobError:
         """Why it did not succeed."""
@@ -831,6 +835,10 @@ class JobResult(_message.Message):
     def token_counts(self) -> _generation_pb2.TokenCounts: ...
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def pivot(self) -> _translation_pb2.Pivot:
+        """Of a translation by two models; see Translation.pivot."""
+
     def __init__(
         self,
         *,
@@ -846,12 +854,16 @@ class JobResult(_message.Message):
         token_counts: _generation_pb2.TokenCounts | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         model: _builtins.str = ...,
+        quality: _builtins.float | None = ...,
+        pivot: _translation_pb2.Pivot | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "token_counts", b"token_counts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_quality", b"_quality", "error", b"error", "pivot", b"pivot", "quality", b"quality", "token_counts", b"token_counts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "custom_id", b"custom_id", "error", b"error", "finish_reason", b"finish_reason", "index", b"index", "labels", b"labels", "model", b"model", "no_answer_score", b"no_answer_score", "status", b"status", "text", b"text", "token_counts", b"token_counts", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quality", b"_quality", "answers", b"answers", "custom_id", b"custom_id", "error", b"error", "finish_reason", b"finish_reason", "index", b"index", "labels", b"labels", "model", b"model", "no_answer_score", b"no_answer_score", "pivot", b"pivot", "quality", b"quality", "status", b"status", "text", b"text", "token_counts", b"token_counts", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__quality: _TypeAlias = _typing.Literal["quality"]  # noqa: Y015
+    _WhichOneofArgType__quality: _TypeAlias = _typing.Literal["_quality", b"_quality"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quality) -> _WhichOneofReturnType__quality | None: ...
 
 Global___JobResult: _TypeAlias = JobResult  # noqa: Y015
 

@@ -136,12 +136,17 @@ class Translation(_message.Message):
     TOKEN_COUNTS_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     GLOSSARY_MATCHES_FIELD_NUMBER: _builtins.int
+    QUALITY_FIELD_NUMBER: _builtins.int
     PIVOT_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The translation, with the line breaks and spaces of the source between its sentences."""
     finish_reason: _generation_pb2.FinishReason.ValueType
     """Why the generation of the text ended: EOS when every segment came to its end, else the worst of
     the segments' reasons.
+    """
+    quality: _builtins.float
+    """The mean of the segments' quality, weighted by their output tokens; not set where a segment has
+    none, or there is no segment.
     """
     @_builtins.property
     def segments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Segment]:
@@ -172,13 +177,16 @@ class Translation(_message.Message):
         token_counts: _generation_pb2.TokenCounts | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         glossary_matches: _abc.Iterable[Global___GlossaryMatch] | None = ...,
+        quality: _builtins.float | None = ...,
         pivot: Global___Pivot | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["pivot", b"pivot", "token_counts", b"token_counts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_quality", b"_quality", "pivot", b"pivot", "quality", b"quality", "token_counts", b"token_counts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["finish_reason", b"finish_reason", "glossary_matches", b"glossary_matches", "pivot", b"pivot", "segments", b"segments", "text", b"text", "token_counts", b"token_counts", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quality", b"_quality", "finish_reason", b"finish_reason", "glossary_matches", b"glossary_matches", "pivot", b"pivot", "quality", b"quality", "segments", b"segments", "text", b"text", "token_counts", b"token_counts", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__quality: _TypeAlias = _typing.Literal["quality"]  # noqa: Y015
+    _WhichOneofArgType__quality: _TypeAlias = _typing.Literal["_quality", b"_quality"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quality) -> _WhichOneofReturnType__quality | None: ...
 
 Global___Translation: _TypeAlias = Translation  # noqa: Y015
 
@@ -289,6 +297,7 @@ class Segment(_message.Message):
     LOG_PROB_FIELD_NUMBER: _builtins.int
     TOKENS_FIELD_NUMBER: _builtins.int
     ALTERNATIVES_FIELD_NUMBER: _builtins.int
+    QUALITY_FIELD_NUMBER: _builtins.int
     source_start: _builtins.int
     """Where the sentence stands in the source, in Unicode code points: [source_start, source_end)."""
     source_end: _builtins.int
@@ -301,6 +310,11 @@ class Segment(_message.Message):
     """What answers are ranked by; see Hypothesis.score."""
     log_prob: _builtins.float
     """The sum of the natural log-probabilities of its tokens, the end of sequence included."""
+    quality: _builtins.float
+    """How good the translation is likely to be, from 0 to 1: the sentence chrF (over 100) that answers
+    like it had on the test set that the variant was imported with.  Not set where the variant has
+    no model for it; see docs/confidence.md.
+    """
     @_builtins.property
     def tokens(self) -> _containers.RepeatedCompositeFieldContainer[_generation_pb2.TokenLogProb]:
         """The tokens and their log-probabilities, when options.token_log_probs is set."""
@@ -321,12 +335,15 @@ class Segment(_message.Message):
         log_prob: _builtins.float = ...,
         tokens: _abc.Iterable[_generation_pb2.TokenLogProb] | None = ...,
         alternatives: _abc.Iterable[_generation_pb2.Hypothesis] | None = ...,
+        quality: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_quality", b"_quality", "quality", b"quality"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternatives", b"alternatives", "finish_reason", b"finish_reason", "log_prob", b"log_prob", "score", b"score", "source_end", b"source_end", "source_start", b"source_start", "target_end", b"target_end", "target_start", b"target_start", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quality", b"_quality", "alternatives", b"alternatives", "finish_reason", b"finish_reason", "log_prob", b"log_prob", "quality", b"quality", "score", b"score", "source_end", b"source_end", "source_start", b"source_start", "target_end", b"target_end", "target_start", b"target_start", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__quality: _TypeAlias = _typing.Literal["quality"]  # noqa: Y015
+    _WhichOneofArgType__quality: _TypeAlias = _typing.Literal["_quality", b"_quality"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quality) -> _WhichOneofReturnType__quality | None: ...
 
 Global___Segment: _TypeAlias = Segment  # noqa: Y015
 

@@ -16,7 +16,9 @@ const tokenCounts = { input: 3, output: 4 };
 function translationOf(text: string): pb.Translation {
   return Translation.fromPartial({
     text: text.toUpperCase(),
-    segments: [{ sourceEnd: text.length, finishReason: FinishReason.EOS, score: -1.5 }],
+    segments: [
+      { sourceEnd: text.length, finishReason: FinishReason.EOS, score: -1.5, quality: 0.75 },
+    ],
     finishReason: FinishReason.EOS,
     tokenCounts,
   });

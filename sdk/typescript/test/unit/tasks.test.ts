@@ -18,6 +18,8 @@ test("one text is translated", async (t) => {
   assert.deepEqual(translation.tokenCounts, { input: 3, output: 4 });
   assert.equal(translation.segments[0]?.sourceEnd, 5);
   assert.equal(translation.segments[0].finishReason, "EOS");
+  assert.equal(translation.segments[0].quality, 0.75);
+  assert.equal(translation.quality, undefined);
 });
 
 test("several texts keep their order", async (t) => {

@@ -5,7 +5,12 @@ from math import inf
 from typing import Any, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from seqway.v1 import classification_pb2, generation_pb2, question_answering_pb2
+from seqway.v1 import (
+    classification_pb2,
+    generation_pb2,
+    question_answering_pb2,
+    translation_pb2,
+)
 from seqway.v1 import job_pb2 as pb
 
 from services.gateway.api import classification, question_answering, summarization, translation
@@ -162,6 +167,8 @@ def result_message(line: Line) -> pb.JobResult:
         ),
         warnings=line.get("warnings", ()),
         model=line.get("model", ""),
+        quality=line.get("quality"),
+        pivot=translation_pb2.Pivot(**line["pivot"]) if "pivot" in line else None,
     )
 
 

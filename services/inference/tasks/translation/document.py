@@ -17,7 +17,10 @@ from services.inference.text.terms import TermMatch
 
 @dataclass(frozen=True, slots=True)
 class TranslatedSegment:
-    """Spans are in code points of the source and of the translation."""
+    """Spans are in code points of the source and of the translation.
+
+    `quality`, from 0 to 1, is None where the variant estimates none.
+    """
 
     source_start: int
     source_end: int
@@ -28,6 +31,8 @@ class TranslatedSegment:
     log_prob: float
     tokens: Sequence[Token]
     alternatives: Sequence[Alternative]
+    output_tokens: int
+    quality: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,17 @@ class DocumentEnd:
     warnings: list[str] = field(default_factory=list)
     glossary_matches: list[TermMatch] = field(default_factory=list)
     pivot: PivotLanguage | None = None
+
+    @property
+    def quality(self) -> float | None:
+        """The mean over the segments by their tokens; None where one of them has none."""
+        weighted, tokens = 0.0, 0
+        for segment in self.segments:
+            if segment.quality is None:
+                return None
+            weighted += segment.quality * segment.output_tokens
+            tokens += segment.output_tokens
+        return round(weighted / tokens, 4) if tokens else None
 
 
 class Sentence(CallRow):
@@ -170,6 +186,8 @@ class Document:
                 log_prob=end.log_prob,
                 tokens=end.tokens,
                 alternatives=end.alternatives,
+                output_tokens=end.output_tokens,
+                quality=end.quality,
             )
         )
         result.glossary_matches.extend(

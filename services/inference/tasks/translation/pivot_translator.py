@@ -116,7 +116,14 @@ def _from_source(
         source_start=min(each.source_start for each in of),
         source_end=max(each.source_end for each in of),
         finish_reason=worst(segment.finish_reason, *(each.finish_reason for each in of)),
+        quality=_least([segment.quality, *(each.quality for each in of)]),
     )
+
+
+def _least(qualities: Sequence[float | None]) -> float | None:
+    """An answer is no better than what it was made of; unknown where a part of it is."""
+    known = [each for each in qualities if each is not None]
+    return min(known) if len(known) == len(qualities) else None
 
 
 def _matches(first: Sequence[TermMatch], second: Sequence[TermMatch]) -> list[TermMatch]:

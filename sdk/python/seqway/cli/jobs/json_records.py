@@ -29,7 +29,7 @@ def line_of(result: LineResult) -> str:
     document = {
         name: value
         for name, value in dataclasses.asdict(result).items()
-        if name in _ALWAYS or value not in _NOTHING
+        if name in _ALWAYS or value not in _NOTHING or (name, value) == ("quality", 0.0)
     }
     if result.succeeded and not result.labels and not result.answers:
         document["text"] = result.text

@@ -46,11 +46,17 @@ def _print_hypotheses(answers: Sequence[Segment | Summary]) -> None:
         if not answer.tokens and not answer.alternatives:
             continue
         place = f"sentence {number}, " if len(answers) > 1 else ""
-        typer.echo(f"  {place}answer 1 (score {answer.score:.3f})")
+        typer.echo(f"  {place}answer 1 (score {answer.score:.3f}{_quality(answer)})")
         _print_tokens(answer.tokens)
         for rank, other in enumerate(answer.alternatives, 2):
             typer.echo(f"  {place}answer {rank} (score {other.score:.3f}): {other.text}")
             _print_tokens(other.tokens)
+
+
+def _quality(answer: Segment | Summary) -> str:
+    if isinstance(answer, Summary) or answer.quality is None:
+        return ""
+    return f", quality {answer.quality:.2f}"
 
 
 def _print_tokens(tokens: Sequence[TokenLogProb]) -> None:

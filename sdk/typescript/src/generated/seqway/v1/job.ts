@@ -29,7 +29,7 @@ import { ClassifyRequest, LabelScore } from "./classification.js";
 import { FinishReason, finishReasonFromJSON, finishReasonToNumber, TokenCounts } from "./generation.js";
 import { Answer, AnswerQuestionRequest } from "./question_answering.js";
 import { SummarizeRequest } from "./summarization.js";
-import { TranslateRequest } from "./translation.js";
+import { Pivot, TranslateRequest } from "./translation.js";
 
 /** The format of an input. */
 export const JobInputFormat = {
@@ -663,6 +663,12 @@ export interface JobResult {
   readonly warnings: readonly string[];
   /** The variant that was used, such as "en-fr_int8". */
   readonly model: string;
+  /** Of a translation; see Translation.quality. */
+  readonly quality?:
+    | number
+    | undefined;
+  /** Of a translation by two models; see Translation.pivot. */
+  readonly pivot: Pivot | undefined;
 }
 
 /** Why a line did not succeed. */
@@ -2420,6 +2426,8 @@ function createBaseJobResult(): JobResult {
     tokenCounts: undefined,
     warnings: [],
     model: "",
+    quality: undefined,
+    pivot: undefined,
   };
 }
 
@@ -2463,6 +2471,12 @@ export const JobResult: MessageFns<JobResult> = {
     }
     if (message.model !== "") {
       writer.uint32(98).string(message.model);
+    }
+    if (message.quality !== undefined) {
+      writer.uint32(113).double(message.quality);
+    }
+    if (message.pivot !== undefined) {
+      Pivot.encode(message.pivot, writer.uint32(122).fork()).join();
     }
     return writer;
   },
@@ -2576,6 +2590,22 @@ export const JobResult: MessageFns<JobResult> = {
             message.model = reader.string();
             continue;
           }
+          case 14: {
+            if (tag !== 113) {
+              break;
+            }
+
+            message.quality = reader.double();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.pivot = Pivot.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2609,6 +2639,8 @@ export const JobResult: MessageFns<JobResult> = {
       : undefined;
     message.warnings = object.warnings?.map((e) => e) || [];
     message.model = object.model ?? "";
+    message.quality = object.quality ?? undefined;
+    message.pivot = (object.pivot !== undefined && object.pivot !== null) ? Pivot.fromPartial(object.pivot) : undefined;
     return message;
   },
 };

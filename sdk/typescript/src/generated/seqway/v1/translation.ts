@@ -96,6 +96,13 @@ export interface Translation {
   readonly warnings: readonly string[];
   /** Where terms of the glossary were applied, in the order of the source. */
   readonly glossaryMatches: readonly GlossaryMatch[];
+  /**
+   * The mean of the segments' quality, weighted by their output tokens; not set where a segment has
+   * none, or there is no segment.
+   */
+  readonly quality?:
+    | number
+    | undefined;
   /** Set where no model translates the pair, and two did. */
   readonly pivot: Pivot | undefined;
 }
@@ -148,6 +155,12 @@ export interface Segment {
   readonly tokens: readonly TokenLogProb[];
   /** The other answers, best first, when options.num_hypotheses is above 1. */
   readonly alternatives: readonly Hypothesis[];
+  /**
+   * How good the translation is likely to be, from 0 to 1: the sentence chrF (over 100) that answers
+   * like it had on the test set that the variant was imported with.  Not set where the variant has
+   * no model for it; see docs/confidence.md.
+   */
+  readonly quality?: number | undefined;
 }
 
 /** What to translate, and how; the fields are those of TranslateRequest. */
@@ -490,6 +503,7 @@ function createBaseTranslation(): Translation {
     tokenCounts: undefined,
     warnings: [],
     glossaryMatches: [],
+    quality: undefined,
     pivot: undefined,
   };
 }
@@ -514,8 +528,11 @@ export const Translation: MessageFns<Translation> = {
     for (const v of message.glossaryMatches) {
       GlossaryMatch.encode(v!, writer.uint32(50).fork()).join();
     }
+    if (message.quality !== undefined) {
+      writer.uint32(65).double(message.quality);
+    }
     if (message.pivot !== undefined) {
-      Pivot.encode(message.pivot, writer.uint32(82).fork()).join();
+      Pivot.encode(message.pivot, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -581,8 +598,16 @@ export const Translation: MessageFns<Translation> = {
             message.glossaryMatches.push(GlossaryMatch.decode(reader, reader.uint32()));
             continue;
           }
-          case 10: {
-            if (tag !== 82) {
+          case 8: {
+            if (tag !== 65) {
+              break;
+            }
+
+            message.quality = reader.double();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
               break;
             }
 
@@ -614,6 +639,7 @@ export const Translation: MessageFns<Translation> = {
       : undefined;
     message.warnings = object.warnings?.map((e) => e) || [];
     message.glossaryMatches = object.glossaryMatches?.map((e) => GlossaryMatch.fromPartial(e)) || [];
+    message.quality = object.quality ?? undefined;
     message.pivot = (object.pivot !== undefined && object.pivot !== null) ? Pivot.fromPartial(object.pivot) : undefined;
     return message;
   },
@@ -879,6 +905,7 @@ function createBaseSegment(): Segment {
     logProb: 0,
     tokens: [],
     alternatives: [],
+    quality: undefined,
   };
 }
 
@@ -910,6 +937,9 @@ export const Segment: MessageFns<Segment> = {
     }
     for (const v of message.alternatives) {
       Hypothesis.encode(v!, writer.uint32(74).fork()).join();
+    }
+    if (message.quality !== undefined) {
+      writer.uint32(81).double(message.quality);
     }
     return writer;
   },
@@ -999,6 +1029,14 @@ export const Segment: MessageFns<Segment> = {
             message.alternatives.push(Hypothesis.decode(reader, reader.uint32()));
             continue;
           }
+          case 10: {
+            if (tag !== 81) {
+              break;
+            }
+
+            message.quality = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1025,6 +1063,7 @@ export const Segment: MessageFns<Segment> = {
     message.logProb = object.logProb ?? 0;
     message.tokens = object.tokens?.map((e) => TokenLogProb.fromPartial(e)) || [];
     message.alternatives = object.alternatives?.map((e) => Hypothesis.fromPartial(e)) || [];
+    message.quality = object.quality ?? undefined;
     return message;
   },
 };

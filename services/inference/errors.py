@@ -10,6 +10,7 @@
     │   ├── InvalidOptionError
     │   ├── InvalidPageTokenError
     │   ├── UnsupportedMimeTypeError
+    │   ├── InvalidLanguageError
     │   └── UnknownLanguagePairError
     ├── UnknownModelError
     ├── DeadlineExceededError
@@ -104,6 +105,12 @@ class UnsupportedMimeTypeError(BadRequestError):
     """The texts are of a kind that cannot be translated here."""
 
     reason = "UNSUPPORTED_MIME_TYPE"
+
+
+class InvalidLanguageError(BadRequestError):
+    """The code is no language's."""
+
+    reason = "INVALID_LANGUAGE"
 
 
 class UnknownLanguagePairError(BadRequestError):

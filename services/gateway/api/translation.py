@@ -4,7 +4,13 @@ from seqway.v1 import translation_pb2 as pb
 from seqway.v1 import translation_pb2_grpc
 
 from services.gateway.api import responses
-from services.gateway.api.requests import check_contents, check_required, check_text, generation_of
+from services.gateway.api.requests import (
+    check_contents,
+    check_required,
+    check_text,
+    generation_of,
+    language_of,
+)
 from services.gateway.api.settings import TextSettings
 from services.gateway.calls.handlers import Context
 from services.gateway.calls.lifetime import deadline_of
@@ -58,8 +64,8 @@ class TranslationServicer(translation_pb2_grpc.TranslationServiceServicer):
 
 def check(message: Message, settings: TextSettings, *, in_job: bool = False) -> None:
     """Checks all that can be checked without knowing the models; in a job there are no texts."""
-    check_required("source_language_code", message.source_language_code)
-    check_required("target_language_code", message.target_language_code)
+    language_of("source_language_code", message.source_language_code)
+    language_of("target_language_code", message.target_language_code)
     check_contents(message.contents, settings, in_job=in_job)
     mime_type_of(message.mime_type)
     _check_terms(message, settings)
@@ -69,8 +75,8 @@ def request_of(message: Message, deadline: float) -> TranslationRequest:
     """The request in a message that has been checked; options are checked here."""
     return TranslationRequest(
         contents=list(message.contents),
-        source=message.source_language_code,
-        target=message.target_language_code,
+        source=language_of("source_language_code", message.source_language_code),
+        target=language_of("target_language_code", message.target_language_code),
         deadline=deadline,
         model=message.model,
         generation=generation_of(message.options),

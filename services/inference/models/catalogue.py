@@ -120,18 +120,26 @@ class Catalogue:
     def pick_translator(self, source: str, target: str, model: str) -> tuple[Variant, str, str]:
         """The best ready variant for the pair, and its own codes of the two languages.
 
+        Of those that are ready, the ones whose languages are closest to the request's.
+
         Raises UnknownModelError, UnknownLanguagePairError, ModelNotReadyError or
         TritonUnavailableError.
         """
         self._require_knowledge()
         named = self._named(TRANSLATION, model) if model else self._of(TRANSLATION)
-        able = [each for each in named if direction(each.manifest, source, target)]
+        able = [
+            (each, found)
+            for each in named
+            if (found := direction(each.manifest, source, target)) is not None
+        ]
         if not able:
             raise _unknown_pair([each.manifest for each in named], source, target, model)
-        best = self._best(able)
-        codes = direction(best.manifest, source, target)
-        assert codes is not None
-        return best, *codes
+        ready = [found.distance for each, found in able if each.ready]
+        directions = {
+            each.name: found for each, found in able if not ready or found.distance == min(ready)
+        }
+        best = self._best([each for each, _ in able if each.name in directions])
+        return best, directions[best.name].source, directions[best.name].target
 
     def _able(self, task: str, model: str) -> list[Variant]:
         self._require_knowledge()

@@ -177,6 +177,14 @@ async def test_half_of_many_leave(stack: Stack) -> None:
         (request("a", source=""), ("INVALID_ARGUMENT", "FIELD_REQUIRED", "source_language_code")),
         (request("a", target=" "), ("INVALID_ARGUMENT", "FIELD_REQUIRED", "target_language_code")),
         (
+            request("a", source="english"),
+            ("INVALID_ARGUMENT", "INVALID_LANGUAGE", "source_language_code"),
+        ),
+        (
+            request("a", target="xx"),
+            ("INVALID_ARGUMENT", "INVALID_LANGUAGE", "target_language_code"),
+        ),
+        (
             request("a", target="de"),
             ("INVALID_ARGUMENT", "UNKNOWN_LANGUAGE_PAIR", "target_language_code"),
         ),

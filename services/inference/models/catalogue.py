@@ -11,7 +11,13 @@ from services.inference.errors import (
     UnknownLanguagePairError,
     UnknownModelError,
 )
-from services.inference.models.choice import VariantChoice, direction, directions, reads
+from services.inference.models.choice import (
+    VariantChoice,
+    direction,
+    directions,
+    reads,
+    sources,
+)
 
 TRANSLATION = "translation"
 SUMMARIZATION = "summarization"
@@ -141,6 +147,29 @@ class Catalogue:
         best = self._best([each for each, _ in able if each.name in directions])
         return best, directions[best.name].source, directions[best.name].target
 
+    def sources(self, target: str = "", model: str = "") -> list[str]:
+        """The languages that are translated to `target`, or to any when that is empty.
+
+        The target itself is none of them.  Raises UnknownModelError, UnknownLanguagePairError or
+        TritonUnavailableError.
+        """
+        named = self._able(TRANSLATION, model)
+        found = {one for each in named for one in sources(each.manifest, target)}
+        if not found:
+            manifests = [each.manifest for each in named]
+            raise _unknown_pair(manifests, "", target, model)
+        return sorted(found)
+
+    def check_translator(self, source: str, target: str, model: str) -> None:
+        """Raises as `pick_translator`; an empty source is any."""
+        for one in [source] if source else self.sources(target, model):
+            try:
+                self.pick_translator(one, target, model)
+                return
+            except ModelNotReadyError as error:
+                unready = error
+        raise unready
+
     def _able(self, task: str, model: str) -> list[Variant]:
         self._require_knowledge()
         able = self._named(task, model) if model else self._of(task)
@@ -196,10 +225,11 @@ def _unknown_pair(
     manifests: Sequence[Manifest], source: str, target: str, model: str
 ) -> UnknownLanguagePairError:
     subject = f"the model {_quoted(model)} does not translate" if model else "no model translates"
+    origin = f" from {_quoted(source)}" if source else ""
     known = "; ".join(directions(manifests)) or "none"
-    knows_source = any(reads(each, source) for each in manifests)
+    knows_source = not source or any(reads(each, source) for each in manifests)
     return UnknownLanguagePairError(
-        f"{subject} from {_quoted(source)} to {_quoted(target)}; supported are: {known}",
+        f"{subject}{origin} to {_quoted(target)}; supported are: {known}",
         field="target_language_code" if knows_source else "source_language_code",
     )
 

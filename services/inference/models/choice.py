@@ -112,6 +112,18 @@ def reads(manifest: Manifest, source: str) -> bool:
     return any(language_distance(mine, source) is not None for mine in sources)
 
 
+def sources(manifest: Manifest, target: str) -> set[str]:
+    """The languages that a variant translates to `target`, or to any when that is empty."""
+    found = {
+        mine
+        for mine, yours in manifest.language_pairs
+        if not target or language_distance(yours, target) is not None
+    }
+    if not target or _closest(manifest.target_languages, target):
+        found.update(manifest.source_languages)
+    return {one for one in found if language_distance(one, target) is None}
+
+
 def directions(manifests: Iterable[Manifest]) -> list[str]:
     """What a caller may choose from, in words; many-to-many models by their lists."""
     found: set[str] = set()

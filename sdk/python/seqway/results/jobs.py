@@ -122,6 +122,7 @@ class LineResult:
 
     `text` is the translation or the summary, `labels` are of a classification and `answers` of a
     question, best first.  `model` is the variant that was used; empty when none was.
+    `detected_language` is a tag where the job left the language to be detected.
     """
 
     index: int
@@ -136,6 +137,7 @@ class LineResult:
     token_counts: TokenCounts
     warnings: tuple[str, ...]
     model: str
+    detected_language: str = ""
 
     @property
     def succeeded(self) -> bool:

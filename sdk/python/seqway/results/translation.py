@@ -47,6 +47,7 @@ class Translation:
     """One translated text.
 
     `finish_reason` is EOS when every segment came to its end, else the worst of their reasons.
+    `detected_language` is a tag where the call left the language to be detected.
     """
 
     text: str
@@ -55,6 +56,7 @@ class Translation:
     token_counts: TokenCounts
     warnings: tuple[str, ...]
     glossary_matches: tuple[GlossaryMatch, ...] = ()
+    detected_language: str = ""
 
 
 @dataclass(frozen=True, slots=True)

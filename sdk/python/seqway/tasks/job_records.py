@@ -78,6 +78,7 @@ def _line(message: pb.JobResult) -> results.LineResult:
         token_counts=token_counts(message.token_counts),
         warnings=tuple(message.warnings),
         model=message.model,
+        detected_language=message.detected_language_code,
     )
 
 

@@ -162,6 +162,7 @@ def result_message(line: Line) -> pb.JobResult:
         ),
         warnings=line.get("warnings", ()),
         model=line.get("model", ""),
+        detected_language_code=line.get("detected_language_code", ""),
     )
 
 

@@ -210,7 +210,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         """Refuses what no model here can ever do; an unavailable model may come back."""
         try:
             if isinstance(task, TranslationRequest):
-                self._catalogue.pick_translator(task.source, task.target, task.model)
+                self._catalogue.check_translator(task.source, task.target, task.model)
             elif task.kind == "classification":
                 self._catalogue.pick_only(task.kind, task.model)
             else:

@@ -556,7 +556,7 @@ export interface Job {
    */
   readonly outputObject: string;
   readonly errorObject: string;
-  /** The source and target language, of a translation. */
+  /** The source and target language, of a translation; no source when each line's is detected. */
   readonly sourceLanguageCode: string;
   readonly targetLanguageCode: string;
   /**
@@ -663,6 +663,8 @@ export interface JobResult {
   readonly warnings: readonly string[];
   /** The variant that was used, such as "en-fr_int8". */
   readonly model: string;
+  /** The language of the text, when the job left it to be detected. */
+  readonly detectedLanguageCode: string;
 }
 
 /** Why a line did not succeed. */
@@ -2420,6 +2422,7 @@ function createBaseJobResult(): JobResult {
     tokenCounts: undefined,
     warnings: [],
     model: "",
+    detectedLanguageCode: "",
   };
 }
 
@@ -2463,6 +2466,9 @@ export const JobResult: MessageFns<JobResult> = {
     }
     if (message.model !== "") {
       writer.uint32(98).string(message.model);
+    }
+    if (message.detectedLanguageCode !== "") {
+      writer.uint32(106).string(message.detectedLanguageCode);
     }
     return writer;
   },
@@ -2576,6 +2582,14 @@ export const JobResult: MessageFns<JobResult> = {
             message.model = reader.string();
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.detectedLanguageCode = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2609,6 +2623,7 @@ export const JobResult: MessageFns<JobResult> = {
       : undefined;
     message.warnings = object.warnings?.map((e) => e) || [];
     message.model = object.model ?? "";
+    message.detectedLanguageCode = object.detectedLanguageCode ?? "";
     return message;
   },
 };

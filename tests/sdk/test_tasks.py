@@ -52,7 +52,7 @@ def test_languages_are_detected(server: FakeServer) -> None:
     assert one.detections[0].candidates == (LanguageScore("de", 0.75),)
     request = server.translation.requests[0]
     assert isinstance(request, translation_pb2.DetectLanguageRequest)
-    assert (request.language_codes, request.mime_type) == (["de", "en"], "text/html")
+    assert (list(request.language_codes), request.mime_type) == (["de", "en"], "text/html")
     assert [each.language for each in several.detections] == ["en", None]
     with pytest.raises(ValueError, match="detections"):
         several.language  # noqa: B018

@@ -326,8 +326,8 @@ MADLAD_CODES = ("<2en>", "<2fr>", "<2pt>", "<2zh_Hant>", "<2iw>", "<2translate>"
 
 def write_madlad(folder: Path, seed: int) -> None:
     """MADLAD-400: a T5 v1.1 with a piece for each target language, which begins a text."""
-    codes = {"codes": MADLAD_CODES, "feed_forward_proj": "gated-gelu"}
-    _t5(folder, seed, **codes, tie_word_embeddings=False)
+    form = "gated-gelu"
+    _t5(folder, seed, codes=MADLAD_CODES, feed_forward_proj=form, tie_word_embeddings=False)
 
 
 FAMILIES: dict[str, Callable[[Path, int], None]] = {

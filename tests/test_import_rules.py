@@ -28,7 +28,7 @@ RULES = [
         "engine/contract",
         "engine.contract",
         ours=("engine.contract",),
-        others=frozenset({"msgspec"}),
+        others=frozenset({"langcodes", "msgspec"}),
     ),
     Rule("services/foundation", "services.foundation", ours=("services.foundation",)),
     Rule(

@@ -56,6 +56,7 @@ class TritonInference:
         self._catalogue = backend.catalogue
         self._performer = Performer(
             self._catalogue,
+            backend.detector,
             backend.translator,
             backend.summarizer,
             backend.classifier,
@@ -75,7 +76,7 @@ class TritonInference:
             asyncio.run_coroutine_threadsafe(self._watch.look(), self._loop).result()
         try:
             if isinstance(task, TranslationRequest):
-                self._catalogue.pick_legs(
+                self._catalogue.check_legs(
                     task.source, task.target, task.model, forbid_pivot=task.forbid_pivot
                 )
             else:

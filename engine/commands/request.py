@@ -44,7 +44,10 @@ def read_request(
     ] = "",
     source: Annotated[
         str,
-        typer.Option(help="Source language, BCP-47 or the checkpoint's own code (default: all)."),
+        typer.Option(
+            help="Source language, BCP-47 or the checkpoint's own code, or several between commas "
+            "(default: all)."
+        ),
     ] = "",
     target: Annotated[str, typer.Option(help="Target language (default: all).")] = "",
     precision: Annotated[

@@ -167,8 +167,7 @@ def _load(request: ImportRequest, folder: Path, stage: Stage) -> tuple[Checkpoin
 def _languages(request: ImportRequest, folder: Path) -> tuple[str, str]:
     """The pair that is asked for, or that the checkpoint names; "" is any."""
     if request.source or request.target:
-        asked = (request.source, request.target)
-        return tuple(language_tag(code) or "" if code else "" for code in asked)  # type: ignore[return-value]
+        return language_tag(request.source) or "", language_tag(request.target) or ""
     named = named_pair(folder, read_config(folder))
     return named if all(named) else ("", "")
 

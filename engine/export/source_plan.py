@@ -2,12 +2,14 @@
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine.contract.languages import language_distance
 from engine.contract.manifest import Task
+from engine.model.card import stated_sources
 from engine.model.checkpoint import Checkpoint, CheckpointError
 from engine.model.families.languages import (
     bcp47,
@@ -34,12 +36,20 @@ QUESTION_TEMPLATE = "question: {question}  context: {context}"
 
 @dataclass(frozen=True)
 class Wish:
-    """What a user asks for; languages are BCP-47 or the checkpoint's own codes, "" is any."""
+    """What a user asks for; languages are BCP-47 or the checkpoint's own codes, "" is any.
+
+    `source` may be several, between commas.
+    """
 
     task: Task
     source: str = ""
     target: str = ""
     template: str = ""
+
+    @property
+    def sources(self) -> list[str]:
+        """The languages of `source`."""
+        return [code.strip() for code in self.source.split(",") if code.strip()]
 
 
 @dataclass(frozen=True)
@@ -67,7 +77,7 @@ def plan_source(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, wish: Wi
     ids, name = tokenizer.codes, tokenizer.name
     if name in (*CODED_CLASSES, "M2M100Tokenizer") and not ids:
         raise CheckpointError(f"{checkpoint.folder}: its {name} has no language codes.")
-    if ids and name == "MarianTokenizer":
+    if ids and name in ("MarianTokenizer", "T5Tokenizer"):
         return _multi_target(checkpoint, tokenizer, wish)
     if ids:
         return _coded(checkpoint, tokenizer, wish)
@@ -80,11 +90,10 @@ def _coded(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, wish: Wish) -
     tags = bcp47(ids)
     by_id = {ids[code]: tag for tag, code in tags.items()}
     fixed = by_id.get(_fixed_language(checkpoint), "")
-    source = _tag_of(wish.source, tags)
     target = _tag_of(wish.target, tags) or fixed
     if wish.task != "translation":
         return _one_language(checkpoint, tokenizer, wish, tags)
-    sources = [source] if source else list(tags)
+    sources = [_tag_of(code, tags) for code in wish.sources] or list(tags)
     targets = [target] if target else list(tags)
     starts = {tag: ids[tags[tag]] for tag in targets}
     by_start = tokenizer.name == "MBartTokenizer"
@@ -141,22 +150,25 @@ def _fixed_language(checkpoint: Checkpoint) -> int:
 
 
 def _multi_target(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, wish: Wish) -> SourcePlan:
-    """Marian with ">>fra<<" before a text."""
+    """Marian with ">>fra<<" before a text, MADLAD-400 with "<2fr>"."""
     _only_translates(checkpoint, wish)
     ids = tokenizer.codes
     tags = bcp47(ids)
-    source = _any_tag(wish.source) or named_pair(checkpoint.folder, checkpoint.hf)[0]
-    if not source:
+    sources = [_any_tag(code) for code in wish.sources]
+    if not sources and tokenizer.name == "T5Tokenizer":
+        sources = list(tags)  # MADLAD-400 reads what it writes
+    sources = sources or _named_sources(checkpoint)
+    if not sources:
         raise CheckpointError(
             f"{checkpoint.folder} does not tell what it translates from: give --source."
         )
     target = _tag_of(wish.target, tags)
     targets = [target] if target else list(tags)
     return SourcePlan(
-        **_languages([source], targets),
+        **_languages(sources, targets),
         language_codes={tag: tags[tag] for tag in targets},
         source_format={
-            "prefix": ["target"],
+            "prefix": [*tokenizer.code_lead, "target"],
             "suffix": [tokenizer.eos_id],
             "language_ids": {tag: ids[tags[tag]] for tag in targets},
         },
@@ -173,11 +185,11 @@ def _plain(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, wish: Wish) -
         "source_format": frame,
         "forced_bos_ids": {} if forced is None else {"": forced},
     }
-    wish = replace(wish, source=_any_tag(wish.source), target=_any_tag(wish.target))
     if wish.task != "translation":
+        source = _any_tag(wish.source)
         return SourcePlan(
-            source_languages=(wish.source,) if wish.source else (),
-            target_languages=(wish.target or wish.source,) if wish.source else (),
+            source_languages=(source,) if source else (),
+            target_languages=(_any_tag(wish.target) or source,) if source else (),
             template=_template(checkpoint, wish),
             **shared,
         )
@@ -192,18 +204,39 @@ def _plain(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, wish: Wish) -
 
 
 def _pairs(checkpoint: Checkpoint, wish: Wish) -> list[tuple[str, str]]:
-    if wish.source and wish.target:
-        return [(wish.source, wish.target)]
-    if not wish.source and not wish.target:
-        named = named_pair(checkpoint.folder, checkpoint.hf)
-        if all(named):
-            return [named]
-    fitting = fitting_pairs(checkpoint.hf, (wish.source, wish.target))
-    if not fitting:
+    sources, target = [_any_tag(code) for code in wish.sources], _any_tag(wish.target)
+    named = named_pair(checkpoint.folder, checkpoint.hf)
+    stated = (
+        []
+        if (sources and target) or all(named)
+        else fitting_pairs(checkpoint.hf, ("", target)).values()
+    )
+    fitting = [pair for pair in stated if not sources or pair[0] in sources]
+    if fitting:
+        return fitting
+    sources = sources or _named_sources(checkpoint)
+    target = target or named[1]
+    if not sources or not target:
         raise CheckpointError(
             f"{checkpoint.folder} does not tell its languages: give --source and --target."
         )
-    return list(fitting.values())
+    return [(source, target) for source in dict.fromkeys(sources)]
+
+
+def _named_sources(checkpoint: Checkpoint) -> list[str]:
+    """The languages that a checkpoint translates from, where it tells them; several for a group."""
+    source, target = named_pair(checkpoint.folder, checkpoint.hf)
+    if source:
+        return [source]
+    tags = filter(None, map(single_language, stated_sources(checkpoint.folder)))
+    found = [tag for tag in dict.fromkeys(tags) if tag != target]
+    # "fr" serves "fr-CA".
+    wide = [tag for tag in found if "-" not in tag]
+    return [tag for tag in found if tag in wide or not any(map(_serves(tag), wide))]
+
+
+def _serves(asked: str) -> Callable[[str], bool]:
+    return lambda served: language_distance(served, asked) is not None
 
 
 def _translation_template(
@@ -256,7 +289,7 @@ def _check_template(wish: Wish) -> None:
 
 
 def named_pair(folder: Path, hf: Mapping[str, Any]) -> tuple[str, str]:
-    """The pair that a checkpoint names; "" for what it does not tell or for many languages."""
+    """The pair that a checkpoint names; "" for what it does not tell, and for a group."""
     stated = str(hf.get("source_language") or ""), str(hf.get("target_language") or "")
     if not all(stated):
         stated = stated_languages(folder)
@@ -269,7 +302,7 @@ def named_pair(folder: Path, hf: Mapping[str, Any]) -> tuple[str, str]:
 
 def guess_generation_task(folder: Path, hf: Mapping[str, Any]) -> Task | None:
     """The task of an encoder-decoder; None where it may do several."""
-    if hf["model_type"] == "marian_nmt":
+    if hf["model_type"] in ("marian", "marian_nmt"):
         return "translation"
     specific = {key.partition("_")[0] for key in hf.get("task_specific_params") or {}}
     if specific == {"summarization"}:
@@ -293,12 +326,21 @@ def _origin(folder: Path) -> str:
 
 
 def _tag_of(code: str, tags: dict[str, str]) -> str:
-    """The BCP-47 tag for a tag or one of the checkpoint's own codes; "" for ""."""
+    """The tag for a tag or one of the checkpoint's own codes; "" for "".
+
+    Raises:
+        CheckpointError: the checkpoint does not serve the language.
+
+    """
     if not code or code in tags:
         return code
     for tag, own in tags.items():
-        if code in (own, own.strip("><_")) or tag in (code.lower(), language_tag(code)):
+        if code in (own, own.strip("><_")):
             return tag
+    far = {tag: language_distance(tag, code) for tag in tags}
+    near = {tag: distance for tag, distance in far.items() if distance is not None}
+    if near:
+        return min(near, key=near.__getitem__)
     raise CheckpointError(
         f"the checkpoint does not know the language {code!r}; it knows {_some(tags)}."
     )

@@ -11,12 +11,13 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
 )
 
+from engine.model.card import CARD_FILE
 from engine.model.errors import CheckpointError, unreadable
 
 SAFETENSORS = ("model.safetensors", "model-*.safetensors", "model.safetensors.index.json")
 PICKLES = ("pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json")
 
-_CONFIGURATION = ("config.json", "generation_config.json")
+_CONFIGURATION = ("config.json", "generation_config.json", CARD_FILE)
 _TOKENIZER = (
     "tokenizer.json",
     "tokenizer_config.json",

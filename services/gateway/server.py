@@ -151,7 +151,7 @@ class Gateway:
     def _add_tasks(self, server: grpc.aio.Server) -> None:
         inference, calls, texts = self._inference, self._settings.calls, self._settings.texts
         translation_pb2_grpc.add_TranslationServiceServicer_to_server(
-            TranslationServicer(inference.translator, calls, texts), server
+            TranslationServicer(inference.translator, inference.detector, calls, texts), server
         )
         summarization_pb2_grpc.add_SummarizationServiceServicer_to_server(
             SummarizationServicer(inference.summarizer, calls, texts), server

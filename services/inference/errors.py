@@ -10,6 +10,8 @@
     │   ├── InvalidOptionError
     │   ├── InvalidPageTokenError
     │   ├── UnsupportedMimeTypeError
+    │   ├── InvalidLanguageError
+    │   ├── UndecidedLanguageError
     │   └── UnknownLanguagePairError
     ├── UnknownModelError
     ├── DeadlineExceededError
@@ -24,6 +26,7 @@
 The text of an error is shown to the caller: it never quotes the texts that the caller sent.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -50,6 +53,10 @@ class ServiceError(Exception):
         self.field = field if content is None else content_field(content)
         self.content = content
         self.retry_delay = retry_delay
+
+    def move(self, content: int) -> None:
+        """Names the text at fault by its index in a larger call."""
+        self.field, self.content = content_field(content), content
 
 
 class BadRequestError(ServiceError):
@@ -104,6 +111,27 @@ class UnsupportedMimeTypeError(BadRequestError):
     """The texts are of a kind that cannot be translated here."""
 
     reason = "UNSUPPORTED_MIME_TYPE"
+
+
+class InvalidLanguageError(BadRequestError):
+    """The code is no language's."""
+
+    reason = "INVALID_LANGUAGE"
+
+
+class UndecidedLanguageError(BadRequestError):
+    """The language of a text was to be detected, and it is undecided."""
+
+    reason = "UNDECIDED_LANGUAGE"
+
+    def __init__(self, detected: Sequence[str], content: int) -> None:
+        """`detected` are the candidates, best first; none where the text fits no language."""
+        found = f": it may be {' or '.join(detected[:3])}" if detected else ""
+        super().__init__(
+            f"the language of {content_field(content)} is undecided{found}; give"
+            " source_language_code",
+            content=content,
+        )
 
 
 class UnknownLanguagePairError(BadRequestError):

@@ -6,6 +6,7 @@ from services.inference.models.catalogue import Catalogue
 from services.inference.models.choice import VariantChoice
 from services.inference.settings import InferenceSettings
 from services.inference.tasks.classifier import Classifier
+from services.inference.tasks.language_detector import LanguageDetector
 from services.inference.tasks.question_answering.answerer import Answerer
 from services.inference.tasks.summarization.summarizer import Summarizer
 from services.inference.tasks.translation.pivot_translator import PivotTranslator
@@ -22,7 +23,8 @@ class InferenceBackend:
             VariantChoice(settings.preferred_precisions, settings.max_quality_loss)
         )
         self._settings = settings
-        self.translator = PivotTranslator(engine, catalogue, settings)
+        self.detector = LanguageDetector(catalogue)
+        self.translator = PivotTranslator(engine, catalogue, self.detector, settings)
         self.summarizer = Summarizer(engine, catalogue, settings)
         self.classifier = Classifier(engine.encoder, catalogue)
         self.answerer = Answerer(engine, engine.encoder, catalogue, settings)

@@ -31,7 +31,19 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[SeqwayError], str, str]] = {
         "UNKNOWN_LANGUAGE_PAIR",
         "target_language_code",
     ),
-    "no language": ({"source": ""}, InvalidRequestError, "FIELD_REQUIRED", "source_language_code"),
+    "no language": ({"target": ""}, InvalidRequestError, "FIELD_REQUIRED", "target_language_code"),
+    "no such language": (
+        {"source": "english"},
+        InvalidRequestError,
+        "INVALID_LANGUAGE",
+        "source_language_code",
+    ),
+    "undecided language": (
+        {"text": ["Ez egy nagyon kicsi szövegszerkesztő."], "source": "auto"},
+        InvalidRequestError,
+        "UNDECIDED_LANGUAGE",
+        "contents[0]",
+    ),
     "unknown model": ({"model": "en-fr_fp64"}, NotFoundError, "UNKNOWN_MODEL", "model"),
     "text over the limit": (
         {"text": "a " * 500_001},

@@ -37,12 +37,12 @@ def marked(client: Client) -> str:
         options=GenerationOptions(target_prefix=MARKER),
     )
     for failing in (
-        lambda: client.translate(text, source="en", target="xx"),
+        lambda: client.translate(text, source="en", target="de"),
         lambda: client.translate(text, source="en", target="fr", model=MARKER),
         lambda: client.translate(text, source="en", target="fr", timeout=0.001),
         lambda: client.translate(text, source="en", target="fr", options=REFUSED),
         lambda: client.translate(f"<b {text}", source="en", target="fr", mime_type=MARKER),
-        lambda: client.jobs.translate([f"{{{MARKER}"], source="en", target="xx"),
+        lambda: client.jobs.translate([f"{{{MARKER}"], source="en", target="de"),
     ):
         with pytest.raises(SeqwayError):
             failing()

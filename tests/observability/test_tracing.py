@@ -168,7 +168,7 @@ def test_a_call_that_fails_tells_its_code_and_reason(
     stack: TracedStack, client: Client, exporter: InMemorySpanExporter
 ) -> None:
     with pytest.raises(SeqwayError):
-        client.translate(TEXT, source="en", target="xx")
+        client.translate(TEXT, source="en", target="de")
     call = client_call(exporter, "Translate")
     (span,) = stack.collector.wait_for(ids(call)[0], lambda spans: len(spans) == 1)
     code = grpc.StatusCode.INVALID_ARGUMENT.value[0]

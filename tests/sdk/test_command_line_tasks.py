@@ -116,6 +116,20 @@ def test_an_answer_that_does_not_end_by_itself_is_told(stream: list[str]) -> Non
     ]
 
 
+def test_languages_are_detected() -> None:
+    finished = seqway("detect", "a text editor", "ok", "--among", "de, en")
+    assert finished.stdout == b"de\tde 0.75\nundecided\tde 0.75\n"
+    one = json.loads(seqway("detect", "--json", stdin=b"a text editor").stdout)["detections"][0]
+    assert one == {"language": "en", "candidates": [{"language": "en", "score": 0.75}]}
+
+
+@pytest.mark.parametrize("stream", [[], ["--stream"]])
+def test_the_detected_language_is_told(stream: list[str]) -> None:
+    finished = seqway("translate", "fine", "--from", "auto", *stream)
+    assert finished.stdout == b"FINE\n"
+    assert finished.stderr == b"seqway: note: detected language: en\n"
+
+
 @pytest.mark.parametrize("stream", [[], ["--stream"]])
 def test_texts_are_summarized(server: FakeServer, stream: list[str]) -> None:
     finished = seqway("summarize", "one two", "three four", "--length", "medium", *stream)

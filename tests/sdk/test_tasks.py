@@ -15,6 +15,7 @@ from seqway import (
     GlossaryMatch,
     Hypothesis,
     InvalidRequestError,
+    LanguageScore,
     NotFoundError,
     StreamSummary,
     SummaryDelta,
@@ -41,6 +42,22 @@ from tests.sdk.status import FakeFailure, error_info
 LONG = "drop " * 600
 EVERYTHING = GenerationOptions(num_beams=3, num_hypotheses=3, token_log_probs=True)
 TOKENS = (TokenLogProb("A", 7, -0.5), TokenLogProb("", 0, -0.25))
+
+
+def test_languages_are_detected(server: FakeServer) -> None:
+    with Client(server.address) as client:
+        one = client.detect("a text editor", languages=["de", "en"], mime_type="text/html")
+        several = client.detect(["a text editor", "ok"])
+        translated = client.translate("x", source="auto", target="fr")
+    assert one.language == "de"
+    assert one.detections[0].candidates == (LanguageScore("de", 0.75),)
+    request = server.translation.requests[0]
+    assert isinstance(request, translation_pb2.DetectLanguageRequest)
+    assert (list(request.language_codes), request.mime_type) == (["de", "en"], "text/html")
+    assert [each.language for each in several.detections] == ["en", None]
+    with pytest.raises(ValueError, match="detections"):
+        several.language  # noqa: B018
+    assert translated.translations[0].detected_language == "en"
 
 
 def test_markup_and_terms_reach_the_server(server: FakeServer) -> None:

@@ -15,8 +15,10 @@ from tokenizers import AddedToken, Tokenizer
 
 from engine.model.errors import CheckpointError
 
-LANGUAGE_CODE = re.compile(r"[a-z]{2,3}_([A-Z]{2}|[A-Z][a-z]{3})|__[a-z]{2,3}__|>>\S+<<")
-"""Of NLLB and mBART, of M2M100, and of Marian."""
+LANGUAGE_CODE = re.compile(
+    r"[a-z]{2,3}_([A-Z]{2}|[A-Z][a-z]{3})|__[a-z]{2,3}__|>>\S+<<|<2[A-Za-z_]+>"
+)
+"""Of NLLB and mBART, of M2M100, of Marian, and of MADLAD-400."""
 
 _FAMILYS_OWN = re.compile(r"<extra_id_\d+>|<mask_\d+>|<unk_\d+>|madeupword\d+|.*NOTUSED|<eo[pd]>")
 _ROLES = {

@@ -58,7 +58,8 @@ class CheckpointTokenizer:
     `backend` is None for one that SentencePiece runs. `numbers` are the ids of its pieces, and
     `target_numbers` those of an answer's; they are the same but for two vocabularies. `codes` are
     the ids of the languages' own codes, `added` of tokens that SentencePiece does not know. A text
-    may spell `silent_ids`, and an answer leaves them out.
+    may spell `silent_ids`, and an answer leaves them out. `code_lead` is what its own rules put
+    before a code that begins a text.
     """
 
     folder: Path
@@ -70,6 +71,7 @@ class CheckpointTokenizer:
     codes: dict[str, int]
     added: dict[str, int] = field(default_factory=dict)
     silent_ids: tuple[int, ...] = ()
+    code_lead: tuple[int, ...] = ()
 
     @property
     def eos_id(self) -> int:
@@ -159,6 +161,7 @@ def _with_backend(
         name = "NllbTokenizer"  # the family's other one, which some checkpoints do not name
     # What has a role is no text, also where the file does not mark it.
     no_text = {one for one in numbers if stated.is_no_text(one) or _is_code(name, one)}
+    lead = _code_lead(name, backend, numbers)  # before the codes stand apart from texts
     backend = _with_special(backend, no_text)
     special = {index: one.content for index, one in _added(backend).items() if one.special}
     around = set(backend.encode("", "").tokens)
@@ -184,6 +187,7 @@ def _with_backend(
         target_numbers=numbers,
         codes=_known_codes(folder, codes, vocab_size),
         silent_ids=tuple(sorted(spelled)),
+        code_lead=lead,
     )
 
 
@@ -230,8 +234,19 @@ def _is_code(name: str, token: str) -> bool:
             return token.startswith(">>") and LANGUAGE_CODE.fullmatch(token) is not None
         case "M2M100Tokenizer":
             return token.startswith("__") and LANGUAGE_CODE.fullmatch(token) is not None
+        case "T5Tokenizer":
+            return token.startswith("<2") and LANGUAGE_CODE.fullmatch(token) is not None
         case _:
             return token in CODED_CLASSES.get(name, ())
+
+
+def _code_lead(name: str, backend: Tokenizer, numbers: dict[str, int]) -> tuple[int, ...]:
+    """What is before a code in "<2fr> A text editor.": a lone "▁", or nothing."""
+    code = next((one for one in numbers if name == "T5Tokenizer" and _is_code(name, one)), None)
+    if code is None:
+        return ()
+    ids = backend.encode(f"{code} a", add_special_tokens=False).ids
+    return tuple(ids[: ids.index(numbers[code])]) if numbers[code] in ids else ()
 
 
 def _known_codes(folder: Path, codes: dict[str, int], vocab_size: int) -> dict[str, int]:

@@ -16,6 +16,12 @@ import {
   classifyRequest,
   classifyResult,
 } from "./tasks/classification.js";
+import {
+  type DetectOptions,
+  type DetectResult,
+  detectRequest,
+  detectResult,
+} from "./tasks/detection.js";
 import { type Model, modelOf } from "./tasks/models.js";
 import {
   type AskOptions,
@@ -73,6 +79,13 @@ export class Client implements Disposable {
     const request = translateRequest(text, options);
     const method = TranslationServiceService.streamTranslate;
     return new EventStream(this.#calls.stream(method, request, options, translateEvent));
+  }
+
+  /** Tells the language of one text or several. */
+  async detect(text: Texts, options: DetectOptions = {}): Promise<DetectResult> {
+    const request = detectRequest(text, options);
+    const method = TranslationServiceService.detectLanguage;
+    return detectResult(await this.#calls.unary(method, request, options));
   }
 
   /** Summarizes one text or several and waits for all of them. */

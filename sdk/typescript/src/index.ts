@@ -34,6 +34,12 @@ export type {
   LabelScore,
 } from "./tasks/classification.js";
 export type {
+  DetectedLanguage,
+  DetectOptions,
+  DetectResult,
+  LanguageCandidate,
+} from "./tasks/detection.js";
+export type {
   FinishReason,
   Hypothesis,
   StreamSummary,

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from seqway.v1.translation_pb2 import DetectLanguageRequest
+
 from services.gateway.admission.capacity import Capacity
 from services.gateway.admission.quotas import Quotas
 from services.gateway.authentication.authenticator import Authenticator, CredentialsCheck, Metadata
@@ -49,9 +51,11 @@ class Gate:
         `remaining` are the seconds to its deadline.  OverloadError or QuotaError.
         """
         characters = _characters_of(request)
+        # No model of Triton's reads what is only detected.
+        load = 0 if isinstance(request, DetectLanguageRequest) else characters
         with (
             self._quotas.place(identity.tenant, streams=streams),
-            self._capacity.enter(characters, remaining, identity.tenant),
+            self._capacity.enter(load, remaining, identity.tenant),
         ):
             caller, tenant = CALLER.set(identity), TENANT.set(identity.tenant)
             try:
@@ -66,7 +70,7 @@ class Gate:
 
 
 def _characters_of(request: Any) -> int:
-    """The code points of all texts that a model is to read; 0 for requests without any."""
+    """The code points of all texts to be read; 0 for requests without any."""
     texts = getattr(request, "contents", ())
     single = (getattr(request, name, "") for name in ("question", "context"))
     return sum(map(len, texts)) + sum(map(len, single))

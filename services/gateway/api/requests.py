@@ -10,10 +10,12 @@ from google.protobuf.message import Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 from seqway.v1 import generation_pb2
 
+from engine.contract.languages import InvalidLanguageTagError, canonical_tag
 from engine.contract.options import OPTIONS, Options, Priority
 from services.gateway.api.settings import TextSettings
 from services.inference.errors import (
     CallTooLongError,
+    InvalidLanguageError,
     InvalidOptionError,
     MissingFieldError,
     TextTooLongError,
@@ -57,6 +59,15 @@ def check_required(field: str, value: str) -> None:
     """More than white space."""
     if not value.strip():
         raise MissingFieldError(f"{field} is required", field=field)
+
+
+def language_of(field: str, code: str) -> str:
+    """The canonical tag of a language in any spelling."""
+    check_required(field, code)
+    try:
+        return canonical_tag(code)
+    except InvalidLanguageTagError as error:
+        raise InvalidLanguageError(f"{field}: {error}", field=field) from error
 
 
 def check_absent(field: str, value: str | Sequence[str]) -> None:

@@ -40,10 +40,11 @@ async def stream_answer(
 
 def record_account(account: Account) -> None:
     """Counts the tokens of a call that was answered, and lets admission learn from it."""
-    metrics.TOKENS.labels(account.variant, "input").inc(account.input_tokens)
-    metrics.TOKENS.labels(account.variant, "output").inc(account.output_tokens)
-    if account.output_tokens:
-        metrics.FIRST_TOKEN.labels(account.variant).observe(account.first_token)
+    for each in account.parts or [account]:
+        metrics.TOKENS.labels(each.variant, "input").inc(each.input_tokens)
+        metrics.TOKENS.labels(each.variant, "output").inc(each.output_tokens)
+        if each.output_tokens:
+            metrics.FIRST_TOKEN.labels(each.variant).observe(each.first_token)
     if place := PLACE.get():
         place.note(account)
 

@@ -6,7 +6,7 @@ from seqway.v1 import summarization_pb2 as pb
 from seqway.v1 import summarization_pb2_grpc
 
 from services.gateway.api import responses
-from services.gateway.api.requests import check_contents, generation_of
+from services.gateway.api.requests import check_contents, generation_of, language_of
 from services.gateway.api.settings import TextSettings
 from services.gateway.calls.handlers import Context
 from services.gateway.calls.lifetime import deadline_of
@@ -76,7 +76,7 @@ def request_of(message: Message, deadline: float) -> SummaryRequest:
     return SummaryRequest(
         contents=list(message.contents),
         deadline=deadline,
-        language=message.language_code or "en",
+        language=language_of("language_code", message.language_code or "en"),
         model=message.model,
         generation=generation_of(message.options),
         length=_LENGTHS[message.length],

@@ -4,13 +4,20 @@ from seqway.v1 import translation_pb2 as pb
 from seqway.v1 import translation_pb2_grpc
 
 from services.gateway.api import responses
-from services.gateway.api.requests import check_contents, check_required, check_text, generation_of
+from services.gateway.api.requests import (
+    check_contents,
+    check_required,
+    check_text,
+    generation_of,
+    language_of,
+)
 from services.gateway.api.settings import TextSettings
 from services.gateway.calls.handlers import Context
 from services.gateway.calls.lifetime import deadline_of
 from services.gateway.calls.settings import CallSettings
 from services.inference.errors import InvalidOptionError
 from services.inference.rows.account import Account
+from services.inference.tasks.language_detector import LanguageDetector
 from services.inference.tasks.translation.document import (
     DocumentDelta,
     DocumentEnd,
@@ -22,17 +29,28 @@ from services.inference.tasks.translation.translator import (
     TranslationRequest,
     Translator,
 )
+from services.inference.text.language_detection import Detection
 from services.inference.text.media_types import mime_type_of
 from services.inference.text.terms import TermEntry
 
 Message = pb.TranslateRequest | pb.StreamTranslateRequest
 
+AUTO = "auto"
+MAX_LANGUAGES = 256
+
 
 class TranslationServicer(translation_pb2_grpc.TranslationServiceServicer):
     """Checks, converts and calls the translator; raises ServiceError."""
 
-    def __init__(self, translator: Translator, calls: CallSettings, texts: TextSettings) -> None:
+    def __init__(
+        self,
+        translator: Translator,
+        detector: LanguageDetector,
+        calls: CallSettings,
+        texts: TextSettings,
+    ) -> None:
         self._translator = translator
+        self._detector = detector
         self._calls = calls
         self._texts = texts
 
@@ -51,6 +69,16 @@ class TranslationServicer(translation_pb2_grpc.TranslationServiceServicer):
         outputs = self._translator.stream(self._request(request, context))
         await responses.stream_answer(context, outputs, _stream_response)
 
+    async def DetectLanguage(  # noqa: N802
+        self, request: pb.DetectLanguageRequest, _context: Context
+    ) -> pb.DetectLanguageResponse:
+        """Answers without a model of Triton's."""
+        check_contents(request.contents, self._texts, in_job=False)
+        among = _languages_of(request)
+        mime_type = mime_type_of(request.mime_type)
+        found = await self._detector.detect(list(request.contents), mime_type, among)
+        return pb.DetectLanguageResponse(detections=map(_detection, found))
+
     def _request(self, message: Message, context: Context) -> TranslationRequest:
         check(message, self._texts)
         return request_of(message, deadline_of(context, self._calls))
@@ -58,8 +86,8 @@ class TranslationServicer(translation_pb2_grpc.TranslationServiceServicer):
 
 def check(message: Message, settings: TextSettings, *, in_job: bool = False) -> None:
     """Checks all that can be checked without knowing the models; in a job there are no texts."""
-    check_required("source_language_code", message.source_language_code)
-    check_required("target_language_code", message.target_language_code)
+    _source_of(message)
+    language_of("target_language_code", message.target_language_code)
     check_contents(message.contents, settings, in_job=in_job)
     mime_type_of(message.mime_type)
     _check_terms(message, settings)
@@ -69,8 +97,8 @@ def request_of(message: Message, deadline: float) -> TranslationRequest:
     """The request in a message that has been checked; options are checked here."""
     return TranslationRequest(
         contents=list(message.contents),
-        source=message.source_language_code,
-        target=message.target_language_code,
+        source=_source_of(message),
+        target=language_of("target_language_code", message.target_language_code),
         deadline=deadline,
         model=message.model,
         generation=generation_of(message.options),
@@ -82,6 +110,13 @@ def request_of(message: Message, deadline: float) -> TranslationRequest:
         ],
         forbid_pivot=message.forbid_pivot,
     )
+
+
+def _source_of(message: Message) -> str:
+    """The tag of the texts' language; "" when it is to be detected."""
+    code = message.source_language_code
+    is_open = code.strip().lower() in ("", AUTO)
+    return "" if is_open else language_of("source_language_code", code)
 
 
 def _check_terms(message: Message, settings: TextSettings) -> None:
@@ -145,6 +180,26 @@ def _translation(text: str, end: DocumentEnd) -> pb.Translation:
         ],
         pivot=pivot,
         quality=end.quality,
+        detected_language_code=end.detected_language,
+    )
+
+
+def _languages_of(message: pb.DetectLanguageRequest) -> set[str]:
+    codes = message.language_codes
+    if len(codes) > MAX_LANGUAGES:
+        raise InvalidOptionError(
+            f"language_codes has {len(codes)} entries; the limit is {MAX_LANGUAGES}",
+            field="language_codes",
+        )
+    return {language_of(f"language_codes[{i}]", code) for i, code in enumerate(codes)}
+
+
+def _detection(found: Detection) -> pb.LanguageDetection:
+    return pb.LanguageDetection(
+        language_code=found.language,
+        candidates=[
+            pb.LanguageCandidate(language_code=tag, score=score) for tag, score in found.candidates
+        ],
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from engine.contract.languages import language_distance
 from engine.contract.manifest import Manifest
 from services.inference.errors import (
     MissingFieldError,
@@ -14,10 +15,10 @@ from services.inference.errors import (
 )
 from services.inference.models.choice import (
     VariantChoice,
-    covers,
     direction,
     directions,
     reads,
+    sources,
     targets_from,
 )
 
@@ -138,18 +139,55 @@ class Catalogue:
     def pick_translator(self, source: str, target: str, model: str) -> tuple[Variant, str, str]:
         """The best ready variant for the pair, and its own codes of the two languages.
 
+        Of those that are ready, the ones whose languages are closest to the request's.
+
         Raises UnknownModelError, UnknownLanguagePairError, ModelNotReadyError or
         TritonUnavailableError.
         """
         self._require_knowledge()
         named = self._named(TRANSLATION, model) if model else self._of(TRANSLATION)
-        able = [each for each in named if direction(each.manifest, source, target)]
+        able = [
+            (each, found)
+            for each in named
+            if (found := direction(each.manifest, source, target)) is not None
+        ]
         if not able:
             raise _unknown_pair([each.manifest for each in named], source, target, model)
-        best = self._best(able)
-        codes = direction(best.manifest, source, target)
-        assert codes is not None
-        return best, *codes
+        ready = [found.distance for each, found in able if each.ready]
+        directions = {
+            each.name: found for each, found in able if not ready or found.distance == min(ready)
+        }
+        best = self._best([each for each, _ in able if each.name in directions])
+        return best, directions[best.name].source, directions[best.name].target
+
+    def sources(
+        self, target: str = "", model: str = "", *, forbid_pivot: bool = False
+    ) -> list[str]:
+        """The languages that are translated to `target`, or to any when that is empty.
+
+        As `pick_legs` does it.  The target itself is none of them.  Raises UnknownModelError,
+        UnknownLanguagePairError or TritonUnavailableError.
+        """
+        named = self._able(TRANSLATION, model)
+        manifests = [each.manifest for each in named]
+        found = {one for each in manifests for one in sources(each, target)}
+        if target and not model and not forbid_pivot:
+            further = {one for pivot in found for each in manifests for one in sources(each, pivot)}
+            found |= {one for one in further if not _are_related(one, target)}
+        if not found:
+            raise _unknown_pair(manifests, "", target, model)
+        return sorted(found)
+
+    def check_legs(self, source: str, target: str, model: str, *, forbid_pivot: bool) -> None:
+        """Raises as `pick_legs`; an empty source is any."""
+        among = [source] if source else self.sources(target, model, forbid_pivot=forbid_pivot)
+        for one in among:
+            try:
+                self.pick_legs(one, target, model, forbid_pivot=forbid_pivot)
+                return
+            except ModelNotReadyError as error:
+                unready = error
+        raise unready
 
     def pick_legs(
         self, source: str, target: str, model: str, *, forbid_pivot: bool = False
@@ -181,14 +219,14 @@ class Catalogue:
 
     def _pivots(self, source: str, target: str) -> list[str]:
         """The languages through which two models translate the pair, the best first."""
-        if covers(source, target) or covers(target, source):
+        if _are_related(source, target):
             return []
         manifests = [each.manifest for each in self._of(TRANSLATION)]
         between = {each for manifest in manifests for each in targets_from(manifest, source)}
         found = [
             each
             for each in between
-            if not covers(each, source)
+            if not _are_related(each, source)
             and any(direction(manifest, each, target) for manifest in manifests)
         ]
         return sorted(found, key=lambda each: (each != _FIRST_PIVOT, each))
@@ -234,6 +272,12 @@ class Catalogue:
             raise TritonUnavailableError("Triton does not answer")
 
 
+def _are_related(one: str, other: str) -> bool:
+    """Whether one of two languages serves for the other."""
+    pairs = ((one, other), (other, one))
+    return any(language_distance(*pair) is not None for pair in pairs)
+
+
 def _is_named(variant: Variant, model: str) -> bool:
     return model in (variant.name, variant.manifest.base_model)
 
@@ -248,10 +292,11 @@ def _unknown_pair(
     manifests: Sequence[Manifest], source: str, target: str, model: str
 ) -> UnknownLanguagePairError:
     subject = f"the model {_quoted(model)} does not translate" if model else "no model translates"
+    origin = f" from {_quoted(source)}" if source else ""
     known = "; ".join(directions(manifests)) or "none"
-    knows_source = any(reads(each, source) for each in manifests)
+    knows_source = not source or any(reads(each, source) for each in manifests)
     return UnknownLanguagePairError(
-        f"{subject} from {_quoted(source)} to {_quoted(target)}; supported are: {known}",
+        f"{subject}{origin} to {_quoted(target)}; supported are: {known}",
         field="target_language_code" if knows_source else "source_language_code",
     )
 

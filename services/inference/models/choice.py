@@ -1,10 +1,12 @@
 """Which variants can translate between two languages, and which of several serves a call.
 
-Codes of languages are BCP-47.
+Languages are compared as `engine.contract.languages` says.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+from engine.contract.languages import language_distance
 from engine.contract.manifest import Manifest
 from services.inference.errors import UnknownLanguagePairError
 
@@ -17,6 +19,15 @@ ORDER = ("int8", "bf16", "fp16", "fp32")
 """What is usually fastest comes first; it decides where speeds are not known."""
 
 REFERENCE = "fp32"
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """A variant's own codes for a pair, and how far they are from what was asked for."""
+
+    source: str
+    target: str
+    distance: int
 
 
 class VariantChoice:
@@ -62,19 +73,21 @@ class VariantChoice:
         return reference - measured[manifest.precision] <= self._max_loss + 1e-9
 
 
-def direction(manifest: Manifest, source: str, target: str) -> tuple[str, str] | None:
-    """The variant's own codes for a pair, None when it does not translate it.
-
-    "en-GB" is served by "en"; the closest of several wins.
-    """
-    for mine, yours in manifest.language_pairs:
-        if covers(mine, source) and covers(yours, target):
-            return mine, yours
+def direction(manifest: Manifest, source: str, target: str) -> Direction | None:
+    """The variant's closest pair, None when it does not translate what was asked for."""
+    found = [
+        Direction(mine, yours, far)
+        for mine, yours in manifest.language_pairs
+        if (far := _sum(language_distance(mine, source), language_distance(yours, target)))
+        is not None
+    ]
     mine = _closest(manifest.source_languages, source)
     yours = _closest(manifest.target_languages, target)
-    if not mine or not yours or mine == yours:
-        return None
-    return mine, yours
+    if mine and yours and mine != yours:
+        far = _sum(language_distance(mine, source), language_distance(yours, target))
+        assert far is not None
+        found.append(Direction(mine, yours, far))
+    return min(found, key=lambda each: each.distance, default=None)
 
 
 def own_code(manifest: Manifest, language: str) -> str:
@@ -96,12 +109,28 @@ def own_code(manifest: Manifest, language: str) -> str:
 def reads(manifest: Manifest, source: str) -> bool:
     """Whether the variant translates from the language at all."""
     sources = (*(mine for mine, _ in manifest.language_pairs), *manifest.source_languages)
-    return any(covers(mine, source) for mine in sources)
+    return any(language_distance(mine, source) is not None for mine in sources)
+
+
+def sources(manifest: Manifest, target: str) -> set[str]:
+    """The languages that a variant translates to `target`, or to any when that is empty."""
+    found = {
+        mine
+        for mine, yours in manifest.language_pairs
+        if not target or language_distance(yours, target) is not None
+    }
+    if not target or _closest(manifest.target_languages, target):
+        found.update(manifest.source_languages)
+    return {one for one in found if language_distance(one, target) is None}
 
 
 def targets_from(manifest: Manifest, source: str) -> set[str]:
     """The languages that the variant translates one to."""
-    found = {yours for mine, yours in manifest.language_pairs if covers(mine, source)}
+    found = {
+        yours
+        for mine, yours in manifest.language_pairs
+        if language_distance(mine, source) is not None
+    }
     if mine := _closest(manifest.source_languages, source):
         found |= {each for each in manifest.target_languages if each != mine}
     return found
@@ -118,12 +147,6 @@ def directions(manifests: Iterable[Manifest]) -> list[str]:
     return sorted(found)
 
 
-def covers(served: str, asked: str) -> bool:
-    """Whether a language that is served is the one asked for, or that one without its region."""
-    served, asked = served.casefold(), asked.replace("_", "-").casefold()
-    return asked == served or asked.startswith(f"{served}-")
-
-
 def _best_measured(able: Sequence[Manifest]) -> list[Manifest]:
     """Where none is good: those with the best quality, or all if none was measured."""
     figures = [each.quality.get(PRIMARY.get(each.task, ""), float("-inf")) for each in able]
@@ -135,4 +158,10 @@ def _rank(order: Sequence[str], manifest: Manifest) -> int:
 
 
 def _closest(served: Sequence[str], asked: str) -> str:
-    return max((each for each in served if covers(each, asked)), key=len, default="")
+    far = {each: language_distance(each, asked) for each in served}
+    near = {each: distance for each, distance in far.items() if distance is not None}
+    return min(near, key=near.__getitem__, default="")
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other

@@ -28,6 +28,23 @@ class Account:
     first_token: float = math.inf
     total: float = 0.0
     started: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+    parts: Sequence["Account"] = ()
+
+    @classmethod
+    def joined(cls, parts: Sequence["Account"]) -> "Account":
+        """That of a call whose texts went to one variant after the other; one or more `parts`."""
+        if len(parts) == 1:
+            return parts[0]
+        first = parts[0]
+        account = cls(", ".join(dict.fromkeys(each.variant for each in parts)), parts=parts)
+        account.started, account.first_token = first.started, first.first_token
+        for each in parts:
+            account.warnings += each.warnings
+            account.finish_reason = worst(account.finish_reason, each.finish_reason)
+            account.input_tokens += each.input_tokens
+            account.output_tokens += each.output_tokens
+            account.queue = max(account.queue, each.queue)
+        return account.close()
 
     def note_end(self, end: End) -> None:
         """Counts a generation that has ended."""

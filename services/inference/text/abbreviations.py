@@ -52,21 +52,9 @@ _BEFORE_NUMBERS = (
     " bd str kap п с т ст рис табл № г"
 )
 
-# Codes of three letters, as some models name their languages, and those of variants.
-_SAME = (
-    "ca: cat, cs: ces cze, da: dan, de: deu ger gsw, el: ell gre, en: eng, es: spa, "
-    "et: est, fi: fin, fr: fra fre, hr: hrv bs sr, hu: hun, it: ita, lt: lit, lv: lav, "
-    "nl: nld dut, no: nb nn nob nno nor, pl: pol, pt: por, ro: ron rum, ru: rus, sk: slk, "
-    "sl: slv, sv: swe, tr: tur, uk: ukr, zh: zho chi cmn yue, ja: jpn, ko: kor, "
-    "ar: ara arb, hi: hin"
-)
-
 ABBREVIATIONS = {
     language: frozenset(words.casefold().split()) for language, words in _ALWAYS.items()
 }
 BEFORE_NUMBERS = frozenset(_BEFORE_NUMBERS.casefold().split())
-SAME_LANGUAGE = {
-    code: language
-    for language, _, codes in (each.partition(": ") for each in _SAME.split(", "))
-    for code in codes.split()
-}
+SPLIT_LIKE = {"bs": "hr", "gsw": "de", "nb": "no", "nn": "no", "sr": "hr", "yue": "zh"}
+"""Languages whose abbreviations are those of another one."""

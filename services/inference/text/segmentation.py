@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import sentencex
 
-from services.inference.text.abbreviations import ABBREVIATIONS, BEFORE_NUMBERS, SAME_LANGUAGE
+from engine.contract.languages import InvalidLanguageTagError, base_language
+from services.inference.text.abbreviations import ABBREVIATIONS, BEFORE_NUMBERS, SPLIT_LIKE
 from services.inference.text.characters import is_boundary
 
 _BREAKS = re.compile(r"[\t\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
@@ -55,13 +56,17 @@ class Segmentation:
     tail: str
 
 
-def base_language(code: str) -> str:
-    """The language of a code however that is spelled, without script and region.
+def splitter_language(code: str) -> str:
+    """How `sentencex` and the lists here name the language of a code, however that is spelled.
 
-    So `sentencex` and the lists here name it: "de-DE", "DE", "de_AT" and "deu_Latn" are "de".
+    That is without script and region: "de-DE", "DE", "de_AT" and "deu_Latn" are "de". A code that
+    is no language's is itself.
     """
-    primary = code.replace("_", "-").partition("-")[0].strip().lower()
-    return SAME_LANGUAGE.get(primary, primary)
+    try:
+        language = base_language(code)
+    except InvalidLanguageTagError:
+        return code
+    return SPLIT_LIKE.get(language, language)
 
 
 def has_word(text: str) -> bool:
@@ -71,7 +76,7 @@ def has_word(text: str) -> bool:
 
 def segment(text: str, language: str) -> Segmentation:
     """The sentences of `text`, in the language of a BCP-47 code; a text of white space has none."""
-    language = base_language(language)
+    language = splitter_language(language)
     segments: list[TextSegment] = []
     end = 0
     for start, piece in _pieces(text, language):
@@ -136,7 +141,7 @@ def _joined(pieces: list[str], language: str) -> list[str]:
 def _is_cut(before: str, after: str, language: str) -> bool:
     """Whether a sentence ends between the two, as `sentencex` says.
 
-    `before` is the text up to there, with its white space; `language` is a `base_language`.
+    `before` is the text up to there, with its white space; `language` is a `splitter_language`.
     """
     text = before.rstrip()
     if text == before and not after[:1].isspace():

@@ -13,11 +13,13 @@ from services.inference.errors import (
     OverloadError,
     ServiceError,
     ServiceUnavailableError,
+    UndecidedLanguageError,
     UnknownLanguagePairError,
     UnknownModelError,
 )
 from services.inference.models.catalogue import SUMMARIZATION, Catalogue
 from services.inference.tasks.classifier import ClassificationRequest, Classifier
+from services.inference.tasks.language_detector import LanguageDetector
 from services.inference.tasks.question_answering.answerer import Answerer
 from services.inference.tasks.question_answering.question import Answers, Question
 from services.inference.tasks.summarization.summarizer import (
@@ -59,12 +61,14 @@ class Performer:
     def __init__(
         self,
         catalogue: Catalogue,
+        detector: LanguageDetector,
         translator: Translator,
         summarizer: Summarizer,
         classifier: Classifier,
         answerer: Answerer,
     ) -> None:
         self._catalogue = catalogue
+        self._detector = detector
         self._translator = translator
         self._summarizer = summarizer
         self._classifier = classifier
@@ -77,6 +81,11 @@ class Performer:
         halving what is left.  Raises one of TRANSIENT; then the items without an outcome are to be
         tried again.  Close it when you leave early.
         """
+        if isinstance(task, TranslationRequest) and not task.source:
+            async with aclosing(self._detected(task, items, deadline)) as outcomes:
+                async for index, outcome in outcomes:
+                    yield index, outcome
+            return
         rest = sorted(items, key=lambda item: -len(item.text))
         if not isinstance(task, SummaryRequest):  # the summarizer answers blank texts itself
             for item in items:
@@ -103,6 +112,28 @@ class Performer:
                     yield item.index, Outcome.failure(error.reason, _without_place(error))
                 again = list(left.values())
                 pending += filter(None, [again] if guilty else _halves(again))
+
+    async def _detected(
+        self, task: TranslationRequest, items: Sequence[Item], deadline: float
+    ) -> _Outcomes:
+        """Items of one language after those of another; an undecided one fails alone."""
+        texts = [item.text for item in items]
+        among = self._catalogue.sources(task.target, task.model, forbid_pivot=task.forbid_pivot)
+        found = await self._detector.detect(texts, task.mime_type, among)
+        groups: dict[str, list[Item]] = {}
+        for item, each in zip(items, found, strict=True):
+            if each.language:
+                groups.setdefault(each.language, []).append(item)
+            elif each.without_words:
+                yield item.index, Outcome(Status.SUCCEEDED, {"text": item.text})
+            else:
+                error = UndecidedLanguageError([tag for tag, _ in each.candidates], item.index)
+                yield item.index, Outcome.failure(error.reason, _without_place(error))
+        for language, group in groups.items():
+            part = replace(task, source=language)
+            async with aclosing(self.perform(part, group, deadline)) as outcomes:
+                async for index, outcome in outcomes:
+                    yield index, _with_language(outcome, language)
 
     def _call(self, task: Task, items: Sequence[Item], deadline: float) -> _Outcomes:
         if not isinstance(task, ClassificationRequest):
@@ -163,6 +194,12 @@ class Performer:
             for each in calls:
                 each.cancel()
             await asyncio.gather(*calls, return_exceptions=True)
+
+
+def _with_language(outcome: Outcome, language: str) -> Outcome:
+    if outcome.status is not Status.SUCCEEDED:
+        return outcome
+    return replace(outcome, answer={**(outcome.answer or {}), "detected_language_code": language})
 
 
 def _of_blank(task: Task, item: Item) -> Outcome:

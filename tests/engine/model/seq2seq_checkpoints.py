@@ -7,7 +7,7 @@ one shows, and so that the best token is seldom the same twice.
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -347,14 +347,16 @@ def write_pegasus(folder: Path, seed: int) -> None:
     _save(folder, model, seed, tokenizer, num_beams=8, length_penalty=0.6, forced_eos_token_id=1)
 
 
-def _t5_tokenizer() -> Any:
+def _t5_tokenizer(codes: Sequence[str] = ()) -> Any:
     pieces = _pieces(pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
     extra = [(f"<extra_id_{index}>", 0.0) for index in reversed(range(100))]
-    return transformers.T5Tokenizer(vocab=[*pieces, *extra])
+    return transformers.T5Tokenizer(vocab=[*pieces, *((code, 0.0) for code in codes), *extra])
 
 
-def _t5(folder: Path, seed: int, kind: str = "T5", **choices: Any) -> None:
-    tokenizer = _t5_tokenizer()
+def _t5(
+    folder: Path, seed: int, kind: str = "T5", codes: Sequence[str] = (), **choices: Any
+) -> None:
+    tokenizer = _t5_tokenizer(codes)
     config_class = getattr(transformers, f"{kind}Config")
     config = config_class(
         **T5_SIZES, vocab_size=len(tokenizer) + 4, decoder_start_token_id=0, **choices
@@ -376,6 +378,15 @@ def write_flan_t5(folder: Path, seed: int) -> None:
 
 def write_mt5(folder: Path, seed: int) -> None:
     _t5(folder, seed, kind="MT5", feed_forward_proj="gated-silu", layer_norm_epsilon=1e-3)
+
+
+MADLAD_CODES = ("<2en>", "<2fr>", "<2pt>", "<2zh_Hant>", "<2iw>", "<2translate>")
+
+
+def write_madlad(folder: Path, seed: int) -> None:
+    """MADLAD-400: a T5 v1.1 with a piece for each target language, which begins a text."""
+    form = "gated-gelu"
+    _t5(folder, seed, codes=MADLAD_CODES, feed_forward_proj=form, tie_word_embeddings=False)
 
 
 FAMILIES: dict[str, Callable[[Path, int], None]] = {

@@ -407,7 +407,7 @@ def test_only_what_is_needed_is_downloaded_in_one_format(monkeypatch: pytest.Mon
     names = [*HUB_FILES, "model.safetensors", "pytorch_model.bin"]
     fake = FakeHub(names).use(monkeypatch)
     assert hub.locate("some/model", "v2", allow_pickle=True) == Path("downloaded")
-    assert fake.fetched == ["config.json", "tokenizer.json", "model.safetensors"]
+    assert fake.fetched == ["README.md", "config.json", "tokenizer.json", "model.safetensors"]
     assert fake.revision == "v2"
 
 
@@ -417,7 +417,7 @@ def test_pickles_are_not_even_downloaded_unless_allowed(monkeypatch: pytest.Monk
         hub.locate("some/model", None, allow_pickle=False)
     assert fake.fetched == []
     hub.locate("some/model", None, allow_pickle=True)
-    assert fake.fetched == ["config.json", "tokenizer.json", "pytorch_model.bin"]
+    assert fake.fetched == ["README.md", "config.json", "tokenizer.json", "pytorch_model.bin"]
 
 
 def test_a_hub_that_cannot_be_reached_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,7 @@ def translation_of(text: str, request: Request) -> pb.Translation:
             for index, entry in enumerate(request.glossary)
             if entry.source_term in text
         ],
+        detected_language_code="en" if request.source_language_code == "auto" else "",
         pivot=_pivot(request),
         quality=None if request.model == UNSURE else 0.75,
     )
@@ -67,6 +68,22 @@ def _pivot(request: Request) -> pb.Pivot | None:
 
 
 class FakeTranslation(Fake, TranslationServiceServicer):
+    def DetectLanguage(  # noqa: N802 - the name in the protos
+        self, request: pb.DetectLanguageRequest, context: grpc.ServicerContext
+    ) -> pb.DetectLanguageResponse:
+        """Longer texts are in the first language that is asked for, others undecided."""
+        self.receive(request, context)
+        first, *_ = [*request.language_codes, "en"]
+        candidate = pb.LanguageCandidate(language_code=first, score=0.75)
+        return pb.DetectLanguageResponse(
+            detections=[
+                pb.LanguageDetection(
+                    language_code=first if len(text) > 5 else "", candidates=[candidate]
+                )
+                for text in request.contents
+            ]
+        )
+
     def Translate(  # noqa: N802 - the name in the protos
         self, request: pb.TranslateRequest, context: grpc.ServicerContext
     ) -> pb.TranslateResponse:

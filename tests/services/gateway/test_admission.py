@@ -201,7 +201,7 @@ async def test_places_come_back_however_a_call_ends(make_stack: MakeStack) -> No
         assert await failure(stack.translation.Translate(pb.TranslateRequest())) == (
             "INVALID_ARGUMENT",
             "FIELD_REQUIRED",
-            "source_language_code",
+            "target_language_code",
         )
         with pytest.raises(grpc.aio.AioRpcError):
             await stack.channel.unary_unary("/seqway.v1.TranslationService/Translate")(b"\xff")

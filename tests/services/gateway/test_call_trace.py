@@ -94,7 +94,7 @@ async def test_the_elements_of_an_encoder_carry_the_trace(
 async def test_a_failing_call_tells_code_and_reason_but_no_words(
     stack: Stack, exporter: InMemorySpanExporter
 ) -> None:
-    await failure(stack.translation.Translate(request("One two.", target="xx")))
+    await failure(stack.translation.Translate(request("One two.", target="de")))
     span = (await spans_of_failure(exporter, "Translate"))["Translate"]
     assert attributes(span)["rpc.grpc.status_code"] == grpc.StatusCode.INVALID_ARGUMENT.value[0]
     assert attributes(span)["seqway.reason"] == "UNKNOWN_LANGUAGE_PAIR"

@@ -427,7 +427,7 @@ async def test_what_the_task_refuses_is_refused_at_once(stack: Stack) -> None:
     )
     code, _, field = await failure(create(stack, pb.JobSpec(translate=task), lines(1)))
     assert (code, field) == ("INVALID_ARGUMENT", "options.num_beams")
-    task = TranslateRequest(source_language_code="en", target_language_code="xx")
+    task = TranslateRequest(source_language_code="en", target_language_code="de")
     code, reason, _ = await failure(create(stack, pb.JobSpec(translate=task), lines(1)))
     assert reason == "UNKNOWN_LANGUAGE_PAIR"
 

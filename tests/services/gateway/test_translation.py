@@ -174,8 +174,15 @@ async def test_half_of_many_leave(stack: Stack) -> None:
         (request("a" * 101), ("INVALID_ARGUMENT", "TEXT_TOO_LONG", "contents[0]")),
         (request(*["a" * 90] * 3), ("INVALID_ARGUMENT", "CALL_TOO_LONG", "contents")),
         (request(*"abcde"), ("INVALID_ARGUMENT", "TOO_MANY_CONTENTS", "contents")),
-        (request("a", source=""), ("INVALID_ARGUMENT", "FIELD_REQUIRED", "source_language_code")),
         (request("a", target=" "), ("INVALID_ARGUMENT", "FIELD_REQUIRED", "target_language_code")),
+        (
+            request("a", source="english"),
+            ("INVALID_ARGUMENT", "INVALID_LANGUAGE", "source_language_code"),
+        ),
+        (
+            request("a", target="xx"),
+            ("INVALID_ARGUMENT", "INVALID_LANGUAGE", "target_language_code"),
+        ),
         (
             request("a", target="de"),
             ("INVALID_ARGUMENT", "UNKNOWN_LANGUAGE_PAIR", "target_language_code"),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from services.inference.errors import (
@@ -137,3 +139,43 @@ def test_a_model_of_many_languages_may_be_a_leg() -> None:
         ("es", "en"),
         ("en", "fr"),
     ]
+
+
+def served(*pairs: tuple[str, str], ready: bool = True) -> list[Variant]:
+    """A model of one pair each, named by it."""
+    return [
+        Variant(replace(manifest_of(), name="-".join(pair), language_pairs=(pair,)), ready)
+        for pair in pairs
+    ]
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ("pt-BR", "en-pt-BR"),
+        (">>pob<<", "en-pt-BR"),
+        ("pt-PT", "en-pt"),
+        ("pt", "en-pt"),
+        ("zh-TW", "en-zh-Hant"),
+        ("zh-CN", "en-zh"),
+        ("no", "en-nob"),
+        ("nb-NO", "en-nob"),
+        ("iw", "en-he"),
+        ("sr-Latn", "en-sr-Latn"),
+        ("sr", "en-sr"),
+    ],
+)
+def test_the_closest_language_serves(target: str, name: str) -> None:
+    made = Catalogue(VariantChoice((), 0.3))
+    targets = ("pt", "pt-BR", "zh", "zh-Hant", "nob", "he", "sr-Latn", "sr")
+    made.replace(served(*(("en", each) for each in targets)))
+    variant, source, _ = made.pick_translator("en-US", target, "")
+    assert (variant.name, source) == (name, "en")
+
+
+def test_a_wider_language_serves_while_the_closest_is_not_ready() -> None:
+    made = Catalogue(VariantChoice((), 0.3))
+    made.replace([*served(("en", "pt-BR"), ready=False), *served(("en", "pt"))])
+    assert made.pick_translator("en", "pt-BR", "")[0].name == "en-pt"
+    with pytest.raises(UnknownLanguagePairError, match="en to pt"):
+        made.pick_translator("en", "zh-Hant", "")

@@ -3,7 +3,7 @@
 import pytest
 
 from services.inference.text.abbreviations import ABBREVIATIONS
-from services.inference.text.segmentation import base_language, segment
+from services.inference.text.segmentation import segment, splitter_language
 
 
 def sentences(text: str, language: str = "en") -> list[str]:
@@ -23,7 +23,7 @@ def test_a_language_is_known_however_it_is_spelled(language: str) -> None:
     [("pt-BR", "pt"), ("zh-Hant-TW", "zh"), ("eng_Latn", "en"), ("nb-NO", "no"), ("xx", "xx")],
 )
 def test_the_base_of_a_code(code: str, language: str) -> None:
-    assert base_language(code) == language
+    assert splitter_language(code) == language
 
 
 @pytest.mark.parametrize(

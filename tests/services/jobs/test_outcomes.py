@@ -69,7 +69,7 @@ class OneVariant:
 def performer_of(translator: Any = None, answerer: Any = None) -> Performer:
     nothing: Any = None
     variants: Any = OneVariant()
-    return Performer(variants, translator, nothing, nothing, answerer)
+    return Performer(variants, nothing, translator, nothing, nothing, answerer)
 
 
 def items_of(*texts: str) -> list[Item]:

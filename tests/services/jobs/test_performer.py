@@ -14,6 +14,7 @@ from services.inference.models.catalogue import Catalogue
 from services.inference.models.choice import VariantChoice
 from services.inference.settings import InferenceSettings
 from services.inference.tasks.classifier import ClassificationRequest, Classifier
+from services.inference.tasks.language_detector import LanguageDetector
 from services.inference.tasks.question_answering.answerer import Answerer
 from services.inference.tasks.summarization.summarizer import Summarizer, SummaryRequest
 from services.inference.tasks.translation.pivot_translator import PivotTranslator
@@ -22,6 +23,7 @@ from services.inference.triton.engine import TritonEngine
 from services.inference.triton.watch import Watch
 from services.jobs.chunks.performer import Performer
 from services.jobs.store.items import Item
+from services.jobs.store.records import Status
 from services.jobs.store.results import Outcome, line_of
 from services.jobs.tasks import Task
 from tests.services.twin import QUALITY_MODEL, Twin, classifier, manifest_of, summarizer
@@ -42,9 +44,11 @@ class Line:
             VariantChoice(settings.preferred_precisions, settings.max_quality_loss)
         )
         self.watch = Watch(engine, catalogue, settings, nothing)
+        detector = LanguageDetector(catalogue)
         self.performer = Performer(
             catalogue,
-            PivotTranslator(engine, catalogue, settings),
+            detector,
+            PivotTranslator(engine, catalogue, detector, settings),
             Summarizer(engine, catalogue, settings),
             Classifier(engine.encoder, catalogue),
             Answerer(engine, engine.encoder, catalogue, settings),
@@ -117,6 +121,25 @@ async def test_a_line_says_the_quality_that_is_estimated(line: Line) -> None:
         assert done[0].answer.get("quality") == (expected and pytest.approx(expected, abs=1e-4))
         message = result_message(line_of(item, done[0]))
         assert message.HasField("quality") == (expected is not None)
+
+
+async def test_an_undecided_line_fails_alone(line: Line) -> None:
+    english, hungarian = "A small editor for plain text.", "Ez egy nagyon kicsi szövegszerkesztő."
+    texts = [english, hungarian, "42", " ", "Another of these small programs."]
+    done: dict[int, Outcome] = {}
+    task = TranslationRequest(source="", target="fr")
+    await line.perform(task, [Item(n, text) for n, text in enumerate(texts, 10)], done)
+    assert done[11].status is Status.FAILED
+    assert done[11].reason == "UNDECIDED_LANGUAGE"
+    expected = "the language of the text is undecided; give source_language_code"
+    assert done[11].message == expected
+    succeeded = {index: outcome.answer for index, outcome in done.items() if index != 11}
+    assert {index: said["text"] for index, said in succeeded.items()} == {
+        index: text.upper() for index, text in enumerate(texts, 10) if index != 11
+    }
+    languages = [said.get("detected_language_code") for _, said in sorted(succeeded.items())]
+    assert languages == ["en", None, None, "en"]
+    assert succeeded[10]["model"] == "en-fr_int8"
 
 
 async def test_a_chunk_that_names_its_variant_is_done_by_no_other(line: Line) -> None:

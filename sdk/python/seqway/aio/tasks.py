@@ -6,19 +6,32 @@ from seqway.aio.calls import AsyncCalls
 from seqway.aio.streams import AsyncSummaryStream, AsyncTranslationStream
 from seqway.glossary import Glossary
 from seqway.options import GenerationOptions, SummaryLength
-from seqway.results import AskResult, ClassifyResult, SummarizeResult, TranslateResult
+from seqway.results import (
+    AskResult,
+    ClassifyResult,
+    DetectResult,
+    SummarizeResult,
+    TranslateResult,
+)
 from seqway.tasks.classification import CLASSIFY, classify_request
 from seqway.tasks.question_answering import ASK, ask_request
 from seqway.tasks.summarization import STREAM_SUMMARIZE, SUMMARIZE, summarize_request
-from seqway.tasks.translation import STREAM_TRANSLATE, TRANSLATE, translate_request
+from seqway.tasks.translation import (
+    DETECT,
+    STREAM_TRANSLATE,
+    TRANSLATE,
+    detect_request,
+    translate_request,
+)
 
 
 class AsyncTasks:
-    """Translates, summarizes, classifies and answers.
+    """Translates, detects languages, summarizes, classifies and answers.
 
-    Every method takes `model`, a model or one variant of it ("" leaves the choice to the server),
-    and `timeout`, the seconds after which it raises `DeadlineError` (None is the client's).  Those
-    that generate text take `options`, and `max_new_tokens` as a short form of that option.
+    Every method takes `timeout`, the seconds after which it raises `DeadlineError` (None is the
+    client's), and all but `detect` take `model`, a model or one variant of it ("" leaves the choice
+    to the server).  Those that generate text take `options`, and `max_new_tokens` as a short form
+    of that option.
     """
 
     _calls: AsyncCalls
@@ -42,7 +55,7 @@ class AsyncTasks:
 
         Args:
             text: One text, or several.
-            source: BCP-47 code of the language of the text.
+            source: BCP-47 code of the language of the text; "auto" has it detected.
             target: BCP-47 code of the language to translate to.
             mime_type: "text/plain", "text/html" or "application/xml", whose tags are kept.
                 Parameters such as "; charset=utf-8" are allowed, a charset other than UTF-8 is not.
@@ -107,6 +120,30 @@ class AsyncTasks:
             model=model,
         )
         return self._calls.stream(STREAM_TRANSLATE, request, timeout)
+
+    async def detect(
+        self,
+        text: str | Sequence[str],
+        *,
+        languages: Sequence[str] = (),
+        mime_type: str = "",
+        timeout: float | None = None,
+    ) -> DetectResult:
+        """Tells the language of one text or several.
+
+        Args:
+            text: One text, or several.
+            languages: BCP-47 codes of those that it may be in; by default those that the server
+                translates from.
+            mime_type: As in `translate`.
+            timeout: Seconds; by default the client's.
+
+        Raises:
+            SeqwayError: A subclass says why the call failed.
+
+        """
+        request = detect_request(text, languages=languages, mime_type=mime_type)
+        return await self._calls.unary(DETECT, request, timeout)
 
     async def summarize(
         self,

@@ -4,6 +4,7 @@ import typer
 
 from seqway.cli.commands.ask import ask
 from seqway.cli.commands.classify import classify
+from seqway.cli.commands.detect import detect
 from seqway.cli.commands.models import models
 from seqway.cli.commands.status import status
 from seqway.cli.commands.summarize import summarize
@@ -17,6 +18,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (translate, summarize, classify, ask, models, status):
+for command in (translate, detect, summarize, classify, ask, models, status):
     app.command()(command)
 app.add_typer(jobs)

@@ -1,6 +1,7 @@
 """What the calls return: immutable, without protobuf types."""
 
 from seqway.results.classification import Classification, ClassifyResult, LabelScore
+from seqway.results.detection import DetectedLanguage, DetectResult, LanguageScore
 from seqway.results.generation import (
     FinishReason,
     Hypothesis,
@@ -33,6 +34,8 @@ __all__ = [
     "AskResult",
     "Classification",
     "ClassifyResult",
+    "DetectResult",
+    "DetectedLanguage",
     "DroppedSpan",
     "FinishReason",
     "GlossaryMatch",
@@ -43,6 +46,7 @@ __all__ = [
     "JobState",
     "LabelScore",
     "LanguagePair",
+    "LanguageScore",
     "LineError",
     "LineResult",
     "LineStatus",

@@ -123,7 +123,7 @@ class LineResult:
 
     `text` is the translation or the summary, `labels` are of a classification and `answers` of a
     question, best first.  `model` is the variant that was used; empty when none was.  `quality`
-    and `pivot` are as in `Translation`.
+    and `pivot` are as in `Translation`, and so is `detected_language`.
     """
 
     index: int
@@ -138,6 +138,7 @@ class LineResult:
     token_counts: TokenCounts
     warnings: tuple[str, ...]
     model: str
+    detected_language: str = ""
     quality: float | None = None
     pivot: Pivot | None = None
 

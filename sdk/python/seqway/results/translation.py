@@ -57,6 +57,7 @@ class Translation:
     """One translated text.
 
     `finish_reason` is EOS when every segment came to its end, else the worst of their reasons.
+    `detected_language` is a tag where the call left the language to be detected.
     `pivot` is set where no model translates the pair, and two did.
     `quality` is the mean of the segments', weighted by tokens; None where one has none.
     """
@@ -67,6 +68,7 @@ class Translation:
     token_counts: TokenCounts
     warnings: tuple[str, ...]
     glossary_matches: tuple[GlossaryMatch, ...] = ()
+    detected_language: str = ""
     pivot: Pivot | None = None
     quality: float | None = None
 

@@ -79,6 +79,7 @@ def _line(message: pb.JobResult) -> results.LineResult:
         token_counts=token_counts(message.token_counts),
         warnings=tuple(message.warnings),
         model=message.model,
+        detected_language=message.detected_language_code,
         quality=message.quality if message.HasField("quality") else None,
         pivot=pivot_of(message.pivot) if message.HasField("pivot") else None,
     )

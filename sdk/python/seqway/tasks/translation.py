@@ -1,4 +1,4 @@
-"""Translation: `translate` and `stream_translate`."""
+"""Translation: `translate`, `stream_translate` and `detect`."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
@@ -102,6 +102,7 @@ def _translation(message: pb.Translation) -> results.Translation:
             )
             for match in message.glossary_matches
         ),
+        detected_language=message.detected_language_code,
         pivot=pivot_of(message.pivot) if message.HasField("pivot") else None,
         quality=message.quality if message.HasField("quality") else None,
     )
@@ -127,6 +128,28 @@ def _segment(message: pb.Segment) -> results.Segment:
     )
 
 
+def detect_request(
+    text: str | Sequence[str], *, languages: Sequence[str], mime_type: str
+) -> pb.DetectLanguageRequest:
+    """The request for one text or several."""
+    return pb.DetectLanguageRequest(
+        contents=contents_of(text), language_codes=contents_of(languages), mime_type=mime_type
+    )
+
+
+def _detections(response: pb.DetectLanguageResponse) -> results.DetectResult:
+    return results.DetectResult(tuple(_detected(one) for one in response.detections))
+
+
+def _detected(message: pb.LanguageDetection) -> results.DetectedLanguage:
+    return results.DetectedLanguage(
+        language=message.language_code or None,
+        candidates=tuple(
+            results.LanguageScore(one.language_code, one.score) for one in message.candidates
+        ),
+    )
+
+
 TRANSLATE = Method(
     "/seqway.v1.TranslationService/Translate",
     pb.TranslateRequest,
@@ -138,4 +161,10 @@ STREAM_TRANSLATE = Method(
     pb.StreamTranslateRequest,
     pb.StreamTranslateResponse,
     _event,
+)
+DETECT = Method(
+    "/seqway.v1.TranslationService/DetectLanguage",
+    pb.DetectLanguageRequest,
+    pb.DetectLanguageResponse,
+    _detections,
 )

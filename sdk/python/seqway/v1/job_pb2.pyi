@@ -486,7 +486,7 @@ class Job(_message.Message):
     """
     error_object: _builtins.str
     source_language_code: _builtins.str
-    """The source and target language, of a translation."""
+    """The source and target language, of a translation; no source when each line's is detected."""
     target_language_code: _builtins.str
     @_builtins.property
     def counts(self) -> Global___JobCounts:
@@ -803,6 +803,7 @@ class JobResult(_message.Message):
     TOKEN_COUNTS_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    DETECTED_LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
     QUALITY_FIELD_NUMBER: _builtins.int
     PIVOT_FIELD_NUMBER: _builtins.int
     index: _builtins.int
@@ -817,6 +818,8 @@ class JobResult(_message.Message):
     finish_reason: _generation_pb2.FinishReason.ValueType
     model: _builtins.str
     """The variant that was used, such as "en-fr_int8"."""
+    detected_language_code: _builtins.str
+    """The language of the text, when the job left it to be detected."""
     quality: _builtins.float
     """Of a translation; see Translation.quality."""
     @_builtins.property
@@ -854,12 +857,13 @@ class JobResult(_message.Message):
         token_counts: _generation_pb2.TokenCounts | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         model: _builtins.str = ...,
+        detected_language_code: _builtins.str = ...,
         quality: _builtins.float | None = ...,
         pivot: _translation_pb2.Pivot | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_quality", b"_quality", "error", b"error", "pivot", b"pivot", "quality", b"quality", "token_counts", b"token_counts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quality", b"_quality", "answers", b"answers", "custom_id", b"custom_id", "error", b"error", "finish_reason", b"finish_reason", "index", b"index", "labels", b"labels", "model", b"model", "no_answer_score", b"no_answer_score", "pivot", b"pivot", "quality", b"quality", "status", b"status", "text", b"text", "token_counts", b"token_counts", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quality", b"_quality", "answers", b"answers", "custom_id", b"custom_id", "detected_language_code", b"detected_language_code", "error", b"error", "finish_reason", b"finish_reason", "index", b"index", "labels", b"labels", "model", b"model", "no_answer_score", b"no_answer_score", "pivot", b"pivot", "quality", b"quality", "status", b"status", "text", b"text", "token_counts", b"token_counts", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__quality: _TypeAlias = _typing.Literal["quality"]  # noqa: Y015
     _WhichOneofArgType__quality: _TypeAlias = _typing.Literal["_quality", b"_quality"]  # noqa: Y015

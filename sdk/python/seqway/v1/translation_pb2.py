@@ -26,7 +26,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from seqway.v1 import generation_pb2 as seqway_dot_v1_dot_generation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bseqway/v1/translation.proto\x12\tseqway.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1aseqway/v1/generation.proto\"\x9f\x02\n\x10TranslateRequest\x12\x16\n\x08\x63ontents\x18\x01 \x03(\tB\x04\xe2\x41\x01\x02\x12\"\n\x14source_language_code\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\"\n\x14target_language_code\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\r\n\x05model\x18\x04 \x01(\t\x12-\n\x07options\x18\x05 \x01(\x0b\x32\x1c.seqway.v1.GenerationOptions\x12\x11\n\tmime_type\x18\x06 \x01(\t\x12\x18\n\x10\x64o_not_translate\x18\x07 \x03(\t\x12*\n\x08glossary\x18\x08 \x03(\x0b\x32\x18.seqway.v1.GlossaryEntry\x12\x14\n\x0c\x66orbid_pivot\x18\t \x01(\x08\"u\n\x11TranslateResponse\x12,\n\x0ctranslations\x18\x01 \x03(\x0b\x32\x16.seqway.v1.Translation\x12\r\n\x05model\x18\x02 \x01(\t\x12#\n\x07timings\x18\x03 \x01(\x0b\x32\x12.seqway.v1.Timings\"\xa8\x02\n\x0bTranslation\x12\x0c\n\x04text\x18\x01 \x01(\t\x12$\n\x08segments\x18\x02 \x03(\x0b\x32\x12.seqway.v1.Segment\x12.\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x17.seqway.v1.FinishReason\x12,\n\x0ctoken_counts\x18\x04 \x01(\x0b\x32\x16.seqway.v1.TokenCounts\x12\x10\n\x08warnings\x18\x05 \x03(\t\x12\x32\n\x10glossary_matches\x18\x06 \x03(\x0b\x32\x18.seqway.v1.GlossaryMatch\x12\x14\n\x07quality\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x1f\n\x05pivot\x18\t \x01(\x0b\x32\x10.seqway.v1.PivotB\n\n\x08_quality\"-\n\x05Pivot\x12\x15\n\rlanguage_code\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\"]\n\rGlossaryEntry\x12\x19\n\x0bsource_term\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0btarget_term\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x0e\x63\x61se_sensitive\x18\x03 \x01(\x08\"x\n\rGlossaryMatch\x12\x13\n\x0b\x65ntry_index\x18\x01 \x01(\x05\x12\x14\n\x0csource_start\x18\x02 \x01(\x05\x12\x12\n\nsource_end\x18\x03 \x01(\x05\x12\x14\n\x0ctarget_start\x18\x04 \x01(\x05\x12\x12\n\ntarget_end\x18\x05 \x01(\x05\"\xa6\x02\n\x07Segment\x12\x14\n\x0csource_start\x18\x01 \x01(\x05\x12\x12\n\nsource_end\x18\x02 \x01(\x05\x12\x14\n\x0ctarget_start\x18\x03 \x01(\x05\x12\x12\n\ntarget_end\x18\x04 \x01(\x05\x12.\n\rfinish_reason\x18\x05 \x01(\x0e\x32\x17.seqway.v1.FinishReason\x12\r\n\x05score\x18\x06 \x01(\x02\x12\x10\n\x08log_prob\x18\x07 \x01(\x01\x12\'\n\x06tokens\x18\x08 \x03(\x0b\x32\x17.seqway.v1.TokenLogProb\x12+\n\x0c\x61lternatives\x18\t \x03(\x0b\x32\x15.seqway.v1.Hypothesis\x12\x14\n\x07quality\x18\n \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_quality\"\xa5\x02\n\x16StreamTranslateRequest\x12\x16\n\x08\x63ontents\x18\x01 \x03(\tB\x04\xe2\x41\x01\x02\x12\"\n\x14source_language_code\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\"\n\x14target_language_code\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\r\n\x05model\x18\x04 \x01(\t\x12-\n\x07options\x18\x05 \x01(\x0b\x32\x1c.seqway.v1.GenerationOptions\x12\x11\n\tmime_type\x18\x06 \x01(\t\x12\x18\n\x10\x64o_not_translate\x18\x07 \x03(\t\x12*\n\x08glossary\x18\x08 \x03(\x0b\x32\x18.seqway.v1.GlossaryEntry\x12\x14\n\x0c\x66orbid_pivot\x18\t \x01(\x08\"\xa0\x01\n\x17StreamTranslateResponse\x12%\n\x05\x64\x65lta\x18\x01 \x01(\x0b\x32\x14.seqway.v1.TextDeltaH\x00\x12(\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x19.seqway.v1.TranslationEndH\x00\x12+\n\x07summary\x18\x03 \x01(\x0b\x32\x18.seqway.v1.StreamSummaryH\x00\x42\x07\n\x05\x65vent\"G\n\tTextDelta\x12\x15\n\rcontent_index\x18\x01 \x01(\x05\x12\x15\n\rsegment_index\x18\x02 \x01(\x05\x12\x0c\n\x04text\x18\x03 \x01(\t\"T\n\x0eTranslationEnd\x12\x15\n\rcontent_index\x18\x01 \x01(\x05\x12+\n\x0btranslation\x18\x02 \x01(\x0b\x32\x16.seqway.v1.Translation\"\xa1\x01\n\rStreamSummary\x12.\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x17.seqway.v1.FinishReason\x12,\n\x0ctoken_counts\x18\x02 \x01(\x0b\x32\x16.seqway.v1.TokenCounts\x12#\n\x07timings\x18\x03 \x01(\x0b\x32\x12.seqway.v1.Timings\x12\r\n\x05model\x18\x04 \x01(\t2\xb8\x01\n\x12TranslationService\x12\x46\n\tTranslate\x12\x1b.seqway.v1.TranslateRequest\x1a\x1c.seqway.v1.TranslateResponse\x12Z\n\x0fStreamTranslate\x12!.seqway.v1.StreamTranslateRequest\x1a\".seqway.v1.StreamTranslateResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bseqway/v1/translation.proto\x12\tseqway.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1aseqway/v1/generation.proto\"\x99\x02\n\x10TranslateRequest\x12\x16\n\x08\x63ontents\x18\x01 \x03(\tB\x04\xe2\x41\x01\x02\x12\x1c\n\x14source_language_code\x18\x02 \x01(\t\x12\"\n\x14target_language_code\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\r\n\x05model\x18\x04 \x01(\t\x12-\n\x07options\x18\x05 \x01(\x0b\x32\x1c.seqway.v1.GenerationOptions\x12\x11\n\tmime_type\x18\x06 \x01(\t\x12\x18\n\x10\x64o_not_translate\x18\x07 \x03(\t\x12*\n\x08glossary\x18\x08 \x03(\x0b\x32\x18.seqway.v1.GlossaryEntry\x12\x14\n\x0c\x66orbid_pivot\x18\t \x01(\x08\"u\n\x11TranslateResponse\x12,\n\x0ctranslations\x18\x01 \x03(\x0b\x32\x16.seqway.v1.Translation\x12\r\n\x05model\x18\x02 \x01(\t\x12#\n\x07timings\x18\x03 \x01(\x0b\x32\x12.seqway.v1.Timings\"\xc8\x02\n\x0bTranslation\x12\x0c\n\x04text\x18\x01 \x01(\t\x12$\n\x08segments\x18\x02 \x03(\x0b\x32\x12.seqway.v1.Segment\x12.\n\rfinish_reason\x18\x03 \x01(\x0e\x32\x17.seqway.v1.FinishReason\x12,\n\x0ctoken_counts\x18\x04 \x01(\x0b\x32\x16.seqway.v1.TokenCounts\x12\x10\n\x08warnings\x18\x05 \x03(\t\x12\x32\n\x10glossary_matches\x18\x06 \x03(\x0b\x32\x18.seqway.v1.GlossaryMatch\x12\x1e\n\x16\x64\x65tected_language_code\x18\x07 \x01(\t\x12\x14\n\x07quality\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x1f\n\x05pivot\x18\t \x01(\x0b\x32\x10.seqway.v1.PivotB\n\n\x08_quality\"-\n\x05Pivot\x12\x15\n\rlanguage_code\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\"]\n\rGlossaryEntry\x12\x19\n\x0bsource_term\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0btarget_term\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x0e\x63\x61se_sensitive\x18\x03 \x01(\x08\"x\n\rGlossaryMatch\x12\x13\n\x0b\x65ntry_index\x18\x01 \x01(\x05\x12\x14\n\x0csource_start\x18\x02 \x01(\x05\x12\x12\n\nsource_end\x18\x03 \x01(\x05\x12\x14\n\x0ctarget_start\x18\x04 \x01(\x05\x12\x12\n\ntarget_end\x18\x05 \x01(\x05\"\xa6\x02\n\x07Segment\x12\x14\n\x0csource_start\x18\x01 \x01(\x05\x12\x12\n\nsource_end\x18\x02 \x01(\x05\x12\x14\n\x0ctarget_start\x18\x03 \x01(\x05\x12\x12\n\ntarget_end\x18\x04 \x01(\x05\x12.\n\rfinish_reason\x18\x05 \x01(\x0e\x32\x17.seqway.v1.FinishReason\x12\r\n\x05score\x18\x06 \x01(\x02\x12\x10\n\x08log_prob\x18\x07 \x01(\x01\x12\'\n\x06tokens\x18\x08 \x03(\x0b\x32\x17.seqway.v1.TokenLogProb\x12+\n\x0c\x61lternatives\x18\t \x03(\x0b\x32\x15.seqway.v1.Hypothesis\x12\x14\n\x07quality\x18\n \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_quality\"\x9f\x02\n\x16StreamTranslateRequest\x12\x16\n\x08\x63ontents\x18\x01 \x03(\tB\x04\xe2\x41\x01\x02\x12\x1c\n\x14source_language_code\x18\x02 \x01(\t\x12\"\n\x14target_language_code\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\r\n\x05model\x18\x04 \x01(\t\x12-\n\x07options\x18\x05 \x01(\x0b\x32\x1c.seqway.v1.GenerationOptions\x12\x11\n\tmime_type\x18\x06 \x01(\t\x12\x18\n\x10\x64o_not_translate\x18\x07 \x03(\t\x12*\n\x08glossary\x18\x08 \x03(\x0b\x32\x18.seqway.v1.GlossaryEntry\x12\x14\n\x0c\x66orbid_pivot\x18\t \x01(\x08\"\xa0\x01\n\x17StreamTranslateResponse\x12%\n\x05\x64\x65lta\x18\x01 \x01(\x0b\x32\x14.seqway.v1.TextDeltaH\x00\x12(\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x19.seqway.v1.TranslationEndH\x00\x12+\n\x07summary\x18\x03 \x01(\x0b\x32\x18.seqway.v1.StreamSummaryH\x00\x42\x07\n\x05\x65vent\"G\n\tTextDelta\x12\x15\n\rcontent_index\x18\x01 \x01(\x05\x12\x15\n\rsegment_index\x18\x02 \x01(\x05\x12\x0c\n\x04text\x18\x03 \x01(\t\"T\n\x0eTranslationEnd\x12\x15\n\rcontent_index\x18\x01 \x01(\x05\x12+\n\x0btranslation\x18\x02 \x01(\x0b\x32\x16.seqway.v1.Translation\"\xa1\x01\n\rStreamSummary\x12.\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x17.seqway.v1.FinishReason\x12,\n\x0ctoken_counts\x18\x02 \x01(\x0b\x32\x16.seqway.v1.TokenCounts\x12#\n\x07timings\x18\x03 \x01(\x0b\x32\x12.seqway.v1.Timings\x12\r\n\x05model\x18\x04 \x01(\t\"Z\n\x15\x44\x65tectLanguageRequest\x12\x16\n\x08\x63ontents\x18\x01 \x03(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x0elanguage_codes\x18\x02 \x03(\t\x12\x11\n\tmime_type\x18\x03 \x01(\t\"J\n\x16\x44\x65tectLanguageResponse\x12\x30\n\ndetections\x18\x01 \x03(\x0b\x32\x1c.seqway.v1.LanguageDetection\"\\\n\x11LanguageDetection\x12\x15\n\rlanguage_code\x18\x01 \x01(\t\x12\x30\n\ncandidates\x18\x02 \x03(\x0b\x32\x1c.seqway.v1.LanguageCandidate\"9\n\x11LanguageCandidate\x12\x15\n\rlanguage_code\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x32\x8f\x02\n\x12TranslationService\x12\x46\n\tTranslate\x12\x1b.seqway.v1.TranslateRequest\x1a\x1c.seqway.v1.TranslateResponse\x12Z\n\x0fStreamTranslate\x12!.seqway.v1.StreamTranslateRequest\x1a\".seqway.v1.StreamTranslateResponse0\x01\x12U\n\x0e\x44\x65tectLanguage\x12 .seqway.v1.DetectLanguageRequest\x1a!.seqway.v1.DetectLanguageResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +35,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TRANSLATEREQUEST'].fields_by_name['contents']._loaded_options = None
   _globals['_TRANSLATEREQUEST'].fields_by_name['contents']._serialized_options = b'\342A\001\002'
-  _globals['_TRANSLATEREQUEST'].fields_by_name['source_language_code']._loaded_options = None
-  _globals['_TRANSLATEREQUEST'].fields_by_name['source_language_code']._serialized_options = b'\342A\001\002'
   _globals['_TRANSLATEREQUEST'].fields_by_name['target_language_code']._loaded_options = None
   _globals['_TRANSLATEREQUEST'].fields_by_name['target_language_code']._serialized_options = b'\342A\001\002'
   _globals['_GLOSSARYENTRY'].fields_by_name['source_term']._loaded_options = None
@@ -45,34 +43,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GLOSSARYENTRY'].fields_by_name['target_term']._serialized_options = b'\342A\001\002'
   _globals['_STREAMTRANSLATEREQUEST'].fields_by_name['contents']._loaded_options = None
   _globals['_STREAMTRANSLATEREQUEST'].fields_by_name['contents']._serialized_options = b'\342A\001\002'
-  _globals['_STREAMTRANSLATEREQUEST'].fields_by_name['source_language_code']._loaded_options = None
-  _globals['_STREAMTRANSLATEREQUEST'].fields_by_name['source_language_code']._serialized_options = b'\342A\001\002'
   _globals['_STREAMTRANSLATEREQUEST'].fields_by_name['target_language_code']._loaded_options = None
   _globals['_STREAMTRANSLATEREQUEST'].fields_by_name['target_language_code']._serialized_options = b'\342A\001\002'
+  _globals['_DETECTLANGUAGEREQUEST'].fields_by_name['contents']._loaded_options = None
+  _globals['_DETECTLANGUAGEREQUEST'].fields_by_name['contents']._serialized_options = b'\342A\001\002'
   _globals['_TRANSLATEREQUEST']._serialized_start=104
-  _globals['_TRANSLATEREQUEST']._serialized_end=391
-  _globals['_TRANSLATERESPONSE']._serialized_start=393
-  _globals['_TRANSLATERESPONSE']._serialized_end=510
-  _globals['_TRANSLATION']._serialized_start=513
-  _globals['_TRANSLATION']._serialized_end=809
-  _globals['_PIVOT']._serialized_start=811
-  _globals['_PIVOT']._serialized_end=856
-  _globals['_GLOSSARYENTRY']._serialized_start=858
-  _globals['_GLOSSARYENTRY']._serialized_end=951
-  _globals['_GLOSSARYMATCH']._serialized_start=953
-  _globals['_GLOSSARYMATCH']._serialized_end=1073
-  _globals['_SEGMENT']._serialized_start=1076
-  _globals['_SEGMENT']._serialized_end=1370
-  _globals['_STREAMTRANSLATEREQUEST']._serialized_start=1373
-  _globals['_STREAMTRANSLATEREQUEST']._serialized_end=1666
-  _globals['_STREAMTRANSLATERESPONSE']._serialized_start=1669
-  _globals['_STREAMTRANSLATERESPONSE']._serialized_end=1829
-  _globals['_TEXTDELTA']._serialized_start=1831
-  _globals['_TEXTDELTA']._serialized_end=1902
-  _globals['_TRANSLATIONEND']._serialized_start=1904
-  _globals['_TRANSLATIONEND']._serialized_end=1988
-  _globals['_STREAMSUMMARY']._serialized_start=1991
-  _globals['_STREAMSUMMARY']._serialized_end=2152
-  _globals['_TRANSLATIONSERVICE']._serialized_start=2155
-  _globals['_TRANSLATIONSERVICE']._serialized_end=2339
+  _globals['_TRANSLATEREQUEST']._serialized_end=385
+  _globals['_TRANSLATERESPONSE']._serialized_start=387
+  _globals['_TRANSLATERESPONSE']._serialized_end=504
+  _globals['_TRANSLATION']._serialized_start=507
+  _globals['_TRANSLATION']._serialized_end=835
+  _globals['_PIVOT']._serialized_start=837
+  _globals['_PIVOT']._serialized_end=882
+  _globals['_GLOSSARYENTRY']._serialized_start=884
+  _globals['_GLOSSARYENTRY']._serialized_end=977
+  _globals['_GLOSSARYMATCH']._serialized_start=979
+  _globals['_GLOSSARYMATCH']._serialized_end=1099
+  _globals['_SEGMENT']._serialized_start=1102
+  _globals['_SEGMENT']._serialized_end=1396
+  _globals['_STREAMTRANSLATEREQUEST']._serialized_start=1399
+  _globals['_STREAMTRANSLATEREQUEST']._serialized_end=1686
+  _globals['_STREAMTRANSLATERESPONSE']._serialized_start=1689
+  _globals['_STREAMTRANSLATERESPONSE']._serialized_end=1849
+  _globals['_TEXTDELTA']._serialized_start=1851
+  _globals['_TEXTDELTA']._serialized_end=1922
+  _globals['_TRANSLATIONEND']._serialized_start=1924
+  _globals['_TRANSLATIONEND']._serialized_end=2008
+  _globals['_STREAMSUMMARY']._serialized_start=2011
+  _globals['_STREAMSUMMARY']._serialized_end=2172
+  _globals['_DETECTLANGUAGEREQUEST']._serialized_start=2174
+  _globals['_DETECTLANGUAGEREQUEST']._serialized_end=2264
+  _globals['_DETECTLANGUAGERESPONSE']._serialized_start=2266
+  _globals['_DETECTLANGUAGERESPONSE']._serialized_end=2340
+  _globals['_LANGUAGEDETECTION']._serialized_start=2342
+  _globals['_LANGUAGEDETECTION']._serialized_end=2434
+  _globals['_LANGUAGECANDIDATE']._serialized_start=2436
+  _globals['_LANGUAGECANDIDATE']._serialized_end=2493
+  _globals['_TRANSLATIONSERVICE']._serialized_start=2496
+  _globals['_TRANSLATIONSERVICE']._serialized_end=2767
 # @@protoc_insertion_point(module_scope)

@@ -35,7 +35,10 @@ class TranslateRequest(_message.Message):
     GLOSSARY_FIELD_NUMBER: _builtins.int
     FORBID_PIVOT_FIELD_NUMBER: _builtins.int
     source_language_code: _builtins.str
-    """BCP-47 code of the language of the texts, such as "en"."""
+    """BCP-47 code of the language of the texts, such as "en".  When empty or "auto", the language of
+    each text is detected among those that models translate to the target; see
+    Translation.detected_language_code.
+    """
     target_language_code: _builtins.str
     """BCP-47 code of the language to translate to, such as "fr"."""
     model: _builtins.str
@@ -100,7 +103,9 @@ class TranslateResponse(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """The variant that was used, such as "en-fr_int8"."""
+    """The variant that was used, such as "en-fr_int8"; several, with ", " between them, when texts of
+    several languages were detected.
+    """
     @_builtins.property
     def translations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Translation]:
         """One for each of the request's contents, in the same order."""
@@ -136,6 +141,7 @@ class Translation(_message.Message):
     TOKEN_COUNTS_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     GLOSSARY_MATCHES_FIELD_NUMBER: _builtins.int
+    DETECTED_LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
     QUALITY_FIELD_NUMBER: _builtins.int
     PIVOT_FIELD_NUMBER: _builtins.int
     text: _builtins.str
@@ -144,6 +150,8 @@ class Translation(_message.Message):
     """Why the generation of the text ended: EOS when every segment came to its end, else the worst of
     the segments' reasons.
     """
+    detected_language_code: _builtins.str
+    """The language of the text, when the request left it to be detected; else empty."""
     quality: _builtins.float
     """The mean of the segments' quality, weighted by their output tokens; not set where a segment has
     none, or there is no segment.
@@ -177,12 +185,13 @@ class Translation(_message.Message):
         token_counts: _generation_pb2.TokenCounts | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         glossary_matches: _abc.Iterable[Global___GlossaryMatch] | None = ...,
+        detected_language_code: _builtins.str = ...,
         quality: _builtins.float | None = ...,
         pivot: Global___Pivot | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_quality", b"_quality", "pivot", b"pivot", "quality", b"quality", "token_counts", b"token_counts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quality", b"_quality", "finish_reason", b"finish_reason", "glossary_matches", b"glossary_matches", "pivot", b"pivot", "quality", b"quality", "segments", b"segments", "text", b"text", "token_counts", b"token_counts", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quality", b"_quality", "detected_language_code", b"detected_language_code", "finish_reason", b"finish_reason", "glossary_matches", b"glossary_matches", "pivot", b"pivot", "quality", b"quality", "segments", b"segments", "text", b"text", "token_counts", b"token_counts", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__quality: _TypeAlias = _typing.Literal["quality"]  # noqa: Y015
     _WhichOneofArgType__quality: _TypeAlias = _typing.Literal["_quality", b"_quality"]  # noqa: Y015
@@ -363,7 +372,10 @@ class StreamTranslateRequest(_message.Message):
     GLOSSARY_FIELD_NUMBER: _builtins.int
     FORBID_PIVOT_FIELD_NUMBER: _builtins.int
     source_language_code: _builtins.str
-    """BCP-47 code of the language of the texts, such as "en"."""
+    """BCP-47 code of the language of the texts, such as "en".  When empty or "auto", the language of
+    each text is detected among those that models translate to the target; see
+    Translation.detected_language_code.
+    """
     target_language_code: _builtins.str
     """BCP-47 code of the language to translate to, such as "fr"."""
     model: _builtins.str
@@ -553,3 +565,119 @@ class StreamSummary(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StreamSummary: _TypeAlias = StreamSummary  # noqa: Y015
+
+@_typing.final
+class DetectLanguageRequest(_message.Message):
+    """Texts whose languages are asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENTS_FIELD_NUMBER: _builtins.int
+    LANGUAGE_CODES_FIELD_NUMBER: _builtins.int
+    MIME_TYPE_FIELD_NUMBER: _builtins.int
+    mime_type: _builtins.str
+    """What the texts are, as in TranslateRequest."""
+    @_builtins.property
+    def contents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The texts; each is answered on its own."""
+
+    @_builtins.property
+    def language_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """BCP-47 codes of the languages that the texts may be in; when empty, those that models translate
+        from.
+        """
+
+    def __init__(
+        self,
+        *,
+        contents: _abc.Iterable[_builtins.str] | None = ...,
+        language_codes: _abc.Iterable[_builtins.str] | None = ...,
+        mime_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contents", b"contents", "language_codes", b"language_codes", "mime_type", b"mime_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DetectLanguageRequest: _TypeAlias = DetectLanguageRequest  # noqa: Y015
+
+@_typing.final
+class DetectLanguageResponse(_message.Message):
+    """The answer to DetectLanguageRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DETECTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def detections(self) -> _containers.RepeatedCompositeFieldContainer[Global___LanguageDetection]:
+        """One for each of the request's contents, in the same order."""
+
+    def __init__(
+        self,
+        *,
+        detections: _abc.Iterable[Global___LanguageDetection] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detections", b"detections"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DetectLanguageResponse: _TypeAlias = DetectLanguageResponse  # noqa: Y015
+
+@_typing.final
+class LanguageDetection(_message.Message):
+    """The language of one text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    language_code: _builtins.str
+    """The language; empty when it is undecided: the text has no words, the best candidate is not far
+    ahead of the others, or the text seems to be in none of these languages.
+    """
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___LanguageCandidate]:
+        """The languages that the text may be in, best first; those with a score below 0.01 are left out."""
+
+    def __init__(
+        self,
+        *,
+        language_code: _builtins.str = ...,
+        candidates: _abc.Iterable[Global___LanguageCandidate] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "language_code", b"language_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LanguageDetection: _TypeAlias = LanguageDetection  # noqa: Y015
+
+@_typing.final
+class LanguageCandidate(_message.Message):
+    """A language that a text may be in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LANGUAGE_CODE_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    language_code: _builtins.str
+    """BCP-47 code of the language."""
+    score: _builtins.float
+    """From 0 to 1; those of all languages, also of those that were not asked for, sum up to 1."""
+    def __init__(
+        self,
+        *,
+        language_code: _builtins.str = ...,
+        score: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["language_code", b"language_code", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LanguageCandidate: _TypeAlias = LanguageCandidate  # noqa: Y015

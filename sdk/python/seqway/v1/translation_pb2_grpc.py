@@ -49,6 +49,11 @@ class TranslationServiceStub:
                 request_serializer=seqway_dot_v1_dot_translation__pb2.StreamTranslateRequest.SerializeToString,
                 response_deserializer=seqway_dot_v1_dot_translation__pb2.StreamTranslateResponse.FromString,
                 _registered_method=True)
+        self.DetectLanguage = channel.unary_unary(
+                '/seqway.v1.TranslationService/DetectLanguage',
+                request_serializer=seqway_dot_v1_dot_translation__pb2.DetectLanguageRequest.SerializeToString,
+                response_deserializer=seqway_dot_v1_dot_translation__pb2.DetectLanguageResponse.FromString,
+                _registered_method=True)
 
 
 class TranslationServiceServicer:
@@ -74,6 +79,13 @@ class TranslationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DetectLanguage(self, request, context):
+        """Tells the language of some texts, among those that models translate from.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TranslationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -86,6 +98,11 @@ def add_TranslationServiceServicer_to_server(servicer, server):
                     servicer.StreamTranslate,
                     request_deserializer=seqway_dot_v1_dot_translation__pb2.StreamTranslateRequest.FromString,
                     response_serializer=seqway_dot_v1_dot_translation__pb2.StreamTranslateResponse.SerializeToString,
+            ),
+            'DetectLanguage': grpc.unary_unary_rpc_method_handler(
+                    servicer.DetectLanguage,
+                    request_deserializer=seqway_dot_v1_dot_translation__pb2.DetectLanguageRequest.FromString,
+                    response_serializer=seqway_dot_v1_dot_translation__pb2.DetectLanguageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -147,6 +164,33 @@ class TranslationService:
             '/seqway.v1.TranslationService/StreamTranslate',
             seqway_dot_v1_dot_translation__pb2.StreamTranslateRequest.SerializeToString,
             seqway_dot_v1_dot_translation__pb2.StreamTranslateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DetectLanguage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/seqway.v1.TranslationService/DetectLanguage',
+            seqway_dot_v1_dot_translation__pb2.DetectLanguageRequest.SerializeToString,
+            seqway_dot_v1_dot_translation__pb2.DetectLanguageResponse.FromString,
             options,
             channel_credentials,
             insecure,

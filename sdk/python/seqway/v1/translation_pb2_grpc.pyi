@@ -44,6 +44,8 @@ class TranslationServiceStub:
     """Translates some texts and streams what is ready as it is made.  For each text, the deltas in the
     order of arrival concatenate to the text that Translate returns.
     """
+    DetectLanguage: _grpc.UnaryUnaryMultiCallable[_translation_pb2.DetectLanguageRequest, _translation_pb2.DetectLanguageResponse]
+    """Tells the language of some texts, among those that models translate from."""
 
 @_typing.type_check_only
 class TranslationServiceAsyncStub(TranslationServiceStub):
@@ -61,6 +63,8 @@ class TranslationServiceAsyncStub(TranslationServiceStub):
     """Translates some texts and streams what is ready as it is made.  For each text, the deltas in the
     order of arrival concatenate to the text that Translate returns.
     """
+    DetectLanguage: _aio.UnaryUnaryMultiCallable[_translation_pb2.DetectLanguageRequest, _translation_pb2.DetectLanguageResponse]  # type: ignore[assignment]
+    """Tells the language of some texts, among those that models translate from."""
 
 class TranslationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Translates plain text and markup.
@@ -87,5 +91,13 @@ class TranslationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Translates some texts and streams what is ready as it is made.  For each text, the deltas in the
         order of arrival concatenate to the text that Translate returns.
         """
+
+    @_abc_1.abstractmethod
+    def DetectLanguage(
+        self,
+        request: _translation_pb2.DetectLanguageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_translation_pb2.DetectLanguageResponse, _abc.Awaitable[_translation_pb2.DetectLanguageResponse]]:
+        """Tells the language of some texts, among those that models translate from."""
 
 def add_TranslationServiceServicer_to_server(servicer: TranslationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -37,7 +37,7 @@ export type MimeType =
 
 /** What `translate` takes beside the text. */
 export interface TranslateOptions extends GenerateOptions {
-  /** BCP-47 code of the language of the text. */
+  /** BCP-47 code of the language of the text; "auto" has it detected. */
   readonly source: string;
   /** BCP-47 code of the language to translate to. */
   readonly target: string;

@@ -54,6 +54,16 @@ export function translationServer(fake: Fake): pb.TranslationServiceServer {
       }
       yield { event: closing };
     }),
+    detectLanguage: fake.unary(
+      ({ contents, languageCodes }: pb.DetectLanguageRequest): pb.DetectLanguageResponse => {
+        const best = languageCodes[0] ?? "en";
+        const detections = contents.map((text) => ({
+          languageCode: text.length > 5 ? best : "",
+          candidates: [{ languageCode: best, score: 0.75 }],
+        }));
+        return { detections };
+      },
+    ),
   };
 }
 

@@ -92,7 +92,7 @@ test("the server's reasons reach the caller", async () => {
       return true;
     });
   };
-  const unknown = { source: "en", target: "xx" };
+  const unknown = { source: "en", target: "de" };
   await refused(client.translate("x", unknown), "UNKNOWN_LANGUAGE_PAIR", "target_language_code");
   await refused(client.translate([], languages), "FIELD_REQUIRED", "contents");
   const options = { numBeams: 100 };

@@ -92,6 +92,21 @@ test("a text is summarized", async (t) => {
   assert.equal(request.length, "SUMMARY_LENGTH_SHORT");
 });
 
+test("languages are detected", async (t) => {
+  const { client, server } = await connected(t);
+  const one = await client.detect("a text editor", { languages: ["de", "en"] });
+  assert.equal(one.language, "de");
+  assert.deepEqual(one.detections[0]?.candidates, [{ languageCode: "de", score: 0.75 }]);
+  const request = server.translation.requests[0] as pb.DetectLanguageRequest;
+  assert.deepEqual(request.languageCodes, ["de", "en"]);
+  const several = await client.detect(["a text editor", "ok"]);
+  assert.deepEqual(
+    several.detections.map(({ language }) => language),
+    ["en", undefined],
+  );
+  assert.throws(() => several.language, /use \.detections/);
+});
+
 test("texts are classified", async (t) => {
   const { client, server } = await connected(t);
   const one = await client.classify("x", { topK: 3, threshold: 0, multiLabel: false });

@@ -167,6 +167,7 @@ def result_message(line: Line) -> pb.JobResult:
         ),
         warnings=line.get("warnings", ()),
         model=line.get("model", ""),
+        detected_language_code=line.get("detected_language_code", ""),
         quality=line.get("quality"),
         pivot=translation_pb2.Pivot(**line["pivot"]) if "pivot" in line else None,
     )

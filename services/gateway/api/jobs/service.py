@@ -210,7 +210,7 @@ class JobServicer(job_pb2_grpc.JobServiceServicer):
         """Refuses what no model here can ever do; an unavailable model may come back."""
         try:
             if isinstance(task, TranslationRequest):
-                self._catalogue.pick_legs(
+                self._catalogue.check_legs(
                     task.source, task.target, task.model, forbid_pivot=task.forbid_pivot
                 )
             elif task.kind == "classification":

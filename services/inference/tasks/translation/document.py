@@ -63,6 +63,7 @@ class DocumentEnd:
     output_tokens: int = 0
     warnings: list[str] = field(default_factory=list)
     glossary_matches: list[TermMatch] = field(default_factory=list)
+    detected_language: str = ""
     pivot: PivotLanguage | None = None
 
     @property

@@ -25,24 +25,22 @@ from services.inference.text.terms import TermEntry, TermMatch
 class PivotTranslator(Translator):
     """Translates with one model where one serves the pair, else with two."""
 
-    async def stream(
-        self, job: TranslationRequest, *, live: bool = True
-    ) -> AsyncGenerator[Output, None]:
-        """As `Translator.stream`.
+    async def _stream(self, job: TranslationRequest, live: bool) -> AsyncGenerator[Output, None]:
+        """The first model's translations are whole before the second one begins.
 
-        The first model's translations are whole before the second one begins.  Segments are those
-        of the second, with its scores and tokens; their source is what they were translated from.
+        Segments are those of the second, with its scores and tokens; their source is what they were
+        translated from.
         """
         legs = self._catalogue.pick_legs(
             job.source, job.target, job.model, forbid_pivot=job.forbid_pivot
         )
-        outputs = super().stream if len(legs) == 1 else partial(self._through, legs)
-        async with aclosing(outputs(job, live=live)) as found:
+        outputs = super()._stream if len(legs) == 1 else partial(self._through, legs)
+        async with aclosing(outputs(job, live)) as found:
             async for output in found:
                 yield output
 
     async def _through(
-        self, legs: Sequence[Leg], job: TranslationRequest, *, live: bool
+        self, legs: Sequence[Leg], job: TranslationRequest, live: bool
     ) -> AsyncGenerator[Output, None]:
         first, second = legs
         to_pivot = replace(
@@ -60,7 +58,7 @@ class PivotTranslator(Translator):
             model=second.variant.manifest.base_model,
             glossary=_kept_terms(job.glossary),
         )
-        async with aclosing(super().stream(from_pivot, live=live)) as outputs:
+        async with aclosing(super()._stream(from_pivot, live)) as outputs:
             async for output in outputs:
                 if isinstance(output, DocumentEnd):
                     yield _joined(halfway.ends[output.content], output, pivot)

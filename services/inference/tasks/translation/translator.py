@@ -8,12 +8,14 @@ from math import inf
 from typing import Literal
 
 from engine.contract.options import Options
+from services.inference.errors import ServiceError, UndecidedLanguageError
 from services.inference.models.catalogue import Catalogue
 from services.inference.rows.account import Account
 from services.inference.rows.engine import InferenceEngine
 from services.inference.rows.recovery import Route
 from services.inference.rows.run import in_thread, running
 from services.inference.settings import InferenceSettings
+from services.inference.tasks.language_detector import LanguageDetector
 from services.inference.tasks.translation.document import (
     Document,
     DocumentDelta,
@@ -33,6 +35,8 @@ _LONG_CALL = 8192
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TranslationRequest:
     """What to translate, and how; `deadline` is a time of the running event loop's clock.
+
+    An empty `source` is detected, for each text of its own.
 
     A batch job keeps one without contents and deadline, which each of its chunks adds.
     """
@@ -66,10 +70,15 @@ class Translator:
     """Cuts texts into sentences, has the engine translate them, and puts them together again."""
 
     def __init__(
-        self, engine: InferenceEngine, catalogue: Catalogue, settings: InferenceSettings
+        self,
+        engine: InferenceEngine,
+        catalogue: Catalogue,
+        detector: LanguageDetector,
+        settings: InferenceSettings,
     ) -> None:
         self._engine = engine
         self._catalogue = catalogue
+        self._detector = detector
         self._settings = settings
 
     async def translate(self, job: TranslationRequest) -> TranslationAnswer:
@@ -90,15 +99,56 @@ class Translator:
             ["".join(each) for each in parts], [ends[i] for i in range(len(parts))], account
         )
 
-    async def stream(
-        self, job: TranslationRequest, *, live: bool = True
-    ) -> AsyncGenerator[Output, None]:
+    def stream(self, job: TranslationRequest, *, live: bool = True) -> AsyncGenerator[Output, None]:
         """Deltas and an end for each text, in order within a text, then the account.
 
         When not `live`, the deltas are whole sentences, which costs less.  Close it
         when you leave early: that cancels what the engine still does for it.  Raises a
         ServiceError.
         """
+        return self._stream(job, live) if job.source else self._stream_detected(job, live)
+
+    async def _stream_detected(
+        self, job: TranslationRequest, live: bool
+    ) -> AsyncGenerator[Output, None]:
+        """Texts of one language after those of another."""
+        languages = await self._languages(job)
+        named = [each for each in languages if each]
+        usual = named[0] if named else self._sources(job)[0]
+        groups: dict[str, list[int]] = {}
+        for content, language in enumerate(languages):
+            groups.setdefault(language or usual, []).append(content)
+        accounts: list[Account] = []
+        for language, group in groups.items():
+            part = replace(job, source=language, contents=[job.contents[i] for i in group])
+            try:
+                async with aclosing(self._stream(part, live)) as outputs:
+                    async for output in outputs:
+                        if isinstance(output, Account):
+                            accounts.append(output)
+                            continue
+                        content = group[output.content]
+                        if isinstance(output, DocumentEnd):
+                            output.detected_language = languages[content]
+                        yield replace(output, content=content)
+            except ServiceError as error:
+                if error.content is not None:
+                    error.move(group[error.content])
+                raise
+        yield Account.joined(accounts)
+
+    async def _languages(self, job: TranslationRequest) -> list[str]:
+        """Of each text; "" for one without words, which is the same in all."""
+        found = await self._detector.detect(job.contents, job.mime_type, self._sources(job))
+        for content, each in enumerate(found):
+            if not each.language and not each.without_words:
+                raise UndecidedLanguageError([tag for tag, _ in each.candidates], content)
+        return [each.language for each in found]
+
+    def _sources(self, job: TranslationRequest) -> list[str]:
+        return self._catalogue.sources(job.target, job.model, forbid_pivot=job.forbid_pivot)
+
+    async def _stream(self, job: TranslationRequest, live: bool) -> AsyncGenerator[Output, None]:
         variant, source, target = self._catalogue.pick_translator(job.source, job.target, job.model)
         generation = replace(
             job.generation, stream=live, source_language=source, target_language=target

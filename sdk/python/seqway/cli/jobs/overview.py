@@ -132,8 +132,9 @@ def _description(job: Job) -> Table:
 
 
 def _task(job: Job) -> str:
-    if job.source_language:
-        return escape(f"{job.task} {job.source_language}-{job.target_language}")
+    if job.target_language:
+        source = job.source_language or "auto"
+        return escape(f"{job.task} {source}-{job.target_language}")
     return job.task
 
 

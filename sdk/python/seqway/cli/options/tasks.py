@@ -16,9 +16,12 @@ from seqway.options import SummaryLength
 class LanguageFlags:
     """From which language to which."""
 
-    source: Annotated[str, typer.Option("--from", metavar="LANG", help="Language of the text.")] = (
-        "en"
-    )
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from", metavar="LANG", help='Language of the text; "auto" has it detected.'
+        ),
+    ] = "en"
     target: Annotated[
         str, typer.Option("--to", "-t", metavar="LANG", help="Language to translate to.")
     ] = "fr"

@@ -18,9 +18,16 @@ from seqway.events import (
     TextDelta,
     TextEnd,
 )
-from seqway.results import AskResult, ClassifyResult, Model, SummarizeResult, TranslateResult
+from seqway.results import (
+    AskResult,
+    ClassifyResult,
+    DetectResult,
+    Model,
+    SummarizeResult,
+    TranslateResult,
+)
 
-Answer = AskResult | ClassifyResult | Model | SummarizeResult | TranslateResult
+Answer = AskResult | ClassifyResult | DetectResult | Model | SummarizeResult | TranslateResult
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print all fields as JSON.")]
 AsJsonOrEvents = Annotated[

@@ -36,6 +36,8 @@ class Notes:
         self._warn(index, *answer.warnings, *_ending(answer.finish_reason))
         match answer:
             case Translation():
+                if answer.detected_language:
+                    self._note(index, f"detected language: {answer.detected_language}")
                 self._applied(index, answer.glossary_matches)
                 if answer.pivot is not None:
                     self._note(

@@ -556,7 +556,7 @@ export interface Job {
    */
   readonly outputObject: string;
   readonly errorObject: string;
-  /** The source and target language, of a translation. */
+  /** The source and target language, of a translation; no source when each line's is detected. */
   readonly sourceLanguageCode: string;
   readonly targetLanguageCode: string;
   /**
@@ -663,6 +663,8 @@ export interface JobResult {
   readonly warnings: readonly string[];
   /** The variant that was used, such as "en-fr_int8". */
   readonly model: string;
+  /** The language of the text, when the job left it to be detected. */
+  readonly detectedLanguageCode: string;
   /** Of a translation; see Translation.quality. */
   readonly quality?:
     | number
@@ -2426,6 +2428,7 @@ function createBaseJobResult(): JobResult {
     tokenCounts: undefined,
     warnings: [],
     model: "",
+    detectedLanguageCode: "",
     quality: undefined,
     pivot: undefined,
   };
@@ -2471,6 +2474,9 @@ export const JobResult: MessageFns<JobResult> = {
     }
     if (message.model !== "") {
       writer.uint32(98).string(message.model);
+    }
+    if (message.detectedLanguageCode !== "") {
+      writer.uint32(106).string(message.detectedLanguageCode);
     }
     if (message.quality !== undefined) {
       writer.uint32(113).double(message.quality);
@@ -2590,6 +2596,14 @@ export const JobResult: MessageFns<JobResult> = {
             message.model = reader.string();
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.detectedLanguageCode = reader.string();
+            continue;
+          }
           case 14: {
             if (tag !== 113) {
               break;
@@ -2639,6 +2653,7 @@ export const JobResult: MessageFns<JobResult> = {
       : undefined;
     message.warnings = object.warnings?.map((e) => e) || [];
     message.model = object.model ?? "";
+    message.detectedLanguageCode = object.detectedLanguageCode ?? "";
     message.quality = object.quality ?? undefined;
     message.pivot = (object.pivot !== undefined && object.pivot !== null) ? Pivot.fromPartial(object.pivot) : undefined;
     return message;

@@ -35,7 +35,11 @@ import {
 export interface TranslateRequest {
   /** The texts; each is answered on its own.  An empty one comes back empty. */
   readonly contents: readonly string[];
-  /** BCP-47 code of the language of the texts, such as "en". */
+  /**
+   * BCP-47 code of the language of the texts, such as "en".  When empty or "auto", the language of
+   * each text is detected among those that models translate to the target; see
+   * Translation.detected_language_code.
+   */
   readonly sourceLanguageCode: string;
   /** BCP-47 code of the language to translate to, such as "fr". */
   readonly targetLanguageCode: string;
@@ -71,7 +75,10 @@ export interface TranslateRequest {
 export interface TranslateResponse {
   /** One for each of the request's contents, in the same order. */
   readonly translations: readonly Translation[];
-  /** The variant that was used, such as "en-fr_int8". */
+  /**
+   * The variant that was used, such as "en-fr_int8"; several, with ", " between them, when texts of
+   * several languages were detected.
+   */
   readonly model: string;
   /** Where the time went. */
   readonly timings: Timings | undefined;
@@ -96,6 +103,8 @@ export interface Translation {
   readonly warnings: readonly string[];
   /** Where terms of the glossary were applied, in the order of the source. */
   readonly glossaryMatches: readonly GlossaryMatch[];
+  /** The language of the text, when the request left it to be detected; else empty. */
+  readonly detectedLanguageCode: string;
   /**
    * The mean of the segments' quality, weighted by their output tokens; not set where a segment has
    * none, or there is no segment.
@@ -167,7 +176,11 @@ export interface Segment {
 export interface StreamTranslateRequest {
   /** The texts; each is answered on its own.  An empty one comes back empty. */
   readonly contents: readonly string[];
-  /** BCP-47 code of the language of the texts, such as "en". */
+  /**
+   * BCP-47 code of the language of the texts, such as "en".  When empty or "auto", the language of
+   * each text is detected among those that models translate to the target; see
+   * Translation.detected_language_code.
+   */
   readonly sourceLanguageCode: string;
   /** BCP-47 code of the language to translate to, such as "fr". */
   readonly targetLanguageCode: string;
@@ -249,6 +262,44 @@ export interface StreamSummary {
     | undefined;
   /** The variant that was used. */
   readonly model: string;
+}
+
+/** Texts whose languages are asked for. */
+export interface DetectLanguageRequest {
+  /** The texts; each is answered on its own. */
+  readonly contents: readonly string[];
+  /**
+   * BCP-47 codes of the languages that the texts may be in; when empty, those that models translate
+   * from.
+   */
+  readonly languageCodes: readonly string[];
+  /** What the texts are, as in TranslateRequest. */
+  readonly mimeType: string;
+}
+
+/** The answer to DetectLanguageRequest. */
+export interface DetectLanguageResponse {
+  /** One for each of the request's contents, in the same order. */
+  readonly detections: readonly LanguageDetection[];
+}
+
+/** The language of one text. */
+export interface LanguageDetection {
+  /**
+   * The language; empty when it is undecided: the text has no words, the best candidate is not far
+   * ahead of the others, or the text seems to be in none of these languages.
+   */
+  readonly languageCode: string;
+  /** The languages that the text may be in, best first; those with a score below 0.01 are left out. */
+  readonly candidates: readonly LanguageCandidate[];
+}
+
+/** A language that a text may be in. */
+export interface LanguageCandidate {
+  /** BCP-47 code of the language. */
+  readonly languageCode: string;
+  /** From 0 to 1; those of all languages, also of those that were not asked for, sum up to 1. */
+  readonly score: number;
 }
 
 function createBaseTranslateRequest(): TranslateRequest {
@@ -503,6 +554,7 @@ function createBaseTranslation(): Translation {
     tokenCounts: undefined,
     warnings: [],
     glossaryMatches: [],
+    detectedLanguageCode: "",
     quality: undefined,
     pivot: undefined,
   };
@@ -527,6 +579,9 @@ export const Translation: MessageFns<Translation> = {
     }
     for (const v of message.glossaryMatches) {
       GlossaryMatch.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.detectedLanguageCode !== "") {
+      writer.uint32(58).string(message.detectedLanguageCode);
     }
     if (message.quality !== undefined) {
       writer.uint32(65).double(message.quality);
@@ -598,6 +653,14 @@ export const Translation: MessageFns<Translation> = {
             message.glossaryMatches.push(GlossaryMatch.decode(reader, reader.uint32()));
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.detectedLanguageCode = reader.string();
+            continue;
+          }
           case 8: {
             if (tag !== 65) {
               break;
@@ -639,6 +702,7 @@ export const Translation: MessageFns<Translation> = {
       : undefined;
     message.warnings = object.warnings?.map((e) => e) || [];
     message.glossaryMatches = object.glossaryMatches?.map((e) => GlossaryMatch.fromPartial(e)) || [];
+    message.detectedLanguageCode = object.detectedLanguageCode ?? "";
     message.quality = object.quality ?? undefined;
     message.pivot = (object.pivot !== undefined && object.pivot !== null) ? Pivot.fromPartial(object.pivot) : undefined;
     return message;
@@ -1572,6 +1636,274 @@ export const StreamSummary: MessageFns<StreamSummary> = {
   },
 };
 
+function createBaseDetectLanguageRequest(): DetectLanguageRequest {
+  return { contents: [], languageCodes: [], mimeType: "" };
+}
+
+export const DetectLanguageRequest: MessageFns<DetectLanguageRequest> = {
+  encode(message: DetectLanguageRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.contents) {
+      writer.uint32(10).string(v!);
+    }
+    for (const v of message.languageCodes) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.mimeType !== "") {
+      writer.uint32(26).string(message.mimeType);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DetectLanguageRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDetectLanguageRequest() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.contents.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.languageCodes.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.mimeType = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DetectLanguageRequest>): DetectLanguageRequest {
+    return DetectLanguageRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DetectLanguageRequest>): DetectLanguageRequest {
+    const message = createBaseDetectLanguageRequest() as any;
+    message.contents = object.contents?.map((e) => e) || [];
+    message.languageCodes = object.languageCodes?.map((e) => e) || [];
+    message.mimeType = object.mimeType ?? "";
+    return message;
+  },
+};
+
+function createBaseDetectLanguageResponse(): DetectLanguageResponse {
+  return { detections: [] };
+}
+
+export const DetectLanguageResponse: MessageFns<DetectLanguageResponse> = {
+  encode(message: DetectLanguageResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.detections) {
+      LanguageDetection.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DetectLanguageResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDetectLanguageResponse() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.detections.push(LanguageDetection.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DetectLanguageResponse>): DetectLanguageResponse {
+    return DetectLanguageResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DetectLanguageResponse>): DetectLanguageResponse {
+    const message = createBaseDetectLanguageResponse() as any;
+    message.detections = object.detections?.map((e) => LanguageDetection.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseLanguageDetection(): LanguageDetection {
+  return { languageCode: "", candidates: [] };
+}
+
+export const LanguageDetection: MessageFns<LanguageDetection> = {
+  encode(message: LanguageDetection, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.languageCode !== "") {
+      writer.uint32(10).string(message.languageCode);
+    }
+    for (const v of message.candidates) {
+      LanguageCandidate.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LanguageDetection {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLanguageDetection() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.languageCode = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.candidates.push(LanguageCandidate.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LanguageDetection>): LanguageDetection {
+    return LanguageDetection.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LanguageDetection>): LanguageDetection {
+    const message = createBaseLanguageDetection() as any;
+    message.languageCode = object.languageCode ?? "";
+    message.candidates = object.candidates?.map((e) => LanguageCandidate.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseLanguageCandidate(): LanguageCandidate {
+  return { languageCode: "", score: 0 };
+}
+
+export const LanguageCandidate: MessageFns<LanguageCandidate> = {
+  encode(message: LanguageCandidate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.languageCode !== "") {
+      writer.uint32(10).string(message.languageCode);
+    }
+    if (message.score !== 0) {
+      writer.uint32(21).float(message.score);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LanguageCandidate {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLanguageCandidate() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.languageCode = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 21) {
+              break;
+            }
+
+            message.score = reader.float();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LanguageCandidate>): LanguageCandidate {
+    return LanguageCandidate.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LanguageCandidate>): LanguageCandidate {
+    const message = createBaseLanguageCandidate() as any;
+    message.languageCode = object.languageCode ?? "";
+    message.score = object.score ?? 0;
+    return message;
+  },
+};
+
 /**
  * Translates plain text and markup.
  *
@@ -1606,6 +1938,18 @@ export const TranslationServiceService = {
       Buffer.from(StreamTranslateResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): StreamTranslateResponse => StreamTranslateResponse.decode(value),
   },
+  /** Tells the language of some texts, among those that models translate from. */
+  detectLanguage: {
+    path: "/seqway.v1.TranslationService/DetectLanguage" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DetectLanguageRequest): Buffer =>
+      Buffer.from(DetectLanguageRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DetectLanguageRequest => DetectLanguageRequest.decode(value),
+    responseSerialize: (value: DetectLanguageResponse): Buffer =>
+      Buffer.from(DetectLanguageResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DetectLanguageResponse => DetectLanguageResponse.decode(value),
+  },
 } as const;
 
 export interface TranslationServiceServer extends UntypedServiceImplementation {
@@ -1616,6 +1960,8 @@ export interface TranslationServiceServer extends UntypedServiceImplementation {
    * order of arrival concatenate to the text that Translate returns.
    */
   streamTranslate: handleServerStreamingCall<StreamTranslateRequest, StreamTranslateResponse>;
+  /** Tells the language of some texts, among those that models translate from. */
+  detectLanguage: handleUnaryCall<DetectLanguageRequest, DetectLanguageResponse>;
 }
 
 export interface TranslationServiceClient extends Client {
@@ -1648,6 +1994,22 @@ export interface TranslationServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<StreamTranslateResponse>;
+  /** Tells the language of some texts, among those that models translate from. */
+  detectLanguage(
+    request: DetectLanguageRequest,
+    callback: (error: ServiceError | null, response: DetectLanguageResponse) => void,
+  ): ClientUnaryCall;
+  detectLanguage(
+    request: DetectLanguageRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DetectLanguageResponse) => void,
+  ): ClientUnaryCall;
+  detectLanguage(
+    request: DetectLanguageRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DetectLanguageResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const TranslationServiceClient = makeGenericClientConstructor(

@@ -129,3 +129,13 @@ async def test_there_and_back_is_no_translation(make_stack: MakeStack) -> None:
     for target in ("pt", "pt-BR"):
         code, reason, _ = await failure(stack.translation.Translate(request(TEXT, target=target)))
         assert (code, reason) == ("INVALID_ARGUMENT", "UNKNOWN_LANGUAGE_PAIR")
+
+
+async def test_a_language_that_only_a_pivot_serves_is_detected(pivoting: Stack) -> None:
+    texts = ["Este pacote contém um editor de texto pequeno.", "This package has a small editor."]
+    message = request(*texts)
+    message.source_language_code = "auto"
+    first, second = (await pivoting.translation.Translate(message)).translations
+    assert (first.detected_language_code, first.pivot.language_code) == ("pt", "en")
+    assert (second.detected_language_code, second.HasField("pivot")) == ("en", False)
+    assert [first.text, second.text] == [text.upper() for text in texts]

@@ -81,7 +81,9 @@ def catalogue(*manifests: Manifest) -> Catalogue:
 def test_the_languages_are_those_that_are_served() -> None:
     made = catalogue(manifest_of(), many_to_many(), classifier())
     assert made.sources() == ["de", "en", "es", "pt-BR"]
-    assert made.sources("fr") == ["en"]
+    assert made.sources("fr", forbid_pivot=True) == ["en"]
+    assert made.sources("fr") == ["de", "en", "es", "pt-BR"], "through English"
+    assert made.sources("fr", "en-fr") == ["en"]
     assert made.sources("en") == ["de", "es", "pt-BR"], "the target is no source"
     assert made.sources("es", "world") == ["de", "en", "pt-BR"]
     with pytest.raises(UnknownLanguagePairError, match='to "it"; supported') as error:

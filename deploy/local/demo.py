@@ -37,8 +37,8 @@ _PORTUGUESE = {
         *("translate", "--from", "pt", "--to", "en"),
         "Um editor de texto pequeno e rápido para o terminal.",
     ),
-    "And one into French, for which no model reads Portuguese: through English, by two models": (
-        *("translate", "--from", "pt", "--to", "fr"),
+    "And one into French, of a language that is detected, through English by two models": (
+        *("translate", "--from", "auto", "--to", "fr"),
         "Esta biblioteca lê arquivos de áudio.",
     ),
 }

@@ -5,7 +5,7 @@ import json
 import math
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -72,7 +72,7 @@ def main() -> None:
                 console.print(f"{name}: {part} only in the long form")
                 continue
             result = PARTS[part](subject)
-            show(f"{part} {name}", result, console, publish=arguments.publish)
+            show(f"{part} {name}", result, machine(), console, publish=arguments.publish)
 
 
 def positive(text: str) -> int:
@@ -87,16 +87,19 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def show(name: str, result: PartResult, console: Console, *, publish: bool) -> None:
-    """Prints tables, and keeps all of a part in build/bench and with `publish` in the documents."""
+def show(name: str, result: PartResult, place: str, console: Console, *, publish: bool) -> None:
+    """Prints tables, and keeps all of a part in build/bench and with `publish` in the documents.
+
+    `place` says where it was measured, and when.
+    """
     for grid in result.grids:
         console.print(grid.as_table())
     stem = "bench-" + name.replace(" ", "-")
-    figures = json.dumps({"machine": machine(), **finite(result.figures)}, indent=2)
+    figures = json.dumps({"machine": place, **finite(result.figures)}, indent=2)
     (BUILD / f"{stem}.json").write_text(figures, encoding="utf-8")
     if result.plot:
         save_plot(result.plot, BUILD / f"{stem}.svg")
-    block = block_of(machine(), result.grids, f"{stem}.svg" if result.plot else None)
+    block = block_of(place, result.grids, f"{stem}.svg" if result.plot else None)
     (BUILD / f"{stem}.md").write_text(block + "\n", encoding="utf-8")
     if publish:
         text = DOCUMENT.read_text(encoding="utf-8")
@@ -114,15 +117,15 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def machine() -> str:
-    """The processor, the peers' versions and the date."""
+def machine(peers: Sequence[str] = ("ctranslate2", "transformers"), used: int = THREADS) -> str:
+    """The processor and how many cores of it are used, the peers' versions and the date."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
     processor = names[0] if names else platform.machine()
     cores = len(os.sched_getaffinity(0))
-    versions = ", ".join(f"{name} {version(name)}" for name in ("ctranslate2", "transformers"))
+    versions = ", ".join(f"{name} {version(name)}" for name in peers)
     date = datetime.now(tz=UTC).date()
-    return f"{processor}, {cores} cores, {THREADS} used; {versions}; {date}"
+    return f"{processor}, {cores} cores, {used} used; {versions}; {date}"
 
 
 if __name__ == "__main__":

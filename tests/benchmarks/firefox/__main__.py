@@ -14,7 +14,7 @@ from deploy.local.interrupts import exit_on_sigterm
 from engine.runtime.engine import Engine, Settings
 from tests.benchmarks import SHORT_HELP
 from tests.benchmarks.__main__ import DOCUMENT, positive, show
-from tests.benchmarks.firefox.bergamot import Bergamot, NoBergamotError, fetch
+from tests.benchmarks.firefox.bergamot import REQUIREMENT, Bergamot, NoBergamotError, fetch
 from tests.benchmarks.firefox.fx_translate import FxTranslate
 from tests.benchmarks.firefox.model_files import ModelFiles
 from tests.benchmarks.parts.subject import PartResult
@@ -47,11 +47,12 @@ def main() -> None:
     if not (FIREFOX / PAIR).is_dir():
         console.print("Firefox's models are not there: `make firefox-models` fetches them")
         return
+    place = machine(["fxtranslate"], used=1)
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # what is started inherits it
     BUILD.mkdir(parents=True, exist_ok=True)
     with systems_of(FIREFOX / PAIR, FIREFOX / "models" / f"{PAIR}_int8" / "1", console) as systems:
         result = measure(systems, 1 if arguments.short else arguments.rounds, arguments.short)
-    show(BLOCK, result, console, publish=arguments.publish)
+    show(BLOCK, result, f"{place}; {REQUIREMENT}", console, publish=arguments.publish)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from sentencepiece import SentencePieceProcessor
 from deploy.local.interrupts import exit_on_sigterm
 from engine.runtime.engine import Engine, Settings
 from tests.benchmarks import SHORT_HELP
-from tests.benchmarks.__main__ import DOCUMENT, positive, show
+from tests.benchmarks.__main__ import DOCUMENT, machine, positive, show
 from tests.benchmarks.firefox.bergamot import REQUIREMENT, Bergamot, NoBergamotError, fetch
 from tests.benchmarks.firefox.fx_translate import FxTranslate
 from tests.benchmarks.firefox.model_files import ModelFiles

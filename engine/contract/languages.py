@@ -15,6 +15,7 @@ EXACT = 0
 """The `language_distance` of two spellings of one tag."""
 
 _LONGEST = 35  # RFC 5646, section 4.4.1, has room for any tag of use in so many characters
+_MARKS = 4  # characters around a code, as of ">>fra<<"
 _REMEMBERED = 4096
 
 # How checkpoints mark codes: Marian's ">>fra<<", M2M100's "__fr__", MADLAD-400's "<2fr>".
@@ -116,7 +117,6 @@ def language_distance(served: str, asked: str) -> int | None:
     return None
 
 
-@lru_cache(_REMEMBERED)
 def read_tag(code: str) -> LanguageTag:
     """The parts of a code in any spelling.
 
@@ -124,6 +124,15 @@ def read_tag(code: str) -> LanguageTag:
         InvalidLanguageTagError: it is no language's.
 
     """
+    # Of what callers send, nothing long is split or remembered.
+    bare = code.strip()
+    if len(bare) > _LONGEST + _MARKS:
+        raise _invalid(bare)
+    return _read(bare)
+
+
+@lru_cache(_REMEMBERED)
+def _read(code: str) -> LanguageTag:
     found = _parsed(code)
     language = _SAME.get(found.language or "", found.language or "")
     region = found.territory or ""
@@ -146,8 +155,11 @@ def read_tag(code: str) -> LanguageTag:
 
 
 def _parsed(code: str) -> Language:
-    marked = _MARKED.fullmatch(code.strip())
-    bare = next(filter(None, marked.groups())) if marked else code.strip()
+    for remembered in (Language._INSTANCES, Language._PARSE_CACHE):
+        if len(remembered) > _REMEMBERED:  # langcodes forgets nothing by itself
+            remembered.clear()
+    marked = _MARKED.fullmatch(code)
+    bare = next(filter(None, marked.groups())) if marked else code
     bare = _OWN.get(bare.lower(), bare).replace("_", "-")
     parts = [part for part in bare.split("-") if part.upper() not in _NO_REGION]
     try:

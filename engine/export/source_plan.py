@@ -93,7 +93,7 @@ def _coded(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, wish: Wish) -
     target = _tag_of(wish.target, tags) or fixed
     if wish.task != "translation":
         return _one_language(checkpoint, tokenizer, wish, tags)
-    sources = [_tag_of(code, tags) for code in wish.sources] or list(tags)
+    sources = list(dict.fromkeys(_tag_of(code, tags) for code in wish.sources)) or list(tags)
     targets = [target] if target else list(tags)
     starts = {tag: ids[tags[tag]] for tag in targets}
     by_start = tokenizer.name == "MBartTokenizer"
@@ -154,7 +154,7 @@ def _multi_target(checkpoint: Checkpoint, tokenizer: CheckpointTokenizer, wish: 
     _only_translates(checkpoint, wish)
     ids = tokenizer.codes
     tags = bcp47(ids)
-    sources = [_any_tag(code) for code in wish.sources]
+    sources = list(dict.fromkeys(map(_any_tag, wish.sources)))
     if not sources and tokenizer.name == "T5Tokenizer":
         sources = list(tags)  # MADLAD-400 reads what it writes
     sources = sources or _named_sources(checkpoint)
@@ -220,14 +220,14 @@ def _pairs(checkpoint: Checkpoint, wish: Wish) -> list[tuple[str, str]]:
         raise CheckpointError(
             f"{checkpoint.folder} does not tell its languages: give --source and --target."
         )
-    return [(source, target) for source in dict.fromkeys(sources)]
+    return [(source, target) for source in dict.fromkeys(sources) if source != target]
 
 
 def _named_sources(checkpoint: Checkpoint) -> list[str]:
     """The languages that a checkpoint translates from, where it tells them; several for a group."""
     source, target = named_pair(checkpoint.folder, checkpoint.hf)
-    if source:
-        return [source]
+    if source or checkpoint.family != "marian":  # cards of others list what they were trained on
+        return [source] if source else []
     tags = filter(None, map(single_language, stated_sources(checkpoint.folder)))
     found = [tag for tag in dict.fromkeys(tags) if tag != target]
     # "fr" serves "fr-CA".

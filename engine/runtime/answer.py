@@ -127,7 +127,8 @@ def _quality(
     if model is None or reason not in _ENDED:
         return None
     log_probs = trail.log_probs.tolist()
-    if forced := row.plan.forced:
+    forced = row.plan.forced
+    if forced:
         log_probs = [each for place, each in enumerate(log_probs) if place not in forced]
     if not log_probs:
         return None
@@ -136,7 +137,8 @@ def _quality(
         model.length,
         source_tokens=row.length,
         answer_tokens=trail.tokens.size,
-        finished=reason is FinishReason.EOS,
+        # A checkpoint may force the end of sequence where an answer reaches its limit.
+        finished=reason is FinishReason.EOS and trail.tokens.size - 1 not in forced,
     )
     return round(model.estimate(signals), 4)
 

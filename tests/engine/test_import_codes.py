@@ -8,6 +8,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from engine.contract.languages import language_distance
+from engine.model.card import stated_sources
 from engine.runtime.text.vocabulary import load_vocabulary
 from tests.engine.model.seq2seq_checkpoints import write_madlad, write_marian
 from tests.engine.test_import import Made, imported, made, repository, run, told
@@ -130,3 +131,24 @@ def test_madlad_has_its_targets_in_its_vocabulary(tmp_path: Path, repository: Pa
     (ids,) = vocabulary.encode(["<2fr> or <2pt>"], "en", "fr")
     assert ids.count(theirs.convert_tokens_to_ids("<2fr>")) == 1
     assert theirs.convert_tokens_to_ids("<2pt>") not in ids
+
+
+@pytest.mark.parametrize(
+    ("card", "sources"),
+    [
+        ("* source language(s): fra spa\n* target language: eng", ["fra", "spa"]),
+        ("- **source languages:** fr,es\n", ["fr", "es"]),
+        ("translates from its\nsource language to English.\n", []),
+        ("* source languages:\n* target languages: eng\n", []),
+        ("---\nlanguage: [fr, no]\n---\nSource language(s): French, Spanish", ["fr", "no"]),
+        ("---\ndate: 2024-02-30\n---\n", []),
+        ("---\nlanguage: " + "[" * 700 + "\n---\n", []),
+        ("\n" * 200_000, []),
+    ],
+    ids=["list", "bold", "prose", "empty", "names", "date", "nested", "blank"],
+)
+def test_a_card_says_languages_by_their_codes(
+    tmp_path: Path, card: str, sources: list[str]
+) -> None:
+    (tmp_path / "README.md").write_text(card)
+    assert stated_sources(tmp_path) == sources

@@ -49,7 +49,11 @@ def fit_quality_model(name: str, answers: Sequence[ScoredAnswer]) -> QualityMode
         )
         return None
     held_out = [answer for answer in answers if is_held_out(answer.pair)]
-    model = fit([answer for answer in answers if not is_held_out(answer.pair)])
+    fitted = [answer for answer in answers if not is_held_out(answer.pair)]
+    if min(len(held_out), len(fitted)) < FEWEST_PAIRS // 4:
+        logger.info("%s: no confidence of answers: too many texts of the test set are equal", name)
+        return None
+    model = fit(fitted)
     samples = [answer.sample(model.length) for answer in held_out]
     spearman = rank_correlation(
         [model.estimate(sample.signals) for sample in samples], [sample.chrf for sample in samples]

@@ -47,7 +47,8 @@ class ScoredAnswer:
     @property
     def is_whole(self) -> bool:
         """Whether the model ended it."""
-        return self.end.finish_reason is FinishReason.EOS
+        is_forced = self.end.output_tokens - 1 in self.forced
+        return self.end.finish_reason is FinishReason.EOS and not is_forced
 
     def sample(self, length: ExpectedLength) -> Sample:
         """What there is to learn of it."""

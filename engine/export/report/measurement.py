@@ -36,11 +36,17 @@ class Measurement:
 
         How long a summary is depends on what its caller asks for, which no model here knows of.
         """
-        if self.manifest.task != "translation":
+        manifest = self.manifest
+        if manifest.task != "translation":
             return None
-        return fit_quality_model(
-            self.manifest.name, scored(self.manifest, self.pairs, self.answers)
-        )
+        if manifest.source_languages or len(manifest.language_pairs) > 1:
+            logger.info(
+                "%s: no confidence of answers: it serves several pairs of languages, and the test"
+                " set is of one",
+                manifest.name,
+            )
+            return None
+        return fit_quality_model(manifest.name, scored(manifest, self.pairs, self.answers))
 
 
 def measure_variant(
@@ -65,6 +71,7 @@ def measure_variant(
     if manifest.kind == "encoder":
         labels, task = answer_texts(files, sources, settings)
         return Measurement(manifest, measure(task, labels, targets), kept)
-    answers = generate(files, sources, settings, token_log_probs=True)
+    details = manifest.task == "translation"  # what `quality_model` learns from
+    answers = generate(files, sources, settings, token_log_probs=details)
     quality = measure(manifest.task, [answer.text for answer in answers], targets)
     return Measurement(manifest, quality, kept, answers)

@@ -29,6 +29,7 @@ QUESTION_ANSWERING = "question-answering"
 
 _LONGEST_QUOTE = 40
 _FIRST_PIVOT = "en"
+_MOST_REMEMBERED = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Catalogue:
     def __init__(self, choice: VariantChoice) -> None:
         self._choice = choice
         self._variants: dict[str, Variant] = {}
+        self._sources: dict[tuple[str, str, bool], list[str]] = {}
         self._reachable = False
 
     @property
@@ -79,7 +81,10 @@ class Catalogue:
 
     def replace(self, variants: Iterable[Variant]) -> None:
         """Takes what Triton serves now."""
+        before = [each.manifest for each in self._variants.values()]
         self._variants = {variant.name: variant for variant in variants}
+        if before != [each.manifest for each in self._variants.values()]:
+            self._sources.clear()
         self._reachable = True
 
     def lose(self) -> None:
@@ -169,6 +174,9 @@ class Catalogue:
         UnknownLanguagePairError or TritonUnavailableError.
         """
         named = self._able(TRANSLATION, model)
+        known = self._sources.get((target, model, forbid_pivot))
+        if known is not None:
+            return known
         manifests = [each.manifest for each in named]
         found = {one for each in manifests for one in sources(each, target)}
         if target and not model and not forbid_pivot:
@@ -176,7 +184,9 @@ class Catalogue:
             found |= {one for one in further if not _are_related(one, target)}
         if not found:
             raise _unknown_pair(manifests, "", target, model)
-        return sorted(found)
+        if len(self._sources) >= _MOST_REMEMBERED:
+            self._sources.clear()
+        return self._sources.setdefault((target, model, forbid_pivot), sorted(found))
 
     def check_legs(self, source: str, target: str, model: str, *, forbid_pivot: bool) -> None:
         """Raises as `pick_legs`; an empty source is any."""
@@ -222,12 +232,14 @@ class Catalogue:
         if _are_related(source, target):
             return []
         manifests = [each.manifest for each in self._of(TRANSLATION)]
-        between = {each for manifest in manifests for each in targets_from(manifest, source)}
+        writers = [manifest for manifest in manifests if sources(manifest, target)]
+        readers = manifests if writers else []
+        between = {each for manifest in readers for each in targets_from(manifest, source)}
         found = [
             each
             for each in between
             if not _are_related(each, source)
-            and any(direction(manifest, each, target) for manifest in manifests)
+            and any(direction(manifest, each, target) for manifest in writers)
         ]
         return sorted(found, key=lambda each: (each != _FIRST_PIVOT, each))
 

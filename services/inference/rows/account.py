@@ -36,7 +36,8 @@ class Account:
         if len(parts) == 1:
             return parts[0]
         first = parts[0]
-        account = cls(", ".join(dict.fromkeys(each.variant for each in parts)), parts=parts)
+        flat = [each for part in parts for each in part.parts or [part]]
+        account = cls(", ".join(dict.fromkeys(each.variant for each in parts)), parts=flat)
         account.started, account.first_token = first.started, first.first_token
         for each in parts:
             account.warnings += each.warnings

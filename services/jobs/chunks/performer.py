@@ -17,7 +17,7 @@ from services.inference.errors import (
     UnknownLanguagePairError,
     UnknownModelError,
 )
-from services.inference.models.catalogue import SUMMARIZATION, Catalogue
+from services.inference.models.catalogue import SUMMARIZATION, Catalogue, Leg
 from services.inference.tasks.classifier import ClassificationRequest, Classifier
 from services.inference.tasks.language_detector import LanguageDetector
 from services.inference.tasks.question_answering.answerer import Answerer
@@ -50,6 +50,7 @@ TRANSIENT = (
 )
 _CLASSIFIED_AT_ONCE = 64
 _ANSWERED_AT_ONCE = 16
+_UNREADY_SECONDS = 5.0
 
 # Outcomes, each with the index of its item.
 _Outcomes = AsyncGenerator[tuple[int, Outcome], None]
@@ -129,11 +130,19 @@ class Performer:
             else:
                 error = UndecidedLanguageError([tag for tag, _ in each.candidates], item.index)
                 yield item.index, Outcome.failure(error.reason, _without_place(error))
+        unready: ServiceUnavailableError | None = None
         for language, group in groups.items():
             part = replace(task, source=language)
+            try:
+                self._legs(part)
+            except ServiceUnavailableError as error:
+                unready = error
+                continue
             async with aclosing(self.perform(part, group, deadline)) as outcomes:
                 async for index, outcome in outcomes:
                     yield index, _with_language(outcome, language)
+        if unready is not None:  # which is no fault of the texts: none of them was tried
+            raise OverloadError(str(unready), retry_delay=_UNREADY_SECONDS) from unready
 
     def _call(self, task: Task, items: Sequence[Item], deadline: float) -> _Outcomes:
         if not isinstance(task, ClassificationRequest):
@@ -150,12 +159,15 @@ class Performer:
                 return self._classify(task, items)
 
     def _translate(self, task: TranslationRequest, items: Sequence[Item]) -> _Outcomes:
-        legs = self._catalogue.pick_legs(
-            task.source, task.target, task.model, forbid_pivot=task.forbid_pivot
-        )
+        legs = self._legs(task)
         variant = legs[-1].variant.name
         request = replace(task, model=variant) if len(legs) == 1 else task
         return _generated(self._translator.stream(request, live=False), items, variant)
+
+    def _legs(self, task: TranslationRequest) -> list[Leg]:
+        return self._catalogue.pick_legs(
+            task.source, task.target, task.model, forbid_pivot=task.forbid_pivot
+        )
 
     def _summarize(self, task: SummaryRequest, items: Sequence[Item]) -> _Outcomes:
         variant = self._catalogue.pick(SUMMARIZATION, task.model).name
@@ -252,7 +264,8 @@ async def _generated(
                     said["pivot"] = {"language_code": pivot.code, "model": pivot.model}
                 if isinstance(output, DocumentEnd) and output.quality is not None:
                     said["quality"] = output.quality
-                yield items[output.content].index, _success(said, output.warnings, variant)
+                made_by = output.model if isinstance(output, DocumentEnd) else variant
+                yield items[output.content].index, _success(said, output.warnings, made_by)
 
 
 def _answered(answers: Answers) -> Outcome:

@@ -51,18 +51,28 @@ class Bergamot(WarmedUp):
             stdout=subprocess.PIPE,
             text=True,
         )
+        try:
+            self._translate([])
+        except (NoBergamotError, OSError) as error:
+            self._server.kill()
+            raise NoBergamotError(f"Bergamot is left out: {error}") from error
 
     def run(self, texts: list[str], in_flight: int, _max_new_tokens: int) -> list[Answer]:
         """See `System`."""
-        assert self._server.stdin is not None and self._server.stdout is not None
         answers: list[Answer] = []
         for start in range(0, len(texts), in_flight):
-            print(json.dumps(texts[start : start + in_flight]), file=self._server.stdin, flush=True)
-            line = self._server.stdout.readline()
-            if not line:
-                raise NoBergamotError(f"Bergamot ended with status {self._server.wait()}")
-            answers += [Answer(text, self._count(text)) for text in json.loads(line)]
+            made = self._translate(texts[start : start + in_flight])
+            answers += [Answer(text, self._count(text)) for text in made]
         return answers
+
+    def _translate(self, texts: list[str]) -> list[str]:
+        assert self._server.stdin is not None and self._server.stdout is not None
+        print(json.dumps(texts), file=self._server.stdin, flush=True)
+        line = self._server.stdout.readline()
+        if not line:
+            raise NoBergamotError(f"it ended with status {self._server.wait()}")
+        made: list[str] = json.loads(line)
+        return made
 
     def __enter__(self) -> Self:
         return self

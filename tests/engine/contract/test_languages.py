@@ -1,6 +1,9 @@
 """Tags in the spellings of callers and checkpoints, and which of two languages serves the other."""
 
+from contextlib import suppress
+
 import pytest
+from langcodes import Language
 
 from engine.contract.languages import (
     InvalidLanguageTagError,
@@ -100,3 +103,13 @@ def test_what_would_be_another_language_does_not_serve(served: str, asked: str) 
 
 def test_a_code_of_an_older_variant_serves_itself() -> None:
     assert language_distance("roa_xx_yy_zz", "roa_xx_yy_zz") == 0
+
+
+def test_what_callers_send_is_not_remembered_for_ever() -> None:
+    assert canonical_tag(" " * 1_000_000 + "en") == "en"
+    with pytest.raises(InvalidLanguageTagError):
+        canonical_tag("-" * 4_000_000)
+    for number in range(10_000):
+        with suppress(InvalidLanguageTagError):
+            canonical_tag(f"en-x-{number:06}")
+    assert max(len(Language._INSTANCES), len(Language._PARSE_CACHE)) < 10_000

@@ -171,6 +171,16 @@ def test_forced_tokens_do_not_count(repository: Path) -> None:
     assert scored(forcing, pairs, only) == []
 
 
+def test_an_end_that_is_forced_at_the_limit_is_no_end() -> None:
+    tokens = tuple(Token(7, "a", -1.0) for _ in range(8))
+    end = End(0, FinishReason.EOS, 30, output_tokens=8, tokens=tokens)
+    pair, length = Pair("a", "a b"), ExpectedLength(1.0, 1.0)
+    ended, forced = ScoredAnswer(pair, end, 0.5), ScoredAnswer(pair, end, 0.5, forced=(7,))
+    assert ended.is_whole and not forced.is_whole
+    assert forced.damaged(length) == []
+    assert forced.sample(length).signals.doubt > ended.sample(length).signals.doubt
+
+
 def test_a_manifest_carries_the_model_and_old_ones_have_none(repository: Path) -> None:
     manifest = read_manifest(repository / "pegasus_fp32" / "1")
     assert manifest.quality_model is None

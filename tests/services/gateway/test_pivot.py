@@ -139,3 +139,20 @@ async def test_a_language_that_only_a_pivot_serves_is_detected(pivoting: Stack) 
     assert (first.detected_language_code, first.pivot.language_code) == ("pt", "en")
     assert (second.detected_language_code, second.HasField("pivot")) == ("en", False)
     assert [first.text, second.text] == [text.upper() for text in texts]
+
+
+async def test_a_line_that_only_the_second_model_reads_has_its_place(pivoting: Stack) -> None:
+    text = "5 €\nCusta dois Euro."
+    message = request(text, glossary=[pb.GlossaryEntry(source_term="Euro", target_term="€")])
+    [answer] = (await pivoting.translation.Translate(message)).translations
+    assert answer.text == "5 €\nCUSTA DOIS €."
+    spans = [(each.source_start, each.source_end) for each in answer.segments]
+    assert spans == sorted(spans) and spans[-1] == (4, len(text))
+
+
+async def test_terms_that_were_not_applied_are_no_words_of_the_pivot(pivoting: Stack) -> None:
+    message = request(
+        "Chá or café.", glossary=[pb.GlossaryEntry(source_term="ouro", target_term="or")]
+    )
+    [answer] = (await pivoting.translation.Translate(message)).translations
+    assert answer.text == "CHÁ OR CAFÉ." and not answer.glossary_matches

@@ -58,6 +58,37 @@ def test_tags_are_not_looked_at() -> None:
     assert detect_language(text, LANGUAGES, markup=True).language == "fr"
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        "<style>body { margin: 0; the: this }</style>" * 50,
+        "<!-- this is a comment of the author -->" * 50,
+        f'<img src="data:image/png;base64,{"thisIsTheImage" * 2000}">',
+        "<script>if (a < b) { this.is.the(script); }</script>",
+    ],
+    ids=["style", "comment", "image", "script"],
+)
+def test_of_markup_the_words_are_looked_at(start: str) -> None:
+    text = f"{start}<p>Un petit éditeur de texte, rapide et simple.</p>"
+    assert detect_language(text, LANGUAGES, markup=True).language == "fr"
+
+
+def test_markup_that_is_not_closed_has_no_words() -> None:
+    for text in ('<img alt="a small editor', "<script>this is the script", "<!-- the author's"):
+        assert detect_language(text, LANGUAGES, markup=True).without_words
+
+
+@pytest.mark.parametrize("start", ["-" * 1001, "12;34;56\n" * 120], ids=["rule", "numbers"])
+def test_the_words_may_come_late(start: str) -> None:
+    assert detect_language(f"{start}\n{SENTENCE}", LANGUAGES).language == "en"
+
+
+@pytest.mark.parametrize("text", ["%s", "{count}", "https://example.org/this/is/the/page"])
+def test_placeholders_are_no_words(text: str) -> None:
+    assert detect_language(text, LANGUAGES).without_words
+    assert detect_language(f"{text} {SENTENCE}", LANGUAGES).language == "en"
+
+
 def test_only_the_start_of_a_long_text_is_looked_at() -> None:
     start = f"{SENTENCE} " * (1 + LOOKED_AT // len(SENTENCE))
     whole = start + "Dieser Text ist deutsch. " * 10_000
@@ -91,3 +122,10 @@ def test_the_languages_are_those_that_are_served() -> None:
     assert error.value.field == "target_language_code"
     with pytest.raises(UnknownModelError):
         catalogue(classifier()).sources()
+
+
+def test_the_languages_follow_what_is_served() -> None:
+    made = catalogue(manifest_of())
+    assert made.sources("fr") == ["en"]
+    made.replace([Variant(manifest_of(base_model="de-fr"), True)])
+    assert made.sources("fr") == ["de"]

@@ -9,7 +9,7 @@ import pytest
 
 from engine.contract.manifest import Manifest
 from services.gateway.api.jobs.messages import result_message
-from services.inference.errors import ServiceUnavailableError
+from services.inference.errors import OverloadError, ServiceUnavailableError
 from services.inference.models.catalogue import Catalogue
 from services.inference.models.choice import VariantChoice
 from services.inference.settings import InferenceSettings
@@ -140,6 +140,21 @@ async def test_an_undecided_line_fails_alone(line: Line) -> None:
     languages = [said.get("detected_language_code") for _, said in sorted(succeeded.items())]
     assert languages == ["en", None, None, "en"]
     assert succeeded[10]["model"] == "en-fr_int8"
+
+
+async def test_lines_whose_language_has_no_model_now_are_not_tried(line: Line) -> None:
+    """Their texts must not be blamed for it: the attempt is no failure."""
+    line.twin.manifests.append(manifest_of(INT8, "pt-fr"))
+    await line.watch.look()
+    line.twin.unloaded.add("pt-fr_int8")
+    await line.watch.look()
+    texts = ["Um pequeno editor de texto, rápido e simples.", "A small editor for plain text."]
+    done: dict[int, Outcome] = {}
+    with pytest.raises(OverloadError, match="pt-fr_int8") as unready:
+        task = TranslationRequest(source="", target="fr")
+        await line.perform(task, [Item(n, text) for n, text in enumerate(texts)], done)
+    assert unready.value.retry_delay
+    assert {index: outcome.status for index, outcome in done.items()} == {1: Status.SUCCEEDED}
 
 
 async def test_a_chunk_that_names_its_variant_is_done_by_no_other(line: Line) -> None:

@@ -54,7 +54,10 @@ class PivotLanguage:
 
 @dataclass(slots=True)
 class DocumentEnd:
-    """The translation of one of the contents is complete; the deltas were its text."""
+    """The translation of one of the contents is complete; the deltas were its text.
+
+    `model` is the variant that ended it.
+    """
 
     content: int
     segments: list[TranslatedSegment] = field(default_factory=list)
@@ -64,6 +67,7 @@ class DocumentEnd:
     warnings: list[str] = field(default_factory=list)
     glossary_matches: list[TermMatch] = field(default_factory=list)
     detected_language: str = ""
+    model: str = ""
     pivot: PivotLanguage | None = None
 
     @property

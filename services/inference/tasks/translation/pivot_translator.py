@@ -7,6 +7,7 @@ from functools import partial
 
 from engine.contract.events import worst
 from engine.contract.options import Options
+from services.inference.errors import TextTooLongError
 from services.inference.models.catalogue import Leg
 from services.inference.rows.account import Account
 from services.inference.tasks.translation.document import (
@@ -56,16 +57,20 @@ class PivotTranslator(Translator):
             contents=halfway.texts,
             source=first.target,
             model=second.variant.manifest.base_model,
-            glossary=_kept_terms(job.glossary),
+            glossary=_kept_terms(job.glossary, halfway.ends),
         )
-        async with aclosing(super()._stream(from_pivot, live)) as outputs:
-            async for output in outputs:
-                if isinstance(output, DocumentEnd):
-                    yield _joined(halfway.ends[output.content], output, pivot)
-                elif isinstance(output, Account):
-                    yield _summed(halfway.account, output)
-                else:
-                    yield output
+        try:
+            async with aclosing(super()._stream(from_pivot, live)) as outputs:
+                async for output in outputs:
+                    if isinstance(output, DocumentEnd):
+                        yield _joined(halfway.ends[output.content], output, pivot)
+                    elif isinstance(output, Account):
+                        yield _summed(halfway.account, output)
+                    else:
+                        yield output
+        except TextTooLongError as error:
+            message = f"of the translation to {pivot.code}, {error}"
+            raise TextTooLongError(message, content=error.content) from error
 
 
 def _without_details(options: Options) -> Options:
@@ -81,9 +86,10 @@ def _without_details(options: Options) -> Options:
     )
 
 
-def _kept_terms(glossary: Sequence[TermEntry]) -> list[TermEntry]:
-    """The first model's text has the glossary's target terms, which the second is to keep."""
-    terms = dict.fromkeys(entry.target_term for entry in glossary)
+def _kept_terms(glossary: Sequence[TermEntry], ends: Sequence[DocumentEnd]) -> list[TermEntry]:
+    """The target terms that the first model's texts have, which the second is to keep."""
+    placed = sorted({match.entry_index for end in ends for match in end.glossary_matches})
+    terms = dict.fromkeys(glossary[index].target_term for index in placed)
     return [TermEntry(term, term, case_sensitive=True) for term in terms]
 
 
@@ -109,10 +115,13 @@ def _from_source(
         for each in first
         if each.target_start < segment.source_end and segment.source_start < each.target_end
     ]
+    # What is a sentence to the second model alone stands between those of the first.
+    before = [each.source_end for each in first if each.target_end <= segment.source_start]
+    place = max(before, default=0)
     return replace(
         segment,
-        source_start=min(each.source_start for each in of),
-        source_end=max(each.source_end for each in of),
+        source_start=min((each.source_start for each in of), default=place),
+        source_end=max((each.source_end for each in of), default=place),
         finish_reason=worst(segment.finish_reason, *(each.finish_reason for each in of)),
         quality=_least([segment.quality, *(each.quality for each in of)]),
     )
@@ -142,7 +151,8 @@ def _summed(first: Account, second: Account) -> Account:
         finish_reason=worst(first.finish_reason, second.finish_reason),
         input_tokens=first.input_tokens + second.input_tokens,
         output_tokens=first.output_tokens + second.output_tokens,
-        queue=first.queue + second.queue,
+        queue=max(first.queue, second.queue),
+        parts=[first, replace(second, started=first.started)],
         first_token=second.first_token + before,
         total=second.total + before,
         started=first.started,

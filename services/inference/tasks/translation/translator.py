@@ -165,6 +165,7 @@ class Translator:
                         if isinstance(output, DocumentEnd):
                             waiting -= 1
                             output.warnings.extend(run.account.warnings)
+                            output.model = run.account.variant
                         yield output
                 if not waiting:
                     break

@@ -6,6 +6,7 @@ import typer
 
 from seqway.cli.options.connection import ConnectionFlags
 from seqway.cli.options.groups import with_flag_groups
+from seqway.cli.options.markup import MarkupFlags
 from seqway.cli.options.texts import File, Texts, read_texts
 from seqway.cli.output.json_output import AsJson, print_json
 from seqway.results import DetectedLanguage
@@ -27,6 +28,7 @@ def detect(
         ),
     ] = "",
     as_json: AsJson = False,
+    markup: MarkupFlags,
     connection: ConnectionFlags,
 ) -> None:
     """Tell the language of each TEXT, a file, or standard input.
@@ -34,11 +36,13 @@ def detect(
     seqway detect "Un éditeur de texte."
 
     seqway detect --file notes.txt --among en,fr,de
+
+    seqway detect --file page.html --html
     """
     texts = read_texts(text, file)
     among = [code.strip() for code in languages.split(",") if code.strip()]
     with connection.client() as client:
-        result = client.detect(texts, languages=among)
+        result = client.detect(texts, languages=among, mime_type=markup.mime_type())
     if as_json:
         print_json(result)
         return

@@ -232,6 +232,7 @@ MODELS: list[tuple[str, Task]] = [
 ]
 
 
+@pytest.mark.timeout(900)  # minutes of one core, more where it has no VNNI
 @pytest.mark.parametrize(("name", "task"), MODELS)
 def test_what_the_examples_lose(tmp_path: Path, name: str, task: Task) -> None:
     """FP16, in 16-bit arithmetic, at most 0.05 points; INT8 at most 0.3."""

@@ -16,6 +16,9 @@ from deploy.local.records import StackRecord
 from deploy.local.services.triton import triton_service
 from deploy.local.settings import StackSettings
 from deploy.local.stack import Stack
+from engine.contract.manifest import read_manifest
+from services.inference.models.catalogue import Catalogue, Variant
+from services.inference.models.choice import VariantChoice
 from tests.integration import texts
 from tests.integration.conftest import FP32, INT8
 
@@ -189,3 +192,18 @@ def test_health_tells_that_triton_is_dead(stack: Breakable) -> None:
     wait_until(lambda: not stack.serves())
     assert stack.refuses(INT8) == "TRITON_UNAVAILABLE"
     assert not any(model.ready for model in stack.client.list_models())
+
+
+@pytest.mark.parametrize("model", ["en-fr", "deb-summary", "deb-section"])
+def test_variants_of_a_checkpoint_stand_in_for_each_other(
+    settings: StackSettings, model: str
+) -> None:
+    """Those that were imported: whatever an import finds out of one of them must not part them."""
+    names = [f"{model}_{precision}" for precision in ("int8", "fp32")]
+    folders = [settings.model_repository / name / "1" for name in names]
+    made = Catalogue(VariantChoice((), 0.3))
+    made.replace([Variant(read_manifest(folder), True) for folder in folders])
+    for name, other in (names, names[::-1]):
+        found = made.other(name, "")
+        assert found is not None and found.name == other
+        assert made.other(name, name) is None

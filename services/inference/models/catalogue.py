@@ -30,6 +30,8 @@ QUESTION_ANSWERING = "question-answering"
 _LONGEST_QUOTE = 40
 _FIRST_PIVOT = "en"
 _MOST_REMEMBERED = 1024
+# What of a manifest tells variants of one checkpoint apart.
+_OF_A_VARIANT = ("name", "precision", "quality", "speed", "quality_model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +298,7 @@ def _is_named(variant: Variant, model: str) -> bool:
 
 def _is_equal(one: Manifest, other: Manifest) -> bool:
     """Whether two manifests describe the same model, whatever computes it."""
-    own = {name: getattr(one, name) for name in ("name", "precision", "quality", "speed")}
+    own = {name: getattr(one, name) for name in _OF_A_VARIANT}
     return one == replace(other, **own)
 
 

@@ -11,7 +11,7 @@ from services.inference.errors import (
 )
 from services.inference.models.catalogue import Catalogue, Variant
 from services.inference.models.choice import VariantChoice
-from tests.services.twin import classifier, manifest_of, many_to_many, summarizer
+from tests.services.twin import QUALITY_MODEL, classifier, manifest_of, many_to_many, summarizer
 
 
 def catalogue(*, int8: bool = True, fp32: bool = True) -> Catalogue:
@@ -179,3 +179,15 @@ def test_a_wider_language_serves_while_the_closest_is_not_ready() -> None:
     assert made.pick_translator("en", "pt-BR", "")[0].name == "en-pt"
     with pytest.raises(UnknownLanguagePairError, match="en to pt"):
         made.pick_translator("en", "zh-Hant", "")
+
+
+def test_what_was_measured_of_variants_does_not_part_them() -> None:
+    measured = {"quality": {"bleu": 1.0}, "speed": {"here": 2.0}, "quality_model": QUALITY_MODEL}
+    int8 = replace(manifest_of("int8"), **measured)
+    other = replace(manifest_of("fp32"), checkpoint_sha256="of another")
+    made = Catalogue(VariantChoice((), 0.3))
+    made.replace([Variant(int8, True), Variant(manifest_of("fp32"), True)])
+    found = made.other(int8.name, "")
+    assert found is not None and found.name == "en-fr_fp32"
+    made.replace([Variant(int8, True), Variant(other, True)])
+    assert made.other(int8.name, "") is None

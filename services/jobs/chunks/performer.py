@@ -126,7 +126,7 @@ class Performer:
             if each.language:
                 groups.setdefault(each.language, []).append(item)
             elif each.without_words:
-                yield item.index, Outcome(Status.SUCCEEDED, {"text": item.text})
+                yield item.index, _of_blank(task, item)
             else:
                 error = UndecidedLanguageError([tag for tag, _ in each.candidates], item.index)
                 yield item.index, Outcome.failure(error.reason, _without_place(error))
@@ -215,7 +215,7 @@ def _with_language(outcome: Outcome, language: str) -> Outcome:
 
 
 def _of_blank(task: Task, item: Item) -> Outcome:
-    """White space is its own translation; there is nothing in it to classify or to search."""
+    """What has no words is its own translation; nothing in it is to be classified or found."""
     if isinstance(task, TranslationRequest):
         return Outcome(Status.SUCCEEDED, {"text": item.text})
     doing = "classify" if isinstance(task, ClassificationRequest) else "search for an answer"

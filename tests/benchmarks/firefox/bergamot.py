@@ -7,8 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tests.benchmarks.firefox import bergamot_server
 from tests.benchmarks.firefox.model_files import ModelFiles
@@ -38,7 +36,7 @@ class NoBergamotError(RuntimeError):
 
 
 class Bergamot(WarmedUp):
-    """One worker, with its own batches over the texts in flight; a context, which ends it."""
+    """One worker, with its own batches over the texts in flight; to be closed."""
 
     def __init__(
         self, files: ModelFiles, wheel: Path, count: Callable[[str], int], *, shortlist: bool
@@ -74,15 +72,8 @@ class Bergamot(WarmedUp):
         made: list[str] = json.loads(line)
         return made
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Ends its process."""
         with self._server:
             self._server.terminate()
 

@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
 
 from engine.contract.events import worst
 from engine.contract.options import Options
@@ -26,24 +25,22 @@ from services.inference.text.terms import TermEntry, TermMatch
 class PivotTranslator(Translator):
     """Translates with one model where one serves the pair, else with two."""
 
-    async def _stream(self, job: TranslationRequest, live: bool) -> AsyncGenerator[Output, None]:
+    def _stream(self, job: TranslationRequest, live: bool) -> AsyncGenerator[Output, None]:
+        first, *rest = self._catalogue.pick_legs(
+            job.source, job.target, job.model, forbid_pivot=job.forbid_pivot
+        )
+        if not rest:
+            return self._by_one(job, first, live)
+        return self._by_two(job, first, rest[0], live)
+
+    async def _by_two(
+        self, job: TranslationRequest, first: Leg, second: Leg, live: bool
+    ) -> AsyncGenerator[Output, None]:
         """The first model's translations are whole before the second one begins.
 
         Segments are those of the second, with its scores and tokens; their source is what they were
         translated from.
         """
-        legs = self._catalogue.pick_legs(
-            job.source, job.target, job.model, forbid_pivot=job.forbid_pivot
-        )
-        outputs = super()._stream if len(legs) == 1 else partial(self._through, legs)
-        async with aclosing(outputs(job, live)) as found:
-            async for output in found:
-                yield output
-
-    async def _through(
-        self, legs: Sequence[Leg], job: TranslationRequest, live: bool
-    ) -> AsyncGenerator[Output, None]:
-        first, second = legs
         to_pivot = replace(
             job,
             target=first.target,
@@ -145,15 +142,7 @@ def _matches(first: Sequence[TermMatch], second: Sequence[TermMatch]) -> list[Te
 
 
 def _summed(first: Account, second: Account) -> Account:
-    before = second.started - first.started
-    return replace(
-        second,
-        finish_reason=worst(first.finish_reason, second.finish_reason),
-        input_tokens=first.input_tokens + second.input_tokens,
-        output_tokens=first.output_tokens + second.output_tokens,
-        queue=max(first.queue, second.queue),
-        parts=[first, replace(second, started=first.started)],
-        first_token=second.first_token + before,
-        total=second.total + before,
-        started=first.started,
-    )
+    account = Account.joined([first, second])
+    account.variant = second.variant
+    account.first_token = second.started - first.started + second.first_token
+    return account

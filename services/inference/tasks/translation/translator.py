@@ -9,7 +9,7 @@ from typing import Literal
 
 from engine.contract.options import Options
 from services.inference.errors import ServiceError, UndecidedLanguageError
-from services.inference.models.catalogue import Catalogue
+from services.inference.models.catalogue import Catalogue, Leg
 from services.inference.rows.account import Account
 from services.inference.rows.engine import InferenceEngine
 from services.inference.rows.recovery import Route
@@ -148,14 +148,19 @@ class Translator:
     def _sources(self, job: TranslationRequest) -> list[str]:
         return self._catalogue.sources(job.target, job.model, forbid_pivot=job.forbid_pivot)
 
-    async def _stream(self, job: TranslationRequest, live: bool) -> AsyncGenerator[Output, None]:
-        variant, source, target = self._catalogue.pick_translator(job.source, job.target, job.model)
+    def _stream(self, job: TranslationRequest, live: bool) -> AsyncGenerator[Output, None]:
+        leg = Leg(*self._catalogue.pick_translator(job.source, job.target, job.model))
+        return self._by_one(job, leg, live)
+
+    async def _by_one(
+        self, job: TranslationRequest, leg: Leg, live: bool
+    ) -> AsyncGenerator[Output, None]:
         generation = replace(
-            job.generation, stream=live, source_language=source, target_language=target
+            job.generation, stream=live, source_language=leg.source, target_language=leg.target
         )
         documents = await _documents(job, generation)
         waiting = len(documents)
-        route = Route(self._catalogue, variant.name, job.model)
+        route = Route(self._catalogue, leg.variant.name, job.model)
         with running(self._engine, route, job.deadline, self._settings) as run:
             run.add(row for document in documents for row in document.rows)
             touched = documents

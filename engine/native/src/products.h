@@ -25,6 +25,14 @@ struct Columns {
   const uint8_t* fits = nullptr;   // see pairs.h; only AVX2 reads it
   int quads = 0;
   int64_t group() const { return static_cast<int64_t>(quads) * 64; }
+  // Those from a group on.
+  Columns from(int first) const {
+    Columns rest = *this;
+    rest.weights += first * group();
+    rest.sums += first * kLanes;
+    if (fits != nullptr) rest.fits += static_cast<int64_t>(first) * quads;
+    return rest;
+  }
 };
 
 #if defined(SEQWAY_AVX512)
@@ -285,15 +293,13 @@ inline void cover(int rows, int groups, Tile tile) {
   }
 }
 
-// From the group at `first` on.
-inline Columns columns_of(const Product& p, int first) {
+inline Columns columns_of(const Product& p) {
   Columns columns;
+  columns.weights = p.int8_weights;
+  columns.sums = p.sums;
   columns.quads = p.in_bytes() / 4;
-  columns.weights = p.int8_weights + first * columns.group();
-  columns.sums = p.sums + first * kLanes;
 #if defined(SEQWAY_AVX2)
-  const uint8_t* fits = p.pairs->fit();
-  if (fits != nullptr) columns.fits = fits + static_cast<int64_t>(first) * columns.quads;
+  columns.fits = p.pairs->fit();
 #endif
   return columns;
 }
@@ -329,13 +335,14 @@ inline void finish(const Product& p, const T* tile, int rows, int groups, int ro
 inline void multiply_amx(const Product& p, const Rows& in, const Sink& sink, int base, int first,
                          int groups) {
   alignas(64) int32_t integers[kTileFloats];
+  const Columns columns = columns_of(p);
   for (int row = 0; row < in.count; row += kAmxRows) {
     const int rows = in.count - row < kAmxRows ? in.count - row : kAmxRows;
     if (row == 0 || rows < kAmxRows) shape_tiles(rows);
     for (int done = 0; done < groups; done += 2) {
       const int count = groups - done < 2 ? 1 : 2, at = first + done;
       tile_amx(in.bytes + static_cast<int64_t>(row) * in.bytes_stride, in.bytes_stride,
-               columns_of(p, at), count, integers);
+               columns.from(at), count, integers);
       finish(p, integers, rows, count, row, at * kLanes, base * kLanes, sink);
     }
   }
@@ -372,10 +379,11 @@ inline void multiply_part(const Product& p, const Rows& in, const Sink& sink, in
     return;
   }
   alignas(64) int32_t integers[kTileFloats];
+  const Columns columns = columns_of(p);
   cover(in.count, groups, [&](int64_t row, int rows, int done, int count) {
     const int at = first + done;
     kInt8Tiles[rows - 1][index_of(count)](in.bytes + row * in.bytes_stride, in.bytes_stride,
-                                          columns_of(p, at), integers);
+                                          columns.from(at), integers);
     finish(p, integers, rows, count, row, at * kLanes, base * kLanes, sink);
   });
 }

@@ -47,6 +47,7 @@ HAS_NODE := $(shell command -v npm)
 
 # The C++ of the engine: a library where a compiler works, and a program that checks its kernels.
 NATIVE := engine/native/libseqway.so
+BUILD_NATIVE := -m engine.native.build $(if $(filter true,$(CI)),--strict)
 NATIVE_SOURCES := $(wildcard engine/native/src/*) engine/native/build.py
 TARGET_x86_64 := x86_64-linux-gnu.2.28
 TARGET_aarch64 := aarch64-linux-musl
@@ -145,7 +146,7 @@ test-typescript: $(NODE_PACKAGES)
 
 .PHONY: test-newest
 test-newest: .newest/.installed ## Run the unit tests on the newest Python that README names
-	.newest/bin/python -m engine.native.build
+	.newest/bin/python $(BUILD_NATIVE)
 	$(call tests,.newest/bin/python,-o cache_dir=.newest/pytest --numprocesses 2 $(NEWEST_TESTS))
 
 .PHONY: test-faults
@@ -249,7 +250,7 @@ $(NATIVE): $(NATIVE_SOURCES) | .venv/.installed
 		echo >&2 "native: found neither g++ nor clang++; installing $(ZIG) (100 MB), whose first run takes minutes"; \
 		$(BIN)/uv pip install --quiet --python $(BIN)/python $(ZIG) || true; \
 	fi
-	@$(BIN)/python -m engine.native.build
+	@$(BIN)/python $(BUILD_NATIVE)
 
 .zig/.installed: | .venv/.torch
 	$(PYTHON) -m venv --clear --without-pip .zig

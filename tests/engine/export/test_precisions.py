@@ -30,8 +30,10 @@ from engine.runtime.batch import run_texts
 from engine.runtime.engine import Engine
 from engine.training.corpus import Pair
 from tests.engine.conftest import read_sources
+from tests.engine.native.conftest import require
 
-EXAMPLES = Path(__file__).parents[3] / "examples"
+ROOT = Path(__file__).parents[3]
+EXAMPLES = ROOT / "examples"
 Weights = dict[str, np.ndarray]
 FFN = "model.encoder.layers.3"
 
@@ -232,34 +234,37 @@ MODELS: list[tuple[str, Task]] = [
 ]
 
 
-@pytest.mark.timeout(900)  # minutes of one core, more where it has no VNNI
 @pytest.mark.parametrize(("name", "task"), MODELS)
-def test_what_the_examples_lose(tmp_path: Path, name: str, task: Task) -> None:
-    """FP16, in 16-bit arithmetic, at most 0.05 points; INT8 at most 0.3."""
+def test_what_fp16_loses_of_the_examples(tmp_path: Path, name: str, task: Task) -> None:
+    """In 16-bit arithmetic at most 0.05 points, here of the first texts of each test set."""
     data = EXAMPLES / "data"
     job = ExportJob(
         load_checkpoint(EXAMPLES / "checkpoints" / name, task),
         name,
         ("en", "fr") if task == "translation" else ("", ""),
         tmp_path,
-        read_texts(data / f"{name}.calibration.jsonl"),
-        read_pairs(data / f"{name}.test.jsonl"),
+        read_texts(data / f"{name}.calibration.jsonl")[:64],
+        read_pairs(data / f"{name}.test.jsonl")[:150],
         task=task,
+        max_loss=0.05,
     )
-    exported = export(job, ["fp32", "fp16", "int8"])
-    manifests = {manifest.precision: manifest for manifest in map(_manifest, exported)}
-    figure = PRIMARY[task]
-    reference = manifests["fp32"].quality[figure]
-    assert manifests["fp16"].quality[figure] >= reference - 0.05 - 1e-9
-    assert manifests["int8"].quality[figure] >= reference - 0.3 - 1e-9
-    assert all(rate > 0 for one in manifests.values() for rate in one.speed.values())
-    for folder in exported:
-        for recipe in read_recipes(folder / "1").values():
-            assert not recipe["not_int8"] and not recipe["float32"]
+    (exported,) = export(job, ["fp16"])
+    manifest = read_manifest(exported / "1")
+    assert manifest.quality[PRIMARY[task]] > 20
+    assert all(rate > 0 for rate in manifest.speed.values())
+    for recipe in read_recipes(exported / "1").values():
+        assert not recipe["float32"]
 
 
-def _manifest(folder: Path):  # noqa: ANN202
-    return read_manifest(folder / "1")
+@pytest.mark.parametrize(("name", "task"), MODELS)
+def test_what_int8_loses_of_the_examples(name: str, task: Task) -> None:
+    """At most 0.3 points of the whole test set, measured when `make models` imported them."""
+    variants = [ROOT / "model_repository" / f"{name}_{one}" / "1" for one in ("fp32", "int8")]
+    require(all(one.exists() for one in variants), "`make models` has not imported the examples")
+    fp32, int8 = (read_manifest(one).quality[PRIMARY[task]] for one in variants)
+    assert int8 >= fp32 - 0.3 - 1e-9
+    for recipe in read_recipes(variants[1]).values():
+        assert not recipe["not_int8"]
 
 
 def test_calibration_of_another_language_is_refused(tmp_path: Path) -> None:

@@ -2,15 +2,13 @@
 
 import ctypes
 import os
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from engine.native.build import SOURCES, Compilation, compilers, main
-from tests.engine.native.conftest import require
+from engine.native.build import LIBRARY, SOURCES, Compilation, main
 
 ROOT = Path(__file__).resolve().parents[3]
 KERNEL_CHECK = Path(__file__).with_name("kernel_check.cpp")
@@ -47,28 +45,14 @@ def pretender(tmp_path: Path) -> Path:
     return program(tmp_path / "c++", script)
 
 
-@pytest.fixture(scope="module")
-def compiler() -> tuple[str, ...]:
-    found = next(compilers(), None)
-    require(found, "there is no C++ compiler")
-    assert found
-    return found
+def test_nothing_of_the_cpp_behind_the_library_is_seen(backends: list[str]) -> None:
+    assert backends[-1] == "generic"
+    assert not hasattr(ctypes.CDLL(str(LIBRARY)), "_ZN6seqway8backendsEv")
 
 
-def test_the_library_is_compiled_without_warnings(
-    tmp_path: Path, compiler: tuple[str, ...]
-) -> None:
-    library = tmp_path / "libseqway.so"
-    done = run("--strict", "--output", str(library), CXX=shlex.join(compiler))
-    assert done.returncode == 0, done.stderr
-    assert "compiled libseqway.so by" in done.stderr
-    loaded = ctypes.CDLL(str(library))
-    loaded.seqway_backends.restype = ctypes.c_char_p
-    assert loaded.seqway_backends().split(b",")[-1] == b"generic"
-    # Of the C++ behind it nothing is seen.
-    assert not hasattr(loaded, "_ZN6seqway8backendsEv")
-    again = run("--strict", "--output", str(library), CXX=shlex.join(compiler))
-    assert again.stderr == "native: libseqway.so is up to date\n"
+@pytest.mark.skipif(os.environ.get("CI") != "true", reason="elsewhere a warning is no error")
+def test_continuous_integration_compiles_without_warnings() -> None:
+    assert Compilation().note.read_text(encoding="utf-8").endswith("-Werror")
 
 
 def test_without_a_compiler_there_is_a_notice(output: Path) -> None:

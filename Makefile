@@ -189,7 +189,7 @@ bench: setup models .venv/.bench ## Measure our speed and service beside their p
 	$(BIN)/python -m tests.benchmarks $(BENCH_OPTIONS)
 
 .PHONY: bench-firefox
-bench-firefox: setup firefox-models .venv/.bench ## Measure a model of Firefox on one core beside its own engines (4 minutes)
+bench-firefox: setup firefox-models build/bench/models/en-pt-shortlist_int8/.exported .venv/.bench ## Measure a model of Firefox on one core beside its own engines (4 minutes)
 	$(BIN)/python -m tests.benchmarks.firefox $(BENCH_OPTIONS)
 
 .PHONY: bench-jobs
@@ -331,6 +331,12 @@ $(FIREFOX_UNPACKED): | .venv/.installed
 .firefox/models/%_int8/.exported: $(FIREFOX_UNPACKED) $(EXPORTERS) | $(NATIVE)
 	@mkdir -p .firefox/models
 	$(BIN)/seqway-models import .firefox/$* --precision int8 --model-repository .firefox/models --force
+	@touch $@
+
+build/bench/models/%-shortlist_int8/.exported: $(FIREFOX_UNPACKED) $(EXPORTERS) | $(NATIVE)
+	@mkdir -p build/bench/models
+	$(BIN)/seqway-models import .firefox/$* --precision int8 --shortlist --name $*-shortlist \
+		--model-repository build/bench/models --force
 	@touch $@
 
 examples/checkpoints/%/model.safetensors:

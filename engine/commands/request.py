@@ -80,6 +80,14 @@ def read_request(
         bool, typer.Option("--tensorrt", help="Build TensorRT plans, too.")
     ] = False,
     compute_capability: Capabilities = "",
+    shortlist: Annotated[
+        bool,
+        typer.Option(
+            "--shortlist",
+            help="Allow only the words of the checkpoint's shortlist (lex.*.bin): faster, and a "
+            "few answers are others.",
+        ),
+    ] = False,
     revision: Annotated[
         str | None, typer.Option(help="A branch, tag or commit of the hub's repository.")
     ] = None,
@@ -118,6 +126,7 @@ def read_request(
         test=test,
         max_loss=max_loss,
         plans=_read_plans(tensorrt, compute_capability),
+        shortlist=shortlist,
         revision=revision,
         allow_pickle=allow_pickle,
         force=force,

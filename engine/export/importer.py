@@ -51,6 +51,7 @@ class ImportRequest:
     languages that it has. `calibration` and `test` are files; without the first, INT8 takes its
     ranges from texts of our own. With `keep` the variants that stand in the repository already
     stay as they are; with `force` they are replaced. For `max_loss` and `plans` see `ExportJob`.
+    With `shortlist` answers have only the tokens that the checkpoint's own shortlist allows.
     """
 
     checkpoint: str
@@ -70,6 +71,7 @@ class ImportRequest:
     serving: Serving = field(default_factory=Serving)
     max_loss: float = MAX_LOSS
     plans: PlanWish | None = None
+    shortlist: bool = False
 
     @property
     def model_name(self) -> str:
@@ -118,7 +120,7 @@ def import_checkpoint(request: ImportRequest, stage: Stage = announce) -> list[P
     calibration = read_texts(request.calibration) if request.calibration else None
     # A download shows its own progress, by bytes.
     found = locate(request.checkpoint, request.revision, request.allow_pickle)
-    with as_checkpoint(found) as folder:
+    with as_checkpoint(found, shortlist=request.shortlist) as folder:
         checkpoint, task = _load(request, folder, stage)
         if checkpoint.kind == "encoder" and (request.source or request.target or request.template):
             raise ImportRequestError(

@@ -18,6 +18,7 @@ from engine.model.errors import CheckpointError, counted, in_one_line, unreadabl
 from engine.model.families import ENCODER_FAMILIES, SEQ2SEQ_FAMILIES, marian_nmt
 from engine.model.generation_defaults import GenerationDefaults, read_generation, task_names
 from engine.model.hub import locate
+from engine.model.shortlist import Shortlist
 from engine.model.tasks import Head, check_architecture
 from engine.model.transformer import Transformer
 from engine.model.weights import Int8Scales, read_weights
@@ -54,6 +55,7 @@ class Checkpoint:
     labels: tuple[str, ...] = ()
     multi_label: bool = False
     int8_scales: Mapping[str, Int8Scales] = field(default_factory=dict)
+    shortlist: Shortlist | None = None
 
     @property
     def transformer(self) -> Transformer:
@@ -165,6 +167,7 @@ def _seq2seq(
         languages=(source, target) if source and target else None,
         generation=generation,
         int8_scales=scales,
+        shortlist=_checked(folder, lambda: Shortlist.load(folder)),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LIBRARY = Path(__file__).parent / "libseqway.so"
-ABI = 7
+ABI = 8
 
 ACTIVATIONS = ("none", "relu", "gelu", "gelu_tanh", "silu", "tanh")
 """In the order of `Activation` in `src/model.h`."""
@@ -35,7 +35,7 @@ class NativeConfig(ctypes.Structure):
         *("encoder_layers", "encoder_heads", "encoder_head", "encoder_hidden"),
         *("decoder_layers", "decoder_heads", "decoder_head", "decoder_hidden"),
         *("pre_norm", "rms", "gated", "pads_have_no_position", "half_caches"),
-        "recurrent",
+        *("recurrent", "shortlist"),
     )
     _fields_ = (
         *((name, c_int32) for name in SIZES),

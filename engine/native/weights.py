@@ -108,6 +108,8 @@ def read_weights(folder: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         ) from error
     if isinstance(model, dict) and model.get("format") == _ONE_VOCABULARY:
         model |= {"format": FORMAT, "source_vocabulary": 0}
+    if isinstance(model, dict):
+        model.setdefault("shortlist", 0)  # which those of earlier versions had not
     if not isinstance(model, dict) or model.get("format") != FORMAT:
         raise WeightsError(
             f"{folder / MODEL_FILE} is of another version: export the variant again."

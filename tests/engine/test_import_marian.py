@@ -25,6 +25,7 @@ from tests.engine.model.marian_files import (
     WIDTH,
     make_student,
     rounded,
+    to_shortlist,
     write_folder,
 )
 from tests.engine.native.answers import decode
@@ -173,3 +174,32 @@ def test_json_has_what_was_given(repository: Path) -> None:
     head = content["decoder_step.onnx"]["roundings"]["head"]
     assert head["given"] and not head["migrated"]
     assert head["scale"] == pytest.approx(1 / STUDENT.inputs["Wemb"])
+
+
+def test_a_shortlist_is_used_where_it_is_wanted(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "enpt-tiny", STUDENT)
+    options = ("--model-repository", tmp_path, "--precision", "fp32,int8", "--shortlist")
+    missed = run(folder, *options)
+    assert missed.exit_code != 0
+    assert "has no shortlist (lex.*.bin)" in " ".join(missed.stderr.split())
+    lists = [[token, min(token + 3, PIECES - 1)] for token in range(PIECES)]
+    (folder / "lex.50.50.enpt.s2t.bin").write_bytes(to_shortlist(lists, first=5))
+    for name, extra in (("short", ["--shortlist"]), ("whole", [])):
+        result = run(folder, *options[:-1], "--name", name, *extra)
+        assert result.exit_code == 0, result.output
+    if not is_there():
+        pytest.skip("no compiler works here")
+    for precision in ("fp32", "int8"):
+        files = [tmp_path / f"{name}_{precision}" / "1" for name in ("short", "whole")]
+        manifest = read_manifest(files[0])
+        sources = load_vocabulary(files[0], manifest).encode(read_sources(8), "en", "pt")
+        sessions = (NativeSession(one, manifest) for one in files)
+        short, whole = (decode(one, sources, [20] * len(sources)) for one in sessions)
+        for source, one in zip(sources, short, strict=True):
+            likely = {0, 1, 2, 3, 4, *source, *(min(token + 3, PIECES - 1) for token in source)}
+            assert set(one.tokens.tolist()) <= likely
+        # Random weights make any of 400 tokens.
+        assert any(
+            one.tokens.tolist() != other.tokens.tolist()
+            for one, other in zip(short, whole, strict=True)
+        )

@@ -16,6 +16,7 @@ from engine.contract.manifest import read_manifest
 from engine.export.graphs.builder import Array
 from engine.export.memory_budget import Budget
 from engine.model.checkpoint import Checkpoint
+from engine.model.shortlist import Shortlist
 from engine.native.model import is_served
 from engine.runtime.batching.running_batch import RunningBatch
 from engine.runtime.decoding.settings import example_options
@@ -57,18 +58,28 @@ def check_variant(folder: Path, checkpoint: Checkpoint, texts: Sequence[str]) ->
     manifest = read_manifest(folder)
     _check(folder, OnnxSession(folder, manifest, threads=0), checkpoint, texts)
     if is_served(folder):
-        _check(folder, NativeSession(folder, manifest), checkpoint, texts)
+        native = NativeSession(folder, manifest)
+        _check(folder, native, checkpoint, texts, checkpoint.shortlist)
 
 
-def _check(folder: Path, session: Session, checkpoint: Checkpoint, texts: Sequence[str]) -> None:
-    """As `check_variant`, of one session."""
+def _check(
+    folder: Path,
+    session: Session,
+    checkpoint: Checkpoint,
+    texts: Sequence[str],
+    shortlist: Shortlist | None = None,
+) -> None:
+    """As `check_variant`, of one session, whose answers have the tokens of a shortlist alone."""
     manifest = session.manifest
     rows = _rows(folder, session, texts)
     if not rows:
         raise GateError(f"{manifest.name}: no calibration text is short enough for the model.")
     groups = Budget.of(checkpoint).groups([row.length for row in rows], STEPS, STEPS)
     compared = np.concatenate(
-        [_differences(session, checkpoint, [rows[index] for index in group]) for group in groups]
+        [
+            _differences(session, checkpoint, [rows[index] for index in group], shortlist)
+            for group in groups
+        ]
     )
     if not compared.size:
         raise GateError(f"{manifest.name}: every token of the answers is forced.")
@@ -80,7 +91,9 @@ def _check(folder: Path, session: Session, checkpoint: Checkpoint, texts: Sequen
         )
 
 
-def _differences(session: Session, checkpoint: Checkpoint, rows: list[Row]) -> Array:
+def _differences(
+    session: Session, checkpoint: Checkpoint, rows: list[Row], shortlist: Shortlist | None
+) -> Array:
     """How far the variant's log-probabilities are from the oracle's, of tokens not forced.
 
     Raises:
@@ -90,7 +103,7 @@ def _differences(session: Session, checkpoint: Checkpoint, rows: list[Row]) -> A
     found = []
     for row, trail in zip(rows, _decode(session, rows), strict=True):
         free = [place for place in range(trail.tokens.size) if place not in row.plan.forced]
-        oracle = _oracle(checkpoint, row, trail.tokens)
+        oracle = _oracle(checkpoint, row, trail.tokens, shortlist)
         found.append(np.abs(trail.log_probs[free] - oracle[free]))
     return np.concatenate(found)
 
@@ -131,11 +144,15 @@ def _decode(session: Session, rows: list[Row]) -> list[Trail]:
 
 
 @torch.no_grad()
-def _oracle(checkpoint: Checkpoint, row: Row, tokens: Array) -> Array:
+def _oracle(checkpoint: Checkpoint, row: Row, tokens: Array, shortlist: Shortlist | None) -> Array:
     """Log-probabilities `[T]` that the checkpoint gives to `tokens`."""
     ids = torch.tensor([row.plan.source])
     targets = torch.tensor([[row.plan.start_id, *tokens[:-1].tolist()]])
     logits = checkpoint.transformer(ids, torch.ones_like(ids, dtype=torch.bool), targets)[0]
     logits[..., list(checkpoint.suppressed_ids)] = -torch.inf
+    if shortlist:
+        likely = torch.from_numpy(shortlist.likely(row.plan.source)).long()
+        others = torch.full_like(logits, -torch.inf)
+        logits = others.index_copy(-1, likely, logits[..., likely])
     picked = torch.log_softmax(logits, dim=-1).gather(1, torch.from_numpy(tokens)[:, None])
     return picked.squeeze(1).numpy()

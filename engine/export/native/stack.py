@@ -6,9 +6,11 @@ and what is in 16 bits as `half_weights` does it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import helper
 
 from engine.export.graphs.builder import Array
@@ -205,7 +207,7 @@ def _rounded(name: str, weight: _Matrix, rounding: Rounding) -> Iterator[StoredT
     yield whole(f"{name}.inputs", pad(weight.wide_in(factors, 0), 0, deep))
 
 
-def whole(name: str, array: Array) -> StoredTensor:
+def whole(name: str, array: NDArray[Any], kind: str = "F32") -> StoredTensor:
     """A tensor that is in memory as it is written."""
-    values = np.ascontiguousarray(array, np.float32)
-    return StoredTensor(name, "F32", values.shape, lambda: [values])
+    values = np.ascontiguousarray(array, TYPES[kind])
+    return StoredTensor(name, kind, values.shape, lambda: [values])

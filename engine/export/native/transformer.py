@@ -12,6 +12,7 @@ from engine.export.native.stack import NativeStack, whole
 from engine.export.precision.float_graphs import ENCODER, STEP, Graphs
 from engine.export.precision.recipes import Recipe
 from engine.model.config import ModelConfig
+from engine.model.shortlist import Shortlist
 from engine.native.layout import padded
 from engine.native.weights import StoredTensor, write_weights
 
@@ -22,6 +23,7 @@ def write_native(
     graphs: Graphs,
     recipes: Mapping[str, Recipe],
     suppressed_ids: tuple[int, ...],
+    shortlist: Shortlist | None = None,
 ) -> None:
     """Writes `model.json` and `weights.safetensors` of an encoder-decoder."""
     stacks = [
@@ -29,10 +31,14 @@ def write_native(
         for name, file in _FILES.items()
     ]
     tensors = [tensor for stack in stacks for tensor in stack.tensors()]
+    if shortlist:
+        for name, array in (("ends", shortlist.ends), ("ids", shortlist.ids)):
+            tensors.append(whole(f"shortlist.{name}", array, "I32"))
     model = _described(config) | {
         # Keys and values of BF16 may be larger than FP16 holds.
         "half_caches": all(one.precision in ("fp16", "int8") for one in recipes.values()),
         "suppressed_ids": sorted(set(suppressed_ids)),
+        "shortlist": shortlist.ids.size if shortlist else 0,
     }
     write_weights(folder, model, tensors)
 

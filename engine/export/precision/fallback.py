@@ -62,7 +62,7 @@ class Candidate:
         write_graphs(self.serving(), folder)
         checkpoint, graphs = self.floats.checkpoint, self.floats.graphs
         if self.manifest.kind == "seq2seq":
-            parts = graphs, self.recipes, checkpoint.suppressed_ids
+            parts = graphs, self.recipes, checkpoint.suppressed_ids, checkpoint.shortlist
             write_native(folder, checkpoint.config, *parts)
         elif runs_natively(checkpoint.encoder.config):
             write_native_encoder(folder, checkpoint.encoder, graphs[MODEL], self.recipes[MODEL])

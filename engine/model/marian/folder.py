@@ -28,6 +28,7 @@ from engine.model.families.marian_nmt import (
 )
 from engine.model.marian.model_file import MarianModel, read_model
 from engine.model.marian.packed import SUFFIXES, plain_name, read_bytes
+from engine.model.marian.shortlist_file import read_shortlist
 
 _PAD = "<pad>"
 _TOKENIZER = "MarianTokenizer"
@@ -42,6 +43,7 @@ class MarianFolder:
     folder: Path
     model: Path
     vocabularies: tuple[Path, Path]
+    shortlist: Path | None = None
 
     @property
     def languages(self) -> tuple[str, str]:
@@ -70,34 +72,42 @@ def find(folder: Path) -> MarianFolder | None:
         raise CheckpointError(f"{folder} holds several models: {', '.join(models)}: leave one.")
     if found:
         return found[0]
-    return MarianFolder(folder, folder / models[0], _vocabularies(folder, names))
+    lists = [folder / name for name in names if _is_shortlist(name)]
+    vocabularies = _vocabularies(folder, names)
+    return MarianFolder(folder, folder / models[0], vocabularies, lists[0] if lists else None)
 
 
 @contextmanager
-def as_checkpoint(folder: Path) -> Iterator[Path]:
+def as_checkpoint(folder: Path, *, shortlist: bool = False) -> Iterator[Path]:
     """A checkpoint's folder; in place of one of Marian's, what `write_checkpoint` makes of it.
 
-    That lasts as long as the block.
+    That lasts as long as the block. With `shortlist` it has one.
 
     Raises:
-        CheckpointError: see `find` and `write_checkpoint`; errors of the block name `folder`.
+        CheckpointError: see `find` and `write_checkpoint`; errors of the block name `folder`. Or
+            there is no shortlist.
 
     """
-    if (found := find(folder)) is None:
+    found = find(folder)
+    if shortlist and (found is None or found.shortlist is None):
+        raise CheckpointError(f"{folder} has no shortlist (lex.*.bin): leave --shortlist out.")
+    if found is None:
         yield folder
         return
     with TemporaryDirectory(prefix="seqway-marian.") as place:
         target = Path(place) / folder.resolve().name
         target.mkdir()
-        write_checkpoint(found, target)
+        write_checkpoint(found, target, shortlist=shortlist)
         try:
             yield target
         except CheckpointError as error:
             raise CheckpointError(str(error).replace(str(target), str(folder))) from error
 
 
-def write_checkpoint(found: MarianFolder, target: Path) -> None:
+def write_checkpoint(found: MarianFolder, target: Path, *, shortlist: bool = False) -> None:
     """Writes into the folder `target` what `load_checkpoint` reads, see `families.marian_nmt`.
+
+    With `shortlist` the folder's own is there, too.
 
     Raises:
         CheckpointError: a file can't be read or is damaged, or the vocabularies do not fit.
@@ -134,6 +144,10 @@ def write_checkpoint(found: MarianFolder, target: Path) -> None:
     for name, content in zip(("source.spm", "target.spm"), contents, strict=True):
         (target / name).write_bytes(content)
     save_file(_tensors(model), target / "model.safetensors")
+    if shortlist and found.shortlist:
+        end, shared = answers["</s>"], not separate
+        lists = read_shortlist(found.shortlist, sizes[0], sizes[1], end, shared=shared)
+        lists.save(target)
 
 
 def _tensors(model: MarianModel) -> dict[str, np.ndarray[Any, Any]]:
@@ -234,15 +248,26 @@ def _of_configuration(
         raise CheckpointError(
             f"{folder / configuration} has to name one model and two vocabularies."
         )
-    files = []
-    for one in named:
-        # A name that leads out of the folder is none of its files.
-        plain = one.replace("\\", "/").rpartition("/")[2]
-        packed = next((plain + end for end in SUFFIXES if plain + end in names), None)
-        if packed is None:
-            raise CheckpointError(f"{folder} is incomplete: {plain[:100]} is missing.")
-        files.append(folder / packed)
-    return MarianFolder(folder, files[0], (files[1], files[2]))
+    model, source, target = (_file(folder, names, one) for one in named)
+    lists = content.get("shortlist")
+    stated = lists[0] if isinstance(lists, list) and lists else None
+    shortlist = _file(folder, names, stated) if isinstance(stated, str) else None
+    return MarianFolder(folder, model, (source, target), shortlist)
+
+
+def _file(folder: Path, names: list[str], stated: str) -> Path:
+    """A file that a configuration names, packed or not."""
+    # A name that leads out of the folder is none of its files.
+    plain = stated.replace("\\", "/").rpartition("/")[2]
+    packed = next((plain + end for end in SUFFIXES if plain + end in names), None)
+    if packed is None:
+        raise CheckpointError(f"{folder} is incomplete: {plain[:100]} is missing.")
+    return folder / packed
+
+
+def _is_shortlist(name: str) -> bool:
+    plain = plain_name(name)
+    return plain.startswith("lex.") and plain.endswith(".bin")
 
 
 def _is_model(name: str) -> bool:

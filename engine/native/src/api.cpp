@@ -13,6 +13,7 @@
 #include "beams.h"
 #include "model.h"
 #include "processor.h"
+#include "shortlist.h"
 
 namespace seqway {
 namespace {
@@ -191,6 +192,23 @@ Activation activation_of(int32_t number) {
   return static_cast<Activation>(number);
 }
 
+Shortlist read_shortlist(const Tensors& tensors, const Model& model, int size) {
+  const int64_t lists = int64_t{1} + model.encoder.embedding.tokens;
+  Shortlist shortlist;
+  shortlist.ends = tensors.get<int32_t>("shortlist.ends", lists);
+  shortlist.ids = tensors.get<int32_t>("shortlist.ids", size);
+  require(shortlist.ends[0] > 0, "the shortlist has no token that every answer may hold");
+  for (int64_t list = 1; list < lists; ++list) {
+    require(shortlist.ends[list] >= shortlist.ends[list - 1], "the shortlist's ends do not ascend");
+  }
+  require(shortlist.ends[lists - 1] <= size, "a list ends behind the shortlist");
+  for (int i = 0; i < size; ++i) {
+    require(shortlist.ids[i] >= 0 && shortlist.ids[i] < model.vocabulary,
+            "the shortlist holds a token that does not exist");
+  }
+  return shortlist;
+}
+
 std::unique_ptr<Model> read_model(const SeqwayConfig& config, const Tensors& tensors) {
   check_stack(config.encoder_layers, config.encoder_heads, config.encoder_head, config.encoder_hidden);
   check_stack(config.decoder_layers, config.decoder_heads, config.decoder_head, config.decoder_hidden);
@@ -231,6 +249,8 @@ std::unique_ptr<Model> read_model(const SeqwayConfig& config, const Tensors& ten
                                         config.decoder_layers * 2 * model->decoder.inner());
   model->decoder.last = tensors.product(
       "head", config.width, static_cast<int>(padded(config.vocabulary, kLanes)));
+  require(config.shortlist >= 0, "the model's shortlist does not exist");
+  if (config.shortlist > 0) model->shortlist = read_shortlist(tensors, *model, config.shortlist);
   return model;
 }
 
@@ -471,6 +491,10 @@ int seqway_encode(void* lane, const int32_t* ids, const int32_t* lengths, int co
     }
     const Turn turn(open);
     open.backend->encode(model, open.lane, ids, lengths, count, places.data());
+    for (int i = 0; model.shortlist.exists() && i < count; ids += lengths[i], ++i) {
+      open.lane.marks.resize(padded(model.vocabulary, 64) / 64);
+      narrow_head(model, ids, open.lane.marks, *places[i]);
+    }
     for (int i = 0; i < count; ++i) texts[i] = made[i].release();
   });
 }

@@ -462,6 +462,43 @@ inline void for_logits(const Model& model, Lane& lane, const Rows& in, See see, 
   }
 }
 
+inline Rows only(Rows rows, int64_t row) {
+  rows.count = 1;
+  if (rows.floats != nullptr) rows.floats += row * rows.stride;
+  if (rows.bytes != nullptr) rows.bytes += row * rows.bytes_stride;
+  return rows;
+}
+
+// The logits of the tokens that are likely for a row's text; [likely], with room up to a whole vector.
+inline float* likely_logits(const Rows& in, int64_t row, const Text& text, float* logits) {
+  multiply_part(text.head, only(in, row), into(logits, text.head.out), 0, 0, text.head.out / kLanes);
+  return logits;
+}
+
+// The logits of the whole vocabulary, of a row that has those of likely tokens.
+inline void spread(const Model& model, const Text& text, const float* likely, float* logits) {
+  std::fill_n(logits, model.vocabulary, -INFINITY);
+  for (size_t i = 0; i < text.likely.size(); ++i) logits[text.likely[i]] = likely[i];
+}
+
+// As `for_logits`, of rows whose texts have a shortlist: `use` is called once a row, and tokens are
+// numbered within its list.
+template <typename Use>
+inline void for_likely(Lane& lane, const Rows& in, const Text* const* texts, Use use) {
+  int most = 0;
+  double weights = 0;
+  for (int row = 0; row < in.count; ++row) {
+    most = std::max(most, texts[row]->head.out);
+    weights += microseconds_of(texts[row]->head, 1, texts[row]->head.out / kLanes);
+  }
+  float* logits = lane.logits.take(static_cast<int64_t>(in.count) * most);
+  divide(in.count, 1, weights, [&](int first, int count) {
+    for (int64_t row = first; row < first + count; ++row) {
+      use(row, likely_logits(in, row, *texts[row], logits + row * most));
+    }
+  });
+}
+
 inline void choose(const Model& model, Lane& lane, const Step& call, const Rows& in) {
   const int rows = call.rows;
   const int64_t suppressed = static_cast<int64_t>(model.suppressed.size());
@@ -473,17 +510,36 @@ inline void choose(const Model& model, Lane& lane, const Step& call, const Rows&
     std::fill_n(candidates[row].ids, call.wanted[row], -1);
     std::fill_n(candidates[row].logits, call.wanted[row], -INFINITY);
   }
-  const auto see = [&](int64_t row, int index, float logit) {
-    if (call.suppressed_logits != nullptr) call.suppressed_logits[row * suppressed + index] = logit;
-  };
-  for_logits(model, lane, in, see, [&](int64_t row, float* logits, int64_t id, int count) {
+  const auto take_some = [&](int64_t row, float* logits, int64_t id, int count) {
     take(best[row], logits, id, count);
     if (candidates[row].wanted > 0) take(candidates[row], logits, id, count);
-    if (call.logits != nullptr) {
-      std::memcpy(call.logits + row * model.vocabulary + id, logits, count * sizeof(float));
-    }
-  });
+  };
+  if (model.shortlist.exists()) {
+    for_likely(lane, in, call.texts, [&](int64_t row, float* logits) {
+      const Text& text = *call.texts[row];
+      take_some(row, logits, 0, static_cast<int>(text.likely.size()));
+      best[row].id = text.likely[best[row].id];
+      for (int i = 0; i < candidates[row].found; ++i) {
+        candidates[row].ids[i] = text.likely[candidates[row].ids[i]];
+      }
+      if (call.suppressed_logits != nullptr) {
+        std::fill_n(call.suppressed_logits + row * suppressed, suppressed, -INFINITY);
+      }
+      if (call.logits != nullptr) spread(model, text, logits, call.logits + row * model.vocabulary);
+    });
+  } else {
+    const auto see = [&](int64_t row, int index, float logit) {
+      if (call.suppressed_logits != nullptr) call.suppressed_logits[row * suppressed + index] = logit;
+    };
+    for_logits(model, lane, in, see, [&](int64_t row, float* logits, int64_t id, int count) {
+      take_some(row, logits, id, count);
+      if (call.logits != nullptr) {
+        std::memcpy(call.logits + row * model.vocabulary + id, logits, count * sizeof(float));
+      }
+    });
+  }
   lane.heads = in;
+  lane.head_texts.assign(call.texts, call.texts + rows);
   for (int row = 0; row < rows; ++row) {
     call.next_ids[row] = best[row].id;
     call.log_probs[row] = static_cast<float>(-std::log(best[row].total));
@@ -491,12 +547,13 @@ inline void choose(const Model& model, Lane& lane, const Step& call, const Rows&
 }
 
 inline void logits_of(const Model& model, Lane& lane, int row, float* logits) {
-  Rows in = lane.heads;
-  in.count = 1;
-  if (in.floats != nullptr) in.floats += static_cast<int64_t>(row) * in.stride;
-  if (in.bytes != nullptr) in.bytes += static_cast<int64_t>(row) * in.bytes_stride;
+  if (model.shortlist.exists()) {
+    const Text& text = *lane.head_texts[row];
+    spread(model, text, likely_logits(lane.heads, row, text, lane.logits.take(text.head.out)), logits);
+    return;
+  }
   const auto see = [](int64_t, int, float) {};
-  for_logits(model, lane, in, see, [&](int64_t, const float* made, int64_t id, int count) {
+  for_logits(model, lane, only(lane.heads, row), see, [&](int64_t, const float* made, int64_t id, int count) {
     std::memcpy(logits + id, made, count * sizeof(float));
   });
 }

@@ -161,6 +161,14 @@ struct Reader {
   bool projects() const { return projection.out > 0; }
 };
 
+// Lists of likely tokens, one behind the other: list 0 is every answer's, list t + 1 is for a token t
+// of the source. Each list ends at its place in `ends`.
+struct Shortlist {
+  const int32_t* ends = nullptr;
+  const int32_t* ids = nullptr;
+  bool exists() const { return ids != nullptr; }
+};
+
 // `stride` is the padded width of the model, `vocabulary` counts the tokens of answers.
 struct Model {
   int vocabulary = 0;
@@ -183,6 +191,7 @@ struct Model {
   Stack decoder;
   mutable Team team;  // of its lanes
   Reader reader;
+  Shortlist shortlist;
 
   int64_t cached_bytes() const { return half_caches ? sizeof(Half) : sizeof(float); }
   // Bytes of a position of a cache, how many of these there are, and how many positions it has for
@@ -195,12 +204,18 @@ struct Model {
 };
 
 // The cross keys and values of an encoded source: per layer and head keys
-// [positions/16][head][16], values [head/16][positions][16].
+// [positions/16][head][16], values [head/16][positions][16]. With a shortlist `likely` are the only
+// tokens of its answer, ascending, and `head` has their columns.
 struct Text {
   int length = 0;
   int positions = 0;  // length, padded to kLanes
   Buffer<uint8_t> keys;
   Buffer<uint8_t> values;
+  std::vector<int32_t> likely;
+  Product head;
+  Buffer<uint8_t> head_weights;
+  Buffer<float> head_scales, head_bias;
+  Buffer<int32_t> head_sums;
 };
 
 // Positions of a cache that a slot keeps when its row has ended.
@@ -260,6 +275,8 @@ struct Lane {
   Buffer<float> x, normed, wide, context, scores, packed_keys, packed_values, logits;
   Buffer<uint8_t> bytes, middle_bytes;
   Rows heads;  // what the head read in the last step; none after `encode`
+  std::vector<const Text*> head_texts;  // of those rows
+  std::vector<uint64_t> marks;          // a bit for each token of a shortlist; all 0
 };
 
 // One decoder step of `rows` rows. Optional outputs are null where nobody wants them. Of each row

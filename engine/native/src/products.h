@@ -299,7 +299,7 @@ inline Columns columns_of(const Product& p) {
   columns.sums = p.sums;
   columns.quads = p.in_bytes() / 4;
 #if defined(SEQWAY_AVX2)
-  columns.fits = p.pairs->fit();
+  columns.fits = p.pairs == nullptr ? nullptr : p.pairs->fit();
 #endif
   return columns;
 }

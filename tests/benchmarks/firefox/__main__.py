@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from tests.benchmarks import SHORT_HELP
 from tests.benchmarks.__main__ import DOCUMENT, machine, positive, show
 from tests.benchmarks.firefox.bergamot import REQUIREMENT, Bergamot, NoBergamotError, fetch
 from tests.benchmarks.firefox.fx_translate import FxTranslate
-from tests.benchmarks.firefox.model_files import ModelFiles
+from tests.benchmarks.firefox.model_files import SHORTLIST, ModelFiles
 from tests.benchmarks.parts.subject import PartResult
 from tests.benchmarks.report.grid import Grid
 from tests.benchmarks.report.publication import with_blocks
@@ -50,14 +50,18 @@ def main() -> None:
     place = machine(["fxtranslate"], used=1)
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # what is started inherits it
     BUILD.mkdir(parents=True, exist_ok=True)
-    with systems_of(FIREFOX / PAIR, FIREFOX / "models" / f"{PAIR}_int8" / "1", console) as systems:
+    variants = [
+        FIREFOX / "models" / f"{PAIR}_int8",
+        BUILD / "models" / f"{PAIR}-shortlist_int8",
+    ]
+    with systems_of(FIREFOX / PAIR, variants, console) as systems:
         result = measure(systems, 1 if arguments.short else arguments.rounds, arguments.short)
     show(BLOCK, result, f"{place}; {REQUIREMENT}", console, publish=arguments.publish)
 
 
 @contextmanager
-def systems_of(folder: Path, variant: Path, console: Console) -> Iterator[list[System]]:
-    """Ours with one lane, and all peers that run here."""
+def systems_of(folder: Path, variants: Sequence[Path], console: Console) -> Iterator[list[System]]:
+    """Ours with one lane and all peers that run here, each without and with its shortlist."""
     files = ModelFiles.of(folder)
     vocabulary = SentencePieceProcessor(model_file=str(files.vocabulary))
 
@@ -65,10 +69,13 @@ def systems_of(folder: Path, variant: Path, console: Console) -> Iterator[list[S
         return len(vocabulary.encode(text)) + 1  # the end of sequence
 
     with ExitStack() as stack:
-        engine = Engine(variant, Settings(lanes=1))
-        engine.start()
-        stack.callback(engine.stop)
-        systems: list[System] = [InProcess(engine)]
+        systems: list[System] = []
+        for variant, end in zip(variants, ("", SHORTLIST), strict=True):
+            engine = Engine(variant / "1", Settings(lanes=1))
+            engine.start()
+            stack.callback(engine.stop)
+            systems.append(InProcess(engine))
+            systems[-1].name += end
         try:
             wheel = fetch(BUILD)
             for shortlist in (False, True):
@@ -110,9 +117,10 @@ def _grid(ours: str, speeds: dict[str, dict[int, Spread]], same: dict[str, float
         for name, found in speeds.items()
     ]
     for name, found in speeds.items():
-        if name != ours:
-            ratios = [speeds[ours][count].median / found[count].median for count in _TEXTS]
-            rows.append([f"ours / {name}", *(f"{ratio:.2f}" for ratio in ratios), ""])
+        like = ours + (SHORTLIST if name.endswith(SHORTLIST) else "")
+        if name != like:
+            ratios = [speeds[like][count].median / found[count].median for count in _TEXTS]
+            rows.append([f"ours likewise / {name}", *(f"{ratio:.2f}" for ratio in ratios), ""])
     return Grid(
         f"{PAIR}: tokens a second on one core by sentences in flight (median, and half the distance"
         " of the extremes in percent), and how many answers are ours",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.benchmarks.firefox import bergamot_server
-from tests.benchmarks.firefox.model_files import ModelFiles
+from tests.benchmarks.firefox.model_files import SHORTLIST, ModelFiles
 from tests.benchmarks.systems.system import Answer, WarmedUp
 
 REQUIREMENT = "bergamot==0.4.5"
@@ -41,7 +41,7 @@ class Bergamot(WarmedUp):
     def __init__(
         self, files: ModelFiles, wheel: Path, count: Callable[[str], int], *, shortlist: bool
     ) -> None:
-        self.name = "Bergamot int8" + (", its shortlist" if shortlist else "")
+        self.name = "Bergamot int8" + (SHORTLIST if shortlist else "")
         self._count = count
         self._server = subprocess.Popen(
             [interpreter(), bergamot_server.__file__, wheel, _config_of(files, shortlist)],

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from fxtranslate import Translator
 
-from tests.benchmarks.firefox.model_files import ModelFiles
+from tests.benchmarks.firefox.model_files import SHORTLIST, ModelFiles
 from tests.benchmarks.systems.system import Answer, WarmedUp
 
 
@@ -12,7 +12,7 @@ class FxTranslate(WarmedUp):
     """It has no batches: texts in flight wait."""
 
     def __init__(self, files: ModelFiles, count: Callable[[str], int], *, shortlist: bool) -> None:
-        self.name = "fxtranslate int8" + (", its shortlist" if shortlist else "")
+        self.name = "fxtranslate int8" + (SHORTLIST if shortlist else "")
         vocabulary = files.vocabulary.read_bytes()
         likely = files.shortlist.read_bytes() if shortlist else None
         self._translator = Translator(files.model.read_bytes(), vocabulary, vocabulary, likely)

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+SHORTLIST = ", its shortlist"
+"""How the name of a system ends that uses it."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:

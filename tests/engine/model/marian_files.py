@@ -4,9 +4,12 @@ import gzip
 import io
 import json
 import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -214,6 +217,28 @@ def write_folder(folder: Path, student: Student, *, packed: bool = False) -> Pat
         else:
             (folder / name).write_bytes(content)
     return folder
+
+
+def to_shortlist(
+    lists: Sequence[Sequence[int]],
+    first: int,
+    offsets: Sequence[int] = (),
+    header: Mapping[int, int] = MappingProxyType({}),
+) -> bytes:
+    """A lexical shortlist with a list for each source token.
+
+    `offsets` and the numbers of its `header` may be others than these are.
+    """
+    ids = [token for one in lists for token in one]
+    offsets = offsets or [0, *accumulate(map(len, lists))]
+    numbers = [first, 50, len(offsets), len(ids)]
+    for place, value in header.items():
+        numbers[place - 2] = value
+    content = struct.pack(f"<4Q{len(offsets)}Q{len(ids)}I", *numbers, *offsets, *ids)
+    seed = 0
+    for (number,) in struct.iter_unpack("<Q", content[: len(content) // 8 * 8]):
+        seed = (seed ^ (number + 0x9E3779B9 + (seed << 6) + (seed >> 2))) % 2**64
+    return struct.pack("<2Q", 0xF11A48D5013417F5, seed) + content
 
 
 def loaded(folder: Path) -> Checkpoint:

@@ -19,6 +19,7 @@ from engine.export.precision.float_graphs import ENCODER, STEP, Graphs
 from engine.export.precision.recipes import Precision, Recipe, make_recipe
 from engine.export.precision.sensitivity import activation_scale
 from engine.model.config import ModelConfig
+from engine.model.shortlist import Shortlist
 from engine.model.transformer import Transformer
 from engine.runtime.decoding.trail import Trail
 from tests.engine.native.answers import random_sources
@@ -190,7 +191,13 @@ def int8_products(kind: Kind) -> list[str]:
 
 
 def write_variant(
-    folder: Path, kind: Kind, precision: Precision, *, migrated: bool = False, only: str = ""
+    folder: Path,
+    kind: Kind,
+    precision: Precision,
+    *,
+    migrated: bool = False,
+    only: str = "",
+    shortlist: Shortlist | None = None,
 ) -> RandomVariant:
     """Exports a random model for both sessions.
 
@@ -204,11 +211,22 @@ def write_variant(
         recipes = {name: recipe.without(others) for name, recipe in recipes.items()}
     manifest = _manifest(kind.config, precision)
     folder.mkdir(parents=True)
-    write_native(folder, kind.config, graphs, recipes, kind.suppressed_ids)
+    write_native(folder, kind.config, graphs, recipes, kind.suppressed_ids, shortlist)
     for name, graph in graphs.items():
         save_model(recipes[name].serving(graph), folder / name)
     (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
     return RandomVariant(folder, manifest, kind, transformer)
+
+
+def random_shortlist(kind: Kind, seed: int) -> Shortlist:
+    """Lists of up to 20 tokens; some have none."""
+    random, config = np.random.default_rng(seed), kind.config
+    lists = [
+        np.sort(random.choice(config.vocab_size, min(size, config.vocab_size), replace=False))
+        for size in [3, *random.integers(0, 20, config.encoder_vocab_size)]
+    ]
+    ends = np.cumsum([one.size for one in lists])
+    return Shortlist(ends.astype(np.int32), np.concatenate(lists).astype(np.int32))
 
 
 def _manifest(config: ModelConfig, precision: Precision) -> Manifest:

@@ -335,7 +335,7 @@ $(FIREFOX_UNPACKED): | .venv/.installed
 
 build/bench/models/%-shortlist_int8/.exported: $(FIREFOX_UNPACKED) $(EXPORTERS) | $(NATIVE)
 	@mkdir -p build/bench/models
-	$(BIN)/seqway-models import .firefox/$* --precision int8 --shortlist --name $*-shortlist \
+	$(BIN)/seqway-models import .firefox/$* --precision int8 --shortlist file --name $*-shortlist \
 		--model-repository build/bench/models --force
 	@touch $@
 

@@ -11,7 +11,7 @@ from engine.commands.options import REPOSITORY, Capabilities, Repository, plan_w
 from engine.commands.terminal import EXPECTED, failure
 from engine.contract.manifest import Task
 from engine.export.exporter import DEFAULT_PRECISIONS, MAX_LOSS
-from engine.export.importer import ImportRequest, ImportRequestError
+from engine.export.importer import ImportRequest, ImportRequestError, ShortlistMode
 from engine.export.precision.recipes import PRECISIONS, Precision
 from engine.export.tensorrt.plans import PlanWish
 from engine.export.variant_folder import Serving
@@ -81,13 +81,13 @@ def read_request(
     ] = False,
     compute_capability: Capabilities = "",
     shortlist: Annotated[
-        bool,
+        str,
         typer.Option(
-            "--shortlist",
-            help="Allow only the words of the checkpoint's shortlist (lex.*.bin): faster, and a "
-            "few answers are others.",
+            help="file: only the tokens that the checkpoint's lex.*.bin allows, which changes a "
+            "few answers; exact: the tokens that may be the best by an estimate of an INT8 head, "
+            "which changes none.",
         ),
-    ] = False,
+    ] = "",
     revision: Annotated[
         str | None, typer.Option(help="A branch, tag or commit of the hub's repository.")
     ] = None,
@@ -126,7 +126,7 @@ def read_request(
         test=test,
         max_loss=max_loss,
         plans=_read_plans(tensorrt, compute_capability),
-        shortlist=shortlist,
+        shortlist=_read_shortlist(shortlist),
         revision=revision,
         allow_pickle=allow_pickle,
         force=force,
@@ -141,6 +141,13 @@ def _read_task(text: str) -> Task | None:
     if text and found is None:
         raise ImportRequestError(f"--task {text} is not one of {', '.join(tasks)}.")
     return found
+
+
+def _read_shortlist(text: str) -> ShortlistMode | None:
+    modes: tuple[ShortlistMode, ...] = get_args(ShortlistMode)
+    if text and text not in modes:
+        raise ImportRequestError(f"--shortlist {text} is not one of {', '.join(modes)}.")
+    return next((mode for mode in modes if mode == text), None)
 
 
 def _read_plans(tensorrt: bool, capabilities: str) -> PlanWish | None:

@@ -58,7 +58,8 @@ class ExportJob:
     texts that INT8's ranges are taken from and that the gate decodes; `test`, when given, is what
     quality is measured on, and `max_loss` what a variant may lose of it, in points. `template`
     replaces what the checkpoint's family puts around a text. `plans` asks for TensorRT plans. With
-    `require_language` calibration texts have to be in a language that the model reads.
+    `require_language` calibration texts have to be in a language that the model reads, with
+    `screens` an INT8 head is screened (`engine.export.native.screen`).
     """
 
     checkpoint: Checkpoint
@@ -73,6 +74,7 @@ class ExportJob:
     max_loss: float = MAX_LOSS
     plans: PlanWish | None = None
     require_language: bool = False
+    screens: bool = False
 
     @property
     def wish(self) -> Wish:
@@ -139,7 +141,8 @@ class _Export:
         seen: dict[str, Observation] = {}
         if set(names) - {"fp32", "bf16"}:
             every = len(self.floats.calibration)
-            texts = min(every, FEW_TEXTS) if self.job.checkpoint.int8_scales else every
+            few = self.job.checkpoint.int8_scales and not self.job.screens
+            texts = min(every, FEW_TEXTS) if few else every
             with self.stage(f"{self.job.name}: calibrating on {counted(texts, 'text')}"):
                 seen = self.floats.observe(texts=texts)
         give_back()
@@ -152,7 +155,8 @@ class _Export:
         files, serving = folder / "1", self.job.serving
         write_manifest(manifest, serving, folder)
         with self.stage(f"{manifest.name}: rounding, and comparing with PyTorch"):
-            first = first_candidate(self.floats, manifest, seen, list(self.job.calibration))
+            texts, screens = list(self.job.calibration), self.job.screens
+            first = first_candidate(self.floats, manifest, seen, texts, screens=screens)
             candidate = settle(first, files)
         write_recipes(candidate.recipes, files)
         if self.job.test:

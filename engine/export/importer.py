@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from engine.contract.manifest import Task
 from engine.export.calibration_texts import generic_texts, random_proteins
@@ -36,6 +37,8 @@ from engine.model.tasks import guess_task
 
 logger = logging.getLogger(__name__)
 
+ShortlistMode = Literal["file", "exact"]
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
@@ -51,7 +54,8 @@ class ImportRequest:
     languages that it has. `calibration` and `test` are files; without the first, INT8 takes its
     ranges from texts of our own. With `keep` the variants that stand in the repository already
     stay as they are; with `force` they are replaced. For `max_loss` and `plans` see `ExportJob`.
-    With `shortlist` answers have only the tokens that the checkpoint's own shortlist allows.
+    With the `shortlist` of a "file" answers have only the tokens that the checkpoint's own allows;
+    "exact" takes a short list of our own at each step, which has the best token for certain.
     """
 
     checkpoint: str
@@ -71,7 +75,7 @@ class ImportRequest:
     serving: Serving = field(default_factory=Serving)
     max_loss: float = MAX_LOSS
     plans: PlanWish | None = None
-    shortlist: bool = False
+    shortlist: ShortlistMode | None = None
 
     @property
     def model_name(self) -> str:
@@ -120,7 +124,7 @@ def import_checkpoint(request: ImportRequest, stage: Stage = announce) -> list[P
     calibration = read_texts(request.calibration) if request.calibration else None
     # A download shows its own progress, by bytes.
     found = locate(request.checkpoint, request.revision, request.allow_pickle)
-    with as_checkpoint(found, shortlist=request.shortlist) as folder:
+    with as_checkpoint(found, shortlist=request.shortlist == "file") as folder:
         checkpoint, task = _load(request, folder, stage)
         if checkpoint.kind == "encoder" and (request.source or request.target or request.template):
             raise ImportRequestError(
@@ -146,6 +150,7 @@ def import_checkpoint(request: ImportRequest, stage: Stage = announce) -> list[P
             max_loss=request.max_loss,
             plans=request.plans,
             require_language=calibration is not None,
+            screens=request.shortlist == "exact",
         )
         return export(job, precisions, overwrite=request.force, stage=stage)
 

@@ -35,12 +35,13 @@ class NativeConfig(ctypes.Structure):
         *("encoder_layers", "encoder_heads", "encoder_head", "encoder_hidden"),
         *("decoder_layers", "decoder_heads", "decoder_head", "decoder_hidden"),
         *("pre_norm", "rms", "gated", "pads_have_no_position", "half_caches"),
-        *("recurrent", "shortlist"),
+        *("recurrent", "shortlist", "screen"),
     )
+    FLOATS = ("epsilon", "screen_error", "screen_norm")
     _fields_ = (
         *((name, c_int32) for name in SIZES),
         ("activation", c_int32),
-        ("epsilon", c_float),
+        *((name, c_float) for name in FLOATS),
     )
 
 

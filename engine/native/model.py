@@ -33,7 +33,7 @@ class NativeModel:
             config = native.NativeConfig(
                 **_sizes(described, native.NativeConfig.SIZES),
                 activation=_activation(described["activation"]),
-                epsilon=described["epsilon"],
+                **{name: float(described[name]) for name in native.NativeConfig.FLOATS},
             )
         library = native.library()
         self.pointer = native.made(

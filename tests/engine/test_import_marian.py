@@ -178,14 +178,14 @@ def test_json_has_what_was_given(repository: Path) -> None:
 
 def test_a_shortlist_is_used_where_it_is_wanted(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "enpt-tiny", STUDENT)
-    options = ("--model-repository", tmp_path, "--precision", "fp32,int8", "--shortlist")
+    options = ("--model-repository", tmp_path, "--precision", "fp32,int8", "--shortlist", "file")
     missed = run(folder, *options)
     assert missed.exit_code != 0
     assert "has no shortlist (lex.*.bin)" in " ".join(missed.stderr.split())
     lists = [[token, min(token + 3, PIECES - 1)] for token in range(PIECES)]
     (folder / "lex.50.50.enpt.s2t.bin").write_bytes(to_shortlist(lists, first=5))
-    for name, extra in (("short", ["--shortlist"]), ("whole", [])):
-        result = run(folder, *options[:-1], "--name", name, *extra)
+    for name, extra in (("short", ["--shortlist", "file"]), ("whole", [])):
+        result = run(folder, *options[:-2], "--name", name, *extra)
         assert result.exit_code == 0, result.output
     if not is_there():
         pytest.skip("no compiler works here")

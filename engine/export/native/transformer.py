@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import onnx
 
+from engine.export.graphs.builder import Array
 from engine.export.graphs.constants import values_of
+from engine.export.native.screen import Screen, make_screen
 from engine.export.native.stack import NativeStack, whole
 from engine.export.precision.float_graphs import ENCODER, STEP, Graphs
 from engine.export.precision.recipes import Recipe
 from engine.model.config import ModelConfig
 from engine.model.shortlist import Shortlist
-from engine.native.layout import padded
+from engine.native.layout import column_sums, pack_bytes, pack_floats, pad, padded
 from engine.native.weights import StoredTensor, write_weights
 
 
@@ -24,8 +26,12 @@ def write_native(
     recipes: Mapping[str, Recipe],
     suppressed_ids: tuple[int, ...],
     shortlist: Shortlist | None = None,
+    head_inputs: Array | None = None,
 ) -> None:
-    """Writes `model.json` and `weights.safetensors` of an encoder-decoder."""
+    """Writes `model.json` and `weights.safetensors` of an encoder-decoder.
+
+    With `head_inputs [n,width]`, which were seen, an INT8 head is screened (`screen.py`).
+    """
     stacks = [
         _TransformerStack(name, config, graphs[file], recipes[file])
         for name, file in _FILES.items()
@@ -40,8 +46,35 @@ def write_native(
         "suppressed_ids": sorted(set(suppressed_ids)),
         "shortlist": shortlist.ids.size if shortlist else 0,
     }
+    if head_inputs is not None and (screen := stacks[1].screen(head_inputs)):
+        tensors += _tensors_of(screen, stacks[1].head_bias())
+        model |= {"screen": screen.rank, "screen_error": screen.error, "screen_norm": screen.norm}
     write_weights(folder, model, tensors)
 
+
+def _tensors_of(screen: Screen, bias: Array) -> Iterator[StoredTensor]:
+    """A screen as two products and two bounds; nothing is off behind the vocabulary."""
+    width = padded(len(screen.rotation))
+    rotation = np.zeros((width, width), np.float32)
+    rotation[: len(screen.rotation), : len(screen.rotation)] = screen.rotation
+    yield whole("screen_rotation.float", pack_floats(rotation))
+    yield whole("screen_rotation.bias", np.zeros(width, np.float32))
+    weights = np.zeros((screen.rank, bias.size), np.int8)
+    weights[:, : screen.weights.shape[1]] = screen.weights
+    yield whole("screen.int8", pack_bytes(weights), "I8")
+    yield whole("screen.sums", column_sums(weights), "I32")
+    yield whole("screen.inputs", np.full(screen.rank, 1 / screen.step, np.float32))
+    yield whole("screen.bias", bias)
+    for name, values in (
+        ("scales", screen.scales),
+        ("of_rest", screen.of_rest),
+        ("of_rounding", screen.of_rounding),
+    ):
+        yield whole(f"screen.{name}", pad(values, 0, bias.size))
+
+
+HEAD_PRODUCTS = ("head", "logits")
+"""The node of a graph's head with a bias, and without one."""
 
 _FILES = {"encoder": ENCODER, "decoder": STEP}
 
@@ -130,6 +163,22 @@ class _TransformerStack(NativeStack):
         return self.table(f"{self.name}.positions", "positions_table", rows=rows)
 
     def _head(self) -> Iterator[StoredTensor]:
+        yield from self.product("head", "head", product=self._head_product, bias=self.head_bias())
+
+    @property
+    def _head_product(self) -> str:
+        """Its node in the graph."""
+        return HEAD_PRODUCTS[0 if "head.bias" in self.constants else 1]
+
+    def screen(self, inputs: Array) -> Screen | None:
+        """That of the head, by the inputs `[n,width]` that it had; None where it is not INT8."""
+        rounding = self.recipe.roundings.get(self._head_product)
+        if rounding is None:
+            return None
+        weight = self.values("head.weight")
+        return make_screen(lambda: rounding.columns_of(weight), rounding.integers(inputs))
+
+    def head_bias(self) -> Array:
         """The head's bias has suppressed tokens' own, and -inf behind the vocabulary."""
         size = self.config.vocab_size
         bias = np.full(padded(size), -np.inf, np.float32)
@@ -140,5 +189,4 @@ class _TransformerStack(NativeStack):
             hidden = np.flatnonzero(np.isneginf(bias[:size]))
             own = self.constants.get("suppressed_head.bias")
             bias[hidden] = 0 if own is None else values_of(own)
-        product = "head" if "head.bias" in self.constants else "logits"
-        yield from self.product("head", "head", product=product, bias=bias)
+        return bias

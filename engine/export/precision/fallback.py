@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.contract.manifest import Manifest
@@ -15,12 +15,13 @@ from engine.export.gates.transformer import (
     NotFiniteError,
     check_variant,
 )
+from engine.export.graphs.builder import Array
 from engine.export.graphs.constants import temporary_folder
 from engine.export.native.encoder import runs_natively, write_native_encoder
-from engine.export.native.transformer import write_native
-from engine.export.precision.calibration import Observation
+from engine.export.native.transformer import HEAD_PRODUCTS, write_native
+from engine.export.precision.calibration import Observation, quantizable
 from engine.export.precision.emulation import emulated
-from engine.export.precision.float_graphs import MODEL, FloatGraphs, Graphs
+from engine.export.precision.float_graphs import MODEL, STEP, FloatGraphs, Graphs
 from engine.export.precision.given_scales import given_roundings
 from engine.export.precision.recipes import Precision, Recipe, around, make_recipe
 from engine.export.precision.sensitivity import Rounding
@@ -40,12 +41,16 @@ TEXTS = 16
 
 @dataclass(frozen=True)
 class Candidate:
-    """The recipes of one precision, by graph, and the texts that its gates use."""
+    """The recipes of one precision, by graph, and the texts that its gates use.
+
+    `head_inputs [n,width]` were seen, where an INT8 head is to be screened.
+    """
 
     floats: FloatGraphs
     manifest: Manifest
     recipes: Mapping[str, Recipe]
     texts: list[str]
+    head_inputs: Array | None = None
 
     def serving(self) -> Graphs:
         """What ONNX Runtime opens on a processor."""
@@ -63,7 +68,7 @@ class Candidate:
         checkpoint, graphs = self.floats.checkpoint, self.floats.graphs
         if self.manifest.kind == "seq2seq":
             parts = graphs, self.recipes, checkpoint.suppressed_ids, checkpoint.shortlist
-            write_native(folder, checkpoint.config, *parts)
+            write_native(folder, checkpoint.config, *parts, self.head_inputs)
         elif runs_natively(checkpoint.encoder.config):
             write_native_encoder(folder, checkpoint.encoder, graphs[MODEL], self.recipes[MODEL])
 
@@ -96,8 +101,10 @@ def first_candidate(
     manifest: Manifest,
     seen: Mapping[str, Observation],
     texts: list[str],
+    *,
+    screens: bool = False,
 ) -> Candidate:
-    """The candidate that calibration suggests.
+    """The candidate that calibration suggests; with `screens` an INT8 head is screened.
 
     Raises:
         NotFiniteError: the checkpoint itself makes values that are not finite.
@@ -113,7 +120,16 @@ def first_candidate(
             recipes[name] = make_recipe(model, precision, seen[name], floats.never_int8, given)
         else:
             recipes[name] = Recipe(precision)
-    return Candidate(floats, manifest, recipes, texts)
+    screened = screens and precision == "int8" and STEP in seen
+    inputs = _head_inputs(floats, seen[STEP]) if screened else None
+    return Candidate(floats, manifest, recipes, texts, inputs)
+
+
+def _head_inputs(floats: FloatGraphs, seen: Observation) -> Array:
+    """What the head of an encoder-decoder reads, `[n,width]`."""
+    products = quantizable(floats.graphs[STEP])
+    name = next(products[name] for name in HEAD_PRODUCTS if name in products)
+    return seen.inputs[name].rows
 
 
 def settle(candidate: Candidate, folder: Path) -> Candidate:
@@ -158,7 +174,7 @@ def _finite(candidate: Candidate, error: NotFiniteError) -> Candidate:
         if not emulate or not nodes.keys() - recipe.float32.keys():
             raise NotFiniteError(f"{candidate.manifest.name}: {value} ({name}) is not finite.")
         changed = {**candidate.recipes, name: recipe.with_float32(nodes)}
-        return Candidate(candidate.floats, candidate.manifest, changed, candidate.texts)
+        return replace(candidate, recipes=changed)
     raise error
 
 
@@ -175,7 +191,7 @@ def _closer(candidate: Candidate, error: DifferenceError) -> Candidate:
         changed[graph] = changed[graph].without({name: reason})
     names = ", ".join(f"{name} ({loss:.1%})" for loss, _, name in worst)
     logger.warning("%s Kept in higher precision: %s", error, names)
-    return Candidate(candidate.floats, candidate.manifest, changed, candidate.texts)
+    return replace(candidate, recipes=changed)
 
 
 def _require_gain(candidate: Candidate) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from engine.export.graphs.builder import Array
 from engine.export.graphs.constants import values_of
@@ -51,6 +52,18 @@ class Rounding:
     divisors: Array | None = field(default=None, repr=False)
     strength: float = 0.0
     columns: Array | None = field(default=None, repr=False)
+
+    def integers(self, rows: Array) -> Array:
+        """Inputs `[n,K]` as they are rounded."""
+        divided = rows if self.divisors is None else rows / self.divisors
+        return np.clip(np.rint(divided / np.float32(self.scale)), -QMAX, QMAX)
+
+    def columns_of(self, weight: Array) -> Iterator[tuple[NDArray[np.int8], Array]]:
+        """A matrix `[K,M]`, some columns at a time: `[K,m]`, and the scales of sums `[m]`."""
+        for part in _columns(weight):
+            given = None if self.columns is None else self.columns[part]
+            integers, scale = _round_columns(weight[:, part], self.divisors, given)
+            yield integers, scale * np.float32(self.scale)
 
 
 def measure_products(model: onnx.ModelProto, seen: Observation) -> dict[str, Rounding]:
@@ -136,7 +149,7 @@ def round_matrix(
 
 def _round_columns(
     columns: Array, divisors: Array | None, scale: Array | None = None
-) -> tuple[Array, Array]:
+) -> tuple[NDArray[np.int8], Array]:
     if divisors is not None:
         columns = columns * divisors[:, None]
     if scale is None:

@@ -209,6 +209,21 @@ Shortlist read_shortlist(const Tensors& tensors, const Model& model, int size) {
   return shortlist;
 }
 
+Screen read_screen(const Tensors& tensors, const Model& model, const SeqwayConfig& config) {
+  require(model.decoder.last.is_int8(), "the model has a screen for a head that is not INT8");
+  const int tokens = model.decoder.last.out;
+  Screen screen;
+  screen.rotation = tensors.product("screen_rotation", model.stride, model.stride);
+  screen.estimate = tensors.product("screen", config.screen, tokens);
+  require(!screen.rotation.is_int8() && screen.estimate.is_int8() && config.screen % kDepth == 0,
+          "the model's screen is of other numbers");
+  screen.of_rest = tensors.get<float>("screen.of_rest", tokens);
+  screen.of_rounding = tensors.get<float>("screen.of_rounding", tokens);
+  screen.error = config.screen_error;
+  screen.norm = config.screen_norm;
+  return screen;
+}
+
 std::unique_ptr<Model> read_model(const SeqwayConfig& config, const Tensors& tensors) {
   check_stack(config.encoder_layers, config.encoder_heads, config.encoder_head, config.encoder_hidden);
   check_stack(config.decoder_layers, config.decoder_heads, config.decoder_head, config.decoder_hidden);
@@ -251,6 +266,8 @@ std::unique_ptr<Model> read_model(const SeqwayConfig& config, const Tensors& ten
       "head", config.width, static_cast<int>(padded(config.vocabulary, kLanes)));
   require(config.shortlist >= 0, "the model's shortlist does not exist");
   if (config.shortlist > 0) model->shortlist = read_shortlist(tensors, *model, config.shortlist);
+  require(config.screen >= 0 && config.screen <= model->stride, "the model's screen does not exist");
+  if (config.screen > 0) model->screen = read_screen(tensors, *model, config);
   return model;
 }
 

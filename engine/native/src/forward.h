@@ -427,12 +427,12 @@ inline void take(Candidates& best, const float* logits, int64_t first, int count
   }
 }
 
-// Makes the logits of the rows that the head reads; gives them, some hundred tokens of a row at a
+// Makes the logits of the rows that the head reads, or estimates of them; gives them, some hundred tokens of a row at a
 // time, to `use(row, logits, first token, count)`, and what suppressed tokens would have to
 // `see(row, index, logit)`.
 template <typename See, typename Use>
-inline void for_logits(const Model& model, Lane& lane, const Rows& in, See see, Use use) {
-  const Product& head = model.decoder.last;
+inline void for_logits(const Model& model, const Product& head, Lane& lane, const Rows& in, See see,
+                       Use use) {
   const std::vector<int>& suppressed = model.suppressed;
   const int groups = head.out / kLanes;
   const int together = kHeadGroups * (in.count < kHeadRows ? kHeadRows / in.count : 1);
@@ -499,8 +499,137 @@ inline void for_likely(Lane& lane, const Rows& in, const Text* const* texts, Use
   });
 }
 
+constexpr size_t kMostScreened = 512;  // tokens; of more the whole head is computed
+
+// What a row's estimates are off by, as `Screen` has it.
+struct Doubt {
+  float rest = 0.0F;
+  float rounding = 0.0F;
+};
+
+// The tokens of a row that may be the best one, as its estimates say.
+struct Screened {
+  struct Token {
+    int64_t id;
+    float estimate;
+    float bound;
+  };
+  Best best;                // of the estimates
+  float least = -INFINITY;  // a logit that one token has
+  std::vector<Token> tokens;
+};
+
+// A logit of an INT8 head, to the bit what `multiply` makes.
+inline float logit_of(const Product& head, const uint8_t* state, int64_t id) {
+  const int quads = head.in_bytes() / 4;
+  const int8_t* column = head.int8_weights + id / kLanes * quads * 64 + id % kLanes * 4;
+  int32_t total = 0;
+  for (int q = 0; q < quads; ++q) {
+    for (int k = 0; k < 4; ++k) total += state[q * 4 + k] * column[static_cast<int64_t>(q) * 64 + k];
+  }
+  return std::fma(static_cast<float>(total - head.sums[id]), head.scales[id], head.bias[id]);
+}
+
+// Takes `count` more estimates, of tokens from `first` on; room behind them is overwritten.
+inline void take(Screened& found, const Model& model, const uint8_t* state, const Doubt& doubt,
+                 float* estimates, int64_t first, int count) {
+  alignas(64) float bounds[kHeadGroups * kLanes];
+  const float highest = found.best.logit;
+  take(found.best, estimates, first, count);
+  if (found.best.logit > highest) {
+    found.least = std::max(found.least, logit_of(model.decoder.last, state, found.best.id));
+  }
+  const V16 rest = splat(doubt.rest), rounding = splat(doubt.rounding);
+  V16 most = splat(-INFINITY);
+  for (int i = 0; i < count; i += kLanes) {
+    const V16 off = fma(rest, load(model.screen.of_rest + first + i),
+                        rounding * load(model.screen.of_rounding + first + i));
+    const V16 bound = load(estimates + i) + off;
+    store(bounds + i, bound);
+    most = larger(most, bound);
+  }
+  if (!(largest(most) >= found.least)) return;
+  for (int i = 0; i < count; ++i) {
+    if (bounds[i] >= found.least) found.tokens.push_back({first + i, estimates[i], bounds[i]});
+  }
+}
+
+// The states of rows as what estimates are made of, and what these are off by.
+inline Rows as_coordinates(const Model& model, Lane& lane, const Rows& in, Doubt* doubts) {
+  const Screen& screen = model.screen;
+  const int stride = model.stride, depth = screen.estimate.in;
+  float* states = lane.context.take(static_cast<int64_t>(in.count) * stride);
+  float* turned = lane.wide.take(static_cast<int64_t>(in.count) * stride);
+  uint8_t* bytes = lane.middle_bytes.take(static_cast<int64_t>(in.count) * depth);
+  for (int64_t row = 0; row < in.count; ++row) {
+    for (int i = 0; i < stride; ++i) {
+      states[row * stride + i] = static_cast<float>(in.bytes[row * in.bytes_stride + i] - 128);
+    }
+  }
+  multiply(screen.rotation, {in.count, states, stride, nullptr, 0}, into(turned, stride));
+  const float step = 1.0F / screen.estimate.inputs[0];
+  for (int64_t row = 0; row < in.count; ++row) {
+    const float* x = turned + row * stride;
+    uint8_t* rounded = bytes + row * depth;
+    round_row(x, screen.estimate, depth, rounded);
+    float first = 0.0F, taken = 0.0F, rest = 0.0F;
+    for (int i = 0; i < depth; ++i) {
+      const float off = x[i] - static_cast<float>(rounded[i] - 128) * step;
+      first += x[i] * x[i];
+      taken += off * off;
+    }
+    for (int i = depth; i < stride; ++i) rest += x[i] * x[i];
+    // A margin for what FP32 rounds: each is off by less than a ten-thousandth of all of the state.
+    const float slack = 1e-8F * (first + rest);
+    doubts[row].rest = std::sqrt(rest + slack);
+    doubts[row].rounding = std::sqrt(first) * screen.error + std::sqrt(taken + slack) * screen.norm;
+  }
+  return {in.count, nullptr, 0, bytes, depth};
+}
+
+// The most probable token of each row and its log-probability, to which tokens that can't be the best
+// add what is estimated of them.
+inline std::vector<Best> choose_screened(const Model& model, Lane& lane, const Rows& in) {
+  const int rows = in.count;
+  std::vector<Best> best(rows);
+  std::vector<Doubt> doubts(rows);
+  std::vector<Screened> screened(rows);
+  const Rows coordinates = as_coordinates(model, lane, in, doubts.data());
+  const auto see = [](int64_t, int, float) {};
+  for_logits(model, model.screen.estimate, lane, coordinates, see,
+             [&](int64_t row, float* estimates, int64_t id, int count) {
+    const uint8_t* state = in.bytes + row * in.bytes_stride;
+    take(screened[row], model, state, doubts[row], estimates, id, count);
+  });
+  for (int64_t row = 0; row < rows; ++row) {
+    Screened& found = screened[row];
+    const auto behind = std::remove_if(found.tokens.begin(), found.tokens.end(), [&](const auto& token) {
+      return token.bound < found.least;
+    });
+    found.tokens.erase(behind, found.tokens.end());
+    if (found.tokens.size() > kMostScreened) {
+      for_logits(model, model.decoder.last, lane, only(in, row), see,
+                 [&](int64_t, float* logits, int64_t id, int count) { take(best[row], logits, id, count); });
+      continue;
+    }
+    best[row].total = found.best.total;
+    for (const Screened::Token& token : found.tokens) {
+      const float logit = logit_of(model.decoder.last, in.bytes + row * in.bytes_stride, token.id);
+      const double top = found.best.logit;
+      best[row].total += std::exp(logit - top) - std::exp(token.estimate - top);
+      if (logit > best[row].logit) {
+        best[row].logit = logit;
+        best[row].id = token.id;
+      }
+    }
+    best[row].total *= std::exp(static_cast<double>(found.best.logit) - best[row].logit);
+  }
+  return best;
+}
+
 inline void choose(const Model& model, Lane& lane, const Step& call, const Rows& in) {
   const int rows = call.rows;
+  const bool screens = model.screen.exists() && std::count(call.wanted, call.wanted + rows, 0) > 0;
   const int64_t suppressed = static_cast<int64_t>(model.suppressed.size());
   std::vector<Best> best(rows);
   std::vector<Candidates> candidates(rows);
@@ -527,16 +656,25 @@ inline void choose(const Model& model, Lane& lane, const Step& call, const Rows&
       }
       if (call.logits != nullptr) spread(model, text, logits, call.logits + row * model.vocabulary);
     });
-  } else {
+  } else if (!screens || call.logits != nullptr || call.suppressed_logits != nullptr ||
+             std::count(call.wanted, call.wanted + rows, 0) < rows) {
     const auto see = [&](int64_t row, int index, float logit) {
       if (call.suppressed_logits != nullptr) call.suppressed_logits[row * suppressed + index] = logit;
     };
-    for_logits(model, lane, in, see, [&](int64_t row, float* logits, int64_t id, int count) {
+    for_logits(model, model.decoder.last, lane, in, see,
+               [&](int64_t row, float* logits, int64_t id, int count) {
       take_some(row, logits, id, count);
       if (call.logits != nullptr) {
         std::memcpy(call.logits + row * model.vocabulary + id, logits, count * sizeof(float));
       }
     });
+  }
+  if (screens) {
+    // Whatever the others ask for, a row has the log-probability that it has alone.
+    const std::vector<Best> screened = choose_screened(model, lane, in);
+    for (int row = 0; row < rows; ++row) {
+      if (call.wanted[row] == 0) best[row] = screened[row];
+    }
   }
   lane.heads = in;
   lane.head_texts.assign(call.texts, call.texts + rows);
@@ -553,7 +691,7 @@ inline void logits_of(const Model& model, Lane& lane, int row, float* logits) {
     return;
   }
   const auto see = [](int64_t, int, float) {};
-  for_logits(model, lane, only(lane.heads, row), see, [&](int64_t, const float* made, int64_t id, int count) {
+  for_logits(model, model.decoder.last, lane, only(lane.heads, row), see, [&](int64_t, const float* made, int64_t id, int count) {
     std::memcpy(logits + id, made, count * sizeof(float));
   });
 }

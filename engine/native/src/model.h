@@ -169,6 +169,19 @@ struct Shortlist {
   bool exists() const { return ids != nullptr; }
 };
 
+// Estimates an INT8 head's logits, and what they are off by at most (engine/export/native/screen.py):
+// |rest| of_rest[token] + (|first| error + |what rounding took| norm) of_rounding[token], where
+// `rotation` gives the first and the rest of a state's coordinates.
+struct Screen {
+  Product rotation;
+  Product estimate;
+  const float* of_rest = nullptr;
+  const float* of_rounding = nullptr;
+  float error = 0.0F;
+  float norm = 0.0F;
+  bool exists() const { return of_rest != nullptr; }
+};
+
 // `stride` is the padded width of the model, `vocabulary` counts the tokens of answers.
 struct Model {
   int vocabulary = 0;
@@ -192,6 +205,7 @@ struct Model {
   mutable Team team;  // of its lanes
   Reader reader;
   Shortlist shortlist;
+  Screen screen;
 
   int64_t cached_bytes() const { return half_caches ? sizeof(Half) : sizeof(float); }
   // Bytes of a position of a cache, how many of these there are, and how many positions it has for

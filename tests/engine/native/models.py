@@ -51,10 +51,14 @@ _T5 = replace(
 
 @dataclass(frozen=True)
 class Kind:
-    """A configuration, and what else a checkpoint says about the tokens."""
+    """A configuration, and what else a checkpoint says about the tokens.
+
+    `directions` are how many most of what embeddings differ in has; 0: all have the same.
+    """
 
     config: ModelConfig
     suppressed_ids: tuple[int, ...] = ()
+    directions: int = 0
 
 
 KINDS = MappingProxyType(
@@ -132,6 +136,21 @@ WIDE = Kind(
 """Its products, attention and head are large enough to be shared between threads."""
 
 
+_WIDE = ModelConfig(
+    **{"vocab_size": 1501, "d_model": 144, "max_positions": LONGEST, "output_bias": True},
+    **{"encoder_layers": 1, "decoder_layers": 2, "encoder_heads": 3, "decoder_heads": 3},
+    **{"encoder_ffn": 64, "decoder_ffn": 64, "pad_id": 0, "eos_id": 1, "decoder_start_id": 0},
+)
+SCREENED = MappingProxyType(
+    {
+        "few": Kind(_WIDE, (0, 700, 1500), directions=20),
+        "all": Kind(_WIDE, (0, 700, 1500)),
+        "padded": Kind(replace(_WIDE, d_model=150, output_bias=False), directions=20),
+    }
+)
+"""Kinds whose heads are wide enough to be screened: of few tokens, and of all."""
+
+
 @dataclass(frozen=True)
 class RandomVariant:
     """A variant's files, and the checkpoint that they were made of."""
@@ -142,8 +161,8 @@ class RandomVariant:
     transformer: Transformer
 
 
-def random_transformer(config: ModelConfig) -> Transformer:
-    """No weight has its neutral value, so that forgetting one shows."""
+def random_transformer(config: ModelConfig, directions: int = 0) -> Transformer:
+    """No weight is neutral, so that forgetting one shows; for `directions` see `Kind`."""
     torch.manual_seed(5)
     model = Transformer(config).eval()
     with torch.no_grad():
@@ -158,14 +177,35 @@ def random_transformer(config: ModelConfig) -> Transformer:
         embeddings = 1.0 if not config.scale_embedding else config.d_model**-0.5
         for table in (model.embedding_of(decoder=False), model.embedding):
             table.weight.normal_(std=embeddings)
+            if directions:
+                few = torch.randn(len(table.weight), directions) @ torch.randn(
+                    directions, config.d_model
+                )
+                table.weight.mul_(0.03).add_(few, alpha=embeddings * directions**-0.5)
     return model
 
 
 @functools.cache
 def _exported(kind: Kind) -> tuple[Transformer, Graphs]:
-    transformer = random_transformer(kind.config)
+    transformer = random_transformer(kind.config, kind.directions)
     builder = TransformerGraphs(transformer, kind.suppressed_ids)
     return transformer, {ENCODER: builder.encoder(), STEP: builder.decoder_step()}
+
+
+@functools.cache
+def _seen(kind: Kind) -> dict[str, Observation]:
+    _, graphs = _exported(kind)
+    manifest = _manifest(kind.config, "int8")
+    lengths, vocabulary = [5, 9, 16, 30], kind.config.encoder_vocab_size
+    texts = random_sources(manifest, lengths, seed=1, vocabulary=vocabulary)
+    return dict(zip(graphs, observe(*graphs.values(), manifest, [texts]), strict=True))
+
+
+def _head_inputs(kind: Kind) -> np.ndarray:
+    _, graphs = _exported(kind)
+    products = quantizable(graphs[STEP])
+    name = products["head"] if "head" in products else products["logits"]
+    return _seen(kind)[STEP].inputs[name].rows
 
 
 @functools.cache
@@ -173,11 +213,7 @@ def _recipes(kind: Kind, precision: Precision, migrated: bool) -> dict[str, Reci
     _, graphs = _exported(kind)
     if precision != "int8":
         return {name: Recipe(precision) for name in graphs}
-    manifest = _manifest(kind.config, precision)
-    lengths, vocabulary = [5, 9, 16, 30], kind.config.encoder_vocab_size
-    texts = random_sources(manifest, lengths, seed=1, vocabulary=vocabulary)
-    observed = observe(*graphs.values(), manifest, [texts])
-    seen = dict(zip(graphs, observed, strict=True))
+    seen = _seen(kind)
     recipes = {name: make_recipe(graph, precision, seen[name]) for name, graph in graphs.items()}
     random = np.random.default_rng(2)
     if migrated:
@@ -198,10 +234,12 @@ def write_variant(
     migrated: bool = False,
     only: str = "",
     shortlist: Shortlist | None = None,
+    screened: bool = False,
 ) -> RandomVariant:
     """Exports a random model for both sessions.
 
-    `migrated` INT8 inputs have divisors; `only` names the product that is INT8, "" is for all.
+    `migrated` INT8 inputs have divisors; `only` names the product that is INT8, "" is for all. The
+    head is `screened` by what it read in some answers.
     """
     transformer, graphs = _exported(kind)
     recipes = _recipes(kind, precision, migrated)
@@ -211,7 +249,8 @@ def write_variant(
         recipes = {name: recipe.without(others) for name, recipe in recipes.items()}
     manifest = _manifest(kind.config, precision)
     folder.mkdir(parents=True)
-    write_native(folder, kind.config, graphs, recipes, kind.suppressed_ids, shortlist)
+    inputs = _head_inputs(kind) if screened else None
+    write_native(folder, kind.config, graphs, recipes, kind.suppressed_ids, shortlist, inputs)
     for name, graph in graphs.items():
         save_model(recipes[name].serving(graph), folder / name)
     (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")

@@ -18,7 +18,7 @@ from engine.native import library
 from tests.engine.native.conftest import require
 from tests.engine.native.encoders import write_encoder
 from tests.engine.native.exercise import exercise
-from tests.engine.native.models import KINDS, random_shortlist, write_variant
+from tests.engine.native.models import KINDS, SCREENED, random_shortlist, write_variant
 
 ROOT = Path(__file__).parents[3]
 SOURCES = library.LIBRARY.parent / "src"
@@ -92,6 +92,8 @@ def test_no_memory_is_read_or_written_that_should_not_be(
     ]
     kind, short = KINDS["bart"], tmp_path / "bart_short"
     folders.append(write_variant(short, kind, "int8", shortlist=random_shortlist(kind, 1)).folder)
+    wide, screened = SCREENED["few"], tmp_path / "wide_screened"
+    folders.append(write_variant(screened, wide, "int8", screened=True).folder)
     folders += [
         write_encoder(tmp_path / "_".join(encoder), *encoder).folder for encoder in ENCODERS
     ]

@@ -2,6 +2,9 @@
 
 import os
 import signal
+import zlib
+
+import pytest
 
 TERMINAL = {
     "CLICOLOR",
@@ -31,3 +34,18 @@ os.environ["TERM"] = "xterm"
 # A shell starts what runs in the background with interrupts ignored, and children inherit that.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--every N` runs one test of N, the same ones each time."""
+    parser.addoption("--every", type=int, default=1, help="run one test of so many")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what `--every` does."""
+    every: int = config.getoption("--every")
+    chosen = [item for item in items if zlib.crc32(item.nodeid.encode()) % every == 0]
+    if len(chosen) < len(items):
+        left = set(items) - set(chosen)
+        config.hook.pytest_deselected(items=[item for item in items if item in left])
+        items[:] = chosen

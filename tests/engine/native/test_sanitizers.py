@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[3]
 SOURCES = library.LIBRARY.parent / "src"
 
 FLAGS = (
-    *("-std=c++17", "-O1", "-g1", "-fPIC", "-w", "-ffp-contract=off", "-fno-omit-frame-pointer"),
+    *("-std=c++17", "-O0", "-g1", "-fPIC", "-w", "-ffp-contract=off", "-fno-omit-frame-pointer"),
     *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
 )
 OPTIONS = {

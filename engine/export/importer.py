@@ -135,6 +135,13 @@ def import_checkpoint(request: ImportRequest, stage: Stage = announce) -> list[P
             raise ImportRequestError(
                 "no TensorRT plan is built for a recurrent decoder: leave --tensorrt out."
             )
+        if request.shortlist == "exact" and (
+            checkpoint.kind == "encoder" or "int8" not in request.variants
+        ):
+            raise ImportRequestError(
+                "--shortlist exact is for int8 variants of encoder-decoders: leave it out, or give "
+                "--precision int8."
+            )
         if test and task == "question-answering":
             raise ImportRequestError("--test holds texts with answers; it can't measure questions.")
         job = ExportJob(

@@ -203,3 +203,29 @@ def test_a_shortlist_is_used_where_it_is_wanted(tmp_path: Path) -> None:
             one.tokens.tolist() != other.tokens.tolist()
             for one, other in zip(short, whole, strict=True)
         )
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--shortlist", "exact", "--precision", "fp32"), "is for int8 variants"),
+        (("--shortlist", "lex.bin"), "is not one of file, exact"),
+    ],
+)
+def test_a_shortlist_that_makes_no_sense_is_refused(
+    options: tuple[str, ...], told: str, tmp_path: Path
+) -> None:
+    folder = write_folder(tmp_path / "enpt-tiny", STUDENT)
+    refused = run(folder, "--model-repository", tmp_path, *options)
+    assert refused.exit_code != 0
+    assert told in " ".join(refused.stderr.split())
+
+
+def test_a_narrow_head_is_not_screened_and_that_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write_folder(tmp_path / "enpt-tiny", STUDENT)
+    options = ("--model-repository", tmp_path, "--precision", "int8", "--shortlist", "exact")
+    result = run(folder, *options)
+    assert result.exit_code == 0, result.output
+    assert "the head is not screened" in caplog.text

@@ -1,5 +1,6 @@
 """The files that the native code reads of an encoder-decoder, from its float graphs."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from engine.model.config import ModelConfig
 from engine.model.shortlist import Shortlist
 from engine.native.layout import column_sums, pack_bytes, pack_floats, pad, padded
 from engine.native.weights import StoredTensor, write_weights
+
+logger = logging.getLogger(__name__)
 
 
 def write_native(
@@ -46,9 +49,12 @@ def write_native(
         "suppressed_ids": sorted(set(suppressed_ids)),
         "shortlist": shortlist.ids.size if shortlist else 0,
     }
-    if head_inputs is not None and (screen := stacks[1].screen(head_inputs)):
+    screen = None if head_inputs is None else stacks[1].screen(head_inputs)
+    if screen:
         tensors += _tensors_of(screen, stacks[1].head_bias())
         model |= {"screen": screen.rank, "screen_error": screen.error, "screen_norm": screen.norm}
+    elif head_inputs is not None:
+        logger.warning("the head is not screened: it is too narrow, or not INT8")
     write_weights(folder, model, tensors)
 
 

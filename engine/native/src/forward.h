@@ -607,7 +607,7 @@ inline std::vector<Best> choose_screened(const Model& model, Lane& lane, const R
       return token.bound < found.least;
     });
     found.tokens.erase(behind, found.tokens.end());
-    if (found.tokens.size() > kMostScreened) {
+    if (found.tokens.empty() || found.tokens.size() > kMostScreened) {
       for_logits(model, model.decoder.last, lane, only(in, row), see,
                  [&](int64_t, float* logits, int64_t id, int count) { take(best[row], logits, id, count); });
       continue;

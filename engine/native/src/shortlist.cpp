@@ -1,6 +1,7 @@
 #include "shortlist.h"
 
 #include <cmath>
+#include <stdexcept>
 
 namespace seqway {
 namespace {
@@ -53,6 +54,7 @@ void narrow_head(const Model& model, const int32_t* source, std::vector<uint64_t
     }
     marks[word] = 0;
   }
+  if (text.likely.empty()) throw std::runtime_error("the shortlist leaves an answer no token");
   const Product& whole = model.decoder.last;
   Product& head = text.head;
   head = whole;

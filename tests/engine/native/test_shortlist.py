@@ -177,3 +177,14 @@ def test_a_variant_of_earlier_versions_has_none(tmp_path: Path, backends: list[s
     )
     assert "shortlist" not in path.read_text()
     opened(variant)
+
+
+def test_a_list_of_what_is_suppressed_alone_leaves_no_answer(
+    tmp_path: Path, backends: list[str]
+) -> None:
+    kind = KINDS["m2m100"]
+    ends = np.ones(kind.config.vocab_size + 1, np.int32)
+    only = Shortlist(ends, np.array([kind.suppressed_ids[1]], np.int32))
+    session = opened(write_variant(tmp_path / "none", kind, "int8", shortlist=only))
+    with pytest.raises(NativeError, match="the shortlist leaves an answer no token"):
+        session.encode([[5, kind.config.eos_id]])

@@ -232,6 +232,7 @@ class TorchSession(Session):
         for row, source in zip(allowed, sources, strict=True):
             for number in {0, *(token + 1 for token in source)}:
                 row[ids[ends[number - 1] if number else 0 : ends[number]]] = True
+        allowed[:, self._model.suppressed.cpu().numpy()] = False
         return torch.from_numpy(allowed).to(self._model.device)
 
     def _check_sources(self, sources: list[list[int]]) -> None:

@@ -55,30 +55,42 @@ class TorchSession(Session):
         place = TorchDevice(device)
         dtype = dtype or computing_type(manifest.precision, place.device)
         place.require(weight_bytes(folder, dtype), f"{manifest.name}'s weights")
-        self._steps = steps or (STEPS if place.is_cuda else 1)
         with place.use():
             model = load_model(folder, place.device, dtype)
         place.wait()  # other lanes read the weights on streams of their own
-        self._open(model, manifest, place)
-        if place.is_cuda:
-            self._make_lane(capacity)
+        self._open(model, manifest, place, steps, capacity)
 
-    _lane: TorchLane | None = None
+    @classmethod
+    def over(
+        cls, model: TorchModel, manifest: Manifest, capacity: int, device: TorchDevice, steps: int
+    ) -> "TorchSession":
+        """A session of a model that is on `device`; `steps` 0 is for as many as suit that."""
+        session = object.__new__(cls)
+        session._open(model, manifest, device, steps, capacity)
+        return session
 
-    def _open(self, model: TorchModel, manifest: Manifest, device: TorchDevice) -> None:
+    def _open(
+        self,
+        model: TorchModel,
+        manifest: Manifest,
+        device: TorchDevice,
+        steps: int,
+        capacity: int,
+    ) -> None:
         self.manifest = manifest
         self.extra: Mapping[str, Floats] = {}
         self._model, self._device = model, device
+        self._steps = steps or (STEPS if device.is_cuda else 1)
         self._stepped = 0
+        self._capacity = capacity
+        self._lane: TorchLane | None = None
+        if device.is_cuda:
+            self._make_lane(capacity)
 
     def sibling(self) -> "TorchSession":
         """See `Session`: the same weights, memory and a stream of its own."""
-        twin = object.__new__(TorchSession)
-        twin._steps = self._steps
-        twin._open(self._model, self.manifest, self._device.sibling())
-        if self._lane is not None and self._device.is_cuda:
-            twin._make_lane(self._lane.capacity)
-        return twin
+        parts = self._model, self.manifest, self._capacity, self._device.sibling(), self._steps
+        return TorchSession.over(*parts)
 
     def _make_lane(self, capacity: int) -> TorchLane:
         self._lane = None  # gives up its memory first

@@ -63,6 +63,11 @@ class LaneState:
             host[_FORCED + step, :rows] = slots.forced[np.arange(rows), places]
         self._ints.copy_(self._host, non_blocking=True)
 
+    def restart(self) -> None:
+        """Makes the next step the first one again, of rows that are as they are."""
+        with self._device.use():
+            self._step.zero_()
+
     def take(self, x: Tensor, rows: int, allowed: Tensor | None, eos_id: int) -> None:
         """Makes logits of what the head reads, `x [rows,D]`, and inputs of the best tokens."""
         model, logits = self._model, self.logits[:rows]

@@ -78,7 +78,7 @@ def test_other_precisions_hold_the_same_numbers(
     assert sum(array.nbytes for array in halves.values()) < 26e6  # of 64 MiB that can be carried
     _, others = read_weights(in_precision(variant, precision, tmp_path / precision))
     suffix = "float" if precision == "fp32" else "brain"
-    name = "encoder.0.attention.qkv"
+    name = "encoder.0.ffn.up"
     wide, made = halves[f"{name}.half"].astype(np.float32), others[f"{name}.{suffix}"]
     if precision == "bf16":
         expected = torch.from_numpy(wide).bfloat16().view(torch.int16).numpy()

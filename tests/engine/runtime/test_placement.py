@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -123,6 +125,12 @@ def test_pytorch_runs_where_tensorrt_does_not(
     monkeypatch.setattr(placement, "open_torch_session", lambda *_: made)
     assert _open(repository, GPU) is made
     assert "pegasus_fp32 runs with PyTorch on GPU 0: " in caplog.text
+
+
+def test_only_the_torch_session_needs_torch() -> None:
+    """Triton's Python has none on processors."""
+    code = "import sys, engine.runtime.engine; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_variant_without_weights_says_so(repository: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import importlib.util
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,23 @@ SystemRun = Callable[[], None]
 
 def peers(
     shape: Shape, device: torch.device, dtype: torch.dtype, tokens: int
-) -> Iterator[tuple[str, Callable[[int], SystemRun]]]:
-    """Names, and what makes a run of so many rows, each `tokens` in and out."""
-    model = _marian(shape, tokens).to(device=device, dtype=dtype).eval()
-    for name, options in {
-        "transformers eager": {},
-        "transformers static": {"cache_implementation": "static", "disable_compile": True},
-        "transformers compiled": {"cache_implementation": "static"},
-    }.items():
-        if name.endswith("compiled") and device.type != "cuda":
-            continue
-        yield name, _transformers(model, device, tokens, options)
+) -> dict[str, Callable[[], Callable[[int], SystemRun]]]:
+    """What opens each system that is installed, those that take longest to begin last.
+
+    An open one makes a run of so many rows, each `tokens` in and out.
+    """
+
+    def transformers(**options: Any) -> Callable[[], Callable[[int], SystemRun]]:
+        return lambda: _transformers(_marian(shape, tokens).to(device, dtype), tokens, options)
+
+    static = {"cache_implementation": "static"}
+    found = {"transformers eager": transformers()}
     if importlib.util.find_spec("ctranslate2") is not None:
-        yield "ctranslate2", _ctranslate2(shape, device, tokens)
+        found["ctranslate2"] = lambda: _ctranslate2(shape, device, tokens)
+    found["transformers static"] = transformers(**static, disable_compile=True)
+    if device.type == "cuda":
+        found["transformers compiled"] = transformers(**static)
+    return found
 
 
 def tokens_per_second(run: SystemRun, rows: int, tokens: int, device: torch.device) -> float:
@@ -65,14 +69,12 @@ def _marian(shape: Shape, tokens: int) -> Any:
         decoder_start_token_id=0,
         forced_eos_token_id=None,
     )
-    return MarianMTModel(config)
+    return MarianMTModel(config).eval()
 
 
-def _transformers(
-    model: Any, device: torch.device, tokens: int, options: dict[str, Any]
-) -> Callable[[int], SystemRun]:
+def _transformers(model: Any, tokens: int, options: dict[str, Any]) -> Callable[[int], SystemRun]:
     def of(rows: int) -> SystemRun:
-        ids = torch.full((rows, tokens), 7, device=device)
+        ids = torch.full((rows, tokens), 7, device=model.device)
 
         @torch.inference_mode()
         def run() -> None:

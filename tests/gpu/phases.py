@@ -224,15 +224,17 @@ class Check:
         """Other systems on the shape of the phase before, as far as they are installed."""
         size = self.size
         dtype = torch.float16 if self.index is not None else torch.float32
-        for name, of in peers(size.shape, self.device, dtype, size.tokens):
+        for name, opened in peers(size.shape, self.device, dtype, size.tokens).items():
             found = part[name] = dict[Any, Any]()
-            for rows in size.peer_rows:
-                try:
-                    run = of(rows)
-                    made = tokens_per_second(run, rows, size.tokens, self.device)
+            try:
+                of = opened()
+                for rows in size.peer_rows:
+                    made = tokens_per_second(of(rows), rows, size.tokens, self.device)
                     found[rows] = {"tokens_per_second": made}
-                except RuntimeError as error:
-                    found[rows] = {"error": str(error)}
+            except TimeoutError:  # the phase's own
+                raise
+            except Exception as error:
+                found["error"] = f"{type(error).__name__}: {error}"
 
     def _median(self, run: Any) -> float:
         def once() -> None:

@@ -17,6 +17,8 @@ from engine.runtime.sessions.onnx_session import OnnxSession
 from engine.runtime.sessions.slots import Slots
 from engine.runtime.sessions.torch import weights
 from engine.runtime.sessions.torch.errors import TorchInputError
+from engine.runtime.sessions.torch.graphs import row_sizes, width_sizes
+from engine.runtime.sessions.torch.lane import TorchLane
 from engine.runtime.sessions.torch.session import TorchSession
 from tests.engine.native.answers import decode, random_sources
 from tests.engine.native.models import (
@@ -456,3 +458,48 @@ def test_damaged_weights_are_told(learned: RandomVariant, monkeypatch: pytest.Mo
     monkeypatch.setattr(weights, "read_weights", without)
     with pytest.raises(weights.WeightsError, match="describes no model"):
         opened(learned)
+
+
+class FixedSizes:
+    """Steps as graphs make them: of the next larger number of rows, and width of caches."""
+
+    def __init__(self, lane: TorchLane, longest: int) -> None:
+        self._lane = lane
+        self._rows, self._widths = row_sizes(lane.capacity), width_sizes(longest)
+        self.made: set[tuple[int, int]] = set()
+
+    def run(self, rows: int, width: int) -> None:
+        count = next(one for one in self._rows if one >= rows)
+        longest = next(one for one in self._widths if one >= width)
+        self.made.add((count, longest))
+        self._lane._work(count, longest)
+
+
+@pytest.mark.parametrize("name", ["bart", "ssru", "t5"])
+def test_steps_of_fixed_sizes_give_the_same(name: str, tmp_path: Path) -> None:
+    """What a graph computes beyond the live rows, and beyond their positions, touches nothing."""
+    variant, chance = write_variant(tmp_path / name, KINDS[name], "fp32"), random.Random(6)
+    lengths = tuple(chance.randint(1, 80) for _ in range(14))
+    wishes = [
+        Wish(text, chance.randint(1, 12), Decoding(LONGEST, **chance.choice(METHODS)))
+        for text in sources(variant, lengths)
+    ]
+    session = opened(variant, BUNCH)
+    expected = decode_rows(session, wishes, 11)
+    session.slots(11)
+    lane: Any = session._used
+    lane._graphs = fixed = FixedSizes(lane, lane._longest)
+    for one, other in zip(decode_rows(session, wishes, 11, seed=3), expected, strict=True):
+        assert [tokens for tokens, _ in one] == [tokens for tokens, _ in other]
+    assert session._used is lane
+    assert {width for _, width in fixed.made} == {64, 128}
+    assert {rows for rows, _ in fixed.made} >= {4, 8, 11}
+
+
+def test_sizes_of_graphs_reach_all_rows_and_positions() -> None:
+    assert row_sizes(64) == [1, 2, 4, 8, 16, 24, 32, 48, 64]
+    assert row_sizes(1) == [1]
+    assert row_sizes(1100)[-2:] == [1024, 1100]
+    assert width_sizes(512) == [64, 128, 256, 512]
+    assert width_sizes(48) == [48]
+    assert width_sizes(144) == [64, 128, 144]

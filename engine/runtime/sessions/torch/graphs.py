@@ -32,20 +32,26 @@ def width_sizes(longest: int) -> list[int]:
 class StepGraphs:
     """Replays `work(rows, width)`, which reads and writes the same addresses each time.
 
-    All graphs share the memory of what is between: one runs at a time, and its outputs lie
-    elsewhere.
+    `rest` makes it ready for runs that warm up, of which nothing may stay but in memory that is
+    cleared before rows come.  All graphs share the memory of what is between: one runs at a time,
+    and its outputs lie elsewhere.
     """
 
     def __init__(
-        self, work: Callable[[int, int], None], capacity: int, longest: int, device: TorchDevice
+        self,
+        work: Callable[[int, int], None],
+        rest: Callable[[], None],
+        capacity: int,
+        longest: int,
+        device: TorchDevice,
     ) -> None:
         self._rows, self._widths = row_sizes(capacity), width_sizes(longest)
-        self._device = device
         self._graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
         pool = torch.cuda.graph_pool_handle()
         # The largest first: the others find room in its memory.
         for rows, width in self._sizes():
             for _ in range(_WARM_UPS):
+                rest()
                 work(rows, width)
             device.wait()
             graph = torch.cuda.CUDAGraph()

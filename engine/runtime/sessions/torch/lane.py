@@ -36,9 +36,10 @@ class TorchLane:
             self.memory = TorchMemory(model, manifest, capacity, device)
             self.state = LaneState(model, capacity, steps, device)
             self._longest = max(self.memory.own.shape[3], self.memory.cross.shape[3])
-            self._graphs = None
+            self._graphs: StepGraphs | None = None
             if device.is_cuda:
-                self._graphs = StepGraphs(self._work, capacity, self._longest, device)
+                parts = self._work, self.state.rest
+                self._graphs = StepGraphs(*parts, capacity, self._longest, device)
 
     def step(self, rows: int, width: int, seen: list[Tensor] | None = None) -> None:
         """A step of the first rows, none of which has more than `width` positions, or attends so.

@@ -63,6 +63,13 @@ class LaneState:
             host[_FORCED + step, :rows] = slots.forced[np.arange(rows), places]
         self._ints.copy_(self._host, non_blocking=True)
 
+    def rest(self) -> None:
+        """Has no row live: a step then computes what nobody looks at, and no row moves on."""
+        with self._device.use():
+            self._ints.zero_()
+            self._ints[_SOURCES] = 1
+            self._ints[_DONE] = 1
+
     def restart(self) -> None:
         """Makes the next step the first one again, of rows that are as they are."""
         with self._device.use():

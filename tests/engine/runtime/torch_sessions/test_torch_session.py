@@ -17,8 +17,7 @@ from engine.runtime.sessions.onnx_session import OnnxSession
 from engine.runtime.sessions.slots import Slots
 from engine.runtime.sessions.torch import weights
 from engine.runtime.sessions.torch.errors import TorchInputError
-from engine.runtime.sessions.torch.graphs import row_sizes, width_sizes
-from engine.runtime.sessions.torch.lane import TorchLane
+from engine.runtime.sessions.torch.graphs import StepGraphs, row_sizes, width_sizes
 from engine.runtime.sessions.torch.session import TorchSession
 from tests.engine.native.answers import decode, random_sources
 from tests.engine.native.models import (
@@ -460,23 +459,48 @@ def test_damaged_weights_are_told(learned: RandomVariant, monkeypatch: pytest.Mo
         opened(learned)
 
 
-class FixedSizes:
-    """Steps as graphs make them: of the next larger number of rows, and width of caches."""
+class GraphTwin:
+    """A CUDA graph that makes the calls again that were made while it was captured."""
 
-    def __init__(self, lane: TorchLane, longest: int) -> None:
-        self._lane = lane
-        self._rows, self._widths = row_sizes(lane.capacity), width_sizes(longest)
-        self.made: set[tuple[int, int]] = set()
+    recording: "GraphTwin | None" = None
 
-    def run(self, rows: int, width: int) -> None:
-        count = next(one for one in self._rows if one >= rows)
-        longest = next(one for one in self._widths if one >= width)
-        self.made.add((count, longest))
-        self._lane._work(count, longest)
+    def __init__(self) -> None:
+        self.replay: Callable[[], None] = lambda: None
+
+    def capture_begin(self, **_: Any) -> None:
+        GraphTwin.recording = self
+
+    def capture_end(self) -> None:
+        GraphTwin.recording = None
+
+
+def with_graphs(lane: Any, monkeypatch: pytest.MonkeyPatch) -> set[tuple[int, int]]:
+    """Has steps be replayed as on a GPU; returns the sizes that are, as they are made."""
+    made: set[tuple[int, int]] = set()
+
+    def work(rows: int, width: int) -> None:
+        def replay() -> None:
+            made.add((rows, width))
+            lane._work(rows, width)
+
+        if GraphTwin.recording is None:
+            lane._work(rows, width)
+        else:  # a capture computes nothing
+            GraphTwin.recording.replay = replay
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", GraphTwin)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 0))
+    sizes = lane.capacity, lane._longest, lane._device
+    with lane._device.use():
+        lane._graphs = StepGraphs(work, lane.state.rest, *sizes)
+    assert len(lane._graphs) == len(row_sizes(sizes[0])) * len(width_sizes(sizes[1]))
+    return made
 
 
 @pytest.mark.parametrize("name", ["bart", "ssru", "t5"])
-def test_steps_of_fixed_sizes_give_the_same(name: str, tmp_path: Path) -> None:
+def test_steps_of_fixed_sizes_give_the_same(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a graph computes beyond the live rows, and beyond their positions, touches nothing."""
     variant, chance = write_variant(tmp_path / name, KINDS[name], "fp32"), random.Random(6)
     lengths = tuple(chance.randint(1, 80) for _ in range(14))
@@ -488,12 +512,12 @@ def test_steps_of_fixed_sizes_give_the_same(name: str, tmp_path: Path) -> None:
     expected = decode_rows(session, wishes, 11)
     session.slots(11)
     lane: Any = session._used
-    lane._graphs = fixed = FixedSizes(lane, lane._longest)
+    made = with_graphs(lane, monkeypatch)
     for one, other in zip(decode_rows(session, wishes, 11, seed=3), expected, strict=True):
         assert [tokens for tokens, _ in one] == [tokens for tokens, _ in other]
     assert session._used is lane
-    assert {width for _, width in fixed.made} == {64, 128}
-    assert {rows for rows, _ in fixed.made} >= {4, 8, 11}
+    assert {width for _, width in made} == {64, 128}
+    assert {rows for rows, _ in made} >= {4, 8, 11}
 
 
 def test_sizes_of_graphs_reach_all_rows_and_positions() -> None:

@@ -18,7 +18,7 @@ from engine.runtime.batching.lane import Gauges, Lane
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.planner import Planner
 from engine.runtime.request import Request, Row
-from engine.runtime.sessions.placement import default_lanes, open_session
+from engine.runtime.sessions.placement import lanes_of, open_session
 from engine.runtime.text.vocabulary import load_vocabulary
 
 
@@ -26,7 +26,7 @@ from engine.runtime.text.vocabulary import load_vocabulary
 class Settings:
     """How a variant is run.
 
-    `device` is the GPU that runs the variant's TensorRT plans, None for the processor. `lanes` 0
+    `device` is the GPU that is to run the variant, None for the processor. `lanes` 0
     means one for each core that the process may use, one on a GPU; `limits.max_rows` is for each
     lane; `threads` is the size of the thread pools that the lanes share (1: each works alone).
     `stream_rate` bounds the messages a second that all streams together send, so that many streams
@@ -48,10 +48,10 @@ class Engine:
         self.manifest = read_manifest(folder)
         vocabulary = load_vocabulary(folder, self.manifest)
         device, limits = self.settings.device, self.settings.limits
-        count = self.settings.lanes or default_lanes(device)
         session = open_session(
             folder, self.manifest, self.settings.threads, limits.max_rows, device
         )
+        count = self.settings.lanes or lanes_of(session)
         rate = self.settings.stream_rate / count
         self.lanes = [
             Lane(

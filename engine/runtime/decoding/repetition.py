@@ -25,17 +25,18 @@ _KEPT = np.maximum(3, _CYCLES)
 Runs = NDArray[np.int32]
 
 
-def extend_runs(runs: Runs, tokens: Ints, positions: Ints) -> None:
+def extend_runs(runs: Runs, tokens: Ints, positions: Ints, rows: Ints | None = None) -> None:
     """Counts the tokens that rows just got.
 
     Args:
         runs: `[N, MAX_CYCLE]`, changed in place; zeros for a row without tokens.
         tokens: `[N, T]`, of which row i has `positions[i] + 1`, the new one included.
         positions: `[N]`, where the new tokens stand.
+        rows: `[N]`, which of more `tokens [M, T]` they are in, if it is not the first ones.
 
     """
     before = positions[:, None] - _CYCLES
-    rows = np.arange(len(positions))
+    rows = np.arange(len(positions)) if rows is None else rows
     equal = tokens[rows[:, None], np.maximum(before, 0)] == tokens[rows, positions][:, None]
     runs += 1
     runs *= equal & (before >= 0)

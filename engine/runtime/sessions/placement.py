@@ -1,7 +1,8 @@
 """Which session runs a variant, and on how many lanes.
 
-TensorRT's on a GPU; on the processor native code, or ONNX Runtime where that was not built, or the
-variant was exported without what it reads.
+On a GPU TensorRT's where plans fit, else PyTorch's where that can use the GPU.  Without either, and
+on the processor, native code, or ONNX Runtime where that was not built, or the variant was exported
+without what it reads.
 """
 
 import logging
@@ -17,11 +18,12 @@ from engine.runtime.encoders.session import EncoderRunner, EncoderSession
 from engine.runtime.sessions.native_session import NativeSession
 from engine.runtime.sessions.onnx_session import OnnxSession
 from engine.runtime.sessions.session import Session
-from engine.runtime.sessions.tensorrt.cuda import Cuda
+from engine.runtime.sessions.tensorrt.cuda import Cuda, CudaError
 from engine.runtime.sessions.tensorrt.encoder_session import TensorRTEncoderSession
-from engine.runtime.sessions.tensorrt.library import TensorRT, load_tensorrt
-from engine.runtime.sessions.tensorrt.plan import plans_for, read_plan
+from engine.runtime.sessions.tensorrt.library import TensorRT, TensorRTMissingError, load_tensorrt
+from engine.runtime.sessions.tensorrt.plan import PlanError, plans_for, read_plan
 from engine.runtime.sessions.tensorrt.session import TensorRTSession
+from engine.runtime.sessions.torch.errors import TorchMissingError
 
 logger = logging.getLogger(__name__)
 
@@ -29,27 +31,87 @@ logger = logging.getLogger(__name__)
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
+SESSION_VARIABLE = "SEQWAY_SESSION"
+"""The environment variable that has "torch" run variants also where another session would."""
+
+_UNUSABLE = (PlanError, TensorRTMissingError, CudaError, TorchMissingError)
+"""Why a GPU, or what runs there, does not do for a variant."""
+
+
 def open_session(
     folder: Path, manifest: Manifest, threads: int, capacity: int, device: int | None
 ) -> Session:
-    """The session of a generating variant: on GPU `device`, or None for the processor.
+    """The session of a generating variant: for GPU `device`, or None for the processor.
+
+    A line in the log says which one runs on a GPU, or why none does.
+
+    Raises:
+        TorchMemoryError: PyTorch runs it, and the GPU has not enough memory.
+        TorchMissingError: PyTorch is asked for, and is missing or can't use the GPU.
+        WeightsError: what native code and PyTorch read is damaged.
+
+    """
+    if forced := os.environ.get(SESSION_VARIABLE):
+        if forced != "torch":
+            raise ValueError(f'{SESSION_VARIABLE} is {forced!r}, and can only be "torch".')
+        return open_torch_session(folder, manifest, capacity, device)
+    if device is None:
+        return _open_processor_session(folder, manifest, threads)
+    reasons: list[str] = []
+    for name, opened in (("TensorRT", open_tensorrt_session), ("PyTorch", open_torch_session)):
+        try:
+            session = opened(folder, manifest, capacity, device)
+        except _UNUSABLE as error:
+            reasons.append(str(error))
+            continue
+        why = "".join(f": {reason}" for reason in reasons)
+        logger.info("%s runs with %s on GPU %d%s", manifest.name, name, device, why)
+        return session
+    where, why = "runs on the processor, not on GPU", " ".join(reasons)
+    logger.warning("%s %s %d: %s", manifest.name, where, device, why)
+    return _open_processor_session(folder, manifest, threads)
+
+
+def _open_processor_session(folder: Path, manifest: Manifest, threads: int) -> Session:
+    if have_weights(folder):
+        try:
+            return NativeSession(folder, manifest)
+        except NativeMissingError as error:
+            logger.warning("%s runs on ONNX Runtime, more slowly: %s", manifest.name, error)
+    return OnnxSession(folder, manifest, threads)
+
+
+def open_tensorrt_session(folder: Path, manifest: Manifest, capacity: int, device: int) -> Session:
+    """TensorRT's session of a generating variant.
 
     Raises:
         PlanError: no plan of the variant runs on that GPU.
         TensorRTMissingError: the TensorRT that its plans were built with is not installed.
         CudaError: CUDA does not work.
-        WeightsError: what native code reads is damaged.
 
     """
-    if device is None:
-        if have_weights(folder):
-            try:
-                return NativeSession(folder, manifest)
-            except NativeMissingError as error:
-                logger.warning("%s runs on ONNX Runtime, more slowly: %s", manifest.name, error)
-        return OnnxSession(folder, manifest, threads)
     cuda = Cuda(device)
     return TensorRTSession(folder, manifest, capacity, _library(folder, cuda), cuda)
+
+
+def open_torch_session(
+    folder: Path, manifest: Manifest, capacity: int, device: int | None
+) -> Session:
+    """PyTorch's session of a generating variant, on a GPU or, None, on the processor.
+
+    Raises:
+        TorchMissingError: PyTorch is not installed, can't use that GPU, or has nothing to read.
+        TorchMemoryError: the GPU has not enough memory.
+        WeightsError: the variant's weights are damaged.
+
+    """
+    if not have_weights(folder):
+        raise TorchMissingError(f"{folder} has no weights for PyTorch: export the variant again.")
+    try:
+        from engine.runtime.sessions.torch.session import TorchSession
+    except ImportError as error:
+        raise TorchMissingError(f"PyTorch can't be imported ({error}): install it.") from error
+    return TorchSession(folder, manifest, capacity, device)
 
 
 def open_encoder_session(
@@ -65,6 +127,11 @@ def open_encoder_session(
         return EncoderSession(folder, manifest, threads)
     cuda = Cuda(device)
     return TensorRTEncoderSession(folder, manifest, _library(folder, cuda), cuda)
+
+
+def lanes_of(session: Session) -> int:
+    """As `default_lanes`, for what runs a variant, be it where it was meant to or not."""
+    return usable_cores() if isinstance(session, NativeSession | OnnxSession) else 1
 
 
 def default_lanes(device: int | None) -> int:

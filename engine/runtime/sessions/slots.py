@@ -207,6 +207,21 @@ class Slots:
         loops = looping(runs) & self.watched[:rows]
         return Advance(np.flatnonzero(done).tolist(), np.flatnonzero(loops).tolist())
 
+    def advance_some(self, live: Ints) -> Advance:
+        """As `advance`, of the slots `live`, ascending; the others stay where they are."""
+        positions, runs = self.positions[live], self.runs[live]
+        forced = self.next_forced(live)
+        free = forced == FREE
+        tokens = np.where(free, self.next_ids[live], forced)
+        self.tokens[live, positions] = tokens
+        self.token_log_probs[live, positions] = self.log_probs[live] * free
+        extend_runs(runs, self.tokens, positions, live)
+        runs *= free[:, None]
+        self.ids[live], self.positions[live], self.runs[live] = tokens, positions + 1, runs
+        done = (tokens == self.manifest.eos_id) | (positions + 1 >= self.limits[live])
+        loops = looping(runs) & self.watched[live]
+        return Advance(live[done].tolist(), live[loops].tolist())
+
     def retire(self, slot: int) -> int:
         """Frees a slot by moving the last one into it. Returns the slot that was moved."""
         last = self.rows - 1

@@ -1,15 +1,29 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from engine.contract.manifest import read_manifest
 from engine.export.precision.recipes import PRECISIONS, Precision
 from engine.native.library import NativeMissingError, is_there
 from engine.runtime.encoders.native_session import NativeEncoderSession
 from engine.runtime.encoders.session import EncoderSession
+from engine.runtime.sessions import placement
+from engine.runtime.sessions.native_session import NativeSession
 from engine.runtime.sessions.onnx_session import OnnxSession
-from engine.runtime.sessions.placement import open_encoder_session, open_session, usable_cores
+from engine.runtime.sessions.placement import (
+    lanes_of,
+    open_encoder_session,
+    open_session,
+    usable_cores,
+)
+from engine.runtime.sessions.session import Session
+from engine.runtime.sessions.torch.device import TorchDevice
+from engine.runtime.sessions.torch.errors import TorchMemoryError, TorchMissingError
+from engine.runtime.sessions.torch.session import TorchSession
 from tests.engine.native.encoders import write_encoder
 
 
@@ -53,6 +67,88 @@ def test_without_the_native_library_onnx_runtime_serves_encoders_too(
     session = open_encoder_session(variant.folder, variant.manifest, threads=1, device=None)
     assert type(session) is EncoderSession
     assert "random_fp32 runs on ONNX Runtime" in caplog.text
+
+
+GPU = 0
+
+
+def _open(repository: Path, device: int | None) -> Session:
+    files = repository / "pegasus_fp32" / "1"
+    return open_session(files, read_manifest(files), threads=1, capacity=4, device=device)
+
+
+def test_without_a_gpu_that_works_the_processor_serves_and_it_is_said_why(
+    repository: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.version, "cuda", None)
+    session = _open(repository, GPU)
+    assert isinstance(session, NativeSession | OnnxSession)
+    assert lanes_of(session) == usable_cores()
+    (said,) = [one.getMessage() for one in caplog.records if "GPU 0" in one.getMessage()]
+    assert said.startswith("pegasus_fp32 runs on the processor, not on GPU 0: ")
+    assert "is built without CUDA: install a build that has it." in said
+
+
+def test_a_driver_that_does_not_do_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init() -> None:
+        raise RuntimeError("Found no NVIDIA driver on your system. Please check that you have one")
+
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "init", init)
+    with pytest.raises(TorchMissingError, match=r"can't use a GPU: Found no NVIDIA driver on your"):
+        TorchDevice(GPU)
+    monkeypatch.setattr(torch.cuda, "init", lambda: None)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(TorchMissingError, match="GPU 0 does not exist: PyTorch sees 0"):
+        TorchDevice(GPU)
+
+
+def test_memory_that_does_not_suffice_is_told_before_it_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    device = TorchDevice(None)
+    device.require(1 << 60, "all")  # a processor's is not asked about
+    device.is_cuda, device.device = True, torch.device("cuda", 0)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (3 << 30, 4 << 30))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 0)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 0)
+    device.require(1 << 30, "a variant")
+    with pytest.raises(TorchMemoryError, match=r"a variant needs 3\.5 GiB and GPU 0 has 3\.0 GiB"):
+        device.require(3 << 30, "a variant")
+
+
+def test_pytorch_runs_where_tensorrt_does_not(
+    repository: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO")
+    made = object()
+    monkeypatch.setattr(placement, "open_torch_session", lambda *_: made)
+    assert _open(repository, GPU) is made
+    assert "pegasus_fp32 runs with PyTorch on GPU 0: " in caplog.text
+
+
+def test_only_the_torch_session_needs_torch() -> None:
+    """Triton's Python has none on processors."""
+    code = "import sys, engine.runtime.engine; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_variant_without_weights_says_so(repository: Path, tmp_path: Path) -> None:
+    files = repository / "pegasus_fp32" / "1"
+    with pytest.raises(TorchMissingError, match="has no weights for PyTorch"):
+        placement.open_torch_session(tmp_path, read_manifest(files), 4, None)
+
+
+def test_a_variable_has_pytorch_run_on_the_processor(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(placement.SESSION_VARIABLE, "torch")
+    session = _open(repository, None)
+    assert type(session) is TorchSession
+    assert lanes_of(session) == 1
+    monkeypatch.setenv(placement.SESSION_VARIABLE, "jax")
+    with pytest.raises(ValueError, match="SEQWAY_SESSION is 'jax', and can only be"):
+        _open(repository, None)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -96,3 +96,33 @@ def test_beams_are_copied_over_those_that_died(repository: Path) -> None:
             assert slots.trail(slot).tokens.tolist() == [mark + 2 for mark in lines[beam]]
             for cache in _arrays(slots, "caches"):
                 assert cache[slot, 0, 1 : step + 1, 0].tolist() == lines[beam][:-1]
+
+
+def test_some_slots_advance_as_all_do(repository: Path) -> None:
+    """One after the other, in two parts, as in one call."""
+    manifest = read_manifest(repository / "pegasus_fp32" / "1")
+    chance, both = np.random.default_rng(3), []
+    for _ in range(2):
+        slots = Slots(manifest, 5, ArrayMemory(Caches(manifest, 5), Caches(manifest, 5)))
+        shape = (5, manifest.decoder_heads, 16, manifest.head_width)
+        cross = [np.zeros(shape, np.float32) for _ in range(2 * manifest.decoder_layers)]
+        slots.admit(cross, [3] * 5, [9, 60, 60, 60, 60])
+        slots.start(1, 0, {2: 7, 5: 7}, watched=True)
+        slots.watched[2] = True
+        both.append(slots)
+    for step in range(60):
+        tokens = np.where(np.arange(5) < 3, 4, chance.integers(2, 9, 5))
+        for slots in both:
+            slots.next_ids[:] = tokens
+            slots.log_probs[:] = -step
+        whole = both[0].advance()
+        parts = [both[1].advance_some(np.array(some)) for some in ([0, 2], [1, 3, 4])]
+        assert whole.ended == sorted(slot for part in parts for slot in part.ended)
+        assert whole.looping == sorted(slot for part in parts for slot in part.looping)
+        for name in ("ids", "positions", "history", "token_log_probs", "runs"):
+            np.testing.assert_array_equal(getattr(both[0], name), getattr(both[1], name))
+        if step == 8:
+            assert whole.ended[0] == 0
+            for slots in both:
+                slots.positions[0] = 0  # it would go on for ever
+    assert whole.looping == [1, 2]

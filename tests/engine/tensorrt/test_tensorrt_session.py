@@ -320,6 +320,11 @@ WRONG: list[tuple[Callable[[Path], None], str]] = [
 ]
 
 
+def _open(repository: Path, device: int) -> None:
+    files = repository / "en-fr_fp32" / "1"
+    placement.open_tensorrt_session(files, read_manifest(files), ROWS, device)
+
+
 @pytest.mark.parametrize(("damage", "message"), WRONG)
 def test_a_plan_that_does_not_fit_is_refused_in_one_sentence(
     repository: Path,
@@ -332,7 +337,7 @@ def test_a_plan_that_does_not_fit_is_refused_in_one_sentence(
     shutil.copytree(repository / "en-fr_fp32" / "1", files)
     damage(files)
     with pytest.raises(PlanError, match=message) as caught:
-        Engine(files, Settings(lanes=1, limits=Limits(max_rows=ROWS), device=0))
+        placement.open_tensorrt_session(files, read_manifest(files), ROWS, 0)
     assert "\n" not in str(caught.value)
 
 
@@ -341,7 +346,7 @@ def test_a_plan_of_another_gpu_is_refused(repository: Path, gpu: twin.Cuda) -> N
     with pytest.raises(
         PlanError, match=r"compute capability 9\.0, and has TensorRT plans for sm_89: run"
     ):
-        Engine(repository / "en-fr_fp32" / "1", Settings(lanes=1, device=0))
+        _open(repository, device=0)
 
 
 def test_a_step_that_copies_its_cache_is_refused(
@@ -351,14 +356,13 @@ def test_a_step_that_copies_its_cache_is_refused(
     api = twin.TensorRT(gpu, aliases=False)
     library = TensorRT("tensorrt", api.__version__, api)
     monkeypatch.setattr(placement, "load_tensorrt", lambda flavour: library)
-    settings = Settings(lanes=1, limits=Limits(max_rows=ROWS), device=0)
     with pytest.raises(PlanError, match="does not write present_key_0 over past_key_0"):
-        Engine(repository / "en-fr_fp32" / "1", settings)
+        _open(repository, device=0)
 
 
 def test_a_gpu_that_is_not_there_is_told(repository: Path, gpu: twin.Cuda) -> None:
     with pytest.raises(CudaError, match="cudaSetDevice failed"):
-        Engine(repository / "en-fr_fp32" / "1", Settings(lanes=1, device=3))
+        _open(repository, device=3)
 
 
 def test_without_bindings_there_are_no_devices(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,84 @@
+"""The encoder, for whole sources at once.
+
+B sources, S positions, D the model's width, H heads, K a head's width.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from engine.runtime.sessions.torch.model import TorchModel, TorchNorm, TorchStack, TorchSublayer
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "gelu_tanh": partial(F.gelu, approximate="tanh"),
+    "silu": F.silu,
+    "tanh": torch.tanh,
+}
+
+
+def encode(model: TorchModel, ids: Tensor, lengths: Tensor) -> Tensor:
+    """Cross keys and values of sources: key 0, value 0, key 1, ... `[2*layers,B,H,S,K]`.
+
+    `ids [B,S]` are padded with any token behind `lengths [B]`.
+    """
+    stack, (count, width) = model.encoder, ids.shape
+    places = torch.arange(width, device=ids.device)
+    mask = torch.zeros(count, 1, 1, width, device=ids.device)
+    mask.masked_fill_((places >= lengths[:, None])[:, None, None], -torch.inf)
+    if stack.relative is not None:
+        furthest = stack.relative.shape[1] // 2
+        distances = (places - places[:, None]).clamp(-furthest, furthest) + furthest
+        mask = mask + stack.relative[:, distances]
+    x = embed(model, stack, ids.flatten(), places.repeat(count))
+    for attention, ffn in stack.layers:
+        x = residual(model, attention, x, partial(_attend, stack, attention, mask))
+        x = residual(model, ffn, x, partial(feed_forward, model, ffn))
+    both = model.encoder.last(normed(stack.final_norm, x))
+    heads = model.decoder.heads, model.decoder.head
+    return both.view(count, width, -1, *heads).permute(2, 0, 3, 1, 4)
+
+
+def embed(model: TorchModel, stack: TorchStack, ids: Tensor, positions: Tensor) -> Tensor:
+    """What a stack begins with, FP32 `[n,D]`, of `ids [n]` at `positions [n]`."""
+    placed = None if model.unplaced is None else ids != model.unplaced
+    return normed(stack.embedding_norm, stack.embedding(ids, positions, placed))
+
+
+def normed(norm: TorchNorm | None, x: Tensor) -> Tensor:
+    """`x`, through a norm if there is one."""
+    return x if norm is None else norm(x)
+
+
+def residual(
+    model: TorchModel, sublayer: TorchSublayer, x: Tensor, compute: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """The FP32 sum of `x [n,D]` and what `compute` makes of it, with the norm where it stands."""
+    if model.pre_norm:
+        return x + compute(sublayer.norm(x))
+    return sublayer.norm(x + compute(x))
+
+
+def feed_forward(model: TorchModel, sublayer: TorchSublayer, x: Tensor) -> Tensor:
+    """A feed-forward block, gated or not: `[n,D] -> [n,D]`."""
+    activation, both = ACTIVATIONS[model.activation], sublayer.entry(x)
+    assert sublayer.exit is not None
+    if not model.gated:
+        return sublayer.exit(activation(both))
+    gate, up = both.chunk(2, dim=1)
+    return sublayer.exit(activation(gate) * up)
+
+
+def _attend(stack: TorchStack, sublayer: TorchSublayer, mask: Tensor, x: Tensor) -> Tensor:
+    """Self-attention of sources that lie one behind the other, `[B*S,D] -> [B*S,D]`."""
+    assert sublayer.exit is not None
+    qkv = sublayer.entry(x).view(mask.shape[0], -1, 3, stack.heads, stack.head)
+    query, key, value = qkv.permute(2, 0, 3, 1, 4)
+    context = F.scaled_dot_product_attention(
+        query, key, value, attn_mask=mask.to(query.dtype), scale=1.0
+    )
+    return sublayer.exit(context.transpose(1, 2).reshape(x.shape[0], -1))

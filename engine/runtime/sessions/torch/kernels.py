@@ -1,0 +1,105 @@
+"""What a decoder step does beside products, in plain torch.
+
+Each of these is one kernel's worth of work: another implementation keeps the contract of the
+function that it replaces.  All of them can be captured: none waits for the host.
+
+N rows, H heads, K a head's width, L positions of a cache, V tokens.
+"""
+
+import torch
+from torch import Tensor
+
+from engine.runtime.sessions.torch.model import TorchProduct
+
+
+def write(cache: Tensor, positions: Tensor, values: Tensor) -> None:
+    """Writes `values [N,H,K]` to `cache [N,H,L,K]` at `positions [N]`."""
+    places = positions[:, None, None, None].expand(*values.shape[:2], 1, values.shape[2])
+    cache.scatter_(2, places, values[:, :, None].to(cache.dtype))
+
+
+def read(cache: Tensor, positions: Tensor) -> Tensor:
+    """What `cache [N,H,L,K]` holds at `positions [N]`, `[N,H,K]`."""
+    places = positions[:, None, None, None].expand(*cache.shape[:2], 1, cache.shape[3])
+    return cache.gather(2, places)[:, :, 0]
+
+
+def attend(
+    query: Tensor, keys: Tensor, values: Tensor, lengths: Tensor, bias: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Attention of one position over caches.
+
+    Args:
+        query: `[N,H,K]`, scaled.
+        keys: `[N,H,L,K]`, as `values`; behind a row's length they hold any finite numbers.
+        values: see `keys`.
+        lengths: `[N]`, how many positions a row attends to, 1 or more.
+        bias: `[N,H,L]` FP32, which is added to scores.
+
+    Returns:
+        Contexts `[N,H*K]` of the caches' type, and FP32 weights `[N,H,L]`, 0 behind a row's length.
+
+    """
+    scores = (keys @ query.to(keys.dtype)[..., None])[..., 0].float()
+    if bias is not None:
+        scores = scores + bias
+    places = torch.arange(keys.shape[2], device=keys.device)
+    hidden = (places >= lengths[:, None])[:, None]
+    weights = scores.masked_fill(hidden, -torch.inf).softmax(dim=-1)
+    context = (weights.to(values.dtype)[:, :, None] @ values)[:, :, 0]
+    return context.flatten(1), weights
+
+
+def relative_bias(table: Tensor, positions: Tensor, length: int) -> Tensor:
+    """How rows at `positions [N]` look on `length` cached ones: `[N,H,length]`.
+
+    `table [H,2 furthest + 1]` is by distance, from -furthest on.
+    """
+    furthest = table.shape[1] // 2
+    places = torch.arange(length, device=table.device)
+    distances = (places - positions[:, None]).clamp(-furthest, furthest) + furthest
+    return table[:, distances].transpose(0, 1)
+
+
+def logits_into(out: Tensor, x: Tensor, head: TorchProduct) -> None:
+    """`out [N,V]` FP32 = the head's logits for `x [N,D]`.
+
+    From 16 to 32 the steps of FP16 are 1/64, and the best tokens often lie closer: operands may be
+    in 16 bits, sums and results may not.
+    """
+    weight, operand = head.weight, x.to(head.weight.dtype)
+    if weight.dtype == torch.float32:
+        torch.addmm(head.bias, operand, weight, out=out)
+    elif weight.is_cuda:
+        torch.add(torch.mm(operand, weight, out_dtype=torch.float32), head.bias, out=out)
+    else:
+        torch.addmm(head.bias.float(), operand.float(), weight.float(), out=out)
+
+
+def choose(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """The best tokens `[N]` of FP32 `logits [N,V]`, of equal ones the first, and log-probabilities.
+
+    A row that holds NaN has the log-probability NaN.
+    """
+    best, ids = logits.max(dim=1)
+    return ids, best - logits.logsumexp(dim=1)
+
+
+def best_tokens(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` best tokens `[N,count]` of `logits [N,V]` and their logits, best first.
+
+    Equal ones are by id.  Where more tokens than fit equal the last one, any of them are given.
+    """
+    _, ids = logits.topk(count, dim=1)
+    ids = ids.sort(dim=1).values
+    found, order = logits.gather(1, ids).sort(dim=1, descending=True, stable=True)
+    return ids.gather(1, order), found
+
+
+def copy_rows(cache: Tensor, sources: Tensor, targets: Tensor, length: int) -> None:
+    """Copies the first `length` positions of rows of `cache [P,N,H,L,K]` over others.
+
+    No row is both a source and a target.
+    """
+    part = cache[:, :, :, :length]
+    part.index_copy_(1, targets, part.index_select(1, sources))

@@ -1,0 +1,120 @@
+"""An encoder-decoder on a device: plain matrices, and how they are arranged."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+Ids = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class TorchProduct:
+    """y = x W + b, with `weight [in,out]` and `bias [out]`, computed in their type."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Maps `x [n,in]` of any float type to `[n,out]`."""
+        return torch.addmm(self.bias, x.to(self.weight.dtype), self.weight)
+
+
+@dataclass(frozen=True)
+class TorchNorm:
+    """A LayerNorm, or an RMSNorm, over the last axis of FP32 values."""
+
+    weight: Tensor
+    bias: Tensor | None
+    epsilon: float
+    rms: bool
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Maps `x [n,width]` to the same shape."""
+        shape = list(self.weight.shape)
+        if self.rms:
+            return F.rms_norm(x, shape, self.weight, self.epsilon)
+        return F.layer_norm(x, shape, self.weight, self.bias, self.epsilon)
+
+
+@dataclass(frozen=True)
+class TorchEmbedding:
+    """A vocabulary's vectors `rows [tokens,width]`, each times `scales [width]` if there are any.
+
+    Positions are FP32 `[positions,width]`, or None where they are relative.
+    """
+
+    rows: Tensor
+    scales: Tensor | None
+    positions: Tensor | None
+
+    def __call__(self, ids: Tensor, positions: Tensor, placed: Tensor | None) -> Tensor:
+        """The FP32 vectors `[n,width]` of `ids [n]` at `positions [n]`.
+
+        Where `placed [n]` is given and false, a token has no position.
+        """
+        x = F.embedding(ids, self.rows).float()
+        if self.scales is not None:
+            x = x * self.scales
+        if self.positions is None:
+            return x
+        rows = F.embedding(positions, self.positions)
+        return x + (rows if placed is None else rows * placed[:, None])
+
+
+@dataclass(frozen=True)
+class TorchSublayer:
+    """What stands in a residual sum, and its norm; a recurrence has no `exit`.
+
+    `kind` is "attention", "recurrence", "cross_attention" or "ffn".
+    """
+
+    kind: str
+    norm: TorchNorm
+    entry: TorchProduct
+    exit: TorchProduct | None
+
+
+@dataclass(frozen=True)
+class TorchStack:
+    """The encoder or the decoder; `last` gives cross keys and values, or logits.
+
+    `relative [H,2 furthest + 1]` is the bias of each distance, `head` the padded width of a head.
+    """
+
+    heads: int
+    head: int
+    embedding: TorchEmbedding
+    relative: Tensor | None
+    embedding_norm: TorchNorm | None
+    final_norm: TorchNorm | None
+    layers: list[list[TorchSublayer]]
+    last: TorchProduct
+
+
+@dataclass(frozen=True)
+class TorchModel:
+    """An encoder-decoder on `device`; keys and values are kept in `dtype`.
+
+    `shortlist` are the lists of `engine/model/shortlist.py`, as (ends, ids), on the host.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    encoder: TorchStack
+    decoder: TorchStack
+    width: int
+    vocabulary: int
+    source_vocabulary: int
+    max_positions: int
+    activation: str
+    pre_norm: bool
+    gated: bool
+    recurrent: bool
+    unplaced: int | None
+    """The token that has no position, if there is one."""
+    suppressed: Tensor
+    shortlist: tuple[Ids, Ids] | None

@@ -16,7 +16,7 @@ from engine.export.precision.float_graphs import ENCODER, STEP, Graphs
 from engine.export.precision.recipes import Recipe
 from engine.model.config import ModelConfig
 from engine.model.shortlist import Shortlist
-from engine.native.layout import column_sums, pack_bytes, pack_floats, pad, padded
+from engine.native.layout import DEPTH, column_sums, pack_bytes, pack_floats, pad, padded
 from engine.native.weights import StoredTensor, write_weights
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def write_native(
     }
     screen = None if head_inputs is None else stacks[1].screen(head_inputs)
     if screen:
-        tensors += _tensors_of(screen, stacks[1].head_bias())
+        tensors += [*_tensors_of(screen, stacks[1].head_bias()), stacks[1].head_columns()]
         model |= {"screen": screen.rank, "screen_error": screen.error, "screen_norm": screen.norm}
     elif head_inputs is not None:
         logger.warning("the head is not screened: it is too narrow, or not INT8")
@@ -183,6 +183,20 @@ class _TransformerStack(NativeStack):
             return None
         weight = self.values("head.weight")
         return make_screen(lambda: rounding.columns_of(weight), rounding.integers(inputs))
+
+    def head_columns(self) -> StoredTensor:
+        """The columns of an INT8 head one behind the other: few are looked at, each as a whole."""
+        rounding = self.recipe.roundings[self._head_product]
+        weight = self.values("head.weight")
+        depth, tokens = padded(len(weight), DEPTH), padded(self.config.vocab_size)
+        left = tokens - weight.shape[1]
+
+        def parts() -> Iterator[Array]:
+            for integers, _ in rounding.columns_of(weight):
+                yield pad(integers.T, 1, depth)
+            yield np.zeros((left, depth), np.int8)
+
+        return StoredTensor("screen.columns", "I8", (tokens, depth), parts)
 
     def head_bias(self) -> Array:
         """The head's bias has suppressed tokens' own, and -inf behind the vocabulary."""

@@ -217,6 +217,8 @@ Screen read_screen(const Tensors& tensors, const Model& model, const SeqwayConfi
   screen.estimate = tensors.product("screen", config.screen, tokens);
   require(!screen.rotation.is_int8() && screen.estimate.is_int8() && config.screen % kDepth == 0,
           "the model's screen is of other numbers");
+  screen.columns =
+      tensors.get<int8_t>("screen.columns", static_cast<int64_t>(tokens) * model.decoder.last.in_bytes());
   screen.of_rest = tensors.get<float>("screen.of_rest", tokens);
   screen.of_rounding = tensors.get<float>("screen.of_rounding", tokens);
   screen.error = config.screen_error;

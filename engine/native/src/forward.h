@@ -519,14 +519,13 @@ struct Screened {
   std::vector<Token> tokens;
 };
 
-// A logit of an INT8 head, to the bit what `multiply` makes.
-inline float logit_of(const Product& head, const uint8_t* state, int64_t id) {
-  const int quads = head.in_bytes() / 4;
-  const int8_t* column = head.int8_weights + id / kLanes * quads * 64 + id % kLanes * 4;
+// A logit of a screened head, to the bit what `multiply` makes.
+inline float logit_of(const Model& model, const uint8_t* state, int64_t id) {
+  const Product& head = model.decoder.last;
+  const int size = head.in_bytes();
+  const int8_t* column = model.screen.columns + id * size;
   int32_t total = 0;
-  for (int q = 0; q < quads; ++q) {
-    for (int k = 0; k < 4; ++k) total += state[q * 4 + k] * column[static_cast<int64_t>(q) * 64 + k];
-  }
+  for (int i = 0; i < size; ++i) total += state[i] * column[i];
   return std::fma(static_cast<float>(total - head.sums[id]), head.scales[id], head.bias[id]);
 }
 
@@ -537,7 +536,7 @@ inline void take(Screened& found, const Model& model, const uint8_t* state, cons
   const float highest = found.best.logit;
   take(found.best, estimates, first, count);
   if (found.best.logit > highest) {
-    found.least = std::max(found.least, logit_of(model.decoder.last, state, found.best.id));
+    found.least = std::max(found.least, logit_of(model, state, found.best.id));
   }
   const V16 rest = splat(doubt.rest), rounding = splat(doubt.rounding);
   V16 most = splat(-INFINITY);
@@ -614,7 +613,7 @@ inline std::vector<Best> choose_screened(const Model& model, Lane& lane, const R
     }
     best[row].total = found.best.total;
     for (const Screened::Token& token : found.tokens) {
-      const float logit = logit_of(model.decoder.last, in.bytes + row * in.bytes_stride, token.id);
+      const float logit = logit_of(model, in.bytes + row * in.bytes_stride, token.id);
       const double top = found.best.logit;
       best[row].total += std::exp(logit - top) - std::exp(token.estimate - top);
       if (logit > best[row].logit) {

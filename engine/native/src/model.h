@@ -171,10 +171,12 @@ struct Shortlist {
 
 // Estimates an INT8 head's logits, and what they are off by at most (engine/export/native/screen.py):
 // |rest| of_rest[token] + (|first| error + |what rounding took| norm) of_rounding[token], where
-// `rotation` gives the first and the rest of a state's coordinates.
+// `rotation` gives the first and the rest of a state's coordinates. `columns` [tokens][in_bytes] are
+// the head's once more, one behind the other.
 struct Screen {
   Product rotation;
   Product estimate;
+  const int8_t* columns = nullptr;
   const float* of_rest = nullptr;
   const float* of_rounding = nullptr;
   float error = 0.0F;

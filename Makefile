@@ -171,7 +171,7 @@ lint: .venv/.installed $(NODE_PACKAGES) ## Check style and types
 	$(BIN)/mypy -p deploy.images.commands -p deploy.kubernetes
 	$(BIN)/mypy --explicit-package-bases tests/conftest.py tests/test_import_rules.py tests/test_patterns.py \
 		tests/test_structure.py tests/test_documents.py \
-		tests/{sdk,stack,integration,faults,observability,monitoring,attacks,audit,benchmarks,overload,security} \
+		tests/{sdk,stack,integration,faults,observability,monitoring,attacks,audit,benchmarks,gpu,overload,security} \
 		tests/{typescript,deploy}
 	npm --prefix sdk/typescript run --silent lint
 	$(BIN)/yamllint --strict deploy

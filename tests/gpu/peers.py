@@ -117,7 +117,9 @@ def _ctranslate2(shape: Shape, device: torch.device, tokens: int) -> Callable[[i
         table.weight = normal(shape.vocabulary, width)
         stack.position_encodings.encodings = normal(4 * tokens, width)
         for layer in stack.layer:
-            attentions = [(layer.self_attention, (3 * width, width))]
+            attentions: list[tuple[Any, tuple[int, ...]]] = [
+                (layer.self_attention, (3 * width, width))
+            ]
             if hasattr(layer, "attention"):
                 attentions.append((layer.attention, (width, 2 * width, width)))
             for attention, sizes in attentions:

@@ -37,7 +37,7 @@ def prepare(folder: Path) -> None:
     from engine.model.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(CHECKPOINT)
-    model, config = checkpoint.model, checkpoint.model.config
+    model, config = checkpoint.transformer, checkpoint.config
     builder = TransformerGraphs(model)
     graphs = {ENCODER: builder.encoder(), STEP: builder.decoder_step()}
     folder.mkdir(parents=True, exist_ok=True)

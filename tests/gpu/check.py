@@ -1,17 +1,16 @@
 """The torch session on a GPU: is it right, and how fast is it.
 
-Prepared where this repository is set up (ONNX, and a package index); the second command leaves out
-two checkpoints, where tree and `build/gpu` together may have 64 MiB:
+Prepared where this repository is set up, with ONNX:
 
     python -m tests.gpu.variant build/gpu/variant
-    git sparse-checkout set --no-cone '/*' '!/examples/checkpoints/deb-*'
     pip download msgspec --dest build/gpu/wheels --only-binary :all: --no-deps --python-version 3.12
 
-and run with one command on a machine with a GPU that has Python 3.12, PyTorch, NumPy, safetensors
-and transformers, where `build/gpu` was carried:
+and run on a machine with a GPU that has Python 3.12, PyTorch, NumPy, safetensors and transformers,
+to which the repository and `build/gpu` were copied; it needs no network, and of the checkpoints
+`examples/checkpoints/en-fr` alone:
 
-    python3 -m pip install --no-index --find-links build/gpu/wheels msgspec;
-    python3 -m tests.gpu.check --device cuda --variant build/gpu/variant --out $OUT
+    python3 -m pip install --no-index --find-links build/gpu/wheels msgspec
+    python3 -m tests.gpu.check --device cuda --variant build/gpu/variant --out build/gpu/out
 
 Phases follow each other, each within its share of `--seconds`; `result.json` is written after each.
 What fails is noted there, and the next phase goes on.

@@ -33,8 +33,8 @@ UNIT_TESTS := tests/services tests/sdk tests/engine tests/examples tests/test_im
 
 # Of these, what the Python version may matter to; the rest is torch's and ONNX Runtime's work, or
 # that of Triton's Python, which is the oldest.  What breaks with a version breaks in many tests: a
-# third is enough.
-NEWEST_TESTS := --every 3 tests/services tests/sdk tests/engine/runtime tests/engine/backend \
+# fifth is enough.
+NEWEST_TESTS := --every 5 tests/services tests/sdk tests/engine/runtime tests/engine/backend \
 	tests/test_import_rules.py tests/test_patterns.py --ignore=tests/engine/backend/test_encoder_backend.py
 
 # Two of Firefox's translation models, in the package that carries them.
@@ -146,7 +146,7 @@ test-%: setup models ## Run the tests of one folder, such as `make test-sdk`
 test-typescript: $(NODE_PACKAGES)
 
 .PHONY: test-newest
-test-newest: .newest/.installed ## Run a third of the unit tests on the newest Python that README names
+test-newest: .newest/.installed ## Run a fifth of the unit tests on the newest Python that README names
 	.newest/bin/python $(BUILD_NATIVE)
 	$(call tests,.newest/bin/python,-o cache_dir=.newest/pytest --numprocesses 2 $(NEWEST_TESTS))
 

@@ -24,7 +24,7 @@ FORMAT = 3
 _ONE_VOCABULARY = 2
 """The format before, in which sources have the tokens of answers."""
 _NOT_BEFORE = {"shortlist": 0, "screen": 0, "screen_error": 0.0, "screen_norm": 0.0}
-"""What models have that were not written by earlier versions."""
+"""What models do not have that earlier versions wrote."""
 
 TYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
@@ -110,8 +110,8 @@ def read_weights(folder: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         ) from error
     if isinstance(model, dict) and model.get("format") == _ONE_VOCABULARY:
         model |= {"format": FORMAT, "source_vocabulary": 0}
-    if isinstance(model, dict):
-        model = _NOT_BEFORE | model
+    if isinstance(model, dict) and not model.keys() & _NOT_BEFORE.keys():
+        model |= _NOT_BEFORE
     if not isinstance(model, dict) or model.get("format") != FORMAT:
         raise WeightsError(
             f"{folder / MODEL_FILE} is of another version: export the variant again."

@@ -52,9 +52,13 @@ def write_native(
     screen = None if head_inputs is None else stacks[1].screen(head_inputs)
     if screen:
         tensors += [*_tensors_of(screen, stacks[1].head_bias()), stacks[1].head_columns()]
-        model |= {"screen": screen.rank, "screen_error": screen.error, "screen_norm": screen.norm}
     elif head_inputs is not None:
         logger.warning("the head is not screened: it is too narrow, or not INT8")
+    model |= {
+        "screen": screen.rank if screen else 0,
+        "screen_error": screen.error if screen else 0.0,
+        "screen_norm": screen.norm if screen else 0.0,
+    }
     write_weights(folder, model, tensors)
 
 

@@ -251,18 +251,29 @@ def _of_configuration(
     model, source, target = (_file(folder, names, one) for one in named)
     lists = content.get("shortlist")
     stated = lists[0] if isinstance(lists, list) and lists else None
-    shortlist = _file(folder, names, stated) if isinstance(stated, str) else None
+    # A model can do without, so that it need not be there.
+    shortlist = _found(folder, names, stated) if isinstance(stated, str) else None
     return MarianFolder(folder, model, (source, target), shortlist)
 
 
 def _file(folder: Path, names: list[str], stated: str) -> Path:
-    """A file that a configuration names, packed or not."""
-    # A name that leads out of the folder is none of its files.
-    plain = stated.replace("\\", "/").rpartition("/")[2]
+    """A file that a configuration names."""
+    found = _found(folder, names, stated)
+    if found is None:
+        raise CheckpointError(f"{folder} is incomplete: {_plain_of(stated)[:100]} is missing.")
+    return found
+
+
+def _found(folder: Path, names: list[str], stated: str) -> Path | None:
+    """Likewise, packed or not; None where it is not there."""
+    plain = _plain_of(stated)
     packed = next((plain + end for end in SUFFIXES if plain + end in names), None)
-    if packed is None:
-        raise CheckpointError(f"{folder} is incomplete: {plain[:100]} is missing.")
-    return folder / packed
+    return None if packed is None else folder / packed
+
+
+def _plain_of(stated: str) -> str:
+    # A name that leads out of the folder is none of its files.
+    return stated.replace("\\", "/").rpartition("/")[2]
 
 
 def _is_shortlist(name: str) -> bool:

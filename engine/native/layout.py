@@ -5,6 +5,8 @@ padded to 64 where it is INT8, for AMX's tiles.  Heads are padded to 16 floats w
 changes no sum.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,6 +43,18 @@ def pack_bytes(weight: Bytes) -> Bytes:
     deep = pad(weight, 0, padded(weight.shape[0], DEPTH))
     groups = deep.reshape(len(deep) // 4, 4, weight.shape[1] // LANES, LANES)
     return np.ascontiguousarray(groups.transpose(2, 0, 3, 1), dtype=np.int8)
+
+
+def unpack_floats(packed: NDArray[Any]) -> NDArray[Any]:
+    """The matrix `[in,out]` that is packed as `[out/16,in,16]`, of 32 or 16 bits."""
+    groups, depth, _ = packed.shape
+    return packed.transpose(1, 0, 2).reshape(depth, groups * LANES)
+
+
+def unpack_bytes(packed: Bytes) -> Bytes:
+    """The matrix `[in,out]`, `in` padded to 64, that is packed as `[out/16,in/4,16,4]`."""
+    groups, quarters, _, four = packed.shape
+    return packed.transpose(1, 3, 0, 2).reshape(quarters * four, groups * LANES)
 
 
 def column_sums(weight: Bytes) -> NDArray[np.int32]:

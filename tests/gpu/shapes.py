@@ -15,6 +15,7 @@ from engine.runtime.sessions.torch.model import (
     TorchStack,
     TorchSublayer,
 )
+from tests.engine.native.manifests import bare_manifest
 
 
 @dataclass(frozen=True)
@@ -92,16 +93,10 @@ def endless(manifest: Manifest) -> Manifest:
 
 def manifest_of(shape: Shape, longest: int) -> Manifest:
     """What a session must know of a random model."""
-    return Manifest(
-        name=shape.name,
-        base_model=shape.name,
-        task="translation",
+    return bare_manifest(
+        shape.name,
+        longest=longest,
         precision="fp16",
-        family="random",
-        checkpoint_sha256="",
-        tokenizer_sha256="",
-        max_source_tokens=longest,
-        max_target_tokens=longest,
         vocab_size=shape.vocabulary,
         pad_id=0,
         eos_id=1,

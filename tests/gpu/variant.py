@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.contract.manifest import MANIFEST_FILE, Manifest
+from engine.contract.manifest import MANIFEST_FILE
 from engine.native.weights import TYPES, StoredTensor, read_weights, write_weights
+from tests.engine.native.manifests import bare_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKPOINT = ROOT / "examples/checkpoints/en-fr"
@@ -45,16 +46,12 @@ def prepare(folder: Path) -> None:
     described, tensors = read_weights(folder)
     _write(folder, described, tensors, _smallest)
     block = config.decoder_block
-    manifest = Manifest(
-        name="en-fr_fp32",
+    manifest = bare_manifest(
+        "en-fr_fp32",
+        longest=LONGEST,
         base_model="en-fr",
-        task="translation",
         precision="fp32",
         family="pegasus",
-        checkpoint_sha256="",
-        tokenizer_sha256="",
-        max_source_tokens=LONGEST,
-        max_target_tokens=LONGEST,
         vocab_size=config.vocab_size,
         pad_id=config.pad_id,
         eos_id=config.eos_id,

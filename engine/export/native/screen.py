@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.export.graphs.builder import Array
+from engine.export.precision.sensitivity import QMAX
 from engine.native.layout import DEPTH, Bytes, padded
 
-QMAX = 127
 REGULARIZED = 0.03
 """So much of their mean energy is added to all directions: samples leave some out."""
 

@@ -54,11 +54,8 @@ def write_native(
         tensors += [*_tensors_of(screen, stacks[1].head_bias()), stacks[1].head_columns()]
     elif head_inputs is not None:
         logger.warning("the head is not screened: it is too narrow, or not INT8")
-    model |= {
-        "screen": screen.rank if screen else 0,
-        "screen_error": screen.error if screen else 0.0,
-        "screen_norm": screen.norm if screen else 0.0,
-    }
+    rank, error, norm = (screen.rank, screen.error, screen.norm) if screen else (0, 0.0, 0.0)
+    model |= {"screen": rank, "screen_error": error, "screen_norm": norm}
     write_weights(folder, model, tensors)
 
 

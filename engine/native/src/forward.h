@@ -628,7 +628,8 @@ inline std::vector<Best> choose_screened(const Model& model, Lane& lane, const R
 
 inline void choose(const Model& model, Lane& lane, const Step& call, const Rows& in) {
   const int rows = call.rows;
-  const bool screens = model.screen.exists() && std::count(call.wanted, call.wanted + rows, 0) > 0;
+  const bool is_screened = model.screen.exists();
+  const auto greedy = std::count(call.wanted, call.wanted + rows, 0);
   const int64_t suppressed = static_cast<int64_t>(model.suppressed.size());
   std::vector<Best> best(rows);
   std::vector<Candidates> candidates(rows);
@@ -655,8 +656,8 @@ inline void choose(const Model& model, Lane& lane, const Step& call, const Rows&
       }
       if (call.logits != nullptr) spread(model, text, logits, call.logits + row * model.vocabulary);
     });
-  } else if (!screens || call.logits != nullptr || call.suppressed_logits != nullptr ||
-             std::count(call.wanted, call.wanted + rows, 0) < rows) {
+  } else if (!is_screened || greedy < rows || call.logits != nullptr ||
+             call.suppressed_logits != nullptr) {
     const auto see = [&](int64_t row, int index, float logit) {
       if (call.suppressed_logits != nullptr) call.suppressed_logits[row * suppressed + index] = logit;
     };
@@ -668,7 +669,7 @@ inline void choose(const Model& model, Lane& lane, const Step& call, const Rows&
       }
     });
   }
-  if (screens) {
+  if (is_screened && greedy > 0) {
     // Whatever the others ask for, a row has the log-probability that it has alone.
     const std::vector<Best> screened = choose_screened(model, lane, in);
     for (int row = 0; row < rows; ++row) {
@@ -690,7 +691,8 @@ inline void logits_of(const Model& model, Lane& lane, int row, float* logits) {
     return;
   }
   const auto see = [](int64_t, int, float) {};
-  for_logits(model, model.decoder.last, lane, only(lane.heads, row), see, [&](int64_t, const float* made, int64_t id, int count) {
+  for_logits(model, model.decoder.last, lane, only(lane.heads, row), see,
+             [&](int64_t, const float* made, int64_t id, int count) {
     std::memcpy(logits + id, made, count * sizeof(float));
   });
 }

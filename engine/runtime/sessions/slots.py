@@ -190,25 +190,12 @@ class Slots:
 
     def advance(self) -> Advance:
         """Takes the step's tokens, or those that are forced, as next inputs."""
-        rows = self.rows
-        live = np.arange(rows)
-        positions, runs = self.positions[:rows], self.runs[:rows]
-        forced = self.next_forced(live)
-        free = forced == FREE
-        tokens = np.where(free, self.next_ids[:rows], forced)
-        self.tokens[live, positions] = tokens
-        self.token_log_probs[live, positions] = self.log_probs[:rows] * free
-        extend_runs(runs, self.tokens[:rows], positions)
-        runs *= free[:, None]  # a caller may force a loop
-        self.ids[:rows] = tokens
-        positions += 1
-        done = (tokens == self.manifest.eos_id) | (positions >= self.limits[:rows])
-        self.memory.fit(rows, int(positions.max(initial=0)) + 1)
-        loops = looping(runs) & self.watched[:rows]
-        return Advance(np.flatnonzero(done).tolist(), np.flatnonzero(loops).tolist())
+        advance = self.advance_some(np.arange(self.rows))
+        self.memory.fit(self.rows, int(self.positions[: self.rows].max(initial=0)) + 1)
+        return advance
 
     def advance_some(self, live: Ints) -> Advance:
-        """As `advance`, of the slots `live`, ascending; the others stay where they are."""
+        """As `advance`, of the slots `live`, ascending; others, and memory, stay as they are."""
         positions, runs = self.positions[live], self.runs[live]
         forced = self.next_forced(live)
         free = forced == FREE
@@ -216,7 +203,7 @@ class Slots:
         self.tokens[live, positions] = tokens
         self.token_log_probs[live, positions] = self.log_probs[live] * free
         extend_runs(runs, self.tokens, positions, live)
-        runs *= free[:, None]
+        runs *= free[:, None]  # a caller may force a loop
         self.ids[live], self.positions[live], self.runs[live] = tokens, positions + 1, runs
         done = (tokens == self.manifest.eos_id) | (positions + 1 >= self.limits[live])
         loops = looping(runs) & self.watched[live]

@@ -23,9 +23,18 @@ from engine.model.shortlist import Shortlist
 from engine.model.transformer import Transformer
 from engine.runtime.decoding.trail import Trail
 from tests.engine.native.answers import random_sources
+from tests.engine.native.manifests import bare_manifest
 
 LONGEST = 140
 """Positions of every model: more than a slot keeps the memory of when its row has ended."""
+
+REFUSED_SOURCES: list[tuple[list[int], str]] = [
+    ([], "a source has no tokens"),
+    ([997, 1], "token that does not exist"),
+    ([-1, 1], "token that does not exist"),
+    ([1] * (LONGEST + 1), "longer than the model's positions"),
+]
+"""Sources that the kind "bart" does not take, and what is said of them."""
 
 _SMALL = ModelConfig(
     vocab_size=61,
@@ -270,16 +279,12 @@ def random_shortlist(kind: Kind, seed: int) -> Shortlist:
 
 def _manifest(config: ModelConfig, precision: Precision) -> Manifest:
     block = config.decoder_block
-    return Manifest(
-        name=f"random_{precision}",
-        base_model="random",
+    return bare_manifest(
+        f"random_{precision}",
+        longest=config.max_positions,
         task="summarization",
+        base_model="random",
         precision=precision,
-        family="random",
-        checkpoint_sha256="",
-        tokenizer_sha256="",
-        max_source_tokens=config.max_positions,
-        max_target_tokens=config.max_positions,
         vocab_size=config.vocab_size,
         pad_id=config.pad_id,
         eos_id=config.eos_id,

@@ -25,6 +25,7 @@ from tests.engine.native.damage import change_model
 from tests.engine.native.models import (
     KINDS,
     LONGEST,
+    REFUSED_SOURCES,
     RandomVariant,
     int8_products,
     oracle,
@@ -368,15 +369,7 @@ def learned(backends: list[str], tmp_path_factory: pytest.TempPathFactory) -> Ra
     return write_variant(tmp_path_factory.mktemp("learned") / "fp32", KINDS["bart"], "fp32")
 
 
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        ([], "a source has no tokens"),
-        ([997, 1], "token that does not exist"),
-        ([-1, 1], "token that does not exist"),
-        ([1] * (LONGEST + 1), "longer than the model's positions"),
-    ],
-)
+@pytest.mark.parametrize(("source", "message"), REFUSED_SOURCES)
 def test_a_source_that_the_model_does_not_take_is_refused(
     learned: RandomVariant, source: list[int], message: str
 ) -> None:

@@ -10,15 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from engine.model.layers import ACTIVATIONS
 from engine.runtime.sessions.torch.model import TorchModel, TorchNorm, TorchStack, TorchSublayer
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": F.relu,
-    "gelu": F.gelu,
-    "gelu_tanh": partial(F.gelu, approximate="tanh"),
-    "silu": F.silu,
-    "tanh": torch.tanh,
-}
 
 
 def encode(model: TorchModel, ids: Tensor, lengths: Tensor) -> Tensor:

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-Ids = NDArray[np.int32]
+from engine.model.config import Activation
+from engine.model.shortlist import Shortlist
 
 
 @dataclass(frozen=True)
@@ -97,10 +96,7 @@ class TorchStack:
 
 @dataclass(frozen=True)
 class TorchModel:
-    """An encoder-decoder on `device`; keys and values are kept in `dtype`.
-
-    `shortlist` are the lists of `engine/model/shortlist.py`, as (ends, ids), on the host.
-    """
+    """An encoder-decoder on `device`; keys and values are kept in `dtype`."""
 
     device: torch.device
     dtype: torch.dtype
@@ -110,11 +106,11 @@ class TorchModel:
     vocabulary: int
     source_vocabulary: int
     max_positions: int
-    activation: str
+    activation: Activation
     pre_norm: bool
     gated: bool
     recurrent: bool
     unplaced: int | None
     """The token that has no position, if there is one."""
     suppressed: Tensor
-    shortlist: tuple[Ids, Ids] | None
+    shortlist: Shortlist | None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.contract.manifest import Manifest
+from engine.model.shortlist import Shortlist
 from engine.runtime.decoding.selection import Floats, Ints
 from engine.runtime.sessions.interrupt import Interrupt
 from engine.runtime.sessions.session import Session
@@ -134,7 +135,8 @@ class TorchSession(Session):
             tokens, sizes = (torch.from_numpy(array).to(model.device) for array in (ids, lengths))
             parts = zip(tokens.split(together), sizes.split(together), strict=True)
             cross = [encode(model, *part).to(model.dtype) for part in parts]
-            allowed = None if model.shortlist is None else self._allowed(sources)
+            shortlist = model.shortlist
+            allowed = None if shortlist is None else self._allowed(shortlist, sources)
             return TorchSources(torch.cat(cross, dim=1), allowed)
 
     def step(self, slots: Slots, extra: frozenset[str] = frozenset()) -> None:
@@ -236,14 +238,11 @@ class TorchSession(Session):
             copy: Floats = tensor.to("cpu", copy=True).numpy()
             return copy
 
-    def _allowed(self, sources: list[list[int]]) -> Tensor:
+    def _allowed(self, shortlist: Shortlist, sources: list[list[int]]) -> Tensor:
         """Which tokens each answer may hold, `[B,V]`."""
-        assert self._model.shortlist is not None
-        ends, ids = self._model.shortlist
         allowed = np.zeros((len(sources), self._model.vocabulary), np.bool_)
         for row, source in zip(allowed, sources, strict=True):
-            for number in {0, *(token + 1 for token in source)}:
-                row[ids[ends[number - 1] if number else 0 : ends[number]]] = True
+            row[shortlist.likely(source)] = True
         allowed[:, self._model.suppressed.cpu().numpy()] = False
         return torch.from_numpy(allowed).to(self._model.device)
 

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.native.layout import LANES, padded
+from engine.model.shortlist import Shortlist
+from engine.native.layout import padded, unpack_bytes, unpack_floats
 from engine.native.weights import MODEL_FILE, WeightsError, read_weights
 from engine.runtime.sessions.torch.model import (
-    Ids,
     TorchEmbedding,
     TorchModel,
     TorchNorm,
@@ -110,8 +110,8 @@ class _WeightReader:
             shortlist=self._shortlist() if described["shortlist"] else None,
         )
 
-    def _shortlist(self) -> tuple[Ids, Ids]:
-        return self.tensors["shortlist.ends"], self.tensors["shortlist.ids"]
+    def _shortlist(self) -> Shortlist:
+        return Shortlist(self.tensors["shortlist.ends"], self.tensors["shortlist.ids"])
 
     def _inner(self, name: str) -> int:
         return int(self.described[f"{name}_heads"] * self.described[f"{name}_head"])
@@ -175,9 +175,9 @@ class _WeightReader:
         tensors = self.tensors
         for suffix in _SUFFIXES:
             if f"{name}.{suffix}" in tensors:
-                return tensor_of(plain_floats(tensors[f"{name}.{suffix}"]))
+                return tensor_of(unpack_floats(tensors[f"{name}.{suffix}"]))
         # Both sides' scales: `inputs` is what an input is multiplied with before it is rounded.
-        whole = plain_bytes(tensors[f"{name}.int8"]).astype(np.float32)
+        whole = unpack_bytes(tensors[f"{name}.int8"]).astype(np.float32)
         whole *= tensors[f"{name}.inputs"][:, None] * tensors[f"{name}.scales"]
         return torch.from_numpy(whole).to(self.dtype)
 
@@ -205,18 +205,6 @@ class _WeightReader:
 
     def _whole(self, name: str) -> Tensor:
         return tensor_of(self.tensors[name]).to(self.device)
-
-
-def plain_floats(packed: Stored) -> Stored:
-    """A matrix `[in,out]` of one that is packed as `[out/16,in,16]`."""
-    groups, depth, _ = packed.shape
-    return packed.transpose(1, 0, 2).reshape(depth, groups * LANES)
-
-
-def plain_bytes(packed: Stored) -> Stored:
-    """A matrix `[in,out]`, `in` padded to 64, of one that is packed as `[out/16,in/4,16,4]`."""
-    groups, quarters, _, four = packed.shape
-    return packed.transpose(1, 3, 0, 2).reshape(quarters * four, groups * LANES)
 
 
 def tensor_of(array: Stored) -> Tensor:

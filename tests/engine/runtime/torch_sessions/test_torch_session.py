@@ -23,6 +23,7 @@ from tests.engine.native.answers import decode, random_sources
 from tests.engine.native.models import (
     KINDS,
     LONGEST,
+    REFUSED_SOURCES,
     RandomVariant,
     oracle,
     random_shortlist,
@@ -228,17 +229,24 @@ METHODS = [
 ]
 
 
+def random_wishes(
+    variant: RandomVariant, chance: random.Random, count: int, longest: tuple[int, int]
+) -> list[Wish]:
+    """So many, whose sources and answers are not longer than `longest`."""
+    lengths = tuple(chance.randint(1, longest[0]) for _ in range(count))
+    return [
+        Wish(text, chance.randint(1, longest[1]), Decoding(LONGEST, **chance.choice(METHODS)))
+        for text in sources(variant, lengths)
+    ]
+
+
 @pytest.mark.parametrize("steps", [1, BUNCH])
 @pytest.mark.parametrize("name", ["bart", "ssru", "t5"])
 def test_rows_of_all_kinds_that_come_and_go_answer_as_each_alone(
     name: str, steps: int, tmp_path: Path
 ) -> None:
     variant, chance = write_variant(tmp_path / name, KINDS[name], "fp32"), random.Random(4)
-    lengths = tuple(chance.randint(1, 30) for _ in range(24))
-    wishes = [
-        Wish(text, chance.randint(1, 18), Decoding(LONGEST, **chance.choice(METHODS)))
-        for text in sources(variant, lengths)
-    ]
+    wishes = random_wishes(variant, chance, 24, (30, 18))
     session = opened(variant, steps)
     expected = decode_rows(session, wishes, 10)
     leaving = [
@@ -411,15 +419,7 @@ def test_lanes_share_weights_and_nothing_else(learned: RandomVariant) -> None:
     assert second._model is first._model
 
 
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        ([], "a source has no tokens"),
-        ([997, 1], "token that does not exist"),
-        ([-1, 1], "token that does not exist"),
-        ([1] * (LONGEST + 1), "longer than the model's positions"),
-    ],
-)
+@pytest.mark.parametrize(("source", "message"), REFUSED_SOURCES)
 def test_a_source_that_the_model_does_not_take_is_refused(
     learned: RandomVariant, source: list[int], message: str
 ) -> None:
@@ -503,11 +503,7 @@ def test_steps_of_fixed_sizes_give_the_same(
 ) -> None:
     """What a graph computes beyond the live rows, and beyond their positions, touches nothing."""
     variant, chance = write_variant(tmp_path / name, KINDS[name], "fp32"), random.Random(6)
-    lengths = tuple(chance.randint(1, 80) for _ in range(14))
-    wishes = [
-        Wish(text, chance.randint(1, 12), Decoding(LONGEST, **chance.choice(METHODS)))
-        for text in sources(variant, lengths)
-    ]
+    wishes = random_wishes(variant, chance, 14, (80, 12))
     session = opened(variant, BUNCH)
     expected = decode_rows(session, wishes, 11)
     session.slots(11)

@@ -25,13 +25,10 @@ from engine.runtime.encoders.windows import (
     WindowedText,
     batches,
 )
-from engine.runtime.sessions.placement import default_lanes, open_encoder_session
+from engine.runtime.sessions.placement import lanes_of, open_encoder_session
 from engine.runtime.text.vocabulary import load_tokenizer
 
 logger = logging.getLogger(__name__)
-
-BATCH_TOKENS = 2048
-"""Tokens computed at once: enough for a matrix product to be at its best, small in memory."""
 
 SPREAD_TOKENS = 32
 """Windows computed together differ in length by at most this: little padding is computed."""
@@ -51,9 +48,9 @@ class EncoderCounts:
 class EncoderEngine:
     """Serves the encoder variant in `folder`.
 
-    `lanes` 0 means one for each core that the process may use; `threads` is the size of the pool
-    that ONNX Runtime splits one product over (1: each lane works alone). `device` is the GPU that
-    runs the variant's TensorRT plans, None for the processor.
+    `lanes` 0 means one for each core that the process may use, one on a GPU; `threads` is the size
+    of the pool that ONNX Runtime splits one product over (1: each lane works alone). `device` is
+    the GPU that is to run the variant, None for the processor.
     """
 
     def __init__(
@@ -63,7 +60,7 @@ class EncoderEngine:
         self.counts = EncoderCounts()
         self._cutter = WindowCutter(load_tokenizer(folder), self.manifest.max_source_tokens)
         self._session = open_encoder_session(folder, self.manifest, threads, device)
-        self._lanes = lanes or default_lanes(device)
+        self._lanes = lanes or lanes_of(self._session)
         self._pool = ThreadPoolExecutor(self._lanes, thread_name_prefix="seqway-lane")
 
     def close(self) -> None:
@@ -106,7 +103,7 @@ class EncoderEngine:
         """The logits of each window; one that fails takes none of the others with it."""
         lengths = [len(window.ids) for window in windows]
         # A lane without work would wait for the others.
-        most = min(BATCH_TOKENS, -(-sum(lengths) // self._lanes))
+        most = min(self._session.batch_tokens, -(-sum(lengths) // self._lanes))
         groups = batches(lengths, most, SPREAD_TOKENS)
         answers = self._pool.map(self._run_group, [[windows[i] for i in g] for g in groups])
         logits: list[Floats | Failure] = [Failure("FAILED", "")] * len(windows)

@@ -8,7 +8,7 @@ import numpy as np
 from engine.contract.manifest import Manifest
 from engine.native import library as native
 from engine.native.model import NativeEncoder, NativeLane
-from engine.runtime.encoders.session import Floats
+from engine.runtime.encoders.session import BATCH_TOKENS, Floats
 from engine.runtime.encoders.windows import TokenWindow
 
 
@@ -16,6 +16,7 @@ class NativeEncoderSession:
     """The encoder of the variant in `folder`; `run` may be called from several threads at once."""
 
     pads = False
+    batch_tokens = BATCH_TOKENS
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.manifest = manifest

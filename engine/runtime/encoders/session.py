@@ -13,6 +13,9 @@ from engine.runtime.sessions.onnx_graphs import open_graph
 
 GRAPH_FILE = "model.onnx"
 
+BATCH_TOKENS = 2048
+"""Tokens computed at once: enough for a matrix product to be at its best, small in memory."""
+
 Floats = NDArray[np.float32]
 
 
@@ -21,6 +24,9 @@ class EncoderRunner(Protocol):
 
     pads: bool
     """Whether windows that run together are padded to the length of the longest."""
+
+    batch_tokens: int
+    """How many tokens of windows are best computed at once."""
 
     def run(self, windows: Sequence[TokenWindow]) -> list[Floats]:
         """Of each window the logits: `[labels]`, or `[len(ids),2]` of a span head."""
@@ -31,6 +37,7 @@ class EncoderSession:
     """The encoder of the variant in `folder`; `run` may be called from several threads at once."""
 
     pads = True
+    batch_tokens = BATCH_TOKENS
 
     def __init__(self, folder: Path, manifest: Manifest, threads: int) -> None:
         self.manifest = manifest

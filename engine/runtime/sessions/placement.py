@@ -8,7 +8,11 @@ without what it reads.
 import logging
 import math
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from engine.contract.manifest import Manifest
 from engine.native.library import NativeMissingError
@@ -37,6 +41,10 @@ SESSION_VARIABLE = "SEQWAY_SESSION"
 _UNUSABLE = (PlanError, TensorRTMissingError, CudaError, TorchMissingError)
 """Why a GPU, or what runs there, does not do for a variant."""
 
+_ON_PROCESSORS = NativeSession | OnnxSession | NativeEncoderSession | EncoderSession
+
+Opened = TypeVar("Opened")
+
 
 def open_session(
     folder: Path, manifest: Manifest, threads: int, capacity: int, device: int | None
@@ -51,16 +59,54 @@ def open_session(
         WeightsError: what native code and PyTorch read is damaged.
 
     """
+    return _opened(
+        folder,
+        manifest,
+        device,
+        on_tensorrt=partial(open_tensorrt_session, folder, manifest, capacity),
+        on_torch=partial(open_torch_session, folder, manifest, capacity),
+        on_native=lambda: NativeSession(folder, manifest),
+        on_onnx=lambda: OnnxSession(folder, manifest, threads),
+    )
+
+
+def open_encoder_session(
+    folder: Path, manifest: Manifest, threads: int, device: int | None
+) -> EncoderRunner:
+    """As `open_session`, of an encoder variant."""
+    return _opened(
+        folder,
+        manifest,
+        device,
+        on_tensorrt=partial(open_tensorrt_encoder, folder, manifest),
+        on_torch=partial(open_torch_encoder, folder, manifest),
+        on_native=lambda: NativeEncoderSession(folder, manifest),
+        on_onnx=lambda: EncoderSession(folder, manifest, threads),
+    )
+
+
+def _opened(
+    folder: Path,
+    manifest: Manifest,
+    device: int | None,
+    *,
+    on_tensorrt: Callable[[int], Opened],
+    on_torch: Callable[[int | None], Opened],
+    on_native: Callable[[], Opened],
+    on_onnx: Callable[[], Opened],
+) -> Opened:
+    """The first session that can be opened, in the order that the head of this module tells."""
     if forced := os.environ.get(SESSION_VARIABLE):
         if forced != "torch":
             raise ValueError(f'{SESSION_VARIABLE} is {forced!r}, and can only be "torch".')
-        return open_torch_session(folder, manifest, capacity, device)
+        return on_torch(device)
+    processor = folder, manifest, on_native, on_onnx
     if device is None:
-        return _open_processor_session(folder, manifest, threads)
+        return _opened_on_processor(*processor)
     reasons: list[str] = []
-    for name, opened in (("TensorRT", open_tensorrt_session), ("PyTorch", open_torch_session)):
+    for name, opened in (("TensorRT", on_tensorrt), ("PyTorch", on_torch)):
         try:
-            session = opened(folder, manifest, capacity, device)
+            session = opened(device)
         except _UNUSABLE as error:
             reasons.append(str(error))
             continue
@@ -69,16 +115,21 @@ def open_session(
         return session
     where, why = "runs on the processor, not on GPU", " ".join(reasons)
     logger.warning("%s %s %d: %s", manifest.name, where, device, why)
-    return _open_processor_session(folder, manifest, threads)
+    return _opened_on_processor(*processor)
 
 
-def _open_processor_session(folder: Path, manifest: Manifest, threads: int) -> Session:
+def _opened_on_processor(
+    folder: Path,
+    manifest: Manifest,
+    on_native: Callable[[], Opened],
+    on_onnx: Callable[[], Opened],
+) -> Opened:
     if have_weights(folder):
         try:
-            return NativeSession(folder, manifest)
+            return on_native()
         except NativeMissingError as error:
             logger.warning("%s runs on ONNX Runtime, more slowly: %s", manifest.name, error)
-    return OnnxSession(folder, manifest, threads)
+    return on_onnx()
 
 
 def open_tensorrt_session(folder: Path, manifest: Manifest, capacity: int, device: int) -> Session:
@@ -105,33 +156,38 @@ def open_torch_session(
         WeightsError: the variant's weights are damaged.
 
     """
-    if not have_weights(folder):
-        raise TorchMissingError(f"{folder} has no weights for PyTorch: export the variant again.")
-    try:
+    with _importing_torch(folder):
         from engine.runtime.sessions.torch.session import TorchSession
-    except ImportError as error:
-        raise TorchMissingError(f"PyTorch can't be imported ({error}): install it.") from error
     return TorchSession(folder, manifest, capacity, device)
 
 
-def open_encoder_session(
-    folder: Path, manifest: Manifest, threads: int, device: int | None
-) -> EncoderRunner:
-    """As `open_session`, of an encoder variant."""
-    if device is None:
-        if have_weights(folder):
-            try:
-                return NativeEncoderSession(folder, manifest)
-            except NativeMissingError as error:
-                logger.warning("%s runs on ONNX Runtime, more slowly: %s", manifest.name, error)
-        return EncoderSession(folder, manifest, threads)
+def open_tensorrt_encoder(folder: Path, manifest: Manifest, device: int) -> EncoderRunner:
+    """As `open_tensorrt_session`, of an encoder variant."""
     cuda = Cuda(device)
     return TensorRTEncoderSession(folder, manifest, _library(folder, cuda), cuda)
 
 
-def lanes_of(session: Session) -> int:
+def open_torch_encoder(folder: Path, manifest: Manifest, device: int | None) -> EncoderRunner:
+    """As `open_torch_session`, of an encoder variant."""
+    with _importing_torch(folder):
+        from engine.runtime.encoders.torch_session import TorchEncoderSession
+    return TorchEncoderSession(folder, manifest, device)
+
+
+@contextmanager
+def _importing_torch(folder: Path) -> Iterator[None]:
+    """Surrounds the import of a session of PyTorch, which has to have something to read."""
+    if not have_weights(folder):
+        raise TorchMissingError(f"{folder} has no weights for PyTorch: export the variant again.")
+    try:
+        yield
+    except ImportError as error:
+        raise TorchMissingError(f"PyTorch can't be imported ({error}): install it.") from error
+
+
+def lanes_of(session: Session | EncoderRunner) -> int:
     """As `default_lanes`, for what runs a variant, be it where it was meant to or not."""
-    return usable_cores() if isinstance(session, NativeSession | OnnxSession) else 1
+    return usable_cores() if isinstance(session, _ON_PROCESSORS) else 1
 
 
 def default_lanes(device: int | None) -> int:

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +11,8 @@ from engine.contract.manifest import read_manifest
 from engine.export.precision.recipes import PRECISIONS, Precision
 from engine.native.library import NativeMissingError, is_there
 from engine.runtime.encoders.native_session import NativeEncoderSession
-from engine.runtime.encoders.session import EncoderSession
+from engine.runtime.encoders.session import EncoderRunner, EncoderSession
+from engine.runtime.encoders.torch_session import TorchEncoderSession
 from engine.runtime.sessions import placement
 from engine.runtime.sessions.native_session import NativeSession
 from engine.runtime.sessions.onnx_session import OnnxSession
@@ -24,7 +26,7 @@ from engine.runtime.sessions.session import Session
 from engine.runtime.sessions.torch.device import TorchDevice
 from engine.runtime.sessions.torch.errors import TorchMemoryError, TorchMissingError
 from engine.runtime.sessions.torch.session import TorchSession
-from tests.engine.native.encoders import write_encoder
+from tests.engine.native.encoders import EncoderVariant, write_encoder
 
 
 @pytest.mark.parametrize(
@@ -149,6 +151,56 @@ def test_a_variable_has_pytorch_run_on_the_processor(
     monkeypatch.setenv(placement.SESSION_VARIABLE, "jax")
     with pytest.raises(ValueError, match="SEQWAY_SESSION is 'jax', and can only be"):
         _open(repository, None)
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> EncoderVariant:
+    return write_encoder(tmp_path_factory.mktemp("bert") / "fp32", "bert", "spans", "fp32")
+
+
+def _open_encoder(variant: EncoderVariant, device: int | None) -> EncoderRunner:
+    return open_encoder_session(variant.folder, variant.manifest, threads=1, device=device)
+
+
+def test_an_encoder_without_plans_runs_with_pytorch(
+    encoder: EncoderVariant, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO")
+    made = object()
+    monkeypatch.setattr(placement, "Cuda", lambda _: SimpleNamespace(compute_capability="9.0"))
+    monkeypatch.setattr(placement, "open_torch_encoder", lambda *_: made)
+    assert _open_encoder(encoder, GPU) is made
+    assert "random_fp32 runs with PyTorch on GPU 0: " in caplog.text
+    assert "has TensorRT plans for none" in caplog.text
+
+
+def test_an_encoder_without_a_gpu_that_works_runs_on_the_processor(
+    encoder: EncoderVariant, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.version, "cuda", None)
+    session = _open_encoder(encoder, GPU)
+    assert isinstance(session, NativeEncoderSession | EncoderSession)
+    assert lanes_of(session) == usable_cores()
+    (said,) = [one.getMessage() for one in caplog.records if "GPU 0" in one.getMessage()]
+    assert said.startswith("random_fp32 runs on the processor, not on GPU 0: ")
+    assert "is built without CUDA: install a build that has it." in said
+
+
+def test_an_encoder_that_pytorch_does_not_have_runs_on_the_processor(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    variant = write_encoder(tmp_path / "esm2", "esm2", "classification", "fp32")
+    assert type(_open_encoder(variant, GPU)) is EncoderSession
+    assert "has no weights for PyTorch: export the variant again." in caplog.text
+
+
+def test_a_variable_has_pytorch_run_encoders_too(
+    encoder: EncoderVariant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(placement.SESSION_VARIABLE, "torch")
+    session = _open_encoder(encoder, None)
+    assert type(session) is TorchEncoderSession
+    assert lanes_of(session) == 1
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

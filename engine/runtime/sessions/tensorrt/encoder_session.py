@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.contract.manifest import Manifest
+from engine.runtime.encoders.session import BATCH_TOKENS
 from engine.runtime.encoders.windows import TokenWindow
 from engine.runtime.sessions.caches import LENGTH_STEP
 from engine.runtime.sessions.tensorrt.cuda import Cuda
@@ -23,6 +24,7 @@ class TensorRTEncoderSession:
     """As `EncoderSession`, on one GPU; several threads may call `run`, and take turns."""
 
     pads = True
+    batch_tokens = BATCH_TOKENS
 
     def __init__(self, folder: Path, manifest: Manifest, library: TensorRT, cuda: Cuda) -> None:
         self.manifest = manifest

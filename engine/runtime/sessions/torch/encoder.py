@@ -11,7 +11,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engine.model.layers import ACTIVATIONS
-from engine.runtime.sessions.torch.model import TorchModel, TorchNorm, TorchStack, TorchSublayer
+from engine.runtime.sessions.torch.model import (
+    Arrangement,
+    TorchModel,
+    TorchNorm,
+    TorchStack,
+    TorchSublayer,
+)
 
 
 def encode(model: TorchModel, ids: Tensor, lengths: Tensor) -> Tensor:
@@ -21,19 +27,33 @@ def encode(model: TorchModel, ids: Tensor, lengths: Tensor) -> Tensor:
     """
     stack, (count, width) = model.encoder, ids.shape
     places = torch.arange(width, device=ids.device)
-    mask = torch.zeros(count, 1, 1, width, device=ids.device)
-    mask.masked_fill_((places >= lengths[:, None])[:, None, None], -torch.inf)
+    mask = length_mask(lengths, width)
     if stack.relative is not None:
         furthest = stack.relative.shape[1] // 2
         distances = (places - places[:, None]).clamp(-furthest, furthest) + furthest
         mask = mask + stack.relative[:, distances]
     x = embed(model, stack, ids.flatten(), places.repeat(count))
+    both = stack.last(run_layers(model, stack, x, mask))
+    heads = model.decoder.heads, model.decoder.head
+    return both.view(count, width, -1, *heads).permute(2, 0, 3, 1, 4)
+
+
+def length_mask(lengths: Tensor, width: int) -> Tensor:
+    """What is added to scores: FP32 `[B,1,1,width]`, 0 within `lengths [B]` and -inf behind."""
+    places = torch.arange(width, device=lengths.device)
+    mask = torch.zeros(lengths.shape[0], 1, 1, width, device=lengths.device)
+    return mask.masked_fill_((places >= lengths[:, None])[:, None, None], -torch.inf)
+
+
+def run_layers(model: Arrangement, stack: TorchStack, x: Tensor, mask: Tensor) -> Tensor:
+    """What an encoder's layers make of `x [B*S,D]`, through the final norm if there is one.
+
+    `mask [B,1|H,1|S,S]` is added to scores.
+    """
     for attention, ffn in stack.layers:
         x = residual(model, attention, x, partial(_attend, stack, attention, mask))
         x = residual(model, ffn, x, partial(feed_forward, model, ffn))
-    both = model.encoder.last(normed(stack.final_norm, x))
-    heads = model.decoder.heads, model.decoder.head
-    return both.view(count, width, -1, *heads).permute(2, 0, 3, 1, 4)
+    return normed(stack.final_norm, x)
 
 
 def embed(model: TorchModel, stack: TorchStack, ids: Tensor, positions: Tensor) -> Tensor:
@@ -48,7 +68,7 @@ def normed(norm: TorchNorm | None, x: Tensor) -> Tensor:
 
 
 def residual(
-    model: TorchModel, sublayer: TorchSublayer, x: Tensor, compute: Callable[[Tensor], Tensor]
+    model: Arrangement, sublayer: TorchSublayer, x: Tensor, compute: Callable[[Tensor], Tensor]
 ) -> Tensor:
     """The FP32 sum of `x [n,D]` and what `compute` makes of it, with the norm where it stands."""
     if model.pre_norm:
@@ -56,7 +76,7 @@ def residual(
     return sublayer.norm(x + compute(x))
 
 
-def feed_forward(model: TorchModel, sublayer: TorchSublayer, x: Tensor) -> Tensor:
+def feed_forward(model: Arrangement, sublayer: TorchSublayer, x: Tensor) -> Tensor:
     """A feed-forward block, gated or not: `[n,D] -> [n,D]`."""
     activation, both = ACTIVATIONS[model.activation], sublayer.entry(x)
     assert sublayer.exit is not None

@@ -1,4 +1,4 @@
-"""An encoder-decoder on a device: plain matrices, and how they are arranged."""
+"""A model's parts on a device: plain matrices, and how they are arranged."""
 
 from dataclasses import dataclass
 
@@ -95,7 +95,16 @@ class TorchStack:
 
 
 @dataclass(frozen=True)
-class TorchModel:
+class Arrangement:
+    """Where norms stand in a model's layers, and what feed-forward blocks compute."""
+
+    activation: Activation
+    pre_norm: bool
+    gated: bool
+
+
+@dataclass(frozen=True)
+class TorchModel(Arrangement):
     """An encoder-decoder on `device`; keys and values are kept in `dtype`."""
 
     device: torch.device
@@ -106,9 +115,6 @@ class TorchModel:
     vocabulary: int
     source_vocabulary: int
     max_positions: int
-    activation: Activation
-    pre_norm: bool
-    gated: bool
     recurrent: bool
     unplaced: int | None
     """The token that has no position, if there is one."""

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from engine.native.weights import read_weights
+from engine.native.weights import WeightsError, read_weights
 from engine.runtime.decoding.selection import top
 from engine.runtime.decoding.settings import Decoding
 from engine.runtime.sessions.interrupt import Interrupt
 from engine.runtime.sessions.onnx_session import OnnxSession
 from engine.runtime.sessions.slots import Slots
-from engine.runtime.sessions.torch import weights
 from engine.runtime.sessions.torch.errors import TorchInputError
 from engine.runtime.sessions.torch.graphs import StepGraphs, row_sizes, width_sizes
 from engine.runtime.sessions.torch.session import TorchSession
+from engine.runtime.sessions.torch.weights import tensors as stored_tensors
 from tests.engine.native.answers import decode, random_sources
 from tests.engine.native.models import (
     KINDS,
@@ -326,7 +326,7 @@ def test_a_row_whose_values_are_not_finite_ends_alone(
         embedding[5] = np.nan
         return described, {**tensors, "embedding": embedding}
 
-    monkeypatch.setattr(weights, "read_weights", poisoned)
+    monkeypatch.setattr(stored_tensors, "read_weights", poisoned)
     session, slots = run()
     assert slots.positions.tolist() == [1, expected.positions[1]]
     assert not np.isfinite(slots.log_probs[0])
@@ -454,8 +454,8 @@ def test_damaged_weights_are_told(learned: RandomVariant, monkeypatch: pytest.Mo
         described, tensors = read(folder)
         return described, {name: one for name, one in tensors.items() if name != "head.bias"}
 
-    monkeypatch.setattr(weights, "read_weights", without)
-    with pytest.raises(weights.WeightsError, match="describes no model"):
+    monkeypatch.setattr(stored_tensors, "read_weights", without)
+    with pytest.raises(WeightsError, match="describes no model"):
         opened(learned)
 
 

@@ -14,12 +14,12 @@ import triton_python_backend_utils as pb_utils
 
 from engine.backend.device import device_of
 from engine.backend.encoder_metrics import EncoderMetrics
+from engine.backend.parameters import Parameters
 from engine.backend.tracing import open_spans
 from engine.contract.options import InvalidOptionsError, take_traceparents
 from engine.contract.readings import Failure, Reading, encode_reading
 from engine.runtime.encoders.engine import EncoderEngine
 from engine.runtime.encoders.request import EncoderItem, parse_encoder_options
-from engine.runtime.sessions.placement import usable_cores
 
 if TYPE_CHECKING:
     from engine.backend.spans import TracedRequest
@@ -38,13 +38,10 @@ class EncoderVariant:
 
     def __init__(self, args: dict[str, str]) -> None:
         config = json.loads(args["model_config"])
-        values = {key: item["string_value"] for key, item in config["parameters"].items()}
-        instances = sum(int(group["count"]) for group in config["instance_group"])
-        lanes, device = int(values.get("lanes", 0)), device_of(args)
-        if device is None and not lanes:
-            lanes = max(1, usable_cores() // instances)
+        parameters, device = Parameters(config), device_of(args)
         folder = Path(args["model_repository"]) / args["model_version"]
-        self._engine = EncoderEngine(folder, lanes, int(values.get("threads", 1)), device)
+        lanes, threads = parameters.lanes(device), parameters.threads()
+        self._engine = EncoderEngine(folder, lanes, threads, device)
         self._spans = self._engine.manifest.head == "spans"
         self._metrics = EncoderMetrics(args["model_name"], args["model_instance_name"])
         self._tracing = open_spans(args["model_name"])

@@ -11,7 +11,6 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ import triton_python_backend_utils as pb_utils
 from engine.backend.device import device_of
 from engine.backend.metrics import EngineMetrics
 from engine.backend.outbox import Message, Outbox
+from engine.backend.parameters import Parameters
 from engine.backend.tracing import open_spans
 from engine.contract.events import Event, RefusalReason, Refused, encode_events
 from engine.contract.options import (
@@ -30,10 +30,8 @@ from engine.contract.options import (
     parse_options,
     take_traceparents,
 )
-from engine.runtime.batching.scheduler import Limits
-from engine.runtime.engine import Engine, Settings
+from engine.runtime.engine import Engine
 from engine.runtime.request import Request
-from engine.runtime.sessions.placement import usable_cores
 
 if TYPE_CHECKING:
     from engine.backend.spans import TracedRequest
@@ -51,7 +49,7 @@ class GenerationVariant:
     def __init__(self, args: dict[str, str]) -> None:
         config = json.loads(args["model_config"])
         folder = Path(args["model_repository"]) / args["model_version"]
-        self._engine = Engine(folder, _settings(config, device_of(args)))
+        self._engine = Engine(folder, Parameters(config).settings(device_of(args)))
         self._metrics = EngineMetrics(args["model_name"], args["model_instance_name"])
         self._spans = open_spans(args["model_name"])
         self._traced: dict[str, TracedRequest] = {}
@@ -164,26 +162,6 @@ class GenerationVariant:
         with self._asking:
             sender = self._senders.get(key)
             return sender is not None and bool(sender.is_cancelled())
-
-
-def _settings(config: dict[str, Any], device: int | None) -> Settings:
-    """The engine's settings from the parameters in config.pbtxt."""
-    values = {key: item["string_value"] for key, item in config["parameters"].items()}
-    instances = sum(int(group["count"]) for group in config["instance_group"])
-    cores = usable_cores()
-    limits = Limits(
-        max_rows=int(values.get("max_rows", Limits.max_rows)),
-        max_waiting=int(values.get("max_waiting", Limits.max_waiting)),
-        bulk_rows=int(values.get("bulk_rows", Limits.bulk_rows)),
-    )
-    # A step of a GPU takes hardly longer with some more rows.
-    few = limits.tenant_rows if device is None else max(1, limits.max_rows // 4)
-    limits = replace(limits, tenant_rows=int(values.get("tenant_rows", few)))
-    lanes = int(values.get("lanes", 0))
-    if device is None and not lanes:
-        lanes = max(1, cores // instances)
-    threads = int(values.get("threads", 1))
-    return Settings(lanes=lanes, threads=threads, limits=limits, device=device)
 
 
 def _read(request: Any) -> tuple[list[str], Options, list[str], list[str]]:

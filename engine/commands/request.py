@@ -15,6 +15,7 @@ from engine.export.importer import ImportRequest, ImportRequestError, ShortlistM
 from engine.export.precision.recipes import PRECISIONS, Precision
 from engine.export.tensorrt.plans import PlanWish
 from engine.export.variant_folder import Serving
+from engine.runtime.batching.scheduler import MOST_ROWS, MOST_TOKENS, TOKEN_BUDGET, Limits
 
 
 def with_request(command: Callable[[ImportRequest], None]) -> Callable[..., None]:
@@ -105,6 +106,20 @@ def read_request(
         int, typer.Option(min=0, help="Batches that each process decodes at once; 0: one a core.")
     ] = 0,
     threads: Annotated[int, typer.Option(min=1, help="ONNX Runtime threads of each lane.")] = 1,
+    max_rows: Annotated[
+        int,
+        typer.Option(
+            min=1, max=MOST_ROWS, help="Texts, or beams of them, that each lane decodes at once."
+        ),
+    ] = Limits.max_rows,
+    token_budget: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=MOST_TOKENS,
+            help=f"Tokens of those at once; 0: {TOKEN_BUDGET}, on a GPU what its memory holds.",
+        ),
+    ] = 0,
 ) -> ImportRequest:
     """What the command line asks for.
 
@@ -130,7 +145,13 @@ def read_request(
         revision=revision,
         allow_pickle=allow_pickle,
         force=force,
-        serving=Serving(instances=instances, lanes=lanes, threads=threads),
+        serving=Serving(
+            instances=instances,
+            lanes=lanes,
+            threads=threads,
+            max_rows=max_rows,
+            token_budget=token_budget,
+        ),
     )
 
 

@@ -18,6 +18,7 @@ import onnx
 from engine.contract.manifest import MANIFEST_FILE, Manifest
 from engine.export.graphs.builder import save_model
 from engine.native.weights import NATIVE_FILES
+from engine.runtime.batching.scheduler import Limits
 from engine.runtime.text.vocabulary import TOKENIZER_FILES
 
 ENCODER_BATCH = 64
@@ -27,15 +28,17 @@ ENCODER_BATCH = 64
 class Serving:
     """How Triton runs a variant: processes, lanes of each (0: share the cores), threads.
 
-    A `gpu` variant has TensorRT plans and runs `instances` on each GPU, or on the processor where
-    there is none.
+    `max_rows` bounds the slots of a lane, `token_budget` the tokens in them; 0 is what suits what
+    runs the variant.  A `gpu` variant has TensorRT plans and runs `instances` on each GPU, or on
+    the processor where there is none.
     """
 
     instances: int = 1
     lanes: int = 0
     threads: int = 1
-    max_rows: int = 64
-    max_waiting: int = 4096
+    max_rows: int = Limits.max_rows
+    token_budget: int = Limits.token_budget
+    max_waiting: int = Limits.max_waiting
     gpu: bool = False
 
 
@@ -48,6 +51,7 @@ input [
 ]
 output [ {{ name: "EVENTS", data_type: TYPE_STRING, dims: [ 1 ] }} ]
 parameters {{ key: "max_rows", value: {{ string_value: "{max_rows}" }} }}
+parameters {{ key: "token_budget", value: {{ string_value: "{token_budget}" }} }}
 parameters {{ key: "max_waiting", value: {{ string_value: "{max_waiting}" }} }}
 """
 

@@ -18,7 +18,7 @@ from engine.runtime.batching.lane import Gauges, Lane
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.planner import Planner
 from engine.runtime.request import Request, Row
-from engine.runtime.sessions.placement import lanes_of, open_session
+from engine.runtime.sessions.placement import lanes_of, limits_of, open_session
 from engine.runtime.text.vocabulary import load_vocabulary
 
 
@@ -51,6 +51,7 @@ class Engine:
         session = open_session(
             folder, self.manifest, self.settings.threads, limits.max_rows, device
         )
+        limits = limits_of(session, limits)
         count = self.settings.lanes or lanes_of(session)
         rate = self.settings.stream_rate / count
         self.lanes = [

@@ -571,6 +571,20 @@ def test_precisions_are_a_list_or_several_options(command: str, options: list[st
     assert "unknown precision 'int3'" in told(result)
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--max-rows", "2000"], "'--max-rows': Input should be less than or equal to 1024"),
+        (["--max-rows", "0"], "'--max-rows': Input should be greater than or equal to 1"),
+        (["--token-budget", "-1"], "'--token-budget': Input should be greater than or equal to 0"),
+    ],
+)
+def test_limits_that_nothing_keeps_are_refused(options: list[str], reason: str) -> None:
+    result = run("folder", *options)
+    assert result.exit_code == 2
+    assert reason in result.stderr
+
+
 def test_a_language_that_the_checkpoint_does_not_know_is_refused(
     repository: Path, made: Made
 ) -> None:

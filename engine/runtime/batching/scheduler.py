@@ -16,13 +16,23 @@ _PAUSE_FACTOR = 8.0
 """How long a throttled tenant pauses, in multiples of what encoding its last row took."""
 
 
+MOST_ROWS = 1024
+"""Slots that may be asked for: with more a GPU's step takes as much longer as it has more rows."""
+
+MOST_TOKENS = 1 << 30
+"""Tokens, and rows that wait, that may be asked for: any memory ends before."""
+
+TOKEN_BUDGET = 16384
+"""The budget on a processor, whose memory grows with the tokens that run."""
+
+
 @dataclass
 class Limits:
     """How much runs and waits at once.
 
     `max_rows` bounds the slots that run: a text takes one, or one for each of its beams.
-    `token_budget` bounds the sum of the running rows' costs; a row that alone is over it runs
-    alone.
+    `token_budget` bounds the sum of the running rows' costs, 0 as suits what runs them (see
+    `engine.runtime.sessions.placement.limits_of`); a row that alone is over it runs alone.
     `encoder_tokens` bounds the source tokens admitted in one step, so that running rows wait
     little.
     `bulk_rows` bounds the slots of bulk rows while interactive ones come, or came within `pause`
@@ -32,7 +42,7 @@ class Limits:
     """
 
     max_rows: int = 64
-    token_budget: int = 16384
+    token_budget: int = 0
     max_waiting: int = 4096
     encoder_tokens: int = 2048
     bulk_rows: int = 4
@@ -51,6 +61,7 @@ class Scheduler:
 
     def __post_init__(self) -> None:
         """Opens the queues."""
+        self._budget = self.limits.token_budget or TOKEN_BUDGET
         self._interactive = FairQueue(self.limits.tenant_rows)
         self._bulk: deque[Row] = deque()
         self._throttled_rows: list[Row] = []
@@ -127,7 +138,7 @@ class Scheduler:
             return True
         return (
             self.running_slots + row.width <= self.limits.max_rows
-            and self.running_cost + row.cost <= self.limits.token_budget
+            and self.running_cost + row.cost <= self._budget
             and (source_tokens == 0 or source_tokens + row.length <= self.limits.encoder_tokens)
         )
 

@@ -1,4 +1,4 @@
-"""Which session runs a variant, and on how many lanes.
+"""Which session runs a variant, on how many lanes and within which limits.
 
 On a GPU TensorRT's where plans fit, else PyTorch's where that can use the GPU.  Without either, and
 on the processor, native code, or ONNX Runtime where that was not built, or the variant was exported
@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +18,7 @@ from typing import TypeVar
 from engine.contract.manifest import Manifest
 from engine.native.library import NativeMissingError
 from engine.native.weights import have_weights
+from engine.runtime.batching.scheduler import Limits
 from engine.runtime.encoders.native_session import NativeEncoderSession
 from engine.runtime.encoders.session import EncoderRunner, EncoderSession
 from engine.runtime.sessions.native_session import NativeSession
@@ -40,6 +42,9 @@ SESSION_VARIABLE = "SEQWAY_SESSION"
 
 _UNUSABLE = (PlanError, TensorRTMissingError, CudaError, TorchMissingError)
 """Why a GPU, or what runs there, does not do for a variant."""
+
+_STARTING_TOKENS = 16
+"""Source tokens for each slot that a GPU encodes at once: twice what it answers in a launch."""
 
 _ON_PROCESSORS = NativeSession | OnnxSession | NativeEncoderSession | EncoderSession
 
@@ -188,6 +193,22 @@ def _importing_torch(folder: Path) -> Iterator[None]:
 def lanes_of(session: Session | EncoderRunner) -> int:
     """As `default_lanes`, for what runs a variant, be it where it was meant to or not."""
     return usable_cores() if isinstance(session, _ON_PROCESSORS) else 1
+
+
+def limits_of(session: Session, limits: Limits) -> Limits:
+    """`limits`, and where they leave it open what suits the session that runs a variant.
+
+    On a GPU all slots have memory for the longest rows from the start, which is checked before it
+    is taken: so any rows may fill them, and rows start as fast as others end.
+    """
+    if isinstance(session, _ON_PROCESSORS):
+        return limits
+    longest = session.manifest.max_source_tokens + session.manifest.max_target_tokens
+    return replace(
+        limits,
+        token_budget=limits.token_budget or limits.max_rows * longest,
+        encoder_tokens=max(limits.encoder_tokens, _STARTING_TOKENS * limits.max_rows),
+    )
 
 
 def default_lanes(device: int | None) -> int:

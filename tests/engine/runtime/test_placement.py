@@ -10,6 +10,7 @@ import torch
 from engine.contract.manifest import read_manifest
 from engine.export.precision.recipes import PRECISIONS, Precision
 from engine.native.library import NativeMissingError, is_there
+from engine.runtime.batching.scheduler import Limits
 from engine.runtime.encoders.native_session import NativeEncoderSession
 from engine.runtime.encoders.session import EncoderRunner, EncoderSession
 from engine.runtime.encoders.torch_session import TorchEncoderSession
@@ -18,6 +19,7 @@ from engine.runtime.sessions.native_session import NativeSession
 from engine.runtime.sessions.onnx_session import OnnxSession
 from engine.runtime.sessions.placement import (
     lanes_of,
+    limits_of,
     open_encoder_session,
     open_session,
     usable_cores,
@@ -139,6 +141,23 @@ def test_a_variant_without_weights_says_so(repository: Path, tmp_path: Path) -> 
     files = repository / "pegasus_fp32" / "1"
     with pytest.raises(TorchMissingError, match="has no weights for PyTorch"):
         placement.open_torch_session(tmp_path, read_manifest(files), 4, None)
+
+
+def test_on_a_gpu_limits_follow_the_slots(repository: Path) -> None:
+    """They have memory for the longest rows, so those may fill them; and rows start faster."""
+    files = repository / "pegasus_fp32" / "1"
+    manifest = read_manifest(files)
+    session = placement.open_torch_session(files, manifest, 4, None)
+    longest = manifest.max_source_tokens + manifest.max_target_tokens
+    suited = limits_of(session, Limits(max_rows=1024))
+    assert suited == Limits(max_rows=1024, token_budget=1024 * longest, encoder_tokens=16_384)
+    asked = Limits(max_rows=64, token_budget=5000)
+    assert limits_of(session, asked) == asked
+
+
+def test_on_a_processor_limits_stay_as_they_are(repository: Path) -> None:
+    session = _open(repository, None)
+    assert limits_of(session, Limits(max_rows=1024)) == Limits(max_rows=1024)
 
 
 def test_a_variable_has_pytorch_run_on_the_processor(

@@ -1,5 +1,5 @@
 from engine.contract.options import Options, Priority
-from engine.runtime.batching.scheduler import Limits, Scheduler
+from engine.runtime.batching.scheduler import TOKEN_BUDGET, Limits, Scheduler
 from engine.runtime.decoding.greedy import GreedySearch
 from engine.runtime.request import Request, Row, RowPlan, RowProgress
 from engine.runtime.text.detokenizer import Detokenizer
@@ -40,6 +40,14 @@ def test_interactive_rows_go_before_bulk_rows() -> None:
     scheduler.submit([interactive])
     assert scheduler.admit(NOW) == [interactive]
     assert scheduler.admit(NOW) == [bulk]
+
+
+def test_without_a_token_budget_that_of_processors_bounds_what_runs() -> None:
+    scheduler = Scheduler(Limits(max_rows=1024, encoder_tokens=1 << 20))
+    scheduler.submit([_row(1000) for _ in range(20)])
+    running = scheduler.admit(NOW)
+    assert 0 < sum(one.cost for one in running) <= TOKEN_BUDGET == 16_384
+    assert len(running) < 20
 
 
 def test_the_token_budget_bounds_what_runs() -> None:

@@ -1,0 +1,36 @@
+"""The configuration that Triton gets with a variant."""
+
+from pathlib import Path
+
+import pytest
+from google.protobuf import json_format, text_format
+from tritonclient.grpc import model_config_pb2  # type: ignore[import-untyped]
+
+from engine.backend.parameters import Parameters
+from engine.commands.request import read_request
+from engine.export.variant_folder import Serving, write_manifest
+from engine.runtime.batching.scheduler import Limits
+from tests.engine.native.models import KINDS, write_variant
+
+
+@pytest.mark.parametrize(
+    ("serving", "limits"),
+    [
+        (Serving(), Limits()),
+        (read_request(checkpoint="a").serving, Limits()),
+        (
+            read_request(checkpoint="a", max_rows=1024, token_budget=200_000).serving,
+            Limits(max_rows=1024, token_budget=200_000),
+        ),
+    ],
+)
+def test_an_instance_has_the_limits_of_the_import(
+    serving: Serving, limits: Limits, tmp_path: Path
+) -> None:
+    manifest = write_variant(tmp_path / "files", KINDS["bart"], "fp32").manifest
+    (tmp_path / "m" / "1").mkdir(parents=True)
+    write_manifest(manifest, serving, tmp_path / "m")
+    text = (tmp_path / "m" / "config.pbtxt").read_text(encoding="utf-8")
+    config = text_format.Parse(text, model_config_pb2.ModelConfig())
+    told = json_format.MessageToDict(config, preserving_proto_field_name=True)
+    assert Parameters(told).settings(None).limits == limits

@@ -1,6 +1,7 @@
 """A model's parts on a device: plain matrices, and how they are arranged."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -10,15 +11,43 @@ from engine.model.config import Activation
 from engine.model.shortlist import Shortlist
 
 
+class Product(Protocol):
+    """y = x W + b, however W is kept."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of operands, which inputs are rounded to, and of results."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """How many columns it gives."""
+        ...
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Maps `x [n,in]` of any float type to `[n,out]`."""
+        ...
+
+
 @dataclass(frozen=True)
 class TorchProduct:
-    """y = x W + b, with `weight [in,out]` and `bias [out]`, computed in their type."""
+    """A `Product` with `weight [in,out]` and `bias [out]`, computed in their type."""
 
     weight: Tensor
     bias: Tensor
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """See `Product`."""
+        return self.weight.dtype
+
+    @property
+    def width(self) -> int:
+        """See `Product`."""
+        return self.bias.shape[0]
+
     def __call__(self, x: Tensor) -> Tensor:
-        """Maps `x [n,in]` of any float type to `[n,out]`."""
+        """See `Product`."""
         return torch.addmm(self.bias, x.to(self.weight.dtype), self.weight)
 
 
@@ -73,8 +102,8 @@ class TorchSublayer:
 
     kind: str
     norm: TorchNorm
-    entry: TorchProduct
-    exit: TorchProduct | None
+    entry: Product
+    exit: Product | None
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,6 @@ def reading_bytes(reader: TorchReader, tokens: int) -> int:
     stack = reader.stack
     attention, ffn = stack.layers[0]
     assert attention.exit is not None
-    item = attention.entry.weight.element_size()
-    values = 3 * attention.entry.bias.numel() + 3 * ffn.entry.bias.numel()
+    values = 3 * attention.entry.width + 3 * ffn.entry.width
     # The sum, its norm, and what is added to it, in FP32.
-    return tokens * (values * item + 3 * 4 * attention.exit.bias.numel())
+    return tokens * (values * attention.entry.dtype.itemsize + 3 * 4 * attention.exit.width)

@@ -103,3 +103,22 @@ def copy_rows(cache: Tensor, sources: Tensor, targets: Tensor, length: int) -> N
     """
     part = cache[:, :, :, :length]
     part.index_copy_(1, targets, part.index_select(1, sources))
+
+
+def int8_product(
+    x: Tensor, inputs: Tensor, weight: Tensor, scales: Tensor, bias: Tensor, dtype: torch.dtype
+) -> Tensor:
+    """`x [N,in] * inputs`, rounded to `dtype`, times INT8 `weight [out,in]`; scaled and biased.
+
+    Args:
+        x: of any float type; values far beyond INT8's, once multiplied, need the range of BF16.
+        inputs: FP32 `[in]`.
+        weight: `[out,in]`.
+        scales: FP32 `[out]`, what a column of the product is multiplied with.
+        bias: FP32 `[out]`, added to it.
+        dtype: of the result `[N,out]`, FP32 or BF16, which both hold every INT8.
+
+    """
+    scaled = torch.mul(x, inputs, out=torch.empty_like(x, dtype=dtype))
+    made = scaled @ weight.to(dtype).t()
+    return torch.addcmul(bias, made, scales, out=made)

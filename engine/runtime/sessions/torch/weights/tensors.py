@@ -11,17 +11,21 @@ from torch import Tensor
 
 from engine.native.layout import padded, unpack_bytes, unpack_floats
 from engine.native.weights import MODEL_FILE, WeightsError, read_weights
+from engine.runtime.sessions.torch import products
 from engine.runtime.sessions.torch.model import (
+    Product,
     TorchEmbedding,
     TorchNorm,
     TorchProduct,
     TorchSublayer,
 )
+from engine.runtime.sessions.torch.products import TorchInt8Product
 
 Stored = NDArray[Any]
 Made = TypeVar("Made")
 
 _SUFFIXES = ("float", "half", "brain")
+_LAYERS = ("encoder.", "decoder.")
 
 
 def computing_type(precision: str, device: torch.device) -> torch.dtype:
@@ -33,17 +37,25 @@ def computing_type(precision: str, device: torch.device) -> torch.dtype:
 
 
 def weight_bytes(folder: Path, dtype: torch.dtype) -> int:
-    """The memory that a variant's weights take, INT8 in `dtype`.
+    """The memory that a variant's weights take, INT8 in `dtype` where it does not stay.
 
     Raises:
         WeightsError: see `read_weights`.
 
     """
     _, tensors = read_weights(folder)
-    return sum(
-        array.size * (dtype.itemsize if array.dtype == np.int8 else array.itemsize)
-        for array in tensors.values()
-    )
+    large = is_large(tensors)
+
+    def item(name: str, array: Stored) -> int:
+        stays = array.dtype != np.int8 or (large and name.startswith(_LAYERS))
+        return array.itemsize if stays else dtype.itemsize
+
+    return sum(array.size * item(name, array) for name, array in tensors.items())
+
+
+def is_large(tensors: Mapping[str, Stored]) -> bool:
+    """Whether the products of a variant's layers stay INT8."""
+    return sum(one.size for one in tensors.values() if one.dtype == np.int8) >= products.LARGE
 
 
 def loaded(folder: Path, make: Callable[[Mapping[str, Any], Mapping[str, Stored]], Made]) -> Made:
@@ -78,6 +90,7 @@ class TensorReader:
         self.described, self.tensors = described, tensors
         self.device, self.dtype = device, dtype
         self.width = int(described["width"])
+        self._is_large = is_large(tensors)
         self._matrices: dict[tuple[int, ...], Tensor] = {}
 
     def sublayer(self, name: str, kind: str, inner: int, hidden: int) -> TorchSublayer:
@@ -88,18 +101,34 @@ class TensorReader:
         name, width = f"{name}.{kind}", self.width
         norm = self.norm(f"{name}.norm")
         if kind == "recurrence":
-            entry = self.product(f"{name}.input_forget", width, width, parts=2)
+            entry = self._layer_product(f"{name}.input_forget", width, width, parts=2)
             return TorchSublayer(kind, norm, entry, None)
         if kind == "ffn":
             parts = 2 if self.described.get("gated") else 1
             up = "gate_up" if parts == 2 else "up"
-            entry = self.product(f"{name}.{up}", width, hidden, parts=parts)
-            return TorchSublayer(kind, norm, entry, self.product(f"{name}.down", hidden, width))
+            entry = self._layer_product(f"{name}.{up}", width, hidden, parts=parts)
+            down = self._layer_product(f"{name}.down", hidden, width)
+            return TorchSublayer(kind, norm, entry, down)
         own = kind == "attention"
-        entry = self.product(
-            f"{name}.{'qkv' if own else 'query'}", width, inner * (3 if own else 1)
+        into, columns = ("qkv", 3 * inner) if own else ("query", inner)
+        entry = self._layer_product(f"{name}.{into}", width, columns)
+        return TorchSublayer(kind, norm, entry, self._layer_product(f"{name}.output", inner, width))
+
+    def _layer_product(self, name: str, depth: int, width: int, parts: int = 1) -> Product:
+        """As `product`; INT8 stays so in a large model."""
+        if not (self._is_large and f"{name}.int8" in self.tensors):
+            return self.product(name, depth, width, parts)
+        stored = {one: self.tensors[f"{name}.{one}"] for one in ("int8", "scales", "bias")}
+        weight = torch.from_numpy(unpack_bytes(stored["int8"])[:depth])
+        scales, bias = tensor_of(stored["scales"]), tensor_of(stored["bias"])
+        self._check(name, weight, bias, depth, parts * padded(width))
+        return TorchInt8Product(
+            inputs=self.whole(f"{name}.inputs")[:depth].contiguous(),
+            weight=self._plain(weight, parts, width).t().contiguous(),
+            scales=self._plain(scales, parts, width),
+            bias=self._plain(bias, parts, width),
+            dtype=self.dtype,
         )
-        return TorchSublayer(kind, norm, entry, self.product(f"{name}.output", inner, width))
 
     def product(self, name: str, depth: int, width: int, parts: int = 1) -> TorchProduct:
         """A product of `parts` equal parts, each `width` wide without its padding."""
@@ -108,13 +137,17 @@ class TensorReader:
         key = tuple(map(id, stored.values()))
         if key not in self._matrices:
             weight = self._matrix(stored)[:depth]
-            if weight.shape[0] != depth or bias.numel() != weight.shape[1]:
-                raise ValueError(f"{name} has another size")
-            if weight.shape[1] != parts * padded(width):
-                raise ValueError(f"{name} has another width")
+            self._check(name, weight, bias, depth, parts * padded(width))
             self._matrices[key] = self._plain(weight, parts, width)
         weight = self._matrices[key]
         return TorchProduct(weight, self._plain(bias.to(weight.dtype), parts, width))
+
+    @staticmethod
+    def _check(name: str, weight: Tensor, bias: Tensor, depth: int, width: int) -> None:
+        if weight.shape[0] != depth or bias.numel() != weight.shape[1]:
+            raise ValueError(f"{name} has another size")
+        if weight.shape[1] != width:
+            raise ValueError(f"{name} has another width")
 
     def _plain(self, array: Tensor, parts: int, width: int) -> Tensor:
         split = array.view(*array.shape[:-1], parts, -1)[..., :width]

@@ -14,12 +14,14 @@ from typer.testing import CliRunner
 
 from engine.cli import app
 from engine.contract.manifest import read_manifest
-from engine.contract.readings import Logits
+from engine.contract.readings import Logits, Reading
+from engine.native.weights import have_weights
 from engine.runtime.encoders.engine import EncoderEngine
 from engine.runtime.encoders.request import EncoderItem, EncoderOptions
-from engine.runtime.encoders.session import EncoderSession
+from engine.runtime.encoders.session import EncoderRunner, EncoderSession
+from engine.runtime.encoders.torch_session import TorchEncoderSession
 from engine.runtime.encoders.windows import WindowCutter
-from engine.runtime.sessions.placement import open_encoder_session
+from engine.runtime.sessions.placement import SESSION_VARIABLE, open_encoder_session
 from engine.runtime.text.vocabulary import load_tokenizer
 from tests.engine.model.encoder_checkpoints import FAMILIES, HEADS, LABELS
 
@@ -38,15 +40,23 @@ def imported(family: str, task: str, root: Path) -> Path:
     return root / "repository" / f"{family}_fp32" / "1"
 
 
+def run(files: Path, items: list[EncoderItem]) -> list[Reading]:
+    engine = EncoderEngine(files, lanes=1)
+    results = engine.run(items)
+    engine.close()
+    return results
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @torch.no_grad()
-def test_classifies_as_transformers(family: str, tmp_path: Path) -> None:
+def test_classifies_as_transformers(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = imported(family, "classification", tmp_path)
     assert read_manifest(files).labels == tuple(LABELS)
     texts = PROTEINS if family.startswith("esm") else TEXTS
-    engine = EncoderEngine(files, lanes=1)
-    results = engine.run([EncoderItem(text, EncoderOptions()) for text in texts])
-    engine.close()
+    items = [EncoderItem(text, EncoderOptions()) for text in texts]
+    results = run(files, items)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / family)
     oracle = AutoModelForSequenceClassification.from_pretrained(
         tmp_path / family, dtype=torch.float32
@@ -55,6 +65,11 @@ def test_classifies_as_transformers(family: str, tmp_path: Path) -> None:
         assert isinstance(result, Logits), result
         expected = oracle(**tokenizer(text, return_tensors="pt")).logits[0]
         np.testing.assert_allclose(result.logits, expected, atol=1e-3)
+    if have_weights(files):
+        monkeypatch.setenv(SESSION_VARIABLE, "torch")
+        for result, other in zip(run(files, items), results, strict=True):
+            assert isinstance(result, Logits) and isinstance(other, Logits), result
+            np.testing.assert_allclose(result.logits, other.logits, atol=1e-4)
 
 
 @pytest.mark.parametrize("family", [name for name in FAMILIES if "spans" in HEADS[name]])
@@ -64,7 +79,10 @@ def test_marks_spans_as_transformers(family: str, tmp_path: Path) -> None:
     manifest = read_manifest(files)
     cutter = WindowCutter(load_tokenizer(files), manifest.max_source_tokens)
     windows = [cutter.cut_context(QUESTION, text, None, 30).windows[0] for text in TEXTS]
-    sessions = EncoderSession(files, manifest, 1), open_encoder_session(files, manifest, 1, None)
+    sessions: list[EncoderRunner] = [EncoderSession(files, manifest, 1)]
+    sessions.append(open_encoder_session(files, manifest, 1, None))
+    if have_weights(files):
+        sessions.append(TorchEncoderSession(files, manifest, None))
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / family)
     oracle = AutoModelForQuestionAnswering.from_pretrained(
         tmp_path / family, dtype=torch.float32

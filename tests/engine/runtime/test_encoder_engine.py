@@ -21,6 +21,7 @@ from engine.native.model import is_served
 from engine.native.weights import MODEL_FILE
 from engine.runtime.encoders.engine import EncoderEngine
 from engine.runtime.encoders.request import EncoderItem, EncoderOptions, parse_encoder_options
+from engine.runtime.sessions.placement import SESSION_VARIABLE
 from tests.engine.model.encoder_checkpoints import FAMILIES, LABELS, LONGEST
 from tests.engine.model.encoder_tokenizers import texts
 
@@ -104,6 +105,16 @@ def test_a_result_does_not_depend_on_its_neighbours(
         np.testing.assert_allclose(one.logits, alone.logits, atol=1e-4)
         np.testing.assert_allclose(other.logits, alone.logits, atol=1e-4)
         assert one.windows == alone.windows
+
+
+def test_pytorch_reads_the_same_windows(variant: Variant, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = variant("bert", "classification", "fp32")
+    items = [EncoderItem(text) for text in MIXED]
+    expected = run(EncoderEngine(files, lanes=2), items)
+    monkeypatch.setenv(SESSION_VARIABLE, "torch")
+    for one, other in zip(run(EncoderEngine(files), items), expected, strict=True):
+        np.testing.assert_allclose(one.logits, other.logits, atol=1e-4)
+        assert (one.windows, one.input_tokens) == (other.windows, other.input_tokens)
 
 
 @pytest.mark.parametrize("family", ["bert", "albert", "deberta-v3", "xlm-roberta-xl"])

@@ -54,8 +54,9 @@ def weight_bytes(folder: Path, dtype: torch.dtype) -> int:
 
 
 def is_large(tensors: Mapping[str, Stored]) -> bool:
-    """Whether the products of a variant's layers stay INT8."""
-    return sum(one.size for one in tensors.values() if one.dtype == np.int8) >= products.LARGE
+    """Whether the products of a variant's layers stay INT8; what layers share counts once."""
+    sizes = {id(one): one.size for one in tensors.values() if one.dtype == np.int8}
+    return sum(sizes.values()) >= products.LARGE
 
 
 def loaded(folder: Path, make: Callable[[Mapping[str, Any], Mapping[str, Stored]], Made]) -> Made:

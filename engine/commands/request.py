@@ -140,7 +140,7 @@ def read_request(
         calibration=calibration,
         test=test,
         max_loss=max_loss,
-        plans=_read_plans(tensorrt, compute_capability),
+        plans=_read_plans(tensorrt, compute_capability, max_rows),
         shortlist=_read_shortlist(shortlist),
         revision=revision,
         allow_pickle=allow_pickle,
@@ -171,10 +171,10 @@ def _read_shortlist(text: str) -> ShortlistMode | None:
     return next((mode for mode in modes if mode == text), None)
 
 
-def _read_plans(tensorrt: bool, capabilities: str) -> PlanWish | None:
+def _read_plans(tensorrt: bool, capabilities: str, max_rows: int) -> PlanWish | None:
     if capabilities.strip(" ,") and not tensorrt:
         raise ImportRequestError("--compute-capability needs --tensorrt.")
-    return plan_wish(capabilities) if tensorrt else None
+    return plan_wish(capabilities, max_rows) if tensorrt else None
 
 
 def _read_precisions(texts: Sequence[str]) -> list[Precision]:

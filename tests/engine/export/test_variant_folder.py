@@ -34,3 +34,9 @@ def test_an_instance_has_the_limits_of_the_import(
     config = text_format.Parse(text, model_config_pb2.ModelConfig())
     told = json_format.MessageToDict(config, preserving_proto_field_name=True)
     assert Parameters(told).settings(None).limits == limits
+
+
+def test_plans_take_as_many_rows_as_an_instance() -> None:
+    asked = read_request(checkpoint="a", tensorrt=True, compute_capability="80", max_rows=256)
+    assert asked.plans is not None
+    assert asked.plans.max_rows == asked.serving.max_rows == 256

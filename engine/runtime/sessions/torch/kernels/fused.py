@@ -1,0 +1,8 @@
+"""The kernels in Triton's language, by the names of those in `plain` that they stand for."""
+
+from engine.runtime.sessions.torch.kernels.attention import attend, attend_own
+from engine.runtime.sessions.torch.kernels.moves import copy_rows
+from engine.runtime.sessions.torch.kernels.norm import residual
+from engine.runtime.sessions.torch.kernels.selection import choose, select
+
+__all__ = ["attend", "attend_own", "choose", "copy_rows", "residual", "select"]

@@ -65,7 +65,7 @@ def run_blocks(model: TorchModel, stack: TorchStack, x: Tensor, blocks: Sequence
     if model.pre_norm:
         assert stack.final_norm is not None
         operand, norms = norms[0](x), [*norms[1:], stack.final_norm]
-    types = [*(one.entry.weight.dtype for one in sublayers[1:]), torch.float32]
+    types = [*(one.entry.dtype for one in sublayers[1:]), torch.float32]
     for (_, compute), norm, dtype in zip(blocks, norms, types, strict=True):
         update, before = compute(operand), model.pre_norm
         x, operand = kernels.residual(x, update, norm, pre_norm=before, dtype=dtype)

@@ -17,6 +17,11 @@ class TorchProduct:
     weight: Tensor
     bias: Tensor
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of operands, which inputs are rounded to, and of results."""
+        return self.weight.dtype
+
     def __call__(self, x: Tensor) -> Tensor:
         """Maps `x [n,in]` of any float type to `[n,out]`."""
         return torch.addmm(self.bias, x.to(self.weight.dtype), self.weight)

@@ -118,7 +118,7 @@ def _launch(
 ) -> Tensor:
     rows, heads, width = query.shape
     assert query.stride()[1:] == keys.stride()[2:] == (width, 1)
-    assert keys.stride() == values.stride()
+    assert keys.stride() == values.stride() and lengths.is_contiguous()
     padded, block = block_size(width)
     contexts = torch.empty(rows, heads * width, dtype=values.dtype, device=values.device)
     tensors = query, key, value, keys, values, lengths, table, contexts

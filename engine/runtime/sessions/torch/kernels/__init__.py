@@ -18,7 +18,6 @@ from engine.runtime.sessions.torch.kernels.plain import (
     best_tokens,
     logits_into,
     read,
-    relative_bias,
     weigh,
     write,
 )
@@ -31,7 +30,6 @@ __all__ = [
     "copy_rows",
     "logits_into",
     "read",
-    "relative_bias",
     "residual",
     "select",
     "weigh",

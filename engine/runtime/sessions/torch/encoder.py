@@ -3,7 +3,7 @@
 B sources, S positions, D the model's width, H heads, K a head's width.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engine.model.layers import ACTIVATIONS
+from engine.runtime.sessions.torch import kernels
 from engine.runtime.sessions.torch.model import (
     Arrangement,
     TorchModel,
@@ -50,10 +51,13 @@ def run_layers(model: Arrangement, stack: TorchStack, x: Tensor, mask: Tensor) -
 
     `mask [B,1|H,1|S,S]` is added to scores.
     """
+    blocks: list[Block] = []
     for attention, ffn in stack.layers:
-        x = residual(model, attention, x, partial(_attend, stack, attention, mask))
-        x = residual(model, ffn, x, partial(feed_forward, model, ffn))
-    return normed(stack.final_norm, x)
+        blocks += [
+            (attention, partial(_attend, stack, attention, mask)),
+            (ffn, partial(feed_forward, model, ffn)),
+        ]
+    return run_blocks(model, stack, x, blocks)
 
 
 def embed(model: TorchModel, stack: TorchStack, ids: Tensor, positions: Tensor) -> Tensor:
@@ -67,13 +71,25 @@ def normed(norm: TorchNorm | None, x: Tensor) -> Tensor:
     return x if norm is None else norm(x)
 
 
-def residual(
-    model: Arrangement, sublayer: TorchSublayer, x: Tensor, compute: Callable[[Tensor], Tensor]
-) -> Tensor:
-    """The FP32 sum of `x [n,D]` and what `compute` makes of it, with the norm where it stands."""
+Block = tuple[TorchSublayer, Callable[[Tensor], Tensor]]
+"""A sublayer, and what it computes of what stands in its product's type: `[n,D] -> [n,D]`."""
+
+
+def run_blocks(model: Arrangement, stack: TorchStack, x: Tensor, blocks: Sequence[Block]) -> Tensor:
+    """FP32 `x [n,D]` through blocks, each in a residual sum with its norm, and the final norm.
+
+    A sum is made with the norm that follows it: its own, or before the next block that one's.
+    """
+    sublayers, operand = [sublayer for sublayer, _ in blocks], x
+    norms = [one.norm for one in sublayers]
     if model.pre_norm:
-        return x + compute(sublayer.norm(x))
-    return sublayer.norm(x + compute(x))
+        assert stack.final_norm is not None
+        operand, norms = norms[0](x), [*norms[1:], stack.final_norm]
+    types = [*(one.entry.dtype for one in sublayers[1:]), torch.float32]
+    for (_, compute), norm, dtype in zip(blocks, norms, types, strict=True):
+        update, before = compute(operand), model.pre_norm
+        x, operand = kernels.residual(x, update, norm, pre_norm=before, dtype=dtype)
+    return operand
 
 
 def feed_forward(model: Arrangement, sublayer: TorchSublayer, x: Tensor) -> Tensor:

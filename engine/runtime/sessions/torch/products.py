@@ -1,13 +1,11 @@
 """Products whose weights stay INT8 in memory."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 
+from engine.runtime.sessions.torch import kernels
 from engine.runtime.sessions.torch.kernels import plain
 
 LARGE = 600_000_000
@@ -38,17 +36,6 @@ class TorchInt8Product:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Maps `x [n,in]` of any float type to `[n,out]`."""
-        compute = plain.int8_product
-        if x.is_cuda and x.shape[0] <= MOST_ROWS:
-            compute = _compiled()
+        few = x.shape[0] <= MOST_ROWS
+        compute = kernels.int8_product if few else plain.int8_product
         return compute(x, self.inputs, self.weight, self.scales, self.bias, self.dtype)
-
-
-@cache
-def _compiled() -> Callable[..., Tensor]:
-    """The kernel in Triton's language, where that is installed: PyTorch for CUDA brings it."""
-    if find_spec("triton") is None:
-        return plain.int8_product
-    from engine.runtime.sessions.torch.kernels.int8_product import int8_product
-
-    return int8_product

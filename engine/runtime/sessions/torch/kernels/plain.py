@@ -3,13 +3,13 @@
 Each of these is one kernel's worth of work: another implementation keeps the contract of the
 function that it replaces.  All of them can be captured: none waits for the host.
 
-N rows, H heads, K a head's width, L positions of a cache, V tokens.
+N rows, D the model's width, H heads, K a head's width, L positions of a cache, V tokens.
 """
 
 import torch
 from torch import Tensor
 
-from engine.runtime.sessions.torch.model import TorchProduct
+from engine.runtime.sessions.torch.model import TorchNorm, TorchProduct
 
 
 def write(cache: Tensor, positions: Tensor, values: Tensor) -> None:
@@ -24,9 +24,7 @@ def read(cache: Tensor, positions: Tensor) -> Tensor:
     return cache.gather(2, places)[:, :, 0]
 
 
-def attend(
-    query: Tensor, keys: Tensor, values: Tensor, lengths: Tensor, bias: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+def attend(query: Tensor, keys: Tensor, values: Tensor, lengths: Tensor) -> Tensor:
     """Attention of one position over caches.
 
     Args:
@@ -34,20 +32,59 @@ def attend(
         keys: `[N,H,L,K]`, as `values`; behind a row's length they hold any finite numbers.
         values: see `keys`.
         lengths: `[N]`, how many positions a row attends to, 1 or more.
-        bias: `[N,H,L]` FP32, which is added to scores.
 
     Returns:
-        Contexts `[N,H*K]` of the caches' type, and FP32 weights `[N,H,L]`, 0 behind a row's length.
+        Contexts `[N,H*K]` of the caches' type.
 
+    """
+    return _mixed(weigh(query, keys, lengths), values)
+
+
+def attend_own(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    positions: Tensor,
+    table: Tensor | None,
+) -> Tensor:
+    """Writes a step's keys and values, and attends to them and to all before them.
+
+    Args:
+        query: `[N,H,K]`, scaled.
+        key: `[N,H,K]`, as `value`: they are written to the caches at `positions`.
+        value: see `key`.
+        keys: `[N,H,L,K]`, as `values`; behind a row's position they hold any finite numbers.
+        values: see `keys`.
+        positions: `[N]`, from 0 on.
+        table: FP32 `[H,2 furthest + 1]`, which is added to scores by distance. See `relative_bias`.
+
+    Returns:
+        Contexts `[N,H*K]` of the caches' type.
+
+    """
+    write(keys, positions, key)
+    write(values, positions, value)
+    bias = None if table is None else relative_bias(table, positions, keys.shape[2])
+    return _mixed(weigh(query, keys, positions + 1, bias), values)
+
+
+def weigh(query: Tensor, keys: Tensor, lengths: Tensor, bias: Tensor | None = None) -> Tensor:
+    """How much `attend` takes of each position: FP32 `[N,H,L]`, 0 behind a row's length.
+
+    `bias [N,H,L]` FP32 is added to scores.
     """
     scores = (keys @ query.to(keys.dtype)[..., None])[..., 0].float()
     if bias is not None:
         scores = scores + bias
     places = torch.arange(keys.shape[2], device=keys.device)
     hidden = (places >= lengths[:, None])[:, None]
-    weights = scores.masked_fill(hidden, -torch.inf).softmax(dim=-1)
-    context = (weights.to(values.dtype)[:, :, None] @ values)[:, :, 0]
-    return context.flatten(1), weights
+    return scores.masked_fill(hidden, -torch.inf).softmax(dim=-1)
+
+
+def _mixed(weights: Tensor, values: Tensor) -> Tensor:
+    return (weights.to(values.dtype)[:, :, None] @ values)[:, :, 0].flatten(1)
 
 
 def relative_bias(table: Tensor, positions: Tensor, length: int) -> Tensor:
@@ -59,6 +96,21 @@ def relative_bias(table: Tensor, positions: Tensor, length: int) -> Tensor:
     places = torch.arange(length, device=table.device)
     distances = (places - positions[:, None]).clamp(-furthest, furthest) + furthest
     return table[:, distances].transpose(0, 1)
+
+
+def residual(
+    x: Tensor, update: Tensor, norm: TorchNorm, *, pre_norm: bool, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Adds `update [N,D]` of any float type to FP32 `x [N,D]`.
+
+    Returns:
+        What the next sum begins with, FP32 `[N,D]`: where the model is `pre_norm` this one, else
+        its norm; and its norm, which the next product reads, in that one's `dtype`.
+
+    """
+    total = x + update
+    made = norm(total)
+    return total if pre_norm else made, made.to(dtype)
 
 
 def logits_into(out: Tensor, x: Tensor, head: TorchProduct) -> None:
@@ -83,6 +135,22 @@ def choose(logits: Tensor) -> tuple[Tensor, Tensor]:
     """
     best, ids = logits.max(dim=1)
     return ids, best - logits.logsumexp(dim=1)
+
+
+def select(logits: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The `count` best tokens of FP32 `logits [N,V]`, best first, equal ones by id.
+
+    Returns:
+        Their ids `[N,count]`, their logits, and the log-sum-exps `[N]` of all logits, of which one
+        is NaN where a row holds NaN; such a row's tokens are any.
+
+    """
+    # Bits that are in the order of the numbers; 0 and -0 are one.
+    bits = (logits + 0.0).view(torch.int32)
+    bits ^= (bits >> 31) & 0x7FFFFFFF
+    places = torch.arange(logits.shape[1], device=logits.device)
+    ids = ((bits.long() << 32) - places).topk(count, dim=1).indices
+    return ids, logits.gather(1, ids), logits.logsumexp(dim=1)
 
 
 def best_tokens(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:

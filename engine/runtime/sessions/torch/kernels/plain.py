@@ -85,15 +85,20 @@ def choose(logits: Tensor) -> tuple[Tensor, Tensor]:
     return ids, best - logits.logsumexp(dim=1)
 
 
-def best_tokens(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` best tokens `[N,count]` of `logits [N,V]` and their logits, best first.
+def select(logits: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The `count` best tokens of FP32 `logits [N,V]`, best first, equal ones by id.
 
-    Equal ones are by id.  Where more tokens than fit equal the last one, any of them are given.
+    Returns:
+        Their ids `[N,count]`, their logits, and the log-sum-exps `[N]` of all logits, of which one
+        is NaN where a row holds NaN; such a row's tokens are any.
+
     """
-    _, ids = logits.topk(count, dim=1)
-    ids = ids.sort(dim=1).values
-    found, order = logits.gather(1, ids).sort(dim=1, descending=True, stable=True)
-    return ids.gather(1, order), found
+    # Bits that are in the order of the numbers; 0 and -0 are one.
+    bits = (logits + 0.0).view(torch.int32)
+    bits ^= (bits >> 31) & 0x7FFFFFFF
+    places = torch.arange(logits.shape[1], device=logits.device)
+    ids = ((bits.long() << 32) - places).topk(count, dim=1).indices
+    return ids, logits.gather(1, ids), logits.logsumexp(dim=1)
 
 
 def copy_rows(cache: Tensor, sources: Tensor, targets: Tensor, length: int) -> None:

@@ -221,11 +221,12 @@ class Lane:
         # A first token is sent, and timed, when it is made.
         most = 1 if started else MOST_STEPS
         patience = self._streams.patience(self._running.streaming, time.monotonic())
+        before = self._running.tokens
         done, steps = self._running.step(most, min(CALL_SECONDS, patience), self._interrupt)
         now = time.monotonic()
         self.gauges.steps += steps
         self.gauges.calls += 1
-        self.gauges.tokens += steps * len(self._running.rows)
+        self.gauges.tokens += self._running.tokens - before
         self.gauges.slots_stepped += steps * self._scheduler.running_slots
         for row in started:
             row.progress.first_token = now

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from engine.contract.events import FinishReason
+from engine.runtime.batching.beam_batch import BeamBatch, beam_batches
 from engine.runtime.batching.clock import ThreadClock
 from engine.runtime.decoding.alignment import alignment_outputs, mean_attention
-from engine.runtime.decoding.beam_search import BeamSearch
 from engine.runtime.decoding.beam_step import join_beams
 from engine.runtime.decoding.repetition import settled
 from engine.runtime.decoding.selection import Ints
@@ -26,13 +26,16 @@ from engine.runtime.sessions.slots import Advance
 class RunningBatch:
     """Runs rows in at most `capacity` slots of a session; `streaming` are those that stream.
 
-    `session_clock` is of the time in the session.
+    `session_clock` is of the time in the session, `tokens` counts what rows took: one that ends
+    within several steps takes fewer than these.
     """
 
     def __init__(self, session: Session, capacity: int) -> None:
         self.rows: list[Row] = []
         self.streaming: list[Row] = []
+        self.tokens = 0
         self._choosing: list[Row] = []
+        self._batches: list[BeamBatch] | None = None
         self._session = session
         self._slots = session.slots(capacity)
         self._owners: list[Row] = []
@@ -66,6 +69,7 @@ class RunningBatch:
         self.rows += group
         self.streaming += [row for row in group if row.options.stream]
         self._choosing += [row for row in group if row.plan.needs]
+        self._batches = None
 
     def step(
         self, most: int = 1, seconds: float = 0.0, interrupt: Interrupt | None = None
@@ -83,16 +87,26 @@ class RunningBatch:
         """
         slots, session, choosing = self._slots, self._session, self._choosing
         if not choosing:
+            before = int(slots.positions[: slots.rows].sum())
             with self.session_clock:
                 advance = session.run(slots, most, seconds, interrupt or Interrupt())
+            self.tokens += int(slots.positions[: slots.rows].sum()) - before
             return list(self._ended(advance, [], self._failed())), advance.steps
         needs = frozenset[str]().union(*{row.plan.needs for row in choosing})
+        batches = self._beam_batches()
+        for batch in batches:
+            if not batch.constrained:
+                session.expect_beams(batch.slots, batch.renormalizes)
         with self.session_clock:
             session.step(slots, needs)
         failed = self._failed()
-        complete = self._choose([row for row in choosing if row not in failed])
+        self._choose([row for row in choosing if row not in failed] if failed else choosing)
+        if failed:
+            batches = [rest for batch in batches if (rest := batch.without(failed)).rows]
+        complete = [row for batch in batches for row in self._search(batch)]
         with self.session_clock:
             advance = session.advance(slots)
+        self.tokens += len(self.rows)
         return list(self._ended(advance, complete, failed)), advance.steps
 
     def certain(self, rows: Sequence[Row]) -> list[Ints]:
@@ -127,34 +141,44 @@ class RunningBatch:
         """Gives up memory that is traversed but not needed, after rows have ended."""
         self._slots.shrink()
 
-    def _choose(self, rows: list[Row]) -> list[Row]:
-        """Lets strategies choose the next tokens; returns the rows whose search is complete."""
-        slots, step = self._slots, self._view
-        positions = slots.positions[: slots.rows].tolist()
-        searches: dict[tuple[int, bool], dict[Row, BeamSearch]] = {}
-        for row in rows:
-            strategy, plan, slot = row.strategy, row.plan, row.slots[0]
-            if row.options.alignment:
-                weights = mean_attention(step.outputs(), self._alignment, row.slots, plan.textual)
-                slots.align(row.slots, weights)
-            if search := strategy.search:
-                if positions[slot] >= plan.prompt:
-                    searches.setdefault((search.width, search.constrained), {})[row] = search
-            elif positions[slot] not in plan.forced and (chosen := strategy.choose(step, slot)):
-                slots.next_ids[slot], slots.log_probs[slot] = chosen
-        for batch in searches.values():
-            self._search(batch)
-        return [row for batch in searches.values() for row in batch if batch[row].is_complete]
+    def _beam_batches(self) -> list[BeamBatch]:
+        """The beams that take a step: those of rows behind their prompts."""
+        if self._batches is None:
+            positions = self._slots.positions[: self._slots.rows].tolist()
+            searching = [row for row in self._choosing if row.strategy.search]
+            ready = [row for row in searching if positions[row.slots[0]] >= row.plan.prompt]
+            batches = beam_batches(ready)
+            if len(ready) < len(searching):  # they will be others soon
+                return batches
+            self._batches = batches
+        return self._batches
 
-    def _search(self, searches: dict[Row, BeamSearch]) -> None:
-        """Takes a step of the beams of rows that have equally many, all constrained or none."""
-        slots, places = self._slots, np.array([row.slots for row in searches])
-        each, made = list(searches.values()), None
-        if not each[0].constrained:
-            made = self._session.join_beams(slots, places, each[0].renormalizes)
-        made = made or join_beams(each, self._view, places)
+    def _choose(self, rows: list[Row]) -> None:
+        """Lets strategies of one slot choose the next tokens, and notes alignments."""
+        slots, step = self._slots, self._view
+        for row in rows:
+            if row.options.alignment:
+                outputs, textual = step.outputs(), row.plan.textual
+                weights = mean_attention(outputs, self._alignment, row.slots, textual)
+                slots.align(row.slots, weights)
+            if row.strategy.search:
+                continue
+            slot = row.slots[0]
+            forced = row.plan.forced
+            if forced and int(slots.positions[slot]) in forced:
+                continue
+            if chosen := row.strategy.choose(step, slot):
+                slots.next_ids[slot], slots.log_probs[slot] = chosen
+
+    def _search(self, batch: BeamBatch) -> list[Row]:
+        """Takes a step of beams; returns the rows whose search is complete."""
+        slots, searches = self._slots, batch.searches
+        made = None
+        if not batch.constrained:
+            made = self._session.join_beams(slots, batch.slots, batch.renormalizes)
+        made = made or join_beams(searches, self._view, batch.slots)
         for beam in made.ended:
-            each[beam.text].end_beam(self._view, beam)
+            searches[beam.text].end_beam(self._view, beam)
         if made.sources.size:
             slots.copy_beams(made.sources, made.targets)
             with self.session_clock:
@@ -162,10 +186,14 @@ class RunningBatch:
         slots.next_ids[made.slots] = made.tokens
         slots.log_probs[made.slots] = made.log_probs
         slots.scores[made.slots] = made.scores
+        batch.slots = made.slots.copy()  # the session's may change
         lists = made.slots.tolist(), made.scores[:, 0].tolist(), made.is_over.tolist()
-        for row, beams, open_score, is_over in zip(searches, *lists, strict=True):
+        for row, search, beams, open_score, is_over in zip(
+            batch.rows, searches, *lists, strict=True
+        ):
             row.slots[:] = beams
-            searches[row].go_on(open_score, is_over=is_over)
+            search.go_on(open_score, is_over=is_over)
+        return [row for row, search in zip(batch.rows, searches, strict=True) if search.is_complete]
 
     def _failed(self) -> list[Row]:
         """The rows of which the session's last step made no probabilities."""
@@ -199,6 +227,7 @@ class RunningBatch:
 
     def _free(self, row: Row) -> None:
         """Gives back the slots of a row."""
+        self._batches = None
         for slot in sorted(row.slots, reverse=True):
             last = self._slots.retire(slot)
             moved = self._owners.pop()

@@ -25,25 +25,30 @@ _KEPT = np.maximum(3, _CYCLES)
 Runs = NDArray[np.int32]
 
 
-def extend_runs(runs: Runs, tokens: Ints, positions: Ints, rows: Ints | None = None) -> None:
+def extend_runs(runs: Runs, history: Ints, positions: Ints, rows: Ints) -> None:
     """Counts the tokens that rows just got.
 
     Args:
         runs: `[N, MAX_CYCLE]`, changed in place; zeros for a row without tokens.
-        tokens: `[N, T]`, of which row i has `positions[i] + 1`, the new one included.
-        positions: `[N]`, where the new tokens stand.
-        rows: `[N]`, which of more `tokens [M, T]` they are in, if it is not the first ones.
+        history: `[M, 1+T]`, contiguous: a start token, and what was made since.
+        positions: `[N]`, where the new tokens stand behind the start token.
+        rows: `[N]`, which of `history` they are in.
 
     """
-    before = positions[:, None] - _CYCLES
-    rows = np.arange(len(positions)) if rows is None else rows
-    equal = tokens[rows[:, None], np.maximum(before, 0)] == tokens[rows, positions][:, None]
+    made = history.reshape(-1)
+    places = rows * history.shape[1] + positions + 1
+    # What lies before an answer's first token is read, and does not count.
+    equal = made.take(places[:, None] - _CYCLES, mode="clip") == made.take(places)[:, None]
+    if positions.min(initial=MAX_CYCLE) < MAX_CYCLE:
+        equal &= positions[:, None] >= _CYCLES
     runs += 1
-    runs *= equal & (before >= 0)
+    runs *= equal
 
 
 def looping(runs: Runs) -> NDArray[np.bool_]:
     """Which rows run in a loop, given `runs [N, MAX_CYCLE]`."""
+    if runs.max(initial=0) < LOOP_TOKENS:
+        return np.zeros(len(runs), np.bool_)
     found: NDArray[np.bool_] = np.any(runs >= LOOP, axis=1)
     return found
 

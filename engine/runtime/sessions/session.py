@@ -62,6 +62,13 @@ class Session(Protocol):
         logits: Floats = self.extra["logits"][slot]
         return logits
 
+    def expect_beams(self, _beams: Ints, _renormalizes: bool, /) -> None:
+        """Says of which beams `join_beams` will be asked after the next step; see there.
+
+        They may be joined with the step, where `join_beams` is then given the same array.
+        """
+        return
+
     def join_beams(self, _slots: Slots, _beams: Ints, _renormalizes: bool, /) -> NextBeams | None:
         """What `beam_step.join_beams` gives for slots `[n,k]` without constraints; None: that does.
 

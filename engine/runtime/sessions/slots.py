@@ -35,10 +35,12 @@ class Advance(NamedTuple):
 class Slots:
     """Arrays for `capacity` slots; `memory` is where their keys and values lie.
 
-    `history [N,1+T]` holds the start token and what was made since; `sources`, `weights [N,T]` are
-    the alignment of each token where `align` was called; `runs` counts repetitions, and `watched`
-    are the slots in which a loop matters; `scores` are what beams rank by. Of a slot's best tokens
-    a step tells `wanted [N]` in `candidate_ids`, `candidate_logits [N,C]`.
+    `inputs [4,N]` are `ids`, `positions`, `source_lengths` and `limits`, for sessions that read all
+    of them at once. `history [N,1+T]` holds the start token and what was made since; `sources`,
+    `weights [N,T]` are the alignment of each token where `align` was called; `runs` counts
+    repetitions, and `watched` are the slots in which a loop matters; `scores` are what beams rank
+    by. Of a slot's best tokens a step tells `wanted [N]`, or more, in `candidate_ids`,
+    `candidate_logits [N,C]`.
     """
 
     def __init__(self, manifest: Manifest, capacity: int, memory: SlotMemory) -> None:
@@ -47,10 +49,11 @@ class Slots:
         self.capacity = capacity
         self.memory = memory
         self.rows = 0
-        self.ids: Ints = np.zeros(capacity, np.int64)
-        self.positions: Ints = np.zeros(capacity, np.int64)
-        self.limits: Ints = np.zeros(capacity, np.int64)
-        self.source_lengths: Ints = np.zeros(capacity, np.int64)
+        self.inputs: Ints = np.zeros((4, capacity), np.int64)
+        self.ids: Ints = self.inputs[0]
+        self.positions: Ints = self.inputs[1]
+        self.source_lengths: Ints = self.inputs[2]
+        self.limits: Ints = self.inputs[3]
         self.history: Ints = np.zeros((capacity, 1 + longest), np.int64)
         self.forced: Ints = np.full((capacity, longest), FREE, np.int64)
         self.token_log_probs: Floats = np.zeros((capacity, longest), np.float32)
@@ -65,6 +68,7 @@ class Slots:
         self.candidate_ids: Ints = np.zeros((capacity, MOST_CANDIDATES), np.int64)
         self.candidate_logits: Floats = np.zeros((capacity, MOST_CANDIDATES), np.float32)
         self._aligns = False
+        self._numbers = np.arange(capacity)
         self._per_slot = (
             *(self.ids, self.positions, self.limits, self.source_lengths, self.history),
             *(self.forced, self.token_log_probs, self.sources, self.weights, self.runs),
@@ -190,23 +194,26 @@ class Slots:
 
     def advance(self) -> Advance:
         """Takes the step's tokens, or those that are forced, as next inputs."""
-        advance = self.advance_some(np.arange(self.rows))
+        advance = self.advance_some(self._numbers[: self.rows])
         self.memory.fit(self.rows, int(self.positions[: self.rows].max(initial=0)) + 1)
         return advance
 
     def advance_some(self, live: Ints) -> Advance:
         """As `advance`, of the slots `live`, ascending; others, and memory, stay as they are."""
-        positions, runs = self.positions[live], self.runs[live]
-        forced = self.next_forced(live)
+        # All of them are a slice, which costs less than a list.
+        part = slice(0, live.size) if live.size == self.rows else live
+        positions, runs = self.positions[part], self.runs[part]
+        forced = self.forced[live, positions]
         free = forced == FREE
-        tokens = np.where(free, self.next_ids[live], forced)
-        self.tokens[live, positions] = tokens
-        self.token_log_probs[live, positions] = self.log_probs[live] * free
-        extend_runs(runs, self.tokens, positions, live)
+        tokens, log_probs = np.where(free, self.next_ids[part], forced), self.log_probs[part]
+        after = positions + 1
+        self.history[live, after] = tokens
+        self.token_log_probs[live, positions] = log_probs * free
+        extend_runs(runs, self.history, positions, live)
         runs *= free[:, None]  # a caller may force a loop
-        self.ids[live], self.positions[live], self.runs[live] = tokens, positions + 1, runs
-        done = (tokens == self.manifest.eos_id) | (positions + 1 >= self.limits[live])
-        loops = looping(runs) & self.watched[live]
+        self.ids[part], self.positions[part], self.runs[part] = tokens, after, runs
+        done = (tokens == self.manifest.eos_id) | (after >= self.limits[part])
+        loops = looping(runs) & self.watched[part]
         return Advance(live[done].tolist(), live[loops].tolist())
 
     def retire(self, slot: int) -> int:

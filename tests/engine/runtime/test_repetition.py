@@ -27,11 +27,11 @@ from tests.engine.runtime.conftest import Served
 
 def _replay(tokens: Sequence[int]) -> tuple[int, list[int]]:
     """When a loop is found (or the length when none is), and what is settled after each token."""
-    row = np.array([list(tokens)], dtype=np.int64)
+    row = np.array([[tokens[0], *tokens]], dtype=np.int64)
     runs = np.zeros((1, MAX_CYCLE), np.int32)
     lengths = []
     for position in range(len(tokens)):
-        extend_runs(runs, row, np.array([position]))
+        extend_runs(runs, row, np.array([position]), np.array([0]))
         lengths.append(int(settled(runs, np.array([position + 1]))[0]))
         if looping(runs)[0]:
             return position + 1, lengths

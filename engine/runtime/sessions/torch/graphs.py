@@ -1,14 +1,16 @@
-"""A decoder step as CUDA graphs, one for each size: a launch costs some 5 us, a step has hundreds.
+"""A lane's work as CUDA graphs, one for each size: a launch costs some 5 us, a step has hundreds.
 
 Captured before the first request (developer.nvidia.com/blog/cuda-graphs).
 """
 
-from collections.abc import Callable, Iterator
-from itertools import product
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 
 from engine.runtime.sessions.torch.device import TorchDevice
+
+Work = Callable[[int, int], None]
 
 _ROWS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 _SHORTEST = 64
@@ -29,47 +31,45 @@ def width_sizes(longest: int) -> list[int]:
     return sizes
 
 
-class StepGraphs:
-    """Replays `work(rows, width)`, which reads and writes the same addresses each time.
+class WorkGraphs:
+    """Replays `work` of one of some `sizes`, which reads and writes the same addresses each time.
 
     `rest` makes it ready for runs that warm up, of which nothing may stay but in memory that is
-    cleared before rows come.  All graphs share the memory of what is between: one runs at a time,
-    and its outputs lie elsewhere.
+    cleared before rows come.  All graphs of a `pool` share the memory of what is between: one runs
+    at a time, and its outputs lie elsewhere.
     """
 
     def __init__(
         self,
-        work: Callable[[int, int], None],
+        work: Work,
+        sizes: Iterable[tuple[int, int]],
         rest: Callable[[], None],
-        capacity: int,
-        longest: int,
         device: TorchDevice,
+        pool: Any,
     ) -> None:
-        self._rows, self._widths = row_sizes(capacity), width_sizes(longest)
         self._graphs: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
-        pool = torch.cuda.graph_pool_handle()
+        self._fitting: dict[tuple[int, int], torch.cuda.CUDAGraph] = {}
         # The largest first: the others find room in its memory.
-        for rows, width in self._sizes():
+        for size in sorted(sizes, reverse=True):
             for _ in range(_WARM_UPS):
                 rest()
-                work(rows, width)
+                work(*size)
             device.wait()
             graph = torch.cuda.CUDAGraph()
             # What other lanes do meanwhile is no error of this capture.  `torch.cuda.graph` would
             # collect garbage before each, and hide an error of `work` behind its own.
             graph.capture_begin(pool=pool, capture_error_mode="thread_local")
-            work(rows, width)
+            work(*size)
             graph.capture_end()
-            self._graphs[rows, width] = graph
-
-    def _sizes(self) -> Iterator[tuple[int, int]]:
-        yield from product(reversed(self._rows), reversed(self._widths))
+            self._graphs[size] = graph
 
     def __len__(self) -> int:
         return len(self._graphs)
 
-    def run(self, rows: int, width: int) -> None:
-        """One step of `rows` rows at least, which reads `width` positions at least."""
-        size = next(one for one in self._rows if one >= rows)
-        longest = next(one for one in self._widths if one >= width)
-        self._graphs[size, longest].replay()
+    def __call__(self, first: int, second: int) -> None:
+        """The work of the smallest size that has so much of both, above all of the first."""
+        graph = self._fitting.get((first, second))
+        if graph is None:
+            sizes = (size for size in self._graphs if size[0] >= first and size[1] >= second)
+            graph = self._fitting[first, second] = self._graphs[min(sizes)]
+        graph.replay()

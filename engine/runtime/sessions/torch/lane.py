@@ -1,19 +1,25 @@
-"""What a session has on the device for one lane: memory, state, and the step over both."""
+"""What a session has on the device for one lane: memory, state, and the work over both."""
 
+from itertools import product
+
+import torch
 from torch import Tensor
 
 from engine.contract.manifest import Manifest
 from engine.runtime.sessions.caches import padded
 from engine.runtime.sessions.torch.decoder import DecoderStep
 from engine.runtime.sessions.torch.device import TorchDevice
-from engine.runtime.sessions.torch.graphs import StepGraphs
+from engine.runtime.sessions.torch.graphs import Work, WorkGraphs, row_sizes, width_sizes
 from engine.runtime.sessions.torch.memory import TorchMemory, memory_bytes
 from engine.runtime.sessions.torch.model import TorchModel
+from engine.runtime.sessions.torch.selection.choices import COUNTS, JOINED_WIDTHS, LaneChoices
 from engine.runtime.sessions.torch.state import LaneState
 
 
 class TorchLane:
     """Room for `capacity` slots, and for `steps` steps that are made without the host.
+
+    `select(rows, count)` and `join(width, texts)` follow a step, see `LaneChoices`.
 
     Raises:
         TorchMemoryError: the device has not so much memory.
@@ -35,24 +41,40 @@ class TorchLane:
         with device.use():
             self.memory = TorchMemory(model, manifest, capacity, device)
             self.state = LaneState(model, capacity, steps, device)
+            self.choices = LaneChoices(self.state, capacity, manifest.eos_id, device)
             self._longest = max(self.memory.own.shape[3], self.memory.cross.shape[3])
-            self._graphs: StepGraphs | None = None
+            self._step: Work = self._work
+            self.select: Work = self.choices.select
+            self.join: Work = self.choices.join
             if device.is_cuda:
-                parts = self._work, self.state.rest
-                self._graphs = StepGraphs(*parts, capacity, self._longest, device)
+                self.capture()
+
+    def capture(self) -> None:
+        """Has the work be replayed from now on.  The caller has the device in `use`."""
+        rows, widths = row_sizes(self.capacity), width_sizes(self._longest)
+        joined = [
+            (width, texts)
+            for width in JOINED_WIDTHS
+            if width <= self.capacity
+            for texts in row_sizes(self.capacity // width)
+        ]
+        common = self.state.rest, self._device, torch.cuda.graph_pool_handle()
+        self._step = WorkGraphs(self._work, product(rows, widths), *common)
+        self.select = WorkGraphs(self.choices.select, product(rows, COUNTS), *common)
+        self.join = WorkGraphs(self.choices.join, joined, *common)
 
     def step(self, rows: int, width: int, seen: list[Tensor] | None = None) -> None:
         """A step of the first rows, none of which has more than `width` positions, or attends so.
 
         Cross-attention goes behind `seen` (see `DecoderStep`), which no graph gives.
         """
-        if self._graphs is not None and seen is None:
-            self._graphs.run(rows, width)
+        if seen is None:
+            self._step(rows, width)
         else:
-            self._work(rows, min(padded(width), self._longest), seen)
+            self._work(rows, width, seen)
 
     def _work(self, rows: int, width: int, seen: list[Tensor] | None = None) -> None:
-        memory, state = self.memory, self.state
+        memory, state, width = self.memory, self.state, min(padded(width), self._longest)
         own, cross = (array[:, :rows, :, :width] for array in (memory.own, memory.cross))
         step = DecoderStep(self._model, own, cross, seen)
         x = step.run(*state.inputs(rows))

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -82,8 +83,10 @@ class TorchMemory:
         length = self.own.shape[3] if self._recurrent else int(lengths.max())
         with self._device.use():
             self.settle()
-            places = self._indices(sources.tolist()), self._indices(targets.tolist())
-            kernels.copy_rows(self.own, *places, length)
+            # As memory that is not pinned it is read before this returns.
+            host = torch.from_numpy(np.concatenate([sources, targets]))
+            both = host.to(self.own.device, non_blocking=True)
+            kernels.copy_rows(self.own, both[: sources.size], both[sources.size :], length)
 
     def move(self, source: int, target: int, _length: int, _source_length: int) -> None:
         """See `SlotMemory`.
@@ -118,8 +121,9 @@ def memory_bytes(model: TorchModel, manifest: Manifest, capacity: int) -> int:
     item = model.dtype.itemsize
     own_item = 4 if model.recurrent else item
     logits = capacity * model.vocabulary * 4
-    # The sum of logits and bias, and an encoder's sources before they are admitted, come on top.
-    return math.prod(own) * own_item + 2 * math.prod(cross) * item + 2 * logits
+    # On top come the sum of logits and bias, or what orders them, and an encoder's sources before
+    # they are admitted.
+    return math.prod(own) * own_item + 2 * math.prod(cross) * item + 5 * logits
 
 
 def _shapes(

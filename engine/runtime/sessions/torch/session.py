@@ -10,17 +10,19 @@ from torch import Tensor
 
 from engine.contract.manifest import Manifest
 from engine.model.shortlist import Shortlist
+from engine.runtime.decoding.beam_step import NextBeams
 from engine.runtime.decoding.selection import Floats, Ints
 from engine.runtime.sessions.interrupt import Interrupt
 from engine.runtime.sessions.session import Session
 from engine.runtime.sessions.slots import Advance, Slots
-from engine.runtime.sessions.torch import kernels
 from engine.runtime.sessions.torch.device import TorchDevice
 from engine.runtime.sessions.torch.encoder import encode
 from engine.runtime.sessions.torch.errors import TorchInputError
 from engine.runtime.sessions.torch.lane import TorchLane
 from engine.runtime.sessions.torch.memory import TorchSources
 from engine.runtime.sessions.torch.model import TorchModel
+from engine.runtime.sessions.torch.selection.choices import COUNTS, JOINED_WIDTHS
+from engine.runtime.sessions.torch.state import ExpectedBeams
 from engine.runtime.sessions.torch.weights import computing_type, load_model, weight_bytes
 
 STEPS = 8
@@ -83,6 +85,8 @@ class TorchSession(Session):
         self._model, self._device = model, device
         self._steps = steps or (STEPS if device.is_cuda else 1)
         self._stepped = 0
+        self._expected: ExpectedBeams | None = None
+        self._joined: ExpectedBeams | None = None
         self._capacity = capacity
         self._lane: TorchLane | None = None
         if device.is_cuda:
@@ -110,6 +114,7 @@ class TorchSession(Session):
     def slots(self, capacity: int) -> Slots:
         """See `Session`; memory, and graphs, of so many slots are used again."""
         self._stepped = 0
+        self._expected = self._joined = None
         lane = self._lane
         if lane is None or lane.capacity != capacity:
             lane = self._make_lane(capacity)
@@ -144,13 +149,32 @@ class TorchSession(Session):
         seen: list[Tensor] | None = None
         if any(name.startswith("cross_weights_") for name in extra):
             seen = []
-        made, log_probs = self._launch(slots, 1, seen)
-        rows = slots.rows
-        slots.next_ids[:rows], slots.log_probs[:rows] = made[0, :rows], log_probs[0, :rows]
-        with self._device.use():
+        count = int(slots.wanted[: slots.rows].max()) if "candidates" in extra else 0
+        if not count:
+            made, log_probs = self._launch(slots, 1, seen)
+            rows = slots.rows
+            slots.next_ids[:rows], slots.log_probs[:rows] = made[0, :rows], log_probs[0, :rows]
             self.extra = self._outputs(slots, extra - {"candidates"}, seen or [])
-            if "candidates" in extra:
-                self._find_candidates(slots)
+            return
+        suppressed = self._choose(slots, next(one for one in COUNTS if one >= count), seen)
+        known = {"suppressed_logits": suppressed} if "suppressed_logits" in extra else {}
+        if others := extra - {"candidates", "suppressed_logits"}:
+            known |= self._outputs(slots, others, seen or [])
+        self.extra = known
+
+    def expect_beams(self, beams: Ints, renormalizes: bool) -> None:
+        """See `Session`; of several kinds of beams one is joined here, the host joins others."""
+        if beams.shape[1] not in JOINED_WIDTHS:
+            return
+        if self._expected is None or beams.size > self._expected.slots.size:
+            self._expected = ExpectedBeams(beams, renormalizes)
+
+    def join_beams(self, _slots: Slots, beams: Ints, renormalizes: bool) -> NextBeams | None:
+        """See `Session`."""
+        joined = self._joined
+        if joined is None or joined.slots is not beams or joined.renormalizes != renormalizes:
+            return None
+        return self._used.choices.next_beams(*beams.shape)
 
     def logits(self, slot: int) -> Floats:
         """See `Session`."""
@@ -183,16 +207,45 @@ class TorchSession(Session):
         self, slots: Slots, steps: int, seen: list[Tensor] | None = None
     ) -> tuple[Ints, Floats]:
         """Makes steps, each with the tokens of the one before: tokens, log-probs `[steps,N]`."""
-        lane, rows = self._used, slots.rows
-        self._check_slots(slots)
-        positions, sources = slots.positions[:rows].max(), slots.source_lengths[:rows].max()
         with self._device.use():
-            lane.memory.settle()
-            lane.state.upload(slots, steps)
-            for step in range(steps):
-                lane.step(rows, int(max(positions + step + 1, sources)), seen)
-            self._stepped = rows
-            return lane.state.download(steps)
+            self._begin(slots, steps, seen)
+            return self._used.state.download(steps)
+
+    def _choose(self, slots: Slots, count: int, seen: list[Tensor] | None) -> Floats:
+        """Makes a step with so many candidates, and joins the beams that are expected.
+
+        Returns:
+            The logits of suppressed tokens `[rows,n]`, good until the next step.
+
+        """
+        lane = self._used
+        expected = self._expected
+        with self._device.use():
+            self._begin(slots, 1, seen, expected)
+            lane.select(slots.rows, count)
+            if expected is not None:
+                texts, width = expected.slots.shape
+                lane.join(width, texts)
+            suppressed = lane.choices.download(slots, count)
+        self._joined = expected
+        return suppressed
+
+    def _begin(
+        self,
+        slots: Slots,
+        steps: int,
+        seen: list[Tensor] | None,
+        expected: ExpectedBeams | None = None,
+    ) -> None:
+        """Starts so many steps, which nobody waits for yet."""
+        lane, rows = self._used, slots.rows
+        self._expected = self._joined = None
+        position, source = self._check_slots(slots)
+        lane.memory.settle()
+        lane.state.upload(slots, steps, expected)
+        for step in range(steps):
+            lane.step(rows, max(position + step + 1, source), seen)
+        self._stepped = rows
 
     def _take(self, slots: Slots, made: Ints, log_probs: Floats) -> Advance:
         """Takes the tokens `[steps,N]` of a bunch, as far as rows go on."""
@@ -220,19 +273,6 @@ class TorchSession(Session):
             found[f"cross_weights_{layer}"] = weights[:, :, None, :width]
         return {name: self._to_host(found[name][:rows]) for name in names}
 
-    def _find_candidates(self, slots: Slots) -> None:
-        rows, wanted = slots.rows, slots.wanted[: slots.rows]
-        count = min(int(wanted.max()), self._model.vocabulary)
-        if not count:
-            return
-        best = kernels.best_tokens(self._used.state.logits[:rows], count)
-        ids, logits = (one.cpu().numpy() for one in best)
-        is_told = np.arange(count) < wanted[:, None]
-        slots.candidate_ids[:rows] = -1
-        slots.candidate_logits[:rows] = -np.inf
-        slots.candidate_ids[:rows, :count] = np.where(is_told, ids, -1)
-        slots.candidate_logits[:rows, :count] = np.where(is_told, logits, -np.inf)
-
     def _to_host(self, tensor: Tensor) -> Floats:
         with self._device.use():
             copy: Floats = tensor.to("cpu", copy=True).numpy()
@@ -257,10 +297,13 @@ class TorchSession(Session):
             if not 0 <= min(source) <= max(source) < self._model.source_vocabulary:
                 raise TorchInputError("a source holds a token that does not exist")
 
-    def _check_slots(self, slots: Slots) -> None:
-        """Likewise of a step's inputs."""
-        ids, positions = slots.ids[: slots.rows], slots.positions[: slots.rows]
-        if ids.min() < 0 or ids.max() >= self._model.vocabulary:
+    def _check_slots(self, slots: Slots) -> tuple[int, int]:
+        """Likewise of a step's inputs; returns the largest position and source's length."""
+        # Negative numbers are the largest ones without a sign.
+        largest = slots.inputs[:3, : slots.rows].view(np.uint64).max(axis=1)
+        token, position, source = largest.tolist()
+        if token >= self._model.vocabulary:
             raise TorchInputError("a slot goes on from a token that does not exist")
-        if positions.min() < 0 or positions.max() >= slots.forced.shape[1]:
+        if position >= slots.forced.shape[1]:
             raise TorchInputError("an answer is longer than the model's positions")
+        return position, source

@@ -3,6 +3,8 @@
 N slots, T steps that are made without the host, V tokens.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,13 +15,26 @@ from engine.runtime.sessions.slots import Slots
 from engine.runtime.sessions.torch import kernels
 from engine.runtime.sessions.torch.device import TorchDevice
 from engine.runtime.sessions.torch.model import TorchModel
+from engine.runtime.sessions.torch.selection.beams import BeamTable
+from engine.runtime.sessions.torch.selection.records import Records
 
-_IDS, _POSITIONS, _SOURCES, _LIMITS, _DONE, _STEP, _FORCED = range(7)
-"""Rows of the array that is uploaded at once; forced tokens have a row for each step."""
+_IDS, _POSITIONS, _SOURCES, _LIMITS, _DONE, _STEP = range(6)  # the first as `Slots.inputs`
+_BEAMS, _BEAM_SCORES, _BEAM_FORCED, _BEAM_LAST, _RENORMALIZES, _FORCED = range(6, 12)
+"""Rows of the array that is uploaded at once; forced tokens have a row for each step.
+
+Beams are in the order of their texts, and the values of a text stand where its first beam is.
+"""
+
+
+class ExpectedBeams(NamedTuple):
+    """The slots `[n,k]` of beams that are joined after a step. See `Session.expect_beams`."""
+
+    slots: Ints
+    renormalizes: bool
 
 
 class LaneState:
-    """Inputs, and outputs `tokens`, `log_probs [T,N]`, `logits [N,V]`, `suppressed [N,n]`.
+    """Inputs, and outputs `made` (`tokens`, `log_probs [T,N]`), `logits [N,V]`, `suppressed [N,n]`.
 
     A row that is done, as those behind the live ones are, makes the same step again and again:
     graphs are of fixed sizes.
@@ -29,16 +44,15 @@ class LaneState:
         self._model, self._device = model, device
         place = model.device
         self._host = torch.zeros(_FORCED + steps, capacity, dtype=torch.int64)
-        self._made = torch.zeros(steps, capacity, dtype=torch.int64)
-        self._values = torch.zeros(steps, capacity)
         if device.is_cuda:
-            self._host, self._made = self._host.pin_memory(), self._made.pin_memory()
-            self._values = self._values.pin_memory()
+            self._host = self._host.pin_memory()
         self._input: Ints = self._host.numpy()
+        self._numbers = np.arange(max(steps, capacity))
+        self._scores: Floats = self._input[_BEAM_SCORES].view(np.float32)
         self._ints = torch.zeros_like(self._host, device=place)
         self._step = self._ints[_STEP, :1]
-        self.tokens = torch.zeros(steps, capacity, dtype=torch.int64, device=place)
-        self.log_probs = torch.zeros(steps, capacity, device=place)
+        fields = {"tokens": (torch.int64, capacity), "log_probs": (torch.float32, capacity)}
+        self.made = Records(fields, steps, device)
         self.logits = torch.zeros(capacity, model.vocabulary, device=place)
         self.suppressed = torch.zeros(capacity, model.suppressed.numel(), device=place)
 
@@ -46,22 +60,39 @@ class LaneState:
         """Tokens, positions and source lengths of the first rows, `[rows]` each."""
         return self._ints[_IDS, :rows], self._ints[_POSITIONS, :rows], self._ints[_SOURCES, :rows]
 
-    def upload(self, slots: Slots, steps: int) -> None:
+    def beams(self, texts: int, width: int) -> BeamTable:
+        """Those that the host tells of, in order."""
+        table = self._ints[:, : texts * width].view(-1, texts, width)
+        scores = self._ints[_BEAM_SCORES].view(torch.float32)[: texts * width].view(texts, width)
+        forced, is_last = table[_BEAM_FORCED, :, 0], table[_BEAM_LAST, :, 0] != 0
+        renormalizes = self._ints[_RENORMALIZES, :1] != 0
+        return BeamTable(table[_BEAMS], scores, forced, is_last, renormalizes)
+
+    def upload(self, slots: Slots, steps: int, beams: ExpectedBeams | None = None) -> None:
         """Tells of the live slots, for at most so many steps."""
         rows, host = slots.rows, self._input
-        host[:, rows:] = 0
-        host[_SOURCES, rows:] = host[_DONE, rows:] = 1
-        host[_IDS, :rows] = slots.ids[:rows]
-        host[_POSITIONS, :rows] = slots.positions[:rows]
-        host[_SOURCES, :rows] = slots.source_lengths[:rows]
-        host[_LIMITS, :rows] = slots.limits[:rows]
+        if rows < host.shape[1]:
+            host[:_BEAMS, rows:] = host[_FORCED:, rows:] = 0
+            host[_SOURCES, rows:] = host[_DONE, rows:] = 1
+        host[: _LIMITS + 1, :rows] = slots.inputs[:, :rows]
         host[_DONE : _STEP + 1, :rows] = 0
         # Behind its limit a row is done: any token will do.
         last = slots.forced.shape[1] - 1
-        for step in range(steps):
-            places = np.minimum(slots.positions[:rows] + step, last)
-            host[_FORCED + step, :rows] = slots.forced[np.arange(rows), places]
+        places = np.minimum(slots.positions[:rows] + self._numbers[:steps, None], last)
+        host[_FORCED : _FORCED + steps, :rows] = slots.forced[self._numbers[:rows], places]
+        if beams is not None:
+            self._tell_beams(slots, beams)
         self._ints.copy_(self._host, non_blocking=True)
+
+    def _tell_beams(self, slots: Slots, beams: ExpectedBeams) -> None:
+        host, size, width = self._input, beams.slots.size, beams.slots.shape[1]
+        places, first = beams.slots.ravel(), beams.slots[:, 0]
+        host[_BEAMS, size:] = 0  # a graph may be of more texts: any slot will do
+        host[_BEAMS, :size] = places
+        self._scores[:size] = slots.scores[places]
+        host[_BEAM_FORCED, :size:width] = slots.next_forced(first)
+        host[_BEAM_LAST, :size:width] = slots.is_last(first)
+        host[_RENORMALIZES, 0] = beams.renormalizes
 
     def rest(self) -> None:
         """Has no row live: a step then computes what nobody looks at, and no row moves on."""
@@ -91,8 +122,8 @@ class LaneState:
         ints = self._ints[:, :rows]
         forced = ints[_FORCED:].index_select(0, self._step)[0]
         tokens = torch.where(forced == FREE, best, forced)
-        self.tokens[:, :rows].index_copy_(0, self._step, tokens[None])
-        self.log_probs[:, :rows].index_copy_(0, self._step, log_probs[None])
+        self.made["tokens"][:, :rows].index_copy_(0, self._step, tokens[None])
+        self.made["log_probs"][:, :rows].index_copy_(0, self._step, log_probs[None])
         ends = (tokens == eos_id) | (ints[_POSITIONS] + 1 >= ints[_LIMITS]) | ~log_probs.isfinite()
         goes_on = (ints[_DONE] == 0) & ~ends
         ints[_IDS] = torch.where(goes_on, tokens, ints[_IDS])
@@ -102,7 +133,6 @@ class LaneState:
 
     def download(self, steps: int) -> tuple[Ints, Floats]:
         """Tokens and log-probabilities `[steps,N]`; waits for the device."""
-        self._made[:steps].copy_(self.tokens[:steps], non_blocking=True)
-        self._values[:steps].copy_(self.log_probs[:steps], non_blocking=True)
+        self.made.download(steps)
         self._device.wait()
-        return self._made[:steps].numpy(), self._values[:steps].numpy()
+        return self.made.told["tokens"][:steps], self.made.told["log_probs"][:steps]

@@ -42,7 +42,7 @@ def decode_rows(
 
     Without a seed each is alone.  Who leaves has no answer.
     """
-    rows = [_row(session, index, wish) for index, wish in enumerate(wishes)]
+    rows = [new_row(session, index, wish) for index, wish in enumerate(wishes)]
     running, answers = RunningBatch(session, capacity), dict[int, Answers]()
     if seed is None:
         for row in rows:
@@ -80,7 +80,8 @@ def _step(running: RunningBatch, answers: dict[int, Answers]) -> None:
         answers[row.index] = [(one.trail.tokens.tolist(), one.score) for one in found]
 
 
-def _row(session: Session, index: int, wish: Wish) -> Row:
+def new_row(session: Session, index: int, wish: Wish) -> Row:
+    """A row that is not in a batch yet."""
     manifest = session.manifest
     strategy = _strategy(session, manifest, index, wish)
     request = Request("test", [], Options(stop_repetition=False), lambda _events, _last: None)

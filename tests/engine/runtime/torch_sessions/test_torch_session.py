@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 import torch
 
+from engine.contract.events import FinishReason
 from engine.native.weights import WeightsError, read_weights
+from engine.runtime.batching.running_batch import RunningBatch
 from engine.runtime.decoding.selection import top
 from engine.runtime.decoding.settings import Decoding
 from engine.runtime.sessions.interrupt import Interrupt
 from engine.runtime.sessions.onnx_session import OnnxSession
 from engine.runtime.sessions.slots import Slots
 from engine.runtime.sessions.torch.errors import TorchInputError
-from engine.runtime.sessions.torch.graphs import StepGraphs, row_sizes, width_sizes
+from engine.runtime.sessions.torch.graphs import Work, row_sizes, width_sizes
 from engine.runtime.sessions.torch.session import TorchSession
 from engine.runtime.sessions.torch.weights import tensors as stored_tensors
 from tests.engine.native.answers import decode, random_sources
@@ -29,7 +31,7 @@ from tests.engine.native.models import (
     random_shortlist,
     write_variant,
 )
-from tests.engine.runtime.torch_sessions.mixed_rows import Wish, decode_rows
+from tests.engine.runtime.torch_sessions.mixed_rows import Wish, decode_rows, new_row
 
 LENGTHS = (5, 1, 40, 16, 17, LONGEST)
 LIMITS = (20, 50, 40, 3, LONGEST, 33)
@@ -263,6 +265,19 @@ def test_rows_of_all_kinds_that_come_and_go_answer_as_each_alone(
     assert compared > 15
 
 
+def test_beams_of_several_widths_answer_as_each_alone(learned: RandomVariant) -> None:
+    """The device joins those of one width, the host others, and seven in any case."""
+    wishes = [
+        Wish(text, 9, Decoding(LONGEST, num_beams=width))
+        for text, width in zip(sources(learned), (2, 4, 2, 4, 7, 4), strict=True)
+    ]
+    session = opened(learned)
+    found = [decode_rows(session, wishes, 23, seed) for seed in (None, 1)]
+    for one, other in zip(*found, strict=True):
+        assert [tokens for tokens, _ in one] == [tokens for tokens, _ in other]
+        assert [score for _, score in one] == pytest.approx([score for _, score in other], abs=1e-4)
+
+
 @pytest.mark.parametrize("variant", ["learned", "recurrent"])
 def test_copied_beams_go_on_like_their_source(variant: str, request: pytest.FixtureRequest) -> None:
     model = request.getfixturevalue(variant)
@@ -305,6 +320,14 @@ def test_moves_that_wait_are_as_if_done_at_once(learned: RandomVariant) -> None:
     assert torch.equal(memory.cross[:, : slots.rows], cross[:, order])
 
 
+def poisoned(folder: Path) -> Any:
+    """What `read_weights` gives, but that token 5 makes values that are not finite."""
+    described, tensors = read_weights(folder)
+    embedding = tensors["embedding"].copy()
+    embedding[5] = np.nan
+    return described, {**tensors, "embedding": embedding}
+
+
 @pytest.mark.parametrize("steps", [1, BUNCH])
 def test_a_row_whose_values_are_not_finite_ends_alone(
     learned: RandomVariant, steps: int, monkeypatch: pytest.MonkeyPatch
@@ -327,6 +350,7 @@ def test_a_row_whose_values_are_not_finite_ends_alone(
         return described, {**tensors, "embedding": embedding}
 
     monkeypatch.setattr(stored_tensors, "read_weights", poisoned)
+    monkeypatch.setattr(weights, "read_weights", poisoned)
     session, slots = run()
     assert slots.positions.tolist() == [1, expected.positions[1]]
     assert not np.isfinite(slots.log_probs[0])
@@ -337,6 +361,28 @@ def test_a_row_whose_values_are_not_finite_ends_alone(
     slots.admit(session.encode([[8, 1]]), [2], [9])
     session.step(slots)
     assert np.isfinite(slots.log_probs[:2]).all()
+
+
+def test_beams_whose_values_are_not_finite_end_alone(
+    learned: RandomVariant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoding = Decoding(LONGEST, num_beams=4)
+    wishes = Wish([6, 7, 1], 9, decoding), Wish([5, 1], 9, decoding)
+    [expected] = decode_rows(opened(learned), wishes[:1], 4)
+
+    monkeypatch.setattr(weights, "read_weights", poisoned)
+    session = opened(learned)
+    running = RunningBatch(session, 8)
+    running.start([new_row(session, index, wish) for index, wish in enumerate(wishes)])
+    reasons: dict[int, FinishReason] = {}
+    answers: dict[int, list[list[int]]] = {}
+    while running.rows:
+        for row, reason in running.step()[0]:
+            reasons[row.index] = reason
+            found = running.finish(row, reason)
+            answers[row.index] = [one.trail.tokens.tolist() for one in found]
+    assert reasons[1] is FinishReason.ERROR
+    assert answers[0] == [tokens for tokens, _ in expected]
 
 
 def test_forced_tokens_are_taken_without_the_host(learned: RandomVariant) -> None:
@@ -372,6 +418,17 @@ def test_what_follows_a_loop_is_dropped(learned: RandomVariant) -> None:
         found.append((advance.looping, int(slots.positions[0]), set(slots.tokens[0, :40].tolist())))
     assert found[0] == found[1]
     assert found[0][2] == {11}
+
+
+def test_tokens_of_rows_that_end_among_others_are_counted_once(learned: RandomVariant) -> None:
+    session, decoding = opened(learned, BUNCH), Decoding(LONGEST)
+    running = RunningBatch(session, 2)
+    wishes = Wish([5, 9, 1], 2, decoding), Wish([5, 9, 1], 30, decoding)
+    running.start([new_row(session, index, wish) for index, wish in enumerate(wishes)])
+    slots = running._slots
+    done, steps = running.step(BUNCH, seconds=60)
+    assert [row.index for row, _ in done][:1] == [0] and steps == BUNCH
+    assert running.tokens == slots.positions[:2].sum() < 2 * BUNCH
 
 
 def test_a_run_comes_back_when_something_waits(learned: RandomVariant) -> None:
@@ -474,26 +531,32 @@ class GraphTwin:
         GraphTwin.recording = None
 
 
-def with_graphs(lane: Any, monkeypatch: pytest.MonkeyPatch) -> set[tuple[int, int]]:
-    """Has steps be replayed as on a GPU; returns the sizes that are, as they are made."""
-    made: set[tuple[int, int]] = set()
+def with_graphs(lane: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, set[tuple[int, int]]]:
+    """Has work be replayed as on a GPU; returns the sizes that are, as they are made."""
+    made: dict[str, set[tuple[int, int]]] = {"step": set(), "select": set(), "join": set()}
 
-    def work(rows: int, width: int) -> None:
-        def replay() -> None:
-            made.add((rows, width))
-            lane._work(rows, width)
+    def recorded(name: str, work: Work) -> Work:
+        def run(first: int, second: int) -> None:
+            def replay() -> None:
+                made[name].add((first, second))
+                work(first, second)
 
-        if GraphTwin.recording is None:
-            lane._work(rows, width)
-        else:  # a capture computes nothing
-            GraphTwin.recording.replay = replay
+            if GraphTwin.recording is None:
+                work(first, second)
+            else:  # a capture computes nothing
+                GraphTwin.recording.replay = replay
+
+        return run
 
     monkeypatch.setattr(torch.cuda, "CUDAGraph", GraphTwin)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 0))
-    sizes = lane.capacity, lane._longest, lane._device
+    monkeypatch.setattr(lane, "_work", recorded("step", lane._work))
+    for name in ("select", "join"):
+        monkeypatch.setattr(lane.choices, name, recorded(name, getattr(lane.choices, name)))
     with lane._device.use():
-        lane._graphs = StepGraphs(work, lane.state.rest, *sizes)
-    assert len(lane._graphs) == len(row_sizes(sizes[0])) * len(width_sizes(sizes[1]))
+        lane.capture()
+    rows, widths = row_sizes(lane.capacity), width_sizes(lane._longest)
+    assert len(lane._step) == len(rows) * len(widths)
     return made
 
 
@@ -512,8 +575,15 @@ def test_steps_of_fixed_sizes_give_the_same(
     for one, other in zip(decode_rows(session, wishes, 11, seed=3), expected, strict=True):
         assert [tokens for tokens, _ in one] == [tokens for tokens, _ in other]
     assert session._used is lane
-    assert {width for _, width in made} == {64, 128}
-    assert {rows for rows, _ in made} >= {4, 8, 11}
+    assert {width for _, width in made["step"]} == {64, 128}
+    assert {rows for rows, _ in made["step"]} >= {4, 8, 11}
+    beams = [place for place, wish in enumerate(wishes) if wish.decoding.num_beams == 4]
+    alone = decode_rows(session, [wishes[place] for place in beams], 11)
+    assert [[tokens for tokens, _ in one] for one in alone] == [
+        [tokens for tokens, _ in expected[place]] for place in beams
+    ]
+    assert {count for _, count in made["select"]} == {16, 128}
+    assert {width for width, _ in made["join"]} == {4}
 
 
 def test_sizes_of_graphs_reach_all_rows_and_positions() -> None:

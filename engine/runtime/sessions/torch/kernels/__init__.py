@@ -15,7 +15,6 @@ import torch
 
 from engine.runtime.sessions.torch.kernels import plain
 from engine.runtime.sessions.torch.kernels.plain import (
-    best_tokens,
     logits_into,
     read,
     weigh,
@@ -25,7 +24,6 @@ from engine.runtime.sessions.torch.kernels.plain import (
 __all__ = [
     "attend",
     "attend_own",
-    "best_tokens",
     "choose",
     "copy_rows",
     "int8_product",

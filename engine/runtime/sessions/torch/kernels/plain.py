@@ -153,17 +153,6 @@ def select(logits: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     return ids, logits.gather(1, ids), logits.logsumexp(dim=1)
 
 
-def best_tokens(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` best tokens `[N,count]` of `logits [N,V]` and their logits, best first.
-
-    Equal ones are by id.  Where more tokens than fit equal the last one, any of them are given.
-    """
-    _, ids = logits.topk(count, dim=1)
-    ids = ids.sort(dim=1).values
-    found, order = logits.gather(1, ids).sort(dim=1, descending=True, stable=True)
-    return ids.gather(1, order), found
-
-
 def copy_rows(cache: Tensor, sources: Tensor, targets: Tensor, length: int) -> None:
     """Copies the first `length` positions of rows of `cache [P,N,H,L,K]` over others.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.runtime.sessions.tensorrt.cuda import Cuda, DeviceArray, Stack
+from engine.runtime.sessions.tensorrt.cuda import Cuda, DeviceArray, DeviceStack
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class DeviceCaches:
     def copy(self, source: int, target: int, length: int) -> None:
         """Copies the first `length` positions of a row to another, where the length is fixed."""
         assert self._fixed
-        stack = Stack(self._memory.address, self._stride, self._pitch)
+        stack = DeviceStack(self._memory.address, self._stride, self._pitch)
         offsets = source * self._row, target * self._row
         self._cuda.copy_box(stack, *offsets, length * self._position, self._heads, self._count)
 

@@ -28,7 +28,7 @@ class DeviceArray:
 
 
 @dataclass(frozen=True)
-class Stack:
+class DeviceStack:
     """Arrays of equal size, `stride` bytes from one to the next, each in lines of `pitch` bytes.
 
     A stride is a whole number of lines.
@@ -127,7 +127,7 @@ class Cuda:
             )  # fmt: skip
 
     def copy_box(
-        self, stack: Stack, source: int, to: int, width: int, lines: int, depth: int
+        self, stack: DeviceStack, source: int, to: int, width: int, lines: int, depth: int
     ) -> None:
         """Copies within the first `depth` arrays of a stack, between two offsets in each.
 

@@ -9,15 +9,25 @@ from engine.commands import options as given
 from engine.commands.terminal import EXPECTED, console, failure, stage, stoppable
 from engine.contract.manifest import MANIFEST_FILE
 from engine.export.repository import RepositoryError
-from engine.export.tensorrt.plans import build_plans
+from engine.export.tensorrt.plans import MOST_ROWS, build_plans
 from engine.export.variant_folder import place_on_gpu
+
+MaxRows = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=MOST_ROWS,
+        help="Rows that run at once (default: as in config.pbtxt).",
+        show_default=False,
+    ),
+]
 
 
 def build_command(
     variants: Annotated[list[str], typer.Argument(help="Such as en-fr_fp16.")],
     repository: given.Repository = given.REPOSITORY,
     compute_capability: given.Capabilities = "",
-    max_rows: Annotated[int, typer.Option(min=1, help="Texts that run at once.")] = 64,
+    max_rows: MaxRows = 0,
 ) -> None:
     """Build TensorRT plans from the graphs of variants, for each type of GPU."""
     try:

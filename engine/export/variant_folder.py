@@ -8,6 +8,7 @@
 """
 
 import hashlib
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,6 +66,8 @@ input [
 output [ {{ name: "RESULT", data_type: TYPE_STRING, dims: [ 1 ] }} ]
 """
 
+_MAX_ROWS = re.compile(r'key: "max_rows",? value: \{ string_value: "(\d+)" \}')
+
 _QUESTION = """
   { name: "QUESTION", data_type: TYPE_STRING, dims: [ 1 ] },"""
 
@@ -102,6 +105,23 @@ def place_on_gpu(variant: Path) -> None:
     path = variant / "config.pbtxt"
     config = path.read_text(encoding="utf-8")
     path.write_text(config.replace("kind: KIND_CPU", "kind: KIND_AUTO"), encoding="utf-8")
+
+
+def read_max_rows(variant: Path) -> int:
+    """How many rows Triton lets a generating variant run at once.
+
+    Raises:
+        ValueError: its configuration does not say.
+
+    """
+    path = variant / "config.pbtxt"
+    try:
+        found = _MAX_ROWS.search(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path} can't be read ({error.strerror})") from error
+    if not found:
+        raise ValueError(f"{path} does not say max_rows")
+    return int(found[1])
 
 
 def tokenizer_sha256(folder: Path) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.export.tensorrt.layers import Layer, read_layers
+from engine.export.tensorrt.layers import Layer, read_inspected, read_layers
 from engine.runtime.sessions.tensorrt.library import TensorRT
 from engine.runtime.sessions.tensorrt.plan import PlanError
 
@@ -32,10 +32,13 @@ def build(
     compute_capability: str,
     profile: Profile,
     timing_cache: Path | None = None,
+    *,
+    exact: bool = True,
 ) -> Built:
     """Builds a plan for a GPU of `compute_capability`, strongly typed.
 
-    What the builder learns about kernels is read from and added to `timing_cache`.
+    Products in FP32 are `exact`, or round what they multiply to the 11 bits of FP16 (TF32). What
+    the builder learns about kernels is read from and added to `timing_cache`.
 
     Raises:
         PlanError: TensorRT refuses the graph, or passes over one of its inputs.
@@ -52,7 +55,10 @@ def build(
     _require_no_unused(graph, log.messages)
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    config.clear_flag(trt.BuilderFlag.TF32)  # what is asked for in FP32 is
+    if exact:
+        config.clear_flag(trt.BuilderFlag.TF32)
+    else:
+        config.set_flag(trt.BuilderFlag.TF32)
     if hasattr(trt.BuilderFlag, "REQUIRE_USER_ALLOCATION"):
         config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # so that steps can be captured
     _aim(library, config, compute_capability)
@@ -125,8 +131,8 @@ def _inspected(trt: Any, log: Any, plan: Any) -> list[Layer]:
     if engine is None:
         return []
     inspector = engine.create_engine_inspector()
-    told = inspector.get_engine_information(trt.LayerInformationFormat.ONELINE)
-    return read_layers([told])
+    told = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
+    return read_inspected(told)
 
 
 def _require_no_unused(graph: Path, messages: list[str]) -> None:

@@ -16,15 +16,15 @@ from engine.export.exporter import ExportJob, announce, export
 from engine.export.precision.half_weights import restored
 from engine.export.precision.recipes import RECIPE_FILE, read_recipes
 from engine.export.tensorrt import builder as builder_module
-from engine.export.tensorrt import plans
+from engine.export.tensorrt import typed_graphs
 from engine.export.tensorrt.builder import build
-from engine.export.tensorrt.inspection import Expected, inspect
-from engine.export.tensorrt.layers import Layer, read_layers
-from engine.export.tensorrt.plans import PlanWish, TypedGraphs, build_plans, shapes_of
+from engine.export.tensorrt.plans import PlanWish, build_plans, shapes_of
+from engine.export.tensorrt.typed_graphs import TypedGraphs
 from engine.model.checkpoint import load_checkpoint
 from engine.runtime.sessions.tensorrt import library as library_module
 from engine.runtime.sessions.tensorrt.library import TensorRT, TensorRTMissingError, load_tensorrt
 from engine.runtime.sessions.tensorrt.plan import PlanError, read_plan, require_plan
+from engine.runtime.sessions.tensorrt.shapes import Size
 from tests.engine.conftest import read_sources
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "checkpoints"
@@ -44,14 +44,15 @@ def tensorrt() -> TensorRT:
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory, tensorrt: TensorRT) -> Path:
-    """The example translator and classifier with FP16 and INT8 plans for SM80 and SM89."""
+    """The example translator (also for SM80) and classifier with FP16 and INT8 plans for SM89."""
     root = tmp_path_factory.mktemp("plans")
     wish = PlanWish(["8.0", "8.9"], flavour=tensorrt.flavour)
     texts = read_sources(32)
     translator = load_checkpoint(EXAMPLES / "en-fr", "translation")
     export(ExportJob(translator, "en-fr", ("en", "fr"), root, texts, plans=wish), ["fp16", "int8"])
     classifier = load_checkpoint(EXAMPLES / "deb-section", "classification")
-    job = ExportJob(classifier, "section", ("", ""), root, texts, task="classification", plans=wish)
+    one = PlanWish(["8.9"], flavour=tensorrt.flavour)
+    job = ExportJob(classifier, "section", ("", ""), root, texts, task="classification", plans=one)
     export(job, ["fp16", "int8"])
     return root
 
@@ -63,38 +64,45 @@ def files(repository: Path, tmp_path: Path) -> Path:
     return tmp_path / "en-fr_int8" / "1"
 
 
-@pytest.mark.parametrize("capability", ["8.0", "8.9"])
 @pytest.mark.parametrize(
-    ("variant", "matmuls"),
+    ("variant", "capabilities", "matmuls"),
     [
         (
             "en-fr_fp16",
-            {"encoder.plan": {"Half": 31}, "decoder_step.plan": {"Half": 18, "Float": 1}},
+            ["8.0", "8.9"],
+            {
+                "encoder.plan": {"Half": 31},
+                "decoder_step.plan": {"Half": 16, "Float": 1},
+                "decoder_choice.plan": {"Half": 18, "Float": 1},
+            },
         ),
         (
             "en-fr_int8",
+            ["8.0", "8.9"],
             {
                 "encoder.plan": {"Int8": 25, "Half": 6},
-                "decoder_step.plan": {"Int8": 13, "Half": 6},
+                "decoder_step.plan": {"Int8": 13, "Half": 4},
+                "decoder_choice.plan": {"Int8": 13, "Half": 6},
             },
         ),
-        ("section_fp16", {"model.plan": {"Half": 31, "Float": 1}}),
-        ("section_int8", {"model.plan": {"Int8": 24, "Half": 7, "Float": 1}}),
+        ("section_fp16", ["8.9"], {"model.plan": {"Half": 31, "Float": 1}}),
+        ("section_int8", ["8.9"], {"model.plan": {"Int8": 24, "Half": 7, "Float": 1}}),
     ],
 )
 def test_plans_are_built_for_gpus_that_are_not_here(
     repository: Path,
     tensorrt: TensorRT,
     variant: str,
-    capability: str,
+    capabilities: list[str],
     matmuls: dict[str, dict[str, int]],
 ) -> None:
     """Of INT8 all products with weights are INT8, but an encoder's head; FP32 are the logits."""
     files = repository / variant / "1"
-    folder, plan = require_plan(files, tensorrt.flavour, tensorrt.version, capability)
-    assert plan.matmuls == matmuls
-    assert plan.compute_capability == capability
-    assert all((folder / name).stat().st_size > 1_000_000 for name in plan.files)
+    for capability in capabilities:
+        folder, plan = require_plan(files, tensorrt.flavour, tensorrt.version, capability)
+        assert plan.matmuls == matmuls
+        assert plan.compute_capability == capability
+        assert all((folder / name).stat().st_size > 1_000_000 for name in plan.files)
     config = (repository / variant / "config.pbtxt").read_text(encoding="utf-8")
     assert "kind: KIND_AUTO" in config
 
@@ -115,7 +123,7 @@ def _graph(files: Path, name: str = STEP) -> onnx.ModelProto:
 
 
 def _ignore_the_mask(files: Path) -> None:
-    """The cross-attention's mask is an input that nothing reads any more."""
+    """Nothing reads the cross-attention's mask any more, nor what it is made of."""
     model = _graph(files)
     for node in model.graph.node:
         for index, name in enumerate(node.input):
@@ -142,7 +150,7 @@ def _copy_the_cache(files: Path) -> None:
 
 def test_an_unused_input_is_refused(files: Path, tensorrt: TensorRT) -> None:
     _ignore_the_mask(files)
-    _refused(files, tensorrt, "does not use the graph's input cross_mask")
+    _refused(files, tensorrt, "does not use the graph's input source_")
 
 
 def test_a_cache_that_is_copied_is_refused(files: Path, tensorrt: TensorRT) -> None:
@@ -169,15 +177,15 @@ def test_a_product_in_fp32_that_nobody_asked_for_is_refused(
     """The typed graph leaves it FP32; what is asked for does not name it."""
     shutil.copytree(repository / "en-fr_fp16", tmp_path / "en-fr_fp16")
     files = tmp_path / "en-fr_fp16" / "1"
-    typed = plans.typed_graph
+    typed = typed_graphs.typed_graph
 
     def leaves_one(model: onnx.ModelProto, precision: str, float32: object) -> onnx.ModelProto:
         return typed(model, precision, {"decoder.0.ffn.sublayer.up": ""})  # type: ignore[arg-type]
 
-    monkeypatch.setattr(plans, "typed_graph", leaves_one)
+    monkeypatch.setattr(typed_graphs, "typed_graph", leaves_one)
     _refused(files, tensorrt, r"decoder\.0\.ffn\.sublayer\.up would be FP32, and nobody asked")
     # The list of layers shows it, too.
-    monkeypatch.setattr(plans, "_require_typed", lambda *_: None)
+    monkeypatch.setattr(typed_graphs, "_require_typed", lambda *_: None)
     _refused(files, tensorrt, r"decoder_step\.plan: .* is computed in FP32, and nobody asked")
 
 
@@ -203,12 +211,6 @@ def test_a_matrix_that_fp16_cannot_hold_is_fp32_in_the_plan(
     assert kept[down] == kept[f"{down}.biased"]
     plan = read_plan(variant / "1" / "plans" / "sm_89")
     assert plan.matmuls["encoder.plan"] == {"Half": 30, "Float": 1}
-
-
-def test_a_kept_product_in_16_bits_is_refused() -> None:
-    (half,) = read_layers([LINE.replace("Int8", "Half")])
-    with pytest.raises(PlanError, match=r"decoder\.0\.ffn\.up should be FP32"):
-        inspect("x.plan", [half], Expected(["x"], [], [], ["decoder.0.ffn.up"], []))
 
 
 def _refused(files: Path, tensorrt: TensorRT, message: str) -> None:
@@ -238,7 +240,7 @@ def test_attention_whose_lengths_are_passed_over_is_refused(
     )
     onnx.save(model, tmp_path / "attention.onnx")
     with pytest.raises(PlanError, match=r"does not use the graph's input lengths"):
-        build(tensorrt, tmp_path / "attention.onnx", "8.9", shapes_of(8, 64))
+        build(tensorrt, tmp_path / "attention.onnx", "8.9", shapes_of(Size(8, 64)))
 
 
 # ---- wrong input
@@ -290,13 +292,8 @@ def test_a_timing_cache_is_read_again(repository: Path, tensorrt: TensorRT, tmp_
     for content in (None, b"no timing cache"):
         if content is not None:
             cache.write_bytes(content)
-        build(tensorrt, graphs.typed["model.onnx"], "8.9", shapes_of(8, 64), cache)
+        build(tensorrt, graphs.typed["model.plan"], "8.9", shapes_of(Size(8, 64)), cache)
         assert cache.stat().st_size > len(content or b"")
-
-
-def test_an_engine_that_tells_nothing_is_not_believed() -> None:
-    with pytest.raises(PlanError, match="tells no layers"):
-        inspect("x.plan", [], Expected([], [], None, [], []))
 
 
 def test_a_half_made_build_leaves_the_plans_as_they_were(
@@ -308,7 +305,7 @@ def test_a_half_made_build_leaves_the_plans_as_they_were(
 
     def fails(graph: Path, messages: list[str]) -> None:
         parse(graph, messages)
-        if graph.name == STEP:
+        if graph.stem == "decoder_choice":
             raise PlanError("no")
 
     monkeypatch.setattr(builder_module, "_require_no_unused", fails)
@@ -318,39 +315,32 @@ def test_a_half_made_build_leaves_the_plans_as_they_were(
     require_plan(files, tensorrt.flavour, tensorrt.version, "8.9")
 
 
-LINE = (
-    "Name: decoder.0.ffn.up_U7, LayerType: gemm, Inputs: [ { Name: x, Dimensions: [-1,256], "
-    "Format/Datatype: Int8 }], Constants: [ { Name: w, Dimensions: [256,1024], Strides: [1024,1], "
-    "Datatype: Int8, Format: (Linear) }, { Name: alpha, Dimensions: [1], Datatype: Float }], "
-    "Outputs: [ { Name: y, Dimensions: [-1,1024], Datatype: Half }], TacticName: t, StreamId: 0, "
-    "Metadata: [ONNX Layer: decoder.0.ffn.up][ONNX Layer: decoder.0.ffn.up.input]"
-)
-
-
-def test_a_line_of_the_listing_is_read() -> None:
-    """Both the builder's form and the engine inspector's, which writes Format/Datatype."""
-    (layer,) = read_layers(["nothing", f"first\n{LINE}\nlast"])
-    assert layer.is_int8 and layer.types == {"Int8"}
-    assert layer.sources == {"decoder.0.ffn.up", "decoder.0.ffn.up.input"}
-    assert [tensor.name for tensor in layer.weights] == ["w"]
-    assert layer.outputs[0].dims == (-1, 1024)
-
-
-def _layer(**changes: object) -> Layer:
-    (layer,) = read_layers([LINE])
-    return Layer(**{**vars(layer), **changes})  # type: ignore[arg-type]
-
-
-def test_weights_that_are_made_float_are_not_int8() -> None:
-    """INT8 values times weights that another layer has turned into FP16."""
-    (plain,) = read_layers([LINE.replace("Datatype: Int8, Format", "Datatype: Half, Format")])
-    assert not plain.is_int8
-    assert not _layer(constants=()).is_int8
-    with pytest.raises(PlanError, match="not one product is INT8"):
-        inspect("x.plan", [plain], Expected(["x"], [], [], [], ["decoder.0.ffn.up"]))
-
-
 def test_the_recipes_of_the_examples_keep_nothing_high(repository: Path) -> None:
     for variant in ("en-fr_int8", "section_int8"):
         for recipe in read_recipes(repository / variant / "1").values():
             assert recipe["roundings"] and not recipe["not_int8"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [(32, "max_rows in config.pbtxt is 64, and plans for 32 rows"), (1025, "are more than 1024")],
+)
+def test_plans_that_fit_no_configuration_are_refused(
+    files: Path, tensorrt: TensorRT, asked: int, message: str
+) -> None:
+    wish = PlanWish(["8.9"], asked, tensorrt.flavour)
+    with pytest.raises(PlanError, match=message):
+        build_plans(files.parent, wish, announce)
+
+
+def test_plans_are_for_as_many_rows_as_triton_lets_run(files: Path, tensorrt: TensorRT) -> None:
+    """Sources are encoded in parts: all rows at once would take memory for the longest of each."""
+    assert read_plan(files / "plans" / "sm_89").max_rows == 64
+    config = files.parent / "config.pbtxt"
+    text = config.read_text(encoding="utf-8")
+    row = 'parameters { key: "max_rows", value: { string_value: "%s" } }'
+    assert row % 64 in text
+    config.write_text(text.replace(row % 64, row % 256), encoding="utf-8")
+    build_plans(files.parent, PlanWish(["8.9"], flavour=tensorrt.flavour), announce)
+    plan = read_plan(files / "plans" / "sm_89")
+    assert (plan.max_rows, plan.encoder_rows) == (256, 64)

@@ -27,8 +27,8 @@ from engine.runtime.engine import Engine, Settings
 from engine.runtime.sessions import placement
 from engine.runtime.sessions.tensorrt import cuda as cuda_module
 from engine.runtime.sessions.tensorrt import engine as engine_module
-from engine.runtime.sessions.tensorrt.caches import DeviceCaches, runs
-from engine.runtime.sessions.tensorrt.cuda import Cuda, CudaError
+from engine.runtime.sessions.tensorrt.caches import runs
+from engine.runtime.sessions.tensorrt.cuda import CudaError
 from engine.runtime.sessions.tensorrt.library import TensorRT
 from engine.runtime.sessions.tensorrt.plan import (
     FOLDER,
@@ -39,13 +39,16 @@ from engine.runtime.sessions.tensorrt.plan import (
     sha256,
     write_plan,
 )
-from engine.runtime.sessions.tensorrt.session import TensorRTSession, buckets
+from engine.runtime.sessions.tensorrt.session import TensorRTSession
+from engine.runtime.sessions.tensorrt.shapes import buckets
 from tests.engine.caller import Caller, ends_of
 from tests.engine.conftest import read_sources
 from tests.engine.tensorrt import twin
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "checkpoints"
 ROWS = 8
+SOURCE = 256
+"""Tokens of the longest source that the twin's plans take; more would take the tests longer."""
 
 
 def plan_with_twin(files: Path, folder: Path, max_rows: int = ROWS) -> None:
@@ -56,7 +59,7 @@ def plan_with_twin(files: Path, folder: Path, max_rows: int = ROWS) -> None:
     folder.mkdir()
     graphs = TypedGraphs(files, manifest, folder)
     for name, path in graphs.typed.items():
-        shutil.copy(path, place / f"{Path(name).stem}.plan")
+        shutil.copy(path, place / name)
     write_plan(
         PlanManifest(
             variant=manifest.name,
@@ -65,9 +68,10 @@ def plan_with_twin(files: Path, folder: Path, max_rows: int = ROWS) -> None:
             version=twin.TensorRT.__version__,
             compute_capability="8.9",
             files={path.name: sha256(path) for path in place.glob("*.plan")},
-            graphs={name: sha256(files / name) for name in graphs.typed},
+            graphs={name: sha256(files / name) for name in graphs.sources.values()},
             max_rows=max_rows,
-            max_source=-(-manifest.max_source_tokens // 16) * 16,
+            encoder_rows=max_rows // 2,
+            max_source=SOURCE,
             cache_length=graphs.cache_length,
             matmuls={},
         ),
@@ -138,25 +142,40 @@ def test_fp16_takes_masks_and_caches_in_16_bits(repository: Path, gpu: twin.Cuda
     exact = _answers(repository / "en-fr_fp32" / "1", texts, options, device=None)
     assert sum(one == other for one, other in zip(ours, exact, strict=True)) >= 20
     sizes = {size for name, *rest in gpu.recorded if name == "cudaMalloc" for size in rest}
-    assert ROWS * 4 * 512 * 64 * 2 in sizes  # a cache of two bytes a number
+    layers = read_manifest(repository / "en-fr_fp16" / "1").decoder_layers
+    assert 2 * layers * ROWS * 4 * 512 * 64 * 2 in sizes  # caches of two bytes a number
 
 
-def test_a_bucket_is_captured_once(repository: Path, gpu: twin.Cuda) -> None:
-    """One capture for each bucket and width, after one run that sets TensorRT up."""
+def test_every_bucket_is_captured_before_the_first_text(repository: Path, gpu: twin.Cuda) -> None:
+    """Of both steps, each after one run that sets TensorRT up; the encoder has run for all."""
     files = repository / "en-fr_fp32" / "1"
-    _answers(files, read_sources(20), Options(stream=False), device=0)
+    engine = Engine(files, Settings(lanes=1, limits=Limits(max_rows=ROWS), device=0))
+    runs = _runs(gpu)
+    rows, reads = buckets(ROWS, 1), buckets(512, 64)
+    steps = [(one["ids"][0], one["cache_positions"][0]) for one in runs if "ids" in one]
+    assert Counter(steps) == {(n, length): 2 * 2 for n in rows for length in reads}
+    encoded = [one["input_ids"] for one in runs if "input_ids" in one]
+    assert Counter(encoded) == {
+        (n, w): 1 for n in buckets(ROWS // 2, 1) for w in buckets(SOURCE, 16)
+    }
+    assert len([one for one in gpu.recorded if one[0] == "cudaStreamBeginCapture"]) == 2 * 4 * 4
+    gpu.recorded.clear()
+    engine.start()
+    try:
+        run_texts(engine, read_sources(20), Options(stream=False))
+        run_texts(engine, read_sources(4), Options(stream=False, num_beams=2))
+    finally:
+        engine.stop()
     names = Counter(name for name, *_ in gpu.recorded)
-    captured = [
-        (shapes["ids"][0], shapes["cross_mask"][3])
-        for name, *rest in gpu.recorded
-        if name == "execute_async_v3"
-        for shapes in rest
-        if "ids" in shapes
-    ]
-    assert set(Counter(captured).values()) == {2}
-    assert {rows for rows, _ in captured} <= set(buckets(ROWS, 1))
-    assert names["cudaStreamBeginCapture"] == len(set(captured))
-    assert names["cudaGraphLaunch"] > 4 * names["cudaStreamBeginCapture"]
+    assert names["cudaGraphLaunch"] > 20
+    assert not names["cudaStreamBeginCapture"] and not names["cudaMalloc"]
+    assert all("input_ids" in shapes for shapes in _runs(gpu))  # no step without a graph
+    assert {shapes["input_ids"] for shapes in _runs(gpu)} <= set(encoded)
+
+
+def _runs(gpu: twin.Cuda) -> list[dict[str, tuple[int, ...]]]:
+    """The shapes of each call that runs an engine, but for those of graphs."""
+    return [shapes for name, *rest in gpu.recorded if name == "execute_async_v3" for shapes in rest]
 
 
 def test_a_classifier_answers_as_onnx_runtime(repository: Path, gpu: twin.Cuda) -> None:
@@ -224,10 +243,9 @@ def test_what_is_not_finite_ends_one_row_and_leaves_nothing_behind(
     """A masked position is still multiplied, so one NaN would poison its slot for later texts."""
 
     def poison(session: TensorRTSession) -> None:
-        for caches in (session._self_caches, session._cross_caches):
-            row = caches._heads * caches.length * caches._position
+        for caches in (session._memory.own, session._memory.cross):
             for array in caches.arrays:
-                ctypes.memset(array.address + 2 * row, 0xFF, row)
+                ctypes.memset(array.address + 2 * caches._row, 0xFF, caches._row)
 
     files = repository / "en-fr_fp32" / "1"
     ends, expected = _ends_with_fault(files, gpu, monkeypatch, poison)
@@ -266,9 +284,9 @@ def test_lanes_share_engines_and_nothing_else(repository: Path, gpu: twin.Cuda) 
     )
     assert isinstance(session, TensorRTSession)
     other = session.sibling()
-    assert other._step_engine is session._step_engine
-    own = {array.address for array in session._self_caches.arrays}
-    assert not own & {array.address for array in other._self_caches.arrays}
+    assert other._engines is session._engines
+    own = {array.address for array in session._memory.own.arrays}
+    assert not own & {array.address for array in other._memory.own.arrays}
 
 
 def _damage(variant: Path, /, **changes: object) -> None:
@@ -380,28 +398,6 @@ def test_bf16_masks_are_their_bits(repository: Path, gpu: twin.Cuda) -> None:
     mask = np.array([0, -1e9, 1.5], np.float32)
     bits = (mask.view(np.uint32) >> 16).astype(np.uint32) << 16
     np.testing.assert_allclose(bits.view(np.float32), mask, rtol=0.01)
-
-
-def test_device_memory_follows_the_lengths() -> None:
-    """Rows keep what they have when the length changes, and land where they are copied to."""
-    api = twin.Cuda()
-    cuda = Cuda(0, api)
-    caches = DeviceCaches(cuda, 1, 5, heads=3, head_width=2, item=4, lengths=[16, 32, 64])
-
-    def content() -> np.ndarray:
-        array = np.zeros((5, 3, caches.length, 2), np.float32)
-        cuda.download(caches.arrays[0], array)
-        return array
-
-    start = np.random.default_rng(0).normal(size=(5, 3, 16, 2)).astype(np.float32)
-    cuda.upload(start, caches.arrays[0])
-    assert caches.resize(4, 33) and caches.length == 64
-    np.testing.assert_array_equal(content()[:4, :, :16], start[:4])
-    caches.copy(3, 0, 9)
-    np.testing.assert_array_equal(content()[0, :, :9], start[3, :, :9])
-    assert caches.resize(4, 7) and caches.length == 16
-    np.testing.assert_array_equal(content()[1:4], start[1:4])
-    assert not caches.resize(4, 16)
 
 
 def test_stretches_of_rows() -> None:

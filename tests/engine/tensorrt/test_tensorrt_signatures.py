@@ -54,7 +54,8 @@ ATTRIBUTES = {
 
 MEMBERS = {
     "ProfilingVerbosity": ["DETAILED"],
-    "LayerInformationFormat": ["ONELINE"],
+    "LayerInformationFormat": ["JSON"],
+    "ExecutionContextAllocationStrategy": [one.name for one in twin.Allocation],
     "TensorIOMode": [mode.name for mode in twin.Mode],
     "DataType": [*(kind.name for kind in twin.Type), "BF16", "INT32"],
 }
@@ -120,7 +121,8 @@ def test_contexts_of_tensorrt_for_rtx_have_what_the_twins_have(real: Any) -> Non
     assert {one.name for one in twin.Strategy} == set(
         real["DynamicShapesKernelSpecializationStrategy"]
     )
-    assert set(vars(twin.RuntimeConfig())) <= set(real["IRuntimeConfig"])
+    read = {one for one in dir(twin.RuntimeConfig()) if one[0] != "_"}
+    assert read <= set(real["IRuntimeConfig"])
     assert "runtime_config" in real["ICudaEngine"]["create_execution_context"]
     assert "REQUIRE_USER_ALLOCATION" in real["BuilderFlag"]
 
@@ -149,16 +151,27 @@ def test_cuda_has_what_the_twin_has() -> None:
             assert int(getattr(getattr(runtime, enum), member.name)) == int(member)
 
 
+def test_a_box_of_cuda_is_filled_in_place() -> None:
+    """As the twin's: what is set in its parts is in the whole."""
+    runtime = pytest.importorskip("cuda.bindings.runtime")
+    assert int(runtime.cudaStreamNonBlocking) == twin.Cuda.cudaStreamNonBlocking
+    box = runtime.cudaMemcpy3DParms()
+    box.srcPtr.ptr, box.srcPtr.pitch, box.srcPtr.ysize, box.extent.depth = 4096, 64, 9, 5
+    assert (box.srcPtr.ptr, box.srcPtr.pitch, box.srcPtr.ysize) == (4096, 64, 9)
+    assert box.extent.depth == 5
+
+
 def _own_methods(kind: type) -> list[str]:
     return [name for name, _ in inspect.getmembers(kind, inspect.isfunction) if name[0] != "_"]
 
 
 def _fits(ours: list[str], documentation: str, method: str) -> bool:
-    """Whether a documented signature has these parameters, but for those with defaults."""
+    """Whether a documented signature has these parameters, with or without its defaults."""
     for found in re.finditer(rf"{method}\(([^\n]*)\)", documentation):
         parts = [part for part in re.split(r",(?![^\[]*\])", found[1]) if part.strip()]
-        names = [_parameter(part) for part in parts if "=" not in part]
-        if [name for name in names if name != "self"] == ours:
+        every = [_parameter(part) for part in parts]
+        needed = [_parameter(part) for part in parts if "=" not in part]
+        if ours in [[name for name in names if name != "self"] for names in (every, needed)]:
             return True
     return False
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.runtime.sessions.tensorrt.cuda import Cuda, DeviceArray
+from engine.runtime.sessions.tensorrt.cuda import Cuda, DeviceArray, DeviceStack
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,11 @@ class Encoded:
 
 
 class DeviceCaches:
-    """See `KeyValueMemory`: arrays `[N,H,length,K]` on the device.
+    """`count` arrays `[N,H,length,K]` on the device, one behind the other: one call copies in all.
 
-    The length is one of `lengths`, ascending; with one alone it is fixed. N is `capacity`, `item`
-    the bytes of a number.
+    N is `capacity`, `position` the bytes of one head's position. The length is the `longest`, and
+    can be changed up to that unless it is `fixed`. Memory holds zeros or old values, never what is
+    not finite: masked positions are multiplied, too.
     """
 
     def __init__(
@@ -30,74 +31,77 @@ class DeviceCaches:
         count: int,
         capacity: int,
         heads: int,
-        head_width: int,
-        item: int,
-        lengths: Sequence[int],
+        position: int,
+        longest: int,
+        *,
+        fixed: bool,
     ) -> None:
-        self._cuda, self._heads = cuda, heads
-        self._lengths = lengths
-        self._position = head_width * item
-        size = capacity * heads * lengths[-1] * self._position
-        self.arrays = [cuda.empty(size) for _ in range(count)]
-        self._scratch = cuda.empty(size) if len(lengths) > 1 else DeviceArray(0, 0)
-        self.length = lengths[0]
+        self._cuda, self._count, self._heads, self._position = cuda, count, heads, position
+        self._stride = capacity * heads * longest * position
+        self._memory = cuda.empty(count * self._stride)
+        self._scratch = DeviceArray(0, 0) if fixed else cuda.empty(self._stride)
+        self._fixed, self.length = fixed, longest
 
-    def reset(self) -> None:
-        """Begins again with no rows, and zeros."""
-        self.length = self._lengths[0]
+    @property
+    def arrays(self) -> list[DeviceArray]:
+        """The arrays, each with room for the longest."""
+        starts = range(self._memory.address, self._memory.address + self._memory.size, self._stride)
+        return [DeviceArray(start, self._stride) for start in starts]
+
+    def reset(self, length: int) -> None:
+        """Begins again with no rows, zeros, and so many positions."""
+        self.length = length
+        self._cuda.clear(self._memory)
+
+    def resize(self, rows: int, length: int) -> None:
+        """Gives the arrays `length` positions; the first `rows` rows keep what they have."""
+        assert not self._fixed
+        new, old, place = length * self._position, self._pitch, self._scratch.address
+        kept, lines = min(new, old), rows * self._heads
         for array in self.arrays:
-            self._cuda.clear(array)
-
-    def resize(self, rows: int, length: int) -> bool:
-        """See `KeyValueMemory`: the length becomes the next one that is offered."""
-        new = next(one for one in self._lengths if one >= length)
-        if new == self.length:
-            return False
-        pitch, old_pitch = new * self._position, self.length * self._position
-        kept, lines = min(pitch, old_pitch), rows * self._heads
-        for array in self.arrays:
-            self._cuda.copy_rows(array.address, old_pitch, self._scratch.address, kept, kept, lines)
-            self._cuda.copy_rows(self._scratch.address, kept, array.address, pitch, kept, lines)
-        self.length = new
-        return True
-
-    def width(self, encoded: Encoded) -> int:
-        """See `KeyValueMemory`."""
-        return encoded.width
+            self._cuda.copy_rows(array.address, old, place, kept, kept, lines)
+            self._cuda.copy_rows(place, kept, array.address, new, kept, lines)
+        self.length = length
 
     def store(self, first: int, encoded: Encoded, rows: NDArray[np.intp]) -> None:
-        """See `KeyValueMemory`."""
-        pitch, width = self.length * self._position, encoded.width * self._position
+        """Puts row `rows[i]` of what the encoder gave into row `first + i`."""
+        width = encoded.width * self._position
         for array, new in zip(self.arrays, encoded.arrays, strict=True):
             for start, stop, source in runs(rows):
                 self._cuda.copy_rows(
                     new.address + source * self._heads * width,
                     width,
-                    array.address + (first + start) * self._heads * pitch,
-                    pitch,
+                    array.address + (first + start) * self._row,
+                    self._pitch,
                     width,
                     (stop - start) * self._heads,
                 )
 
-    def clear(self, slot: int) -> None:
-        """See `KeyValueMemory`."""
-        row = self._heads * self.length * self._position
-        for array in self.arrays:
-            self._cuda.clear(DeviceArray(array.address + slot * row, row))
-
     def copy(self, source: int, target: int, length: int) -> None:
-        """See `KeyValueMemory`."""
-        pitch = self.length * self._position
-        row = self._heads * pitch
-        for array in self.arrays:
-            self._cuda.copy_rows(
-                array.address + source * row,
-                pitch,
-                array.address + target * row,
-                pitch,
-                length * self._position,
-                self._heads,
-            )
+        """Copies the first `length` positions of a row to another, where the length is fixed."""
+        assert self._fixed
+        stack = DeviceStack(self._memory.address, self._stride, self._pitch)
+        offsets = source * self._row, target * self._row
+        self._cuda.copy_box(stack, *offsets, length * self._position, self._heads, self._count)
+
+    def copy_whole(self, source: int, target: int) -> None:
+        """Copies a row to another, with all its positions."""
+        start, stride = self._memory.address, self._stride
+        places = start + source * self._row, stride, start + target * self._row, stride
+        self._cuda.copy_rows(*places, self._row, self._count)
+
+    def clear(self, row: int) -> None:
+        """Makes all of a row zeros."""
+        start = self._memory.address + row * self._row
+        self._cuda.clear_lines(start, self._stride, self._row, self._count)
+
+    @property
+    def _pitch(self) -> int:
+        return self.length * self._position
+
+    @property
+    def _row(self) -> int:
+        return self._heads * self._pitch
 
 
 def runs(rows: NDArray[np.intp]) -> list[tuple[int, int, int]]:

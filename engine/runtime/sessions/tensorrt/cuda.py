@@ -1,6 +1,8 @@
 """CUDA's runtime as far as sessions need it: memory, copies, a stream, graphs. Errors raise.
 
-`api` is the module `cuda.bindings.runtime`, whose functions return the error first.
+`api` is the module `cuda.bindings.runtime`, whose functions return the error first.  Everything is
+put on the stream of its lane, which does not wait for the legacy stream: what one lane does is no
+part of what another one captures, and spoils no capture.
 """
 
 import ctypes
@@ -25,6 +27,18 @@ class DeviceArray:
     size: int
 
 
+@dataclass(frozen=True)
+class DeviceStack:
+    """Arrays of equal size, `stride` bytes from one to the next, each in lines of `pitch` bytes.
+
+    A stride is a whole number of lines.
+    """
+
+    address: int
+    stride: int
+    pitch: int
+
+
 class Cuda:
     """One device, with a stream of its own; used by one thread at a time."""
 
@@ -33,7 +47,10 @@ class Cuda:
         self.device = device
         self._kinds = self.api.cudaMemcpyKind
         self.use()
-        self.stream = int(self._call("cudaStreamCreate"))
+        flags = self.api.cudaStreamNonBlocking
+        self.stream = int(self._call("cudaStreamCreateWithFlags", flags))
+        self._box = self.api.cudaMemcpy3DParms()
+        self._box.kind = self._kinds.cudaMemcpyDeviceToDevice
 
     def sibling(self) -> "Cuda":
         """The same device with another stream."""
@@ -57,15 +74,23 @@ class Cuda:
         return f"{int(major)}.{int(minor)}"
 
     def empty(self, size: int) -> DeviceArray:
-        """`size` bytes of zeros on the device; they live as long as the process."""
+        """`size` bytes on the device, which the stream fills with zeros."""
         array = DeviceArray(int(self._call("cudaMalloc", size)), size)
         self.clear(array)
         return array
 
-    def clear(self, array: DeviceArray) -> None:
-        """Fills memory with zeros, when the device has done what it was given before."""
+    def free(self, array: DeviceArray) -> None:
+        """Gives memory back, when the stream has done what it was given before."""
         self.wait()
-        self._call("cudaMemset", array.address, 0, array.size)
+        self._call("cudaFree", array.address)
+
+    def clear(self, array: DeviceArray) -> None:
+        """Fills memory with zeros."""
+        self._call("cudaMemsetAsync", array.address, 0, array.size, self.stream)
+
+    def clear_lines(self, address: int, pitch: int, width: int, lines: int) -> None:
+        """Fills lines of `width` bytes with zeros, each `pitch` bytes behind the one before."""
+        self._call("cudaMemset2DAsync", address, pitch, 0, width, lines, self.stream)
 
     def pinned(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         """An array of zeros in page-locked memory, which copies need not wait for."""
@@ -101,6 +126,23 @@ class Cuda:
                 to, to_pitch, source, source_pitch, width, rows, kind, self.stream,
             )  # fmt: skip
 
+    def copy_box(
+        self, stack: DeviceStack, source: int, to: int, width: int, lines: int, depth: int
+    ) -> None:
+        """Copies within the first `depth` arrays of a stack, between two offsets in each.
+
+        `width` bytes of each of so many lines; offsets are in bytes.
+        """
+        if not width:
+            return
+        box, height = self._box, stack.stride // stack.pitch
+        for pointer, offset in ((box.srcPtr, source), (box.dstPtr, to)):
+            pointer.ptr = stack.address + offset
+            pointer.pitch = pointer.xsize = stack.pitch
+            pointer.ysize = height
+        box.extent.width, box.extent.height, box.extent.depth = width, lines, depth
+        self._call("cudaMemcpy3DAsync", box, self.stream)
+
     def wait(self) -> None:
         """Waits until the stream has done all."""
         self._call("cudaStreamSynchronize", self.stream)
@@ -111,9 +153,14 @@ class Cuda:
         self._call("cudaStreamBeginCapture", self.stream, mode)
         try:
             work()
-        finally:
-            graph = self._call("cudaStreamEndCapture", self.stream)
-        return int(self._call("cudaGraphInstantiate", graph, 0))
+        except BaseException:
+            # The capture is broken, and says so again: the first error is the one to tell.
+            self.api.cudaStreamEndCapture(self.stream)
+            raise
+        graph = self._call("cudaStreamEndCapture", self.stream)
+        executable = int(self._call("cudaGraphInstantiate", graph, 0))
+        self._call("cudaGraphDestroy", graph)
+        return executable
 
     def launch(self, graph: int) -> None:
         """Runs a graph on the stream."""

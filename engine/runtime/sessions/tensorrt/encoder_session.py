@@ -12,10 +12,10 @@ from engine.runtime.encoders.session import BATCH_TOKENS
 from engine.runtime.encoders.windows import TokenWindow
 from engine.runtime.sessions.caches import LENGTH_STEP
 from engine.runtime.sessions.tensorrt.cuda import Cuda
-from engine.runtime.sessions.tensorrt.engine import PlanContext, PlanEngine
+from engine.runtime.sessions.tensorrt.engine import PlanEngine, PlanTensors, scratch_for
 from engine.runtime.sessions.tensorrt.library import TensorRT
 from engine.runtime.sessions.tensorrt.plan import require_plan
-from engine.runtime.sessions.tensorrt.session import buckets
+from engine.runtime.sessions.tensorrt.shapes import Size, bucket, buckets
 
 MODEL_PLAN = "model.plan"
 
@@ -33,10 +33,15 @@ class TensorRTEncoderSession:
         )
         self._cuda = cuda
         engine = PlanEngine(library, place / MODEL_PLAN)
-        self._context = PlanContext(engine, cuda, plan.max_rows, plan.max_source, {})
+        largest = Size(plan.max_rows, plan.max_source)
+        self._tensors = PlanTensors(engine, cuda, largest, {}, scratch_for(cuda, [engine]))
         self._rows = buckets(plan.max_rows, 1)
         self._widths = buckets(plan.max_source, LENGTH_STEP)
-        self._steps: dict[tuple[int, int], Callable[[], None]] = {}
+        self._tensors.host("mask", largest)[...] = 1  # what reads nothing would be no number
+        self._steps: dict[Size, Callable[[], None]] = {
+            size: self._tensors.prepare(size, engine.inputs, ["logits"])
+            for size in (Size(rows, width) for rows in self._rows for width in self._widths)
+        }
         self._turn = threading.Lock()
 
     def run(self, windows: Sequence[TokenWindow]) -> list[NDArray[np.float32]]:
@@ -49,38 +54,23 @@ class TensorRTEncoderSession:
 
     def _run(self, windows: Sequence[TokenWindow]) -> list[NDArray[np.float32]]:
         lengths = [len(window.ids) for window in windows]
-        rows = next(size for size in self._rows if size >= len(windows))
-        width = next(size for size in self._widths if size >= max(lengths))
-        self._fill(windows, rows, width)
-        if (rows, width) not in self._steps:
-            self._steps[rows, width] = self._prepare(rows, width)
-        self._steps[rows, width]()
+        size = Size(bucket(self._rows, len(windows)), bucket(self._widths, max(lengths)))
+        self._fill(windows, size)
+        self._steps[size]()
         self._cuda.wait()
-        logits = self._context.host("logits", rows, width)[: len(windows)].copy()
+        logits = self._tensors.host("logits", size)[: len(windows)].copy()
         if self.manifest.head == "spans":
             return [row[:length] for row, length in zip(logits, lengths, strict=True)]
         return list(logits)
 
-    def _fill(self, windows: Sequence[TokenWindow], rows: int, width: int) -> None:
-        names = self._context.engine.inputs
-        places = {name: self._context.host(name, rows, width) for name in names}
+    def _fill(self, windows: Sequence[TokenWindow], size: Size) -> None:
+        places = {name: self._tensors.host(name, size) for name in self._tensors.engine.inputs}
         for name, place in places.items():
             place[...] = self.manifest.pad_id if name == "input_ids" else 0
-        places["mask"][len(windows) :, 0] = 1  # a row with nothing to read would be no number
+        places["mask"][len(windows) :, 0] = 1
         for row, window in enumerate(windows):
             length = len(window.ids)
             places["input_ids"][row, :length] = window.ids
             places["mask"][row, :length] = 1
             if "token_types" in places:
                 places["token_types"][row, :length] = window.token_types
-
-    def _prepare(self, rows: int, width: int) -> Callable[[], None]:
-        context = self._context
-
-        def work() -> None:
-            for name in context.engine.inputs:
-                context.upload(name, rows, width)
-            context.run()
-            context.download("logits", rows, width)
-
-        return context.replayable(work, rows, width)

@@ -1,10 +1,10 @@
-"""One plan on a GPU: its tensors bound to memory of the largest shapes, once and for all.
+"""A plan on a GPU: its engine, its tensors in memory of the largest sizes, and what runs them.
 
-Addresses never change, so a CUDA graph that was captured for some shapes stays good.
+Addresses never change, so a CUDA graph that was captured for some sizes stays good.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from engine.runtime.sessions.tensorrt.cuda import Cuda, DeviceArray
 from engine.runtime.sessions.tensorrt.library import TensorRT
 from engine.runtime.sessions.tensorrt.plan import PlanError
+from engine.runtime.sessions.tensorrt.shapes import Size
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ MASKED_HALF = -30_000.0
 
 
 class PlanEngine:
-    """An engine from a plan; `contexts` of it run side by side."""
+    """An engine from a plan; execution contexts of it run side by side."""
 
     def __init__(self, library: TensorRT, plan: Path) -> None:
         self.library, self.plan = library, plan
@@ -56,124 +57,169 @@ class PlanEngine:
         """The dimensions of a tensor, -1 where they are dynamic."""
         return tuple(self.engine.get_tensor_shape(name))
 
-    def new_context(self) -> Any:
-        """What runs the engine, with kernels that stay the same once they have run for a shape.
+    @property
+    def scratch(self) -> int:
+        """The bytes that a context works in, for any sizes."""
+        return int(self.engine.device_memory_size_v2)
 
-        TensorRT for RTX compiles them when they are first needed; by default it does that beside
+    def new_context(self, scratch: DeviceArray) -> Any:
+        """What runs the engine, working in `scratch`, which contexts share that take turns.
+
+        TensorRT for RTX compiles kernels when they are first needed; by default it does that beside
         the work and swaps them later, which a captured graph would not notice.
         """
-        strategies = getattr(self.library.api, "DynamicShapesKernelSpecializationStrategy", None)
+        trt = self.library.api
+        allocation = trt.ExecutionContextAllocationStrategy.USER_MANAGED
+        strategies = getattr(trt, "DynamicShapesKernelSpecializationStrategy", None)
         if strategies is None:
-            return self.engine.create_execution_context()
-        config = self.engine.create_runtime_config()
-        config.dynamic_shapes_kernel_specialization_strategy = strategies.EAGER
-        return self.engine.create_execution_context(config)
+            context = self.engine.create_execution_context(allocation)
+        else:
+            config = self.engine.create_runtime_config()
+            config.set_execution_context_allocation_strategy(allocation)
+            config.dynamic_shapes_kernel_specialization_strategy = strategies.EAGER
+            context = self.engine.create_execution_context(config)
+        if context is None:
+            raise PlanError(f"{self.plan} gets no execution context; TensorRT's log says why.")
+        context.set_device_memory(scratch.address, scratch.size)
+        return context
 
     def alias(self, output: str) -> str:
         """The input that an output shares memory with, "" if none."""
         return self.engine.get_aliased_input_tensor(output) or ""
 
 
-class PlanContext:
-    """An engine's tensors in memory of their own, for up to `rows` rows and `width` positions.
+def scratch_for(cuda: Cuda, engines: Sequence[PlanEngine]) -> DeviceArray:
+    """What contexts of these engines work in, one at a time."""
+    return cuda.empty(max(1, *(engine.scratch for engine in engines)))
 
-    `shared` are tensors that lie elsewhere, by name.
+
+class PlanTensors:
+    """An engine's tensors in memory of their own, for sizes up to the `largest`.
+
+    `shared` are tensors that lie elsewhere, by name. All contexts work in `scratch`.
     """
 
     def __init__(
         self,
         engine: PlanEngine,
         cuda: Cuda,
-        rows: int,
-        width: int,
+        largest: Size,
         shared: Mapping[str, DeviceArray],
+        scratch: DeviceArray,
     ) -> None:
-        self.engine, self.cuda = engine, cuda
-        self.rows, self.width = rows, width
-        self._context = engine.new_context()
-        self._buffers: dict[str, DeviceArray] = {}
+        self.engine, self.cuda, self.largest = engine, cuda, largest
+        self._scratch = scratch
+        self._contexts: list[Any] = []  # a graph does not keep its context alive
         self._host: dict[str, NDArray[Any]] = {}
+        self.buffers: dict[str, DeviceArray] = {}
         for name in (*engine.inputs, *engine.outputs):
-            self._buffers[name] = shared.get(name) or cuda.empty(self._size(name))
-            if not self._context.set_tensor_address(name, self._buffers[name].address):
-                raise PlanError(f"{engine.plan} takes no address for its tensor {name}.")
+            self.buffers[name] = shared.get(name) or cuda.empty(self._bytes(name))
 
-    def sized(self, name: str, rows: int, width: int) -> tuple[int, ...]:
-        """The shape of a tensor for so many rows and source positions."""
-        first, *others = self.engine.shape(name)
-        return (rows if first == -1 else first, *(width if n == -1 else n for n in others))
+    def new_context(self) -> Any:
+        """An execution context at these addresses.
 
-    def buffer(self, name: str) -> DeviceArray:
-        """Where a tensor lies."""
-        return self._buffers[name]
+        Raises:
+            PlanError: TensorRT makes none, or does not take an address.
 
-    def host(self, name: str, rows: int, width: int) -> NDArray[Any]:
-        """Page-locked memory for a tensor of that shape; the same memory for every shape."""
+        """
+        context = self.engine.new_context(self._scratch)
+        for name, buffer in self.buffers.items():
+            self.place(context, name, buffer.address)
+        return context
+
+    def place(self, context: Any, name: str, address: int) -> None:
+        """Tells a context where a tensor lies.
+
+        Raises:
+            PlanError: it does not take the address.
+
+        """
+        if not context.set_tensor_address(name, address):
+            raise PlanError(f"{self.engine.plan} takes no address for its tensor {name}.")
+
+    def host(self, name: str, size: Size) -> NDArray[Any]:
+        """Page-locked memory for a tensor of that size; the same memory for every size."""
         if name not in self._host:
             dtype = _HOST_TYPES[self.engine.dtype(name)]
-            size = self._size(name) // np.dtype(dtype).itemsize
-            self._host[name] = self.cuda.pinned((size,), dtype)
-        shape = self.sized(name, rows, width)
+            count = self._bytes(name) // np.dtype(dtype).itemsize
+            self._host[name] = self.cuda.pinned((count,), dtype)
+        shape = size.shape(name, self.engine.shape(name))
         return self._host[name][: int(np.prod(shape))].reshape(shape)
 
-    def set_mask(self, name: str, mask: NDArray[np.float32], rows: int, width: int) -> None:
+    def set_mask(self, name: str, mask: NDArray[np.float32], size: Size) -> None:
         """Fills a mask's host memory, in the type that the engine takes."""
-        place, kind = self.host(name, rows, width), self.engine.dtype(name)
-        target = place[: len(mask)]
+        place, kind = self.host(name, size), self.engine.dtype(name)
         if kind == "HALF":
-            np.maximum(mask, MASKED_HALF, out=target, casting="unsafe")
+            np.maximum(mask, MASKED_HALF, out=place, casting="unsafe")
         elif kind == "BF16":
-            target[...] = (np.ascontiguousarray(mask).view(np.uint32) >> 16).astype(np.uint16)
+            place[...] = (np.ascontiguousarray(mask).view(np.uint32) >> 16).astype(np.uint16)
         else:
-            target[...] = mask
+            place[...] = mask
 
-    def set_shapes(self, rows: int, width: int) -> None:
-        """Tells the context the shapes of the inputs.
+    def set_shapes(self, context: Any, size: Size) -> None:
+        """Tells a context the shapes of its inputs.
 
         Raises:
             PlanError: they are not in the plan's profile.
 
         """
         for name in self.engine.inputs:
-            shape = self.sized(name, rows, width)
-            if not self._context.set_input_shape(name, shape):
+            shape = size.shape(name, self.engine.shape(name))
+            if not context.set_input_shape(name, shape):
                 raise PlanError(f"{self.engine.plan} does not take {name} of the shape {shape}.")
 
-    def run(self) -> None:
+    def run(self, context: Any) -> None:
         """Puts the engine's work on the stream."""
-        if not self._context.execute_async_v3(self.cuda.stream):
+        if not context.execute_async_v3(self.cuda.stream):
             raise PlanError(f"{self.engine.plan} could not be run; TensorRT's log says why.")
 
-    def replayable(self, work: Callable[[], None], rows: int, width: int) -> Callable[[], None]:
-        """`work` as a CUDA graph for these shapes, or as it is where it can't be captured.
+    def prepare(
+        self, size: Size, uploads: Sequence[str], downloads: Sequence[str]
+    ) -> Callable[[], None]:
+        """A run for one size, with copies of inputs from host memory and of outputs to it.
 
-        It is run once before, since TensorRT sets itself up for new shapes in the first run.
+        It is a CUDA graph, or the calls one by one where that can't be captured. The graph has a
+        context of its own: after a change of its shapes, what a context captured before is no
+        longer good (github.com/NVIDIA/TensorRT/issues/3798). It is run once before, since TensorRT
+        sets itself up for new shapes in the first run; host memory has to hold what it can take.
         """
-        self.set_shapes(rows, width)
+        context = self.new_context()
+        self._contexts.append(context)
+        self.set_shapes(context, size)
+
+        def work() -> None:
+            for name in uploads:
+                self.upload(name, size)
+            self.run(context)
+            for name in downloads:
+                self.download(name, size)
+
         work()
         self.cuda.wait()
-        capturable = getattr(self._context, "is_stream_capturable", None)
+        capturable = getattr(context, "is_stream_capturable", None)
         if capturable is None or capturable(self.cuda.stream):
             graph = self.cuda.capture(work)
             return lambda: self.cuda.launch(graph)
-        logger.warning("%s can't be captured, and runs without CUDA graphs", self.engine.plan)
+        if len(self._contexts) == 1:
+            logger.warning("%s can't be captured, and runs without CUDA graphs", self.engine.plan)
+        return work
 
-        def shaped() -> None:
-            self.set_shapes(rows, width)
-            work()
-
-        return shaped
-
-    def upload(self, name: str, rows: int, width: int) -> None:
+    def upload(self, name: str, size: Size) -> None:
         """Copies an input's host memory to the device."""
-        self.cuda.upload(self.host(name, rows, width), self._buffers[name])
+        self.cuda.upload(self.host(name, size), self.buffers[name])
 
-    def download(self, name: str, rows: int, width: int) -> NDArray[Any]:
+    def download(self, name: str, size: Size) -> NDArray[Any]:
         """Copies an output to its host memory, where it is after `Cuda.wait`."""
-        place = self.host(name, rows, width)
-        self.cuda.download(self._buffers[name], place)
+        place = self.host(name, size)
+        self.cuda.download(self.buffers[name], place)
         return place
 
-    def _size(self, name: str) -> int:
+    def row_bytes(self, name: str, size: Size) -> int:
+        """The bytes of one row of a tensor."""
         item = int(np.dtype(_HOST_TYPES[self.engine.dtype(name)]).itemsize)
-        return max(1, int(np.prod(self.sized(name, self.rows, self.width)))) * item
+        return int(np.prod(size.shape(name, self.engine.shape(name))[1:])) * item
+
+    def _bytes(self, name: str) -> int:
+        item = int(np.dtype(_HOST_TYPES[self.engine.dtype(name)]).itemsize)
+        shape = self.largest.shape(name, self.engine.shape(name))
+        return max(1, int(np.prod(shape))) * item

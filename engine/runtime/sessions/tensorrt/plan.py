@@ -12,6 +12,9 @@ from pathlib import Path
 PLAN_FILE = "plan.json"
 FOLDER = "plans"
 
+ENCODER_PLAN, STEP_PLAN, CHOICE_PLAN = "encoder.plan", "decoder_step.plan", "decoder_choice.plan"
+"""Of a generating variant: a step where all rows take the most probable token, and any other."""
+
 
 class PlanError(RuntimeError):
     """A plan can't be built or used; the message says why, and what to do."""
@@ -23,7 +26,8 @@ class PlanManifest:
 
     `compute_capability` is the GPU's, such as "8.9". A step has room for `cache_length` positions;
     plans take up to `max_rows` rows and sources of up to `max_source` tokens. `matmuls` counts the
-    products of each plan by the type that they are computed in.
+    products of each plan by the type that they are computed in. An encoder of sources takes
+    `encoder_rows` rows.
     """
 
     variant: str
@@ -34,6 +38,7 @@ class PlanManifest:
     files: dict[str, str]
     graphs: dict[str, str]
     max_rows: int
+    encoder_rows: int
     max_source: int
     cache_length: int
     matmuls: dict[str, dict[str, int]]

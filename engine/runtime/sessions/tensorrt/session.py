@@ -1,30 +1,45 @@
-"""Runs the two plans of a generating variant, the step as a CUDA graph for each bucket.
+"""Runs the plans of a generating variant on one GPU.
 
-B is a bucket of rows: 1, 2, 4, ... up to the plan's limit.  Rows beyond the live ones are computed
-and thrown away; they hold old values and positions inside the cache, since a write outside it would
-be dropped in silence.  Masked positions are still multiplied, so memory never keeps what is not
-finite: what a row that made such values leaves is cleared.
+There are two decoder steps: one whose rows all take the most probable token, and one that gives
+what a choice needs.  Both run for buckets of rows, 1, 2, 4, ..., and of positions that are read of
+caches and sources, 64, 128, ...; all are captured before a session is ready.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from engine.contract.manifest import Manifest
 from engine.runtime.decoding.selection import Floats
-from engine.runtime.sessions.caches import LENGTH_STEP, key_value_names, padded
-from engine.runtime.sessions.masks import MASKED, mask_of
-from engine.runtime.sessions.memory import ArrayMemory
-from engine.runtime.sessions.session import Session, with_candidates, without_candidates
+from engine.runtime.sessions.caches import key_value_names
+from engine.runtime.sessions.session import Session, with_candidates
 from engine.runtime.sessions.slots import Slots
 from engine.runtime.sessions.tensorrt.caches import DeviceCaches, Encoded
-from engine.runtime.sessions.tensorrt.cuda import Cuda
-from engine.runtime.sessions.tensorrt.engine import PlanContext, PlanEngine
+from engine.runtime.sessions.tensorrt.cuda import Cuda, DeviceArray
+from engine.runtime.sessions.tensorrt.encoder import PlanEncoder
+from engine.runtime.sessions.tensorrt.engine import PlanEngine, scratch_for
 from engine.runtime.sessions.tensorrt.library import TensorRT
-from engine.runtime.sessions.tensorrt.plan import PlanError, PlanManifest, require_plan
+from engine.runtime.sessions.tensorrt.memory import DeviceMemory
+from engine.runtime.sessions.tensorrt.plan import (
+    CHOICE_PLAN,
+    ENCODER_PLAN,
+    STEP_PLAN,
+    PlanError,
+    PlanManifest,
+    require_plan,
+)
+from engine.runtime.sessions.tensorrt.shapes import (
+    CACHE_POSITIONS,
+    SOURCE_POSITIONS,
+    Size,
+    bucket,
+    buckets,
+)
+from engine.runtime.sessions.tensorrt.step import CANDIDATES, PlanStep
 
-ENCODER_PLAN, STEP_PLAN = "encoder.plan", "decoder_step.plan"
+SHORTEST = 64
+"""Positions that are read at least: fewer save little, and each width has its graphs."""
 
 
 class TensorRTSession(Session):
@@ -49,8 +64,8 @@ class TensorRTSession(Session):
             )
         self._plan: PlanManifest = plan
         self._capacity = capacity
-        engines = PlanEngine(library, place / ENCODER_PLAN), PlanEngine(library, place / STEP_PLAN)
-        self._encoder_engine, self._step_engine = engines
+        names = ENCODER_PLAN, STEP_PLAN, CHOICE_PLAN
+        self._engines = {name: PlanEngine(library, place / name) for name in names}
         layers = manifest.decoder_layers
         self._past = key_value_names("past_", layers)
         self._present = key_value_names("present_", layers)
@@ -59,28 +74,51 @@ class TensorRTSession(Session):
         self._start(cuda)
 
     def _require_aliases(self) -> None:
-        for past, present in zip(self._past, self._present, strict=True):
-            if self._step_engine.alias(present) != past:
-                raise PlanError(
-                    f"{self._step_engine.plan} does not write {present} over {past}: run "
-                    "`seqway-models build`."
-                )
+        for engine in (self._engines[STEP_PLAN], self._engines[CHOICE_PLAN]):
+            for past, present in zip(self._past, self._present, strict=True):
+                if engine.alias(present) != past:
+                    raise PlanError(
+                        f"{engine.plan} does not write {present} over {past}: run "
+                        "`seqway-models build`."
+                    )
 
     def _start(self, cuda: Cuda) -> None:
         self._cuda = cuda
-        manifest, rows, width = self.manifest, self._capacity, self._plan.max_source
-        item = 4 if self._step_engine.dtype(self._past[0]) == "FLOAT" else 2
-        shape = len(self._past), rows, manifest.decoder_heads, manifest.head_width, item
-        self._self_caches = DeviceCaches(cuda, *shape, [self._plan.cache_length])
-        self._cross_caches = DeviceCaches(cuda, *shape, buckets(width, LENGTH_STEP))
-        own = dict(zip(self._past, self._self_caches.arrays, strict=True))
-        own |= dict(zip(self._present, self._self_caches.arrays, strict=True))
-        own |= dict(zip(self._cross, self._cross_caches.arrays, strict=True))
-        self._encoder = PlanContext(self._encoder_engine, cuda, rows, width, {})
-        self._step = PlanContext(self._step_engine, cuda, rows, width, own)
-        self._rows = buckets(rows, 1)
-        self._steps: dict[tuple[int, int], Callable[[], None]] = {}
+        plan, engines, capacity = self._plan, self._engines, self._capacity
+        longest = max(plan.max_source, plan.cache_length)
+        widths = buckets(longest, SHORTEST)
+        self._memory = self._make_memory(widths)
+        own, cross = self._memory.own.arrays, self._memory.cross.arrays
+        shared = dict(zip(self._past, own, strict=True))
+        shared |= dict(zip(self._present, own, strict=True))
+        shared |= dict(zip(self._cross, cross, strict=True))
+        shared |= dict.fromkeys((CACHE_POSITIONS, SOURCE_POSITIONS), self._counted(longest))
+        scratch = scratch_for(cuda, list(engines.values()))
+        self._rows = buckets(capacity, 1)
+        sizes = [self._memory.size(rows, width) for rows in self._rows for width in widths]
+        self._step = PlanStep(engines[STEP_PLAN], cuda, sizes, shared, scratch)
+        self._choice = PlanStep(engines[CHOICE_PLAN], cuda, sizes, shared, scratch)
+        largest = Size(min(capacity, plan.encoder_rows), plan.max_source)
+        encoder = engines[ENCODER_PLAN]
+        self._encoder = PlanEncoder(encoder, cuda, largest, self._cross, scratch)
         self.extra: Mapping[str, Floats] = {}
+
+    def _make_memory(self, widths: list[int]) -> DeviceMemory:
+        manifest, plan = self.manifest, self._plan
+        item = 4 if self._engines[STEP_PLAN].dtype(self._past[0]) == "FLOAT" else 2
+        shape = len(self._past), self._capacity, manifest.decoder_heads, manifest.head_width * item
+        own = DeviceCaches(self._cuda, *shape, plan.cache_length, fixed=True)
+        cross = DeviceCaches(self._cuda, *shape, plan.max_source, fixed=False)
+        return DeviceMemory(own, cross, widths)
+
+    def _counted(self, count: int) -> DeviceArray:
+        """0, 1, ... on the device."""
+        numbers = self._cuda.pinned((count,), np.int64)
+        numbers[...] = np.arange(count)
+        place = self._cuda.empty(numbers.nbytes)
+        self._cuda.upload(numbers, place)
+        self._cuda.wait()
+        return place
 
     def sibling(self) -> "TensorRTSession":
         """See `Session`: the same engines, memory and a stream of its own."""
@@ -92,85 +130,33 @@ class TensorRTSession(Session):
     @property
     def outputs(self) -> frozenset[str]:
         """See `Session`."""
-        return with_candidates(self._step_engine.outputs)
+        return with_candidates(self._engines[CHOICE_PLAN].outputs) - {*CANDIDATES}
 
     def slots(self, capacity: int) -> Slots:
         """See `Session`; keys and values lie on the device."""
         assert capacity <= self._capacity
         self._cuda.use()
-        self._self_caches.reset()
-        self._cross_caches.reset()
-        memory = ArrayMemory(self._self_caches, self._cross_caches)
-        return Slots(self.manifest, capacity, memory)
+        self._memory.reset()
+        return Slots(self.manifest, capacity, self._memory)
 
     def encode(self, sources: list[list[int]]) -> Encoded:
         """See `Session`."""
         self._cuda.use()
-        width = padded(max(map(len, sources)))
-        context, count = self._encoder, len(sources)
-        rows = next(size for size in self._rows if size >= count)
-        ids = context.host("input_ids", rows, width)
-        ids[...] = self.manifest.pad_id
-        mask = np.full((rows, 1, 1, width), MASKED, np.float32)
-        mask[count:] = 0
-        for row, source in enumerate(sources):
-            ids[row, : len(source)] = source
-            mask[row, ..., : len(source)] = 0
-        context.set_mask("mask", mask, rows, width)
-        context.set_shapes(rows, width)
-        for name in ("input_ids", "mask"):
-            context.upload(name, rows, width)
-        context.run()
-        self._cuda.wait()
-        return Encoded([context.buffer(name) for name in self._cross], width)
+        return self._encoder.encode(sources, self.manifest.pad_id)
 
     def step(self, slots: Slots, extra: frozenset[str] = frozenset()) -> None:
         """See `Session`."""
         self._cuda.use()
-        live, width = slots.rows, self._cross_caches.length
-        rows = next(size for size in self._rows if size >= live)
-        self._fill(slots, rows, width)
-        key = rows, width
-        if key not in self._steps:
-            self._steps[key] = self._prepare(rows, width)
-        self._steps[key]()
-        names = without_candidates(extra)
-        taken = {name: self._step.download(name, rows, width) for name in names}
-        self._cuda.wait()
-        slots.next_ids[:live] = self._step.host("next_ids", rows, width)[:live]
-        slots.log_probs[:live] = self._step.host("log_probs", rows, width)[:live]
-        self.extra = {name: array[:live] for name, array in taken.items()}
-        if "logits" in names:
-            slots.find_candidates(self.extra["logits"])
+        live, memory = slots.rows, self._memory
+        positions, sources = slots.positions[:live].max(), slots.source_lengths[:live].max()
+        memory.settle()
+        memory.widen(live, int(max(positions + 1, sources)))
+        size = memory.size(bucket(self._rows, live))
+        step = self._choice if extra else self._step
+        self.extra = step.run(slots, size, sorted(extra - {"candidates"}))
+        if "candidates" in extra:
+            step.find_candidates(slots)
 
-    def _fill(self, slots: Slots, rows: int, width: int) -> None:
-        live = slots.rows
-        for name, array in (("ids", slots.ids), ("positions", slots.positions)):
-            place = self._step.host(name, rows, width)
-            place[:live] = array[:live]
-            place[live:] = 0
-        own = mask_of(slots.positions[:live] + 1, self._self_caches.length)
-        self._step.set_mask("self_mask", own, rows, width)
-        cross = mask_of(slots.source_lengths[:live], width)
-        self._step.set_mask("cross_mask", cross, rows, width)
-
-    def _prepare(self, rows: int, width: int) -> Callable[[], None]:
-        """The step for so many rows and source positions, from host memory to host memory."""
-
-        def work() -> None:
-            for name in ("ids", "positions", "self_mask", "cross_mask"):
-                self._step.upload(name, rows, width)
-            self._step.run()
-            for name in ("next_ids", "log_probs"):
-                self._step.download(name, rows, width)
-
-        # A step that is run twice writes the very token again.
-        return self._step.replayable(work, rows, width)
-
-
-def buckets(largest: int, first: int) -> list[int]:
-    """`first`, twice that, and so on; the last is `largest`."""
-    sizes = [first]
-    while sizes[-1] < largest:
-        sizes.append(min(2 * sizes[-1], largest))
-    return sizes
+    def logits(self, slot: int) -> Floats:
+        """See `Session`."""
+        return self.extra["logits"][slot] if "logits" in self.extra else self._choice.logits(slot)

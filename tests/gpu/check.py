@@ -30,7 +30,7 @@ from typing import BinaryIO
 
 from tests.gpu.bundle import CARRIED, PACKAGES, VARIANT, unpack
 from tests.gpu.cublas import library_path
-from tests.gpu.schedule import ON_GPU, ON_PROCESSOR
+from tests.gpu.schedule import KERNELS_FILE, ON_GPU, ON_PROCESSOR
 from tests.gpu.supervisor import Result, Supervisor, Worker
 from tests.gpu.verdict import failures, ratios
 
@@ -70,8 +70,8 @@ class Check:
         self._parts = scratch / "parts"
         self._parts.mkdir()
         self._out.mkdir(parents=True, exist_ok=True)
-        for file in self._out.glob("*.*"):
-            file.unlink()  # of a run before
+        for name in (RESULT_FILE, LOG_FILE, KERNELS_FILE):
+            (self._out / name).unlink(missing_ok=True)  # of a run before
         self._variant = (asked.variant or scratch / VARIANT).resolve()
         self._path = [str(_ROOT), str(scratch / PACKAGES)]
 

@@ -65,7 +65,11 @@ class Supervisor:
 
     def _work(self, phases: Sequence[Phase]) -> int:
         """Has one process do phases until one fails; how many came to an end."""
-        worker = self._start([phase.name for phase in phases])
+        try:
+            worker = self._start([phase.name for phase in phases])
+        except OSError as error:
+            self._note(phases[0].name, {"error": f"can't start: {error}", "seconds": 0.0})
+            return 1
         try:
             for count, phase in enumerate(phases, 1):
                 self._watch(worker, phase)

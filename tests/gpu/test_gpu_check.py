@@ -41,6 +41,7 @@ def test_the_check_passes_on_the_processor(
     assert correctness["beams"]["identical"] > 0
     assert correctness["gates"]["int8 log-probabilities"]["passed"]
     assert result["kernels"]["unchecked"] == []
+    assert result["profile"]["4"]["kernels_a_step"] > 10
     assert all(found["step_us"] > 0 for found in result["speed"]["en-fr"].values())
     assert result["saturation"]["beam 4"]["4"]["tokens_per_second"] > 0
     assert result["backend"]["gates"]["who leaves is cancelled"]["passed"]

@@ -79,3 +79,12 @@ def test_what_comes_after_the_time_is_told_of(tmp_path: Path) -> None:
     assert result["late"]["error"] == "no time was left"
     assert processes == 1
     assert time.monotonic() - begin < 30
+
+
+def test_what_does_not_start_is_told_of(tmp_path: Path) -> None:
+    def start(_names: Sequence[str]) -> Worker:
+        raise FileNotFoundError("no Python")
+
+    supervisor = Supervisor(start, tmp_path, 9.0, lambda _result: None)
+    result = supervisor.run([Phase("a", 9, "x"), Phase("b", 9, "x")])
+    assert [part["error"] for part in result.values()] == ["can't start: no Python"] * 2

@@ -17,8 +17,8 @@ from tests.gpu.variant import in_precision
 class Size:
     """How much is checked: on a GPU all, on a processor what takes some seconds.
 
-    `rows` are those of steps, `in_flight` texts of a saturated engine, `batches` those of `large`'s
-    load, whose answers have `large_tokens`.
+    `rows` are those of steps, some `profiled`, `in_flight` texts of a saturated engine, `batches`
+    those of `large`'s load, whose answers have `large_tokens`.
     """
 
     texts: int
@@ -26,6 +26,7 @@ class Size:
     beam_texts: int
     precisions: tuple[str, ...]
     rows: tuple[int, ...]
+    profiled: tuple[int, ...]
     peer_rows: tuple[int, ...]
     in_flight: tuple[int, ...]
     tokens: int
@@ -44,6 +45,7 @@ GPU = Size(
     beam_texts=32,
     precisions=("fp32", "fp16", "bf16", "int8"),
     rows=(1, 32, 256, 1024),
+    profiled=(256, 1024),
     peer_rows=(256, 32, 1),
     in_flight=(1, 32, 64, 256, 1024),
     tokens=32,
@@ -60,6 +62,7 @@ PROCESSOR = Size(
     beam_texts=2,
     precisions=("fp32", "bf16", "int8"),
     rows=(1, 4),
+    profiled=(4,),
     peer_rows=(4,),
     in_flight=(1, 4),
     tokens=8,

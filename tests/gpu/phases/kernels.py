@@ -19,6 +19,11 @@ def kernels(bench: Bench, part: Part) -> None:
     """All that the package exports and a case is known for; one that fails does not stop others."""
     chosen = getattr(package, "kernels_for", None)
     part["implementation"] = chosen(bench.device).__name__ if chosen else "plain"
+    if bench.is_cuda and chosen:
+        # The log says why not, where plain ones take their place.
+        part.gate(
+            "Triton's language works", chosen(bench.device) is not chosen(torch.device("cpu"))
+        )
     names = [name for name in package.__all__ if name in CASES]
     part["unchecked"] = sorted(set(package.__all__) - set(names) - {"kernels_for"})
     with torch.inference_mode():

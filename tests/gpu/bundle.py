@@ -13,8 +13,6 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.gpu.variant import prepare
-
 CARRIED = Path("build/gpu/carried.tar.xz")
 VARIANT, PACKAGES = "variant", "packages"
 WHEELS = ("msgspec", "ctranslate2")
@@ -56,6 +54,8 @@ def unpack(file: Path, folder: Path) -> None:
 
 def main() -> None:
     """Writes the file, and says how large it is."""
+    from tests.gpu.variant import prepare  # its packages are among those that are carried
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--file", type=Path, default=CARRIED)
     asked = parser.parse_args()

@@ -1,6 +1,8 @@
 """The check of the torch session runs through on the processor, in a small form."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +92,13 @@ def test_what_was_carried_is_unpacked_and_found(tmp_path: Path) -> None:
         patch.setattr(check, "NEEDED", ("carried_module",))
         assert check.missing() != ""
         assert check.missing([str(tmp_path / "there" / PACKAGES)]) == ""
+
+
+def test_the_check_begins_without_what_is_carried() -> None:
+    hidden = (
+        "import sys; sys.modules |= dict.fromkeys(['msgspec', 'ctranslate2', 'numpy', 'torch'])"
+    )
+    subprocess.run([sys.executable, "-c", f"{hidden}; import tests.gpu.check"], check=True)
 
 
 def test_failures_and_closed_gates_are_told() -> None:

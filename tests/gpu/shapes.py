@@ -1,11 +1,13 @@
 """Random models of a shape, made on the device: what speed depends on, without a checkpoint."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from engine.contract.manifest import Manifest
+from engine.model.config import Activation
 from engine.native.layout import padded
 from engine.runtime.sessions.torch.model import (
     TorchEmbedding,
@@ -15,6 +17,7 @@ from engine.runtime.sessions.torch.model import (
     TorchStack,
     TorchSublayer,
 )
+from engine.runtime.text.hugging_face import TOKENIZER_FILE
 from tests.engine.native.manifests import bare_manifest
 
 
@@ -28,17 +31,26 @@ class Shape:
     heads: int
     hidden: int
     vocabulary: int
+    activation: Activation = "relu"
+    embedding_norm: bool = False
 
 
 MARIAN_BASE = Shape("marian-base", 6, 512, 8, 2048, 32_000)
+BART_LARGE = Shape("bart-large", 12, 1024, 16, 4096, 50_264, "gelu", embedding_norm=True)
 SMALL = Shape("small", 1, 64, 2, 128, 500)
 """For the processor."""
+
+EOS_ID = 1
+WORD = "w7"
+"""A token of `write_tokenizer`'s, as a text has it."""
+_NEVER = -1e4
+"""The bias of the token that ends an answer: all have the length that they are limited to."""
 
 
 def random_model(
     shape: Shape, device: torch.device, dtype: torch.dtype, longest: int
 ) -> TorchModel:
-    """A post-norm model with learned positions; logits are nothing in particular."""
+    """A post-norm model with learned positions, whose answers do not end; else logits are any."""
     generator = torch.Generator(device).manual_seed(5)
 
     def normal(*sizes: int, std: float) -> torch.Tensor:
@@ -63,20 +75,23 @@ def random_model(
 
     def stack(kinds: list[tuple[Any, ...]], last: TorchProduct) -> TorchStack:
         layers = [[sublayer(*kind) for kind in kinds] for _ in range(shape.layers)]
-        return TorchStack(shape.heads, head, table, None, None, None, layers, last)
+        first = norm() if shape.embedding_norm else None
+        return TorchStack(shape.heads, head, table, None, first, None, layers, last)
 
     own, ffn = ("attention", 3 * inner, inner), ("ffn", shape.hidden, shape.hidden)
     cross = ("cross_attention", inner, inner)
+    logits = product(width, shape.vocabulary)
+    logits.bias[EOS_ID] = _NEVER
     return TorchModel(
         device=device,
         dtype=dtype,
         encoder=stack([own, ffn], product(width, shape.layers * 2 * inner)),
-        decoder=stack([own, cross, ffn], product(width, shape.vocabulary)),
+        decoder=stack([own, cross, ffn], logits),
         width=width,
         vocabulary=shape.vocabulary,
         source_vocabulary=shape.vocabulary,
         max_positions=longest,
-        activation="relu",
+        activation=shape.activation,
         pre_norm=False,
         gated=False,
         recurrent=False,
@@ -84,11 +99,6 @@ def random_model(
         suppressed=torch.zeros(0, dtype=torch.int64, device=device),
         shortlist=None,
     )
-
-
-def endless(manifest: Manifest) -> Manifest:
-    """The manifest of a model whose answers do not end before their limit."""
-    return replace(manifest, eos_id=-1)
 
 
 def manifest_of(shape: Shape, longest: int) -> Manifest:
@@ -99,7 +109,7 @@ def manifest_of(shape: Shape, longest: int) -> Manifest:
         precision="fp16",
         vocab_size=shape.vocabulary,
         pad_id=0,
-        eos_id=1,
+        eos_id=EOS_ID,
         decoder_start_id=0,
         decoder_layers=shape.layers,
         decoder_heads=shape.heads,
@@ -122,3 +132,15 @@ def floor_seconds(model: TorchModel, rows: int, positions: int) -> float:
     inner, layers = model.decoder.heads * model.decoder.head, len(model.decoder.layers)
     read = weights * item + rows * 2 * layers * inner * 2 * positions * item
     return read / 3.0e12 + 2 * weights * rows / 798e12
+
+
+def write_tokenizer(folder: Path, vocabulary: int) -> None:
+    """Writes a `tokenizer.json` with a token for each of the words "w0", "w1", ..."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import WhitespaceSplit
+
+    words = {f"w{index}": index for index in range(vocabulary)}
+    tokenizer = Tokenizer(WordLevel(words, unk_token="w2"))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    tokenizer.save(str(folder / TOKENIZER_FILE))

@@ -7,13 +7,14 @@ would not fit into what is carried.  Each precision is made of these where it is
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engine.contract.manifest import MANIFEST_FILE
+from engine.native.layout import pack_bytes, unpack_floats
 from engine.native.weights import TYPES, StoredTensor, read_weights, write_weights
 from tests.engine.native.manifests import bare_manifest
 
@@ -74,7 +75,11 @@ def _sources() -> list[list[int]]:
 
 
 def in_precision(variant: Path, precision: str, folder: Path) -> Path:
-    """Writes the variant's weights as "fp32", "fp16" or "bf16" to `folder`."""
+    """Writes the variant's weights as "fp32", "fp16", "bf16" or "int8" to `folder`.
+
+    INT8 products have a scale for each column; nothing is known of inputs, and tables are as they
+    were.
+    """
     described, tensors = read_weights(variant)
     folder.mkdir(parents=True)
     _write(folder, described, tensors, lambda _: precision)
@@ -89,7 +94,7 @@ def _smallest(array: Any) -> str:
 
 def _write(folder: Path, described: Any, tensors: Any, precision_of: Callable[[Any], str]) -> None:
     """Writes matrices and tables in the precisions that are named, and all else as it is."""
-    stored = []
+    stored: list[StoredTensor] = []
     for name, array in tensors.items():
         stem, _, ending = name.rpartition(".")
         if ending not in SUFFIXES.values():
@@ -97,6 +102,10 @@ def _write(folder: Path, described: Any, tensors: Any, precision_of: Callable[[A
         if stem != name or name in TABLES:
             wide = array.astype(np.float32)
             precision = precision_of(wide)
+            if precision == "int8" and stem not in TABLES:
+                stored += _bytes(stem, wide)
+                continue
+            precision = _smallest(wide) if precision == "int8" else precision
             full = f"{stem}.{SUFFIXES[precision]}"
             # A table in FP32 has no suffix.
             full = stem if stem in TABLES and precision == "fp32" else full
@@ -111,6 +120,17 @@ def _write(folder: Path, described: Any, tensors: Any, precision_of: Callable[[A
     for file in new.iterdir():
         file.replace(folder / file.name)
     new.rmdir()
+
+
+def _bytes(name: str, packed: Any) -> Iterator[StoredTensor]:
+    """A product with INT8 weights, of which the largest of each column is 127."""
+    weight = unpack_floats(packed)
+    scales = np.maximum(np.abs(weight).max(axis=0), 1e-30) / 127
+    made = pack_bytes(np.rint(weight / scales).astype(np.int8))
+    depth = made.shape[1] * made.shape[3]
+    yield _stored(f"{name}.int8", "I8", made)
+    yield _stored(f"{name}.scales", "F32", scales)
+    yield _stored(f"{name}.inputs", "F32", np.ones(depth, np.float32))
 
 
 def _converted(wide: Any, precision: str) -> Any:

@@ -7,7 +7,7 @@ wait for each other after every small product; CTranslate2's `inter_threads` is 
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from engine.runtime.batching.scheduler import Limits
 from engine.runtime.planner import Planner
 from engine.runtime.request import Request, Row
 from engine.runtime.sessions.placement import lanes_of, open_session
+from engine.runtime.sessions.session import DeviceLostError
 from engine.runtime.text.vocabulary import load_vocabulary
 
 
@@ -41,9 +42,17 @@ class Settings:
 
 
 class Engine:
-    """Serves the variant in `folder`; start it, and stop it when done."""
+    """Serves the variant in `folder`; start it, and stop it when done.
 
-    def __init__(self, folder: Path, settings: Settings | None = None) -> None:
+    `on_lost` is called from a lane's thread when that has lost its GPU, and has ended its rows.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings | None = None,
+        on_lost: Callable[[DeviceLostError], None] = lambda _: None,
+    ) -> None:
         self.settings = settings or Settings()
         self.manifest = read_manifest(folder)
         vocabulary = load_vocabulary(folder, self.manifest)
@@ -60,6 +69,7 @@ class Engine:
                 limits,
                 rate,
                 f"seqway-lane-{index}",
+                on_lost,
             )
             for index in range(count)
         ]

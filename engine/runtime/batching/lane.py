@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from msgspec import structs
+
 from engine.contract.events import FinishReason
 from engine.runtime.answer import Streams, closing_event, times_of
 from engine.runtime.batching.running_batch import RunningBatch
@@ -21,7 +23,7 @@ from engine.runtime.batching.scheduler import Limits, Scheduler
 from engine.runtime.decoding.trail import ScoredTrail
 from engine.runtime.request import Request, Row
 from engine.runtime.sessions.interrupt import Interrupt
-from engine.runtime.sessions.session import Session
+from engine.runtime.sessions.session import DeviceLostError, Session
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +68,10 @@ class Gauges:
 
 
 class Lane:
-    """Runs rows on a session of its own; `stream_rate` is in messages a second."""
+    """Runs rows on a session of its own; `stream_rate` is in messages a second.
+
+    `on_lost` is called by the lane's thread, which ends then, when the session has lost its device.
+    """
 
     def __init__(
         self,
@@ -75,12 +80,14 @@ class Lane:
         limits: Limits,
         stream_rate: float,
         name: str,
+        on_lost: Callable[[DeviceLostError], None],
     ) -> None:
         self.gauges = Gauges()
         self.open_rows = 0
         self.open_slots = 0
         self._limits = limits
         self._session = session
+        self._on_lost = on_lost
         self._token_bytes = token_bytes
         self._quality_model = session.manifest.quality_model
         self._running = RunningBatch(session, limits.max_rows)
@@ -132,10 +139,10 @@ class Lane:
             if self._stopping:
                 break
             try:
-                self._step()
-            except Exception as error:  # the thread must outlive a failing step
-                logger.exception("a step failed; its rows end with ERROR")
-                self._fail(error)
+                self._step_or_fail()
+            except DeviceLostError as error:
+                self._lose(error)
+                return
             self.gauges.running = len(self._running.rows)
             self._count_host_time()
         self._end_all(FinishReason.CANCELLED, "the engine was stopped")
@@ -161,6 +168,15 @@ class Lane:
             self._has_cancelled |= row.progress.cancelled
         for row in self._scheduler.drop_waiting(lambda row: row.request.id == request_id):
             self._close(row, FinishReason.CANCELLED)
+
+    def _step_or_fail(self) -> None:
+        try:
+            self._step()
+        except DeviceLostError:
+            raise
+        except Exception as error:  # the thread must outlive a failing step
+            logger.exception("a step failed; its rows end with ERROR")
+            self._fail(error)
 
     def _step(self) -> None:
         self._drop_late()
@@ -201,6 +217,9 @@ class Lane:
             try:
                 self._start_rows(group)
                 started += group
+            except DeviceLostError as error:
+                self._close_lost([*group, *rows], error, began=True)
+                raise
             except Exception as error:  # the rest of the batch must outlive it
                 logger.exception("the encoder failed; its rows end with ERROR")
                 self._close_failed(group, error)
@@ -252,6 +271,8 @@ class Lane:
         reason: FinishReason,
         message: str = "",
         answers: Sequence[ScoredTrail] = (),
+        *,
+        lost: bool = False,
     ) -> None:
         """Sends the closing event of a row that has no slots any more, or never had any."""
         now = time.monotonic()
@@ -266,7 +287,7 @@ class Lane:
         event = closing_event(
             row, reason, message, times, answers, self._token_bytes, self._quality_model
         )
-        row.request.emit([event], ended=1)
+        row.request.emit([structs.replace(event, lost=True) if lost else event], ended=1)
 
     def _close_failed(self, rows: list[Row], error: Exception) -> None:
         for row in rows:
@@ -278,6 +299,17 @@ class Lane:
         rows = self._running.rows
         self._running = RunningBatch(self._session, self._limits.max_rows)
         self._close_failed(rows, error)
+
+    def _lose(self, error: DeviceLostError) -> None:
+        """Ends all rows, those that ran first: one of them may be what lost the device."""
+        self._close_lost(self._running.rows, error, began=True)
+        self._close_lost(self._scheduler.drop_waiting(lambda _: True), error, began=False)
+        self._on_lost(error)
+
+    def _close_lost(self, rows: list[Row], error: DeviceLostError, *, began: bool) -> None:
+        """As if the engine were stopped: callers may ask another process."""
+        for row in rows:
+            self._close(row, FinishReason.CANCELLED, str(error), lost=began)
 
     def _end_all(self, reason: FinishReason, message: str) -> None:
         for row in list(self._running.rows):

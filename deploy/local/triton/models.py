@@ -11,7 +11,7 @@ import psutil
 from deploy.local.errors import StackError
 from deploy.local.triton.client import get, post, read_json
 
-_LOAD_SECONDS = 120.0
+_LOAD_SECONDS = 300.0
 _VERSION_STATE = "is at UNAVAILABLE state: "
 _UNREADABLE = "Triton can't read its config.pbtxt, or finds no version of it"
 

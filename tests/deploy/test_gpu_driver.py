@@ -79,7 +79,7 @@ def test_a_driver_without_a_gpu_says_why(module: Path, error: int, sentence: str
 
 
 def test_the_image_starts_no_triton_without_a_gpu(tmp_path: Path) -> None:
-    """One sentence, and the end: a pod that is slow by a factor of ten would pass for ready."""
+    """One sentence, and the end: a pod that is many times slower would pass for ready."""
     programs = tmp_path / "bin"
     programs.mkdir()
     triton = programs / "seqway-triton"

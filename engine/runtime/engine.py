@@ -22,6 +22,9 @@ from engine.runtime.sessions.placement import lanes_of, open_session
 from engine.runtime.sessions.session import DeviceLostError
 from engine.runtime.text.vocabulary import load_vocabulary
 
+LOSS_SECONDS = 2.0
+"""How long a lane may take to end its rows when the device is lost: it may wait for that."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -56,6 +59,8 @@ class Engine:
         self.settings = settings or Settings()
         self.manifest = read_manifest(folder)
         vocabulary = load_vocabulary(folder, self.manifest)
+        self._on_lost = on_lost
+        self._losing = threading.Lock()
         device, limits = self.settings.device, self.settings.limits
         session = open_session(
             folder, self.manifest, self.settings.threads, limits.max_rows, device
@@ -69,7 +74,7 @@ class Engine:
                 limits,
                 rate,
                 f"seqway-lane-{index}",
-                on_lost,
+                self._lose,
             )
             for index in range(count)
         ]
@@ -162,6 +167,14 @@ class Engine:
         rounds.open_rows = len(self.lanes)
         for lane in self.lanes:
             lane.probe(rounds)
+
+    def _lose(self, error: DeviceLostError) -> None:
+        """Has all lanes end their rows, since they share the device, and says so once."""
+        if not self._losing.acquire(blocking=False):
+            return
+        for lane in self.lanes:
+            lane.abandon(error, LOSS_SECONDS)
+        self._on_lost(error)
 
     def _spread(self, rows: list[Row]) -> None:
         """Gives each row to the lane with the fewest open slots."""

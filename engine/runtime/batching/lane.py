@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -127,6 +128,12 @@ class Lane:
         """Ends one of the request's open rows when the lane comes round to reading its inbox."""
         self._ask(partial(request.emit, [], ended=1))
 
+    def abandon(self, error: DeviceLostError, seconds: float) -> None:
+        """Has it end all rows, since another lane has lost the device; waits so long at most."""
+        self._ask(partial(_throw, error))
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(seconds)
+
     def _ask(self, act: Callable[[], None]) -> None:
         self._inbox.put(act)
         self._interrupt.set()
@@ -135,10 +142,10 @@ class Lane:
 
     def _run(self) -> None:
         while True:
-            self._read_inbox()
-            if self._stopping:
-                break
             try:
+                self._read_inbox()
+                if self._stopping:
+                    break
                 self._step_or_fail()
             except DeviceLostError as error:
                 self._lose(error)
@@ -303,6 +310,9 @@ class Lane:
     def _lose(self, error: DeviceLostError) -> None:
         """Ends all rows, those that ran first: one of them may be what lost the device."""
         self._close_lost(self._running.rows, error, began=True)
+        with suppress(queue.Empty, DeviceLostError):
+            while True:
+                self._inbox.get_nowait()()
         self._close_lost(self._scheduler.drop_waiting(lambda _: True), error, began=False)
         self._on_lost(error)
 
@@ -316,3 +326,7 @@ class Lane:
             self._finish(row, reason, message)
         for row in self._scheduler.drop_waiting(lambda _: True):
             self._close(row, reason, message)
+
+
+def _throw(error: DeviceLostError) -> None:
+    raise error

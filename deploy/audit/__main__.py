@@ -12,7 +12,11 @@ from deploy.audit.findings import Finding, NotCheckedError, read_accepted
 from deploy.audit.services import node_findings, python_findings
 
 _ROOT = Path(__file__).resolve().parents[2]
-_PYTHON = (_ROOT / "constraints.txt", _ROOT / "deploy/local/triton-requirements.txt")
+_PYTHON = (
+    _ROOT / "constraints.txt",
+    _ROOT / "deploy/local/triton-requirements.txt",
+    _ROOT / "deploy/local/torch-requirements.txt",
+)
 _NODE = _ROOT / "sdk/typescript"
 
 

@@ -21,6 +21,7 @@ from deploy.local.records import StackRecord
 from deploy.local.settings import StackSettings, settings_from_environment
 from deploy.local.supervision.report import status_table
 from deploy.local.supervision.supervisor import Supervisor
+from deploy.local.triton.gpu import triton_environment
 
 _COMMANDS = {
     "up": "start Redis, Triton, the gateway and the workers and leave them running",
@@ -55,6 +56,7 @@ def _run(command: str, settings: StackSettings, console: Console) -> int:
     match command:
         case "up":
             console.print("Starting ...")
+            console.print(triton_environment(settings)[1], highlight=False, soft_wrap=True)
             problems = stack.up()
             console.print(status_table(stack.status(), stack.supervision()))
             for problem in problems:

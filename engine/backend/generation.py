@@ -18,6 +18,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from engine.backend.device import device_of
+from engine.backend.loss import end_process
 from engine.backend.metrics import EngineMetrics
 from engine.backend.outbox import Message, Outbox
 from engine.backend.parameters import Parameters
@@ -32,12 +33,16 @@ from engine.contract.options import (
 )
 from engine.runtime.engine import Engine
 from engine.runtime.request import Request
+from engine.runtime.sessions.session import DeviceLostError
 
 if TYPE_CHECKING:
     from engine.backend.spans import TracedRequest
 
 WATCH_SECONDS, IDLE_WATCH_SECONDS = 0.004, 0.02
 """How often the watcher looks whether a step was made, and for one request whether it was left."""
+
+LAST_SECONDS = 5.0
+"""How long the answers of a process that ends may take to be sent."""
 
 WATCH_REST = 4.0
 """How often as long as a question took the watcher rests: answers wait for Triton meanwhile."""
@@ -49,7 +54,7 @@ class GenerationVariant:
     def __init__(self, args: dict[str, str]) -> None:
         config = json.loads(args["model_config"])
         folder = Path(args["model_repository"]) / args["model_version"]
-        self._engine = Engine(folder, Parameters(config).settings(device_of(args)))
+        self._engine = Engine(folder, Parameters(config).settings(device_of(args)), self._leave)
         self._metrics = EngineMetrics(args["model_name"], args["model_instance_name"])
         self._spans = open_spans(args["model_name"])
         self._traced: dict[str, TracedRequest] = {}
@@ -96,6 +101,12 @@ class GenerationVariant:
             thread.join()
         if self._spans is not None:
             self._spans.close()
+
+    def _leave(self, error: DeviceLostError) -> None:
+        """Ends the process, with nothing half sent: Triton shares the memory of what is sent."""
+        self._outbox.close()
+        self._threads[0].join(LAST_SECONDS)
+        end_process(error)
 
     def _trace(self, key: str, traceparents: list[str]) -> "TracedRequest | None":
         """Has the outbox tell of a request that is part of a sampled trace."""

@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 
 
 def configure(model: str) -> None:
-    """For all loggers of the process, from warnings on."""
+    """For all loggers of the process, from warnings on, and what says which session runs it."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines(model, words=os.environ.get("SEQWAY_LOG_LEVEL") == "debug"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("engine.runtime.sessions.placement").setLevel(logging.INFO)
 
 
 class JsonLines(logging.Formatter):

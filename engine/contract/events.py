@@ -66,7 +66,8 @@ class End(Struct, tag_field="type", tag="end", frozen=True):
 
     `score` is what ranks hypotheses, `log_prob` the sum over the answer's tokens. `quality` is what
     the variant's `QualityModel` expects of the answer, from 0 to 1; None without such a model, and
-    of an answer that was broken off. The lists are empty unless their options ask for them.
+    of an answer that was broken off. The lists are empty unless their options ask for them. `lost`
+    tells that the row ran when its process lost its GPU, and may be why: the process ends.
     """
 
     index: int = field(name="i")
@@ -88,6 +89,7 @@ class End(Struct, tag_field="type", tag="end", frozen=True):
     alternatives: tuple[Alternative, ...] = ()
     alignment: tuple[Link, ...] = ()
     quality: float | None = None
+    lost: bool = False
 
 
 class TooLong(Struct, tag_field="type", tag="too_long", frozen=True):

@@ -7,7 +7,7 @@ wait for each other after every small product; CTranslate2's `inter_threads` is 
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -19,7 +19,11 @@ from engine.runtime.batching.scheduler import Limits
 from engine.runtime.planner import Planner
 from engine.runtime.request import Request, Row
 from engine.runtime.sessions.placement import lanes_of, limits_of, open_session
+from engine.runtime.sessions.session import DeviceLostError
 from engine.runtime.text.vocabulary import load_vocabulary
+
+LOSS_SECONDS = 2.0
+"""How long a lane may take to end its rows when the device is lost: it may wait for that."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,22 @@ class Settings:
 
 
 class Engine:
-    """Serves the variant in `folder`; start it, and stop it when done."""
+    """Serves the variant in `folder`; start it, and stop it when done.
 
-    def __init__(self, folder: Path, settings: Settings | None = None) -> None:
+    `on_lost` is called from a lane's thread when that has lost its GPU, and has ended its rows.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings | None = None,
+        on_lost: Callable[[DeviceLostError], None] = lambda _: None,
+    ) -> None:
         self.settings = settings or Settings()
         self.manifest = read_manifest(folder)
         vocabulary = load_vocabulary(folder, self.manifest)
+        self._on_lost = on_lost
+        self._losing = threading.Lock()
         device, limits = self.settings.device, self.settings.limits
         session = open_session(
             folder, self.manifest, self.settings.threads, limits.max_rows, device
@@ -61,6 +75,7 @@ class Engine:
                 limits,
                 rate,
                 f"seqway-lane-{index}",
+                self._lose,
             )
             for index in range(count)
         ]
@@ -153,6 +168,14 @@ class Engine:
         rounds.open_rows = len(self.lanes)
         for lane in self.lanes:
             lane.probe(rounds)
+
+    def _lose(self, error: DeviceLostError) -> None:
+        """Has all lanes end their rows, since they share the device, and says so once."""
+        if not self._losing.acquire(blocking=False):
+            return
+        for lane in self.lanes:
+            lane.abandon(error, LOSS_SECONDS)
+        self._on_lost(error)
 
     def _spread(self, rows: list[Row]) -> None:
         """Gives each row to the lane with the fewest open slots."""

@@ -8,6 +8,7 @@ so what a step takes from Debian is not shown.
 import io
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -132,6 +133,14 @@ def instructions(name: str) -> list[tuple[str, str]]:
     content = (ROOT / "deploy" / "images" / f"{name}.Dockerfile").read_bytes()
     parsed = DockerfileParser(fileobj=io.BytesIO(content)).structure
     return [(one["instruction"], one["value"]) for one in parsed if one["instruction"] != "COMMENT"]
+
+
+def cache_folder(name: str) -> str:
+    """Where the processes of an image keep what PyTorch compiles; "" where nothing does."""
+    variables = " ".join(value for instruction, value in instructions(name) if instruction == "ENV")
+    found = re.findall(r"\w+_CACHE_DIR=(\S+)/\w+", variables)
+    assert len(set(found)) <= 1
+    return found[0] if found else ""
 
 
 def base(folder: Path) -> Path:

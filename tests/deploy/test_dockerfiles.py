@@ -10,7 +10,7 @@ import pytest
 from tests.deploy.bundle import Bundle
 from tests.deploy.policies.images import project_version
 from tests.deploy.rendering import KUBERNETES, ROOT, overlay_objects
-from tests.deploy.scratch import instructions
+from tests.deploy.scratch import cache_folder, instructions
 
 IMAGES = ROOT / "deploy" / "images"
 NAMES = sorted(path.stem for path in IMAGES.glob("*.Dockerfile"))
@@ -85,6 +85,44 @@ def test_every_package_is_pinned(name: str) -> None:
             lines = [one for one in path.read_text().splitlines() if one[:1] not in ("#", "-", "")]
             assert lines and all("==" in one for one in lines)
         assert files or any("==" in word for word in words), value
+
+
+def _pins(*files: str) -> list[tuple[str, str]]:
+    """Name and version of each package that the files pin."""
+    text = "\n".join((ROOT / "deploy" / file).read_text() for file in files)
+    return re.findall(r"^([\w.-]+)==(\S+)$", text, re.MULTILINE)
+
+
+def test_the_environments_for_gpus_install_one_version_of_a_package() -> None:
+    files = ("local/triton-requirements.txt", "local/torch-requirements.txt")
+    pins = _pins(*files, "images/tensorrt-requirements.txt")
+    assert len(set(pins)) == len(dict(pins))
+    (torch,) = re.findall(r"^TORCH := torch==(\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert dict(pins)["torch"] == torch
+    assert {"triton", "nvidia-cublas", "numpy"} <= dict(pins).keys()
+
+
+def test_the_image_for_gpus_brings_what_kernels_are_compiled_with() -> None:
+    steps = instructions("triton-gpu")
+    last = max(number for number, (instruction, _) in enumerate(steps) if instruction == "FROM")
+    system = [value for instruction, value in steps[last:] if instruction == "RUN"]
+    assert any({"gcc", "libc6-dev", "libpython3.12-dev"} <= set(one.split()) for one in system)
+    (installs,) = [value for _, value in steps[:last] if "pip --python" in value]
+    assert "-r torch-requirements.txt" in installs
+    owned = f"--from=build --chown=10001:10001 /empty {cache_folder('triton-gpu')}"
+    assert ("COPY", owned) in steps
+    assert ("ENTRYPOINT", '["seqway-triton-gpu"]') in steps
+
+
+@pytest.mark.parametrize("overlay", ["gpu-l4", "gpu-a100", "gpu-h100"])
+def test_a_pod_with_a_gpu_has_time_and_room_to_compile_kernels(overlay: str) -> None:
+    bundle = Bundle(overlay_objects(overlay))
+    triton = next(one for one in bundle.containers if one.spec["name"] == "triton")
+    mounts = {one["mountPath"]: one["name"] for one in triton.spec["volumeMounts"]}
+    assert "emptyDir" in triton.pod.volume(mounts[cache_folder(triton.image)])
+    probe = triton.spec["startupProbe"]
+    seconds = probe["periodSeconds"] * probe["failureThreshold"]
+    assert 1200 <= seconds < triton.pod.owner["spec"]["progressDeadlineSeconds"]
 
 
 @pytest.mark.parametrize("overlay", ["gpu-l4", "gpu-a100", "gpu-h100"])

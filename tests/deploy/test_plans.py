@@ -1,4 +1,4 @@
-"""`seqway-plans` finds what is lacking, builds that alone, and waits for the rest."""
+"""`seqway-plans` finds what is lacking, builds that alone, and says what runs without plans."""
 
 import hashlib
 import json
@@ -116,19 +116,28 @@ def test_a_failed_build_is_told(
     assert len(builds.read_text().splitlines()) == 2
 
 
-def test_waiting_ends_when_the_last_plan_is_there(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_only_a_model_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "seqway-plans")
     waiting = threading.Thread(target=wait, args=(tmp_path, TARGET, 0.01), daemon=True)
     waiting.start()
     _until(lambda: f"waiting for a model in {tmp_path}" in caplog.text)
-    files = add_variant(tmp_path, "en-fr_fp16")
-    _until(lambda: "en-fr_fp16 has no plans for sm_89: waiting for the build" in caplog.text)
     assert waiting.is_alive()
-    add_plan(files)
+    add_variant(tmp_path, "en-fr_fp16")
     waiting.join(_PATIENCE)
     assert not waiting.is_alive()
+
+
+def test_it_is_said_what_runs_with_what(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "seqway-plans")
+    add_plan(add_variant(tmp_path, "planned"))
+    add_variant(tmp_path, "refused")
+    (add_plan(add_variant(tmp_path, "damaged")) / "encoder.plan").write_bytes(b"pl")
+    wait(tmp_path, TARGET)
+    assert [record.getMessage() for record in caplog.records] == [
+        "damaged has plans that do not fit its encoder.plan: PyTorch runs it",
+        "planned has plans: TensorRT runs it",
+        "refused has no plans for sm_89: PyTorch runs it",
+    ]
 
 
 def _until(condition: Callable[[], bool]) -> None:

@@ -19,8 +19,6 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import from_url
 
-from deploy.images.commands.plan_state import Target, lacking
-
 logger = logging.getLogger("seqway-model-store")
 
 _POLL_SECONDS = 15.0
@@ -35,16 +33,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="seqway-model-store", description=__doc__)
     parser.add_argument("action", choices=["pull", "push"])
     parser.add_argument("--models", type=Path, required=True, help="the folder")
-    parser.add_argument(
-        "--wait-for-plans",
-        action="store_true",
-        help="pull again until all have the plans that COMPUTE_CAPABILITY and TENSORRT_VERSION ask "
-        "for; nothing where these are not set",
-    )
     given = parser.parse_args()
     url = os.environ.get("MODEL_STORE", "")
     try:
-        target = Target.from_environment(os.environ) if given.wait_for_plans else None
         if not url:
             raise ValueError("MODEL_STORE is not set: where are the models?")
         store = from_url(url)
@@ -55,19 +46,17 @@ def main() -> int:
         if given.action == "push":
             push(store, given.models)
         else:
-            pull_whole(store, given.models, target)
+            pull_whole(store, given.models)
     except (OSError, BaseError) as error:
         logger.error("seqway-model-store: the object store failed (%s)", error)
         return 1
     return 0
 
 
-def pull_whole(
-    store: Any, models: Path, target: Target | None, poll: float = _POLL_SECONDS
-) -> None:
-    """Pulls until there is a model, and none lacks plans for `target`."""
-    while not pull(store, models) or (target is not None and lacking(models, target)):
-        logger.info("waiting for %s", "plans" if any(models.iterdir()) else "models")
+def pull_whole(store: Any, models: Path, poll: float = _POLL_SECONDS) -> None:
+    """Pulls until there is a model."""
+    while not pull(store, models):
+        logger.info("waiting for models")
         time.sleep(poll)
 
 

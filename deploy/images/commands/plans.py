@@ -1,6 +1,7 @@
 """`seqway-plans build | wait`: TensorRT plans for all variants of a model repository.
 
-`build` builds those that are lacking and leaves the others as they are; `wait` ends when none is.
+`build` builds those that are lacking and leaves the others as they are.  `wait` ends when there is
+a variant, and tells which ones run with TensorRT and which, without whole plans, with PyTorch.
 COMPUTE_CAPABILITY (such as 89) and TENSORRT_VERSION say what for.
 """
 
@@ -20,7 +21,7 @@ _POLL_SECONDS = 10.0
 
 
 def main() -> int:
-    """0 when no plan is lacking, 1 when some stayed so, 2 when it isn't told what for."""
+    """0 when it has waited, or no plan is lacking; 1 when some are; 2 when not told what for."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser(prog="seqway-plans", description=__doc__)
     parser.add_argument("action", choices=["build", "wait"])
@@ -53,21 +54,17 @@ def build(models: Path, target: Target) -> int:
 
 
 def wait(models: Path, target: Target, poll: float = _POLL_SECONDS) -> None:
-    """Returns when there is a variant and none lacks plans; tells what it waits for."""
-    told = ""
-    while said := _awaited(models, target):
-        if said != told:
-            logger.info("%s", said)
-        told = said
-        time.sleep(poll)
-
-
-def _awaited(models: Path, target: Target) -> str:
-    """What is not there yet; "" when all is."""
+    """Returns when there is a variant; tells what runs each."""
     if not variants(models):
-        return f"waiting for a model in {models}"
-    left = lacking(models, target)
-    return "\n".join(f"{name} {reason}: waiting for the build" for name, reason in left.items())
+        logger.info("waiting for a model in %s", models)
+    while not (names := variants(models)):
+        time.sleep(poll)
+    reasons = lacking(models, target)
+    for name in names:
+        if name in reasons:
+            logger.info("%s %s: PyTorch runs it", name, reasons[name])
+        else:
+            logger.info("%s has plans: TensorRT runs it", name)
 
 
 def _complain(sentence: str) -> int:

@@ -11,11 +11,14 @@ from deploy.local.records import StackRecord
 from deploy.local.services.service import Launch, Service
 from deploy.local.settings import ROOT, StackSettings
 from deploy.local.triton.aliases import plain
+from deploy.local.triton.gpu import triton_environment
 from deploy.local.triton.installation import TritonFiles
 from deploy.local.triton.models import load_models, revive_model
 from deploy.local.triton.probe import check_triton, model_of
 
 _SILENT_SECONDS = 30.0
+# A GPU's kernels are compiled, and its graphs captured, before a model is ready.
+_READY_SECONDS = 300.0
 
 # Tables, what went well, and the complaints about a GPU that isn't there.
 _LOG_NOISE = re.compile(r"\s*$|[|+]|I\d{4} |W\d{4} .*(NVML|DCGM|CUDA|GPU|gpu|pinned)")
@@ -32,6 +35,7 @@ def triton_service(settings: StackSettings) -> Service:
         subject=str(settings.model_repository),
         refresh=lambda: _refresh(settings),
         mend=lambda subject: _mend(settings, subject),
+        ready_seconds=_READY_SECONDS,
         silent_seconds=_SILENT_SECONDS,
         clean=lambda: _remove_shared_memory(settings),
         log_noise=_LOG_NOISE,
@@ -55,7 +59,8 @@ def _mend(settings: StackSettings, subject: str) -> None:
 
 
 def _launch(settings: StackSettings) -> Launch:
-    files = TritonFiles.find(settings.triton_environment)
+    environment, _ = triton_environment(settings)
+    files = TritonFiles.find(environment)
     if not any(settings.model_repository.glob("*/config.pbtxt")):
         raise StackError(f"{settings.model_repository} holds no model: run `make models`.")
     backends = settings.run_directory / "backends"

@@ -102,6 +102,9 @@ class TritonFiles:
             "PATH": f"{self.environment / 'bin'}:{os.environ.get('PATH', os.defpath)}",
             "LD_LIBRARY_PATH": ":".join(filter(None, libraries)),
             "PYTHONPATH": str(root),
+            # What PyTorch compiles for a GPU.
+            "TRITON_CACHE_DIR": str(self.environment / "cache" / "triton"),
+            "TORCHINDUCTOR_CACHE_DIR": str(self.environment / "cache" / "inductor"),
         }
         variables.pop("PYTHONHOME", None)
         return variables

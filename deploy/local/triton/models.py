@@ -1,6 +1,7 @@
 """What Triton has of a repository's models; has it load them, and load again what is lost."""
 
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import psutil
 from deploy.local.errors import StackError
 from deploy.local.triton.client import get, post, read_json
 
-_LOAD_SECONDS = 120.0
+_LOAD_SECONDS = 300.0
 _VERSION_STATE = "is at UNAVAILABLE state: "
 _UNREADABLE = "Triton can't read its config.pbtxt, or finds no version of it"
 
@@ -102,11 +103,22 @@ def _load(http_port: int, name: str) -> str:
     return "" if is_loaded else summary(why) or "Triton gives no reason"
 
 
+def has_process(server: int, name: str) -> bool:
+    """Whether a process runs a model; `server` is Triton's process id."""
+    return any(True for _ in _instances(server, name))
+
+
 def _kill_instances(server: int, name: str) -> None:
-    """Kills the children of Triton that run a model: each is told the name of its instance."""
+    for instance in _instances(server, name):
+        with suppress(psutil.NoSuchProcess):
+            instance.kill()
+
+
+def _instances(server: int, name: str) -> Iterator[psutil.Process]:
+    """The children of Triton that run a model: each is told the name of its instance."""
     instance = re.compile(rf"{re.escape(name)}_\d+_\d+")
     with suppress(psutil.NoSuchProcess):
         for child in psutil.Process(server).children():
             with suppress(psutil.NoSuchProcess):
                 if any(map(instance.fullmatch, child.cmdline())):
-                    child.kill()
+                    yield child

@@ -4,10 +4,17 @@ import http.client
 from urllib.parse import quote
 
 from deploy.images.commands.triton_probe import Triton, ask
+from deploy.local.records import StackRecord
 from deploy.local.services.service import Check
 from deploy.local.settings import StackSettings
 from deploy.local.triton.client import SECONDS, get, read_json
-from deploy.local.triton.models import ModelState, is_live, model_names, model_states
+from deploy.local.triton.models import (
+    ModelState,
+    has_process,
+    is_live,
+    model_names,
+    model_states,
+)
 
 _DEAD_SIGN = b"not healthy"
 _MODEL = "model "
@@ -50,8 +57,15 @@ def _check_model(settings: StackSettings, name: str, state: ModelState | None) -
         status, content = 0, b""
     if status == http.HTTPStatus.OK:
         return Check(subject, ok=True)
-    if _DEAD_SIGN in content:
+    # Of a dead process Triton tells each request after a second: a probe may wait behind many.
+    if _DEAD_SIGN in content or _is_gone(settings, name):
         detail = "is loaded, but its process is dead"
         return Check(subject, ok=False, detail=detail, is_dead=True)
     detail = "is loaded, but doesn't answer"
     return Check(subject, ok=False, detail=detail, is_silent=True, work=server.work()[name])
+
+
+def _is_gone(settings: StackSettings, name: str) -> bool:
+    """Whether Triton, which runs, has no process for a model."""
+    server = StackRecord.load(settings.run_directory).processes.get("triton")
+    return server is not None and not has_process(server.pid, name)

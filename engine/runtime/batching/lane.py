@@ -11,8 +11,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+
+from msgspec import structs
 
 from engine.contract.events import FinishReason
 from engine.runtime.answer import Streams, closing_event, times_of
@@ -21,7 +24,7 @@ from engine.runtime.batching.scheduler import Limits, Scheduler
 from engine.runtime.decoding.trail import ScoredTrail
 from engine.runtime.request import Request, Row
 from engine.runtime.sessions.interrupt import Interrupt
-from engine.runtime.sessions.session import Session
+from engine.runtime.sessions.session import DeviceLostError, Session
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +69,10 @@ class Gauges:
 
 
 class Lane:
-    """Runs rows on a session of its own; `stream_rate` is in messages a second."""
+    """Runs rows on a session of its own; `stream_rate` is in messages a second.
+
+    `on_lost` is called by the lane's thread, which ends then, when the session has lost its device.
+    """
 
     def __init__(
         self,
@@ -75,12 +81,14 @@ class Lane:
         limits: Limits,
         stream_rate: float,
         name: str,
+        on_lost: Callable[[DeviceLostError], None],
     ) -> None:
         self.gauges = Gauges()
         self.open_rows = 0
         self.open_slots = 0
         self._limits = limits
         self._session = session
+        self._on_lost = on_lost
         self._token_bytes = token_bytes
         self._quality_model = session.manifest.quality_model
         self._running = RunningBatch(session, limits.max_rows)
@@ -120,6 +128,12 @@ class Lane:
         """Ends one of the request's open rows when the lane comes round to reading its inbox."""
         self._ask(partial(request.emit, [], ended=1))
 
+    def abandon(self, error: DeviceLostError, seconds: float) -> None:
+        """Has it end all rows, since another lane has lost the device; waits so long at most."""
+        self._ask(partial(_throw, error))
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(seconds)
+
     def _ask(self, act: Callable[[], None]) -> None:
         self._inbox.put(act)
         self._interrupt.set()
@@ -128,14 +142,14 @@ class Lane:
 
     def _run(self) -> None:
         while True:
-            self._read_inbox()
-            if self._stopping:
-                break
             try:
-                self._step()
-            except Exception as error:  # the thread must outlive a failing step
-                logger.exception("a step failed; its rows end with ERROR")
-                self._fail(error)
+                self._read_inbox()
+                if self._stopping:
+                    break
+                self._step_or_fail()
+            except DeviceLostError as error:
+                self._lose(error)
+                return
             self.gauges.running = len(self._running.rows)
             self._count_host_time()
         self._end_all(FinishReason.CANCELLED, "the engine was stopped")
@@ -161,6 +175,15 @@ class Lane:
             self._has_cancelled |= row.progress.cancelled
         for row in self._scheduler.drop_waiting(lambda row: row.request.id == request_id):
             self._close(row, FinishReason.CANCELLED)
+
+    def _step_or_fail(self) -> None:
+        try:
+            self._step()
+        except DeviceLostError:
+            raise
+        except Exception as error:  # the thread must outlive a failing step
+            logger.exception("a step failed; its rows end with ERROR")
+            self._fail(error)
 
     def _step(self) -> None:
         self._drop_late()
@@ -201,6 +224,9 @@ class Lane:
             try:
                 self._start_rows(group)
                 started += group
+            except DeviceLostError as error:
+                self._close_lost([*group, *rows], error, began=True)
+                raise
             except Exception as error:  # the rest of the batch must outlive it
                 logger.exception("the encoder failed; its rows end with ERROR")
                 self._close_failed(group, error)
@@ -253,6 +279,8 @@ class Lane:
         reason: FinishReason,
         message: str = "",
         answers: Sequence[ScoredTrail] = (),
+        *,
+        lost: bool = False,
     ) -> None:
         """Sends the closing event of a row that has no slots any more, or never had any."""
         now = time.monotonic()
@@ -267,7 +295,7 @@ class Lane:
         event = closing_event(
             row, reason, message, times, answers, self._token_bytes, self._quality_model
         )
-        row.request.emit([event], ended=1)
+        row.request.emit([structs.replace(event, lost=True) if lost else event], ended=1)
 
     def _close_failed(self, rows: list[Row], error: Exception) -> None:
         for row in rows:
@@ -280,8 +308,26 @@ class Lane:
         self._running = RunningBatch(self._session, self._limits.max_rows)
         self._close_failed(rows, error)
 
+    def _lose(self, error: DeviceLostError) -> None:
+        """Ends all rows, those that ran first: one of them may be what lost the device."""
+        self._close_lost(self._running.rows, error, began=True)
+        with suppress(queue.Empty, DeviceLostError):
+            while True:
+                self._inbox.get_nowait()()
+        self._close_lost(self._scheduler.drop_waiting(lambda _: True), error, began=False)
+        self._on_lost(error)
+
+    def _close_lost(self, rows: list[Row], error: DeviceLostError, *, began: bool) -> None:
+        """As if the engine were stopped: callers may ask another process."""
+        for row in rows:
+            self._close(row, FinishReason.CANCELLED, str(error), lost=began)
+
     def _end_all(self, reason: FinishReason, message: str) -> None:
         for row in list(self._running.rows):
             self._finish(row, reason, message)
         for row in self._scheduler.drop_waiting(lambda _: True):
             self._close(row, reason, message)
+
+
+def _throw(error: DeviceLostError) -> None:
+    raise error

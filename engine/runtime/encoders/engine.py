@@ -26,6 +26,7 @@ from engine.runtime.encoders.windows import (
     batches,
 )
 from engine.runtime.sessions.placement import lanes_of, open_encoder_session
+from engine.runtime.sessions.session import DeviceLostError
 from engine.runtime.text.vocabulary import load_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,12 @@ class EncoderEngine:
         self._pool.shutdown()
 
     def run(self, items: Sequence[EncoderItem]) -> list[Reading]:
-        """The result of each item, in order; one that fails does not touch the others."""
+        """The result of each item, in order; one that fails does not touch the others.
+
+        Raises:
+            DeviceLostError: the process has lost its GPU.
+
+        """
         texts = [self._cut(item) for item in items]
         windows = [w for text in texts if isinstance(text, WindowedText) for w in text.windows]
         logits = iter(self._run(windows))
@@ -121,6 +127,8 @@ class EncoderEngine:
     def _run_group(self, windows: list[TokenWindow]) -> list[Floats | Failure]:
         try:
             return list(self._session.run(windows))
+        except DeviceLostError:
+            raise
         except Exception as error:
             if len(windows) == 1:
                 return [_failure(error)]

@@ -23,7 +23,7 @@ from engine.runtime.encoders.native_session import NativeEncoderSession
 from engine.runtime.encoders.session import EncoderRunner, EncoderSession
 from engine.runtime.sessions.native_session import NativeSession
 from engine.runtime.sessions.onnx_session import OnnxSession
-from engine.runtime.sessions.session import Session
+from engine.runtime.sessions.session import DeviceLostError, Session
 from engine.runtime.sessions.tensorrt.cuda import Cuda, CudaError
 from engine.runtime.sessions.tensorrt.encoder_session import TensorRTEncoderSession
 from engine.runtime.sessions.tensorrt.library import TensorRT, TensorRTMissingError, load_tensorrt
@@ -40,7 +40,7 @@ _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 SESSION_VARIABLE = "SEQWAY_SESSION"
 """The environment variable that has "torch" run variants also where another session would."""
 
-_UNUSABLE = (PlanError, TensorRTMissingError, CudaError, TorchMissingError)
+_UNUSABLE = (PlanError, TensorRTMissingError, CudaError, DeviceLostError, TorchMissingError)
 """Why a GPU, or what runs there, does not do for a variant."""
 
 _STARTING_TOKENS = 16

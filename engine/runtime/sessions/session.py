@@ -10,6 +10,13 @@ from engine.runtime.sessions.interrupt import Interrupt
 from engine.runtime.sessions.slots import Advance, Slots
 
 
+class DeviceLostError(Exception):
+    """A GPU that this process can't use any more, whatever it does: only another process may.
+
+    CUDA says so of what corrupts a context, such as an illegal address, and of a card with a fault.
+    """
+
+
 class Session(Protocol):
     """The encoder and the decoder step of one variant on some hardware, for one thread.
 
@@ -21,6 +28,8 @@ class Session(Protocol):
     The lane owns the state of the running rows (`Slots`: tokens, positions) and moves slots; the
     session owns the memory of keys and values behind `Slots.memory`, and reads the rest.  A slot's
     outputs depend on that slot alone: the same row gives the same tokens in any batch and any slot.
+
+    Any call may raise `DeviceLostError`: after it none makes sense.
 
     A strategy that is told of no candidates leaves the choice of the token to the session; the
     lane sees whole vocabularies only where candidates do not decide.

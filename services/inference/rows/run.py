@@ -166,7 +166,7 @@ class RowRunner:
 
     def _end(self, request_id: str, end: End) -> CallRow | None:
         if end.finish_reason is FinishReason.CANCELLED:
-            self._send_again(request_id, Lost(self._cancelled(), begun=False))
+            self._send_again(request_id, Lost(self._cancelled(), begun=end.lost))
             return None
         if end.finish_reason is FinishReason.ERROR:
             raise ModelFailedError("the model failed on a part of the text")

@@ -3,7 +3,7 @@ import logging
 
 import pytest
 
-from engine.backend.logs import JsonLines
+from engine.backend.logs import JsonLines, configure
 
 SECRET = "the text of a user"
 
@@ -40,3 +40,16 @@ def test_a_line_is_one_line(words: bool) -> None:
     text = logged(words=words)
     assert "\n" not in text
     assert (SECRET in text) is words
+
+
+def test_what_runs_a_model_is_logged_and_little_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+    configure("en-fr_fp16")
+    logging.getLogger("engine.runtime.sessions.placement").info("runs with PyTorch on GPU 0")
+    logging.getLogger("engine.runtime.batching.lane").info("a step")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["event"] == "runs with PyTorch on GPU 0"

@@ -22,6 +22,7 @@ from engine.native.weights import MODEL_FILE
 from engine.runtime.encoders.engine import EncoderEngine
 from engine.runtime.encoders.request import EncoderItem, EncoderOptions, parse_encoder_options
 from engine.runtime.sessions.placement import SESSION_VARIABLE
+from engine.runtime.sessions.session import DeviceLostError
 from tests.engine.model.encoder_checkpoints import FAMILIES, LABELS, LONGEST
 from tests.engine.model.encoder_tokenizers import texts
 
@@ -283,3 +284,19 @@ def test_span_options() -> None:
     for wrong in ({"top_k": 0}, {"max_answer_tokens": 0}, {"top_k": "3"}):
         with pytest.raises(InvalidOptionsError):
             parse_encoder_options(wrong, spans=True)
+
+
+def test_of_a_lost_gpu_no_text_is_guilty(
+    engine: EncoderEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is it asked for each of them anew."""
+    calls = []
+
+    def lose(windows: object) -> None:
+        calls.append(windows)
+        raise DeviceLostError("this process has lost GPU 0")
+
+    monkeypatch.setattr(engine._session, "run", lose)
+    with pytest.raises(DeviceLostError):
+        engine.run([EncoderItem("A game.", "", EncoderOptions())] * 6)
+    assert len(calls) <= 2

@@ -24,7 +24,7 @@ from engine.runtime.sessions.placement import (
     open_session,
     usable_cores,
 )
-from engine.runtime.sessions.session import Session
+from engine.runtime.sessions.session import DeviceLostError, Session
 from engine.runtime.sessions.torch.device import TorchDevice
 from engine.runtime.sessions.torch.errors import TorchMemoryError, TorchMissingError
 from engine.runtime.sessions.torch.session import TorchSession
@@ -129,6 +129,31 @@ def test_pytorch_runs_where_tensorrt_does_not(
     monkeypatch.setattr(placement, "open_torch_session", lambda *_: made)
     assert _open(repository, GPU) is made
     assert "pegasus_fp32 runs with PyTorch on GPU 0: " in caplog.text
+
+
+def test_a_gpu_that_is_lost_before_it_serves_leaves_the_processor(
+    repository: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(*_: object) -> Session:
+        raise DeviceLostError("this process has lost GPU 0: an error.")
+
+    monkeypatch.setattr(placement, "open_torch_session", lose)
+    assert isinstance(_open(repository, GPU), NativeSession | OnnxSession)
+    assert "on the processor, not on GPU 0: " in caplog.text
+    assert "this process has lost GPU 0: an error." in caplog.text
+
+
+def test_a_driver_that_is_too_old_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init() -> None:
+        raise RuntimeError(
+            "The NVIDIA driver on your system is too old (found version 12080). Please update "
+            "your GPU driver by downloading and installing a new version"
+        )
+
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "init", init)
+    with pytest.raises(TorchMissingError, match=r"is too old \(found version 12080\)\.$"):
+        TorchDevice(GPU)
 
 
 def test_only_the_torch_session_needs_torch() -> None:

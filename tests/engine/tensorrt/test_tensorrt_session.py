@@ -25,10 +25,11 @@ from engine.runtime.encoders.engine import EncoderEngine
 from engine.runtime.encoders.request import EncoderItem, EncoderOptions
 from engine.runtime.engine import Engine, Settings
 from engine.runtime.sessions import placement
+from engine.runtime.sessions.session import DeviceLostError
 from engine.runtime.sessions.tensorrt import cuda as cuda_module
 from engine.runtime.sessions.tensorrt import engine as engine_module
 from engine.runtime.sessions.tensorrt.caches import runs
-from engine.runtime.sessions.tensorrt.cuda import CudaError
+from engine.runtime.sessions.tensorrt.cuda import Cuda, CudaError
 from engine.runtime.sessions.tensorrt.library import TensorRT
 from engine.runtime.sessions.tensorrt.plan import (
     FOLDER,
@@ -381,6 +382,19 @@ def test_a_step_that_copies_its_cache_is_refused(
 def test_a_gpu_that_is_not_there_is_told(repository: Path, gpu: twin.Cuda) -> None:
     with pytest.raises(CudaError, match="cudaSetDevice failed"):
         _open(repository, device=3)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [(700, DeviceLostError), (214, DeviceLostError), (2, CudaError)]
+)
+def test_an_error_that_stays_is_told_from_one_of_a_call(
+    error: int, kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An illegal address, a fault of the memory, and memory that does not suffice."""
+    device = Cuda(0, twin.Cuda())
+    monkeypatch.setattr(device.api, "cudaStreamSynchronize", lambda _: (error,))
+    with pytest.raises(kind, match="cudaStreamSynchronize failed"):
+        device.wait()
 
 
 def test_without_bindings_there_are_no_devices(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -225,3 +225,13 @@ async def test_encoders_are_asked_again(make_stack: MakeStack) -> None:
     await stack.twin.start()
     answered = await call
     assert answered.classifications == expected.classifications
+
+
+async def test_a_text_that_loses_the_gpu_each_time_is_not_sent_for_ever(
+    make_stack: MakeStack,
+) -> None:
+    stack = await make_stack(triton_patience=60.0)
+    stack.twin.failing, stack.twin.lost = "CANCELLED", True
+    before = stack.twin.requests
+    assert (await failure(translate(stack)))[:2] == ("UNAVAILABLE", "MODEL_NOT_READY")
+    assert stack.twin.requests - before == 3

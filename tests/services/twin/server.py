@@ -24,7 +24,8 @@ class Twin:
     `gate`: rows wait at it behind their first word, and encoders before they answer.  `dead`:
     models that answer nothing.  `deaf`: models that answer no probe.  `unloaded`: models that are
     not ready.  `capacity`: a request that would make more rows run is refused.  `failing`: what
-    every row ends with instead of EOS.  `error`: what every request is answered with.
+    every row ends with instead of EOS, and `lost` says that
+    its process lost its GPU.  `error`: what every request is answered with.
     `killed`: models whose process is gone: what it had stays open, later requests get an error.
     `busy`: probes of encoders wait at the gate too.  `refusal`: why every request is refused as
     INVALID_OPTIONS, and `refused_option` the option that is at fault.
@@ -38,6 +39,7 @@ class Twin:
     unloaded: set[str] = field(default_factory=set)
     killed: set[str] = field(default_factory=set)
     failing: str = ""
+    lost: bool = False
     refusal: str = ""
     refused_option: str = ""
     busy: bool = False

@@ -115,6 +115,8 @@ class Stream:
         end = {"type": "end", "i": index, "text": whole, "finish_reason": reason}
         times = {"queue_ms": 0.1, "first_token_ms": 1.0, "total_ms": 2.0}
         counts = {"input_tokens": tokens, "output_tokens": len(words[:limit])}
+        if self._twin.lost:
+            end["lost"] = True
         if manifest.quality_model:
             end["quality"] = quality(words[:limit])
         return end | times | counts | details(text, words[:limit], options)

@@ -14,6 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.runtime.sessions.session import DeviceLostError
+
+LASTING = frozenset({214, 220, 700, 702, 710, *range(714, 720)})
+"""Numbers of `cudaError` after which only another process may use the GPU, by its reference.
+
+Faults of memory and of links between GPUs, illegal addresses, instructions and launches.
+"""
+
 
 class CudaError(RuntimeError):
     """A call of CUDA failed, or there is no CUDA; the message names the call."""
@@ -40,7 +48,10 @@ class DeviceStack:
 
 
 class Cuda:
-    """One device, with a stream of its own; used by one thread at a time."""
+    """One device, with a stream of its own; used by one thread at a time.
+
+    Every call raises `CudaError` when it fails, or `DeviceLostError` when all that follow do.
+    """
 
     def __init__(self, device: int = 0, api: Any = None) -> None:
         self.api = api or load_cuda()
@@ -169,7 +180,10 @@ class Cuda:
     def _call(self, name: str, *arguments: Any) -> Any:
         error, *results = getattr(self.api, name)(*arguments)
         if int(error):
-            raise CudaError(f"{name} failed: {getattr(error, 'name', error)}.")
+            reason = f"{name} failed: {getattr(error, 'name', error)}."
+            if int(error) in LASTING:
+                raise DeviceLostError(f"this process has lost GPU {self.device}: {reason}")
+            raise CudaError(reason)
         return results[0] if results else None
 
 

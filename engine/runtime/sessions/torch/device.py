@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
+from engine.runtime.sessions.session import DeviceLostError
 from engine.runtime.sessions.torch.errors import TorchMemoryError, TorchMissingError
 
 _SPARE = 512 << 20
@@ -39,18 +40,55 @@ class TorchDevice:
 
     @contextmanager
     def use(self) -> Iterator[None]:
-        """Has this thread compute here, without gradients."""
+        """Has this thread compute here, without gradients.
+
+        Raises:
+            DeviceLostError: an error of CUDA's, in here or before, that this process keeps.
+
+        """
         with torch.inference_mode():
             if not self.is_cuda:
                 yield
                 return
-            with torch.cuda.stream(self.stream):
+            with torch.cuda.stream(self.stream), self._watched():
                 yield
 
     def wait(self) -> None:
-        """Returns when all that was begun is done."""
+        """Returns when all that was begun is done.
+
+        Raises:
+            DeviceLostError: as of `use`.
+
+        """
         if self.is_cuda:
+            with self._watched():
+                self.stream.synchronize()
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            if not self._is_lost():
+                raise
+            reason = str(error).partition("\n")[0].strip().rstrip(".")
+            raise DeviceLostError(
+                f"this process has lost GPU {self.device.index}: {reason}."
+            ) from error
+
+    def _is_lost(self) -> bool:
+        """Whether the next call fails too: what is wrong with one call alone is told once.
+
+        PyTorch tells of these errors in exceptions of several kinds, cuBLAS's and those of Triton's
+        language among them, so that neither kind nor number says which are of the lasting ones.
+        """
+        try:
+            if torch.cuda.is_current_stream_capturing():
+                return False  # nothing may be waited for, and nothing has run
             self.stream.synchronize()
+        except RuntimeError:
+            return True
+        return False
 
     def require(self, size: int, what: str) -> None:
         """Checks that so many bytes fit.

@@ -343,14 +343,7 @@ def test_a_row_whose_values_are_not_finite_ends_alone(
 
     _, expected = run()
 
-    def poisoned(folder: Path) -> Any:
-        described, tensors = read_weights(folder)
-        embedding = tensors["embedding"].copy()
-        embedding[5] = np.nan
-        return described, {**tensors, "embedding": embedding}
-
     monkeypatch.setattr(stored_tensors, "read_weights", poisoned)
-    monkeypatch.setattr(weights, "read_weights", poisoned)
     session, slots = run()
     assert slots.positions.tolist() == [1, expected.positions[1]]
     assert not np.isfinite(slots.log_probs[0])
@@ -370,7 +363,7 @@ def test_beams_whose_values_are_not_finite_end_alone(
     wishes = Wish([6, 7, 1], 9, decoding), Wish([5, 1], 9, decoding)
     [expected] = decode_rows(opened(learned), wishes[:1], 4)
 
-    monkeypatch.setattr(weights, "read_weights", poisoned)
+    monkeypatch.setattr(stored_tensors, "read_weights", poisoned)
     session = opened(learned)
     running = RunningBatch(session, 8)
     running.start([new_row(session, index, wish) for index, wish in enumerate(wishes)])

@@ -171,7 +171,6 @@ class _Export:
         write_manifest(manifest, serving, folder)
         if self.job.plans:
             build_plans(folder, self.job.plans, self.stage)
-            write_manifest(manifest, replace(serving, gpu=True), folder)
 
     def _measure(self, candidate: Candidate, files: Path) -> Measurement:
         """The variant on the test set; one of 16 bits in 16-bit arithmetic.

@@ -30,8 +30,7 @@ class Serving:
     """How Triton runs a variant: processes, lanes of each (0: share the cores), threads.
 
     `max_rows` bounds the slots of a lane, `token_budget` the tokens in them; 0 is what suits what
-    runs the variant.  A `gpu` variant has TensorRT plans and runs `instances` on each GPU, or on
-    the processor where there is none.
+    runs the variant.  There are `instances` on each GPU, or on the processor where there is none.
     """
 
     instances: int = 1
@@ -40,7 +39,6 @@ class Serving:
     max_rows: int = Limits.max_rows
     token_budget: int = Limits.token_budget
     max_waiting: int = Limits.max_waiting
-    gpu: bool = False
 
 
 _GENERATING = """\
@@ -74,7 +72,7 @@ _QUESTION = """
 _COMMON = """\
 name: {name}
 backend: "seqway"
-instance_group [ {{ kind: {kind}, count: {instances} }} ]
+instance_group [ {{ kind: KIND_AUTO, count: {instances} }} ]
 parameters {{ key: "manifest", value: {{ string_value: {manifest} }} }}
 parameters {{ key: "lanes", value: {{ string_value: "{lanes}" }} }}
 parameters {{ key: "threads", value: {{ string_value: "{threads}" }} }}
@@ -101,7 +99,7 @@ def write_manifest(manifest: Manifest, serving: Serving, variant: Path) -> None:
 
 
 def place_on_gpu(variant: Path) -> None:
-    """Has Triton run a variant that has plans now on GPUs, where there are any."""
+    """Has Triton run a variant of an earlier release on GPUs, where there are any."""
     path = variant / "config.pbtxt"
     config = path.read_text(encoding="utf-8")
     path.write_text(config.replace("kind: KIND_CPU", "kind: KIND_AUTO"), encoding="utf-8")
@@ -135,16 +133,11 @@ def tokenizer_sha256(folder: Path) -> str:
 
 def _config(manifest: Manifest, serving: Serving) -> str:
     values = {"name": _quoted(manifest.name), "manifest": _quoted(manifest.to_json())}
-    common = _COMMON.format(**values, **{**vars(serving), "kind": _kind(serving)})
+    common = _COMMON.format(**values, **vars(serving))
     if manifest.kind == "encoder":
         question = _QUESTION if manifest.head == "spans" else ""
         return common + _CLASSIFYING.format(batch=ENCODER_BATCH, question=question)
     return common + _GENERATING.format(**vars(serving))
-
-
-def _kind(serving: Serving) -> str:
-    """KIND_AUTO is a GPU where there is one, so the same variant is served with and without."""
-    return "KIND_AUTO" if serving.gpu else "KIND_CPU"
 
 
 def _quoted(text: str) -> str:

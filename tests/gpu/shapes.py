@@ -10,6 +10,7 @@ from engine.contract.manifest import Manifest
 from engine.model.config import Activation
 from engine.native.layout import padded
 from engine.runtime.sessions.torch.model import (
+    Product,
     TorchEmbedding,
     TorchModel,
     TorchNorm,
@@ -123,11 +124,14 @@ def floor_seconds(model: TorchModel, rows: int, positions: int) -> float:
     3.0 TB/s and 798 TFLOP/s of 16-bit numbers.  Each row reads `positions` keys and values of
     its own, and as many of its source.
     """
-    products = [model.decoder.last]
+    products: list[Product] = [model.decoder.last]
     for layer in model.decoder.layers:
         for one in layer:
             products += [one.entry] if one.exit is None else [one.entry, one.exit]
-    weights = sum(one.weight.numel() for one in products)
+    weights = 0
+    for product in products:
+        assert isinstance(product, TorchProduct)
+        weights += product.weight.numel()
     item = model.dtype.itemsize
     inner, layers = model.decoder.heads * model.decoder.head, len(model.decoder.layers)
     read = weights * item + rows * 2 * layers * inner * 2 * positions * item

@@ -16,6 +16,7 @@ from engine.export.tensorrt.inspection import inspect
 from engine.export.tensorrt.targets import choose, gpu_here
 from engine.export.tensorrt.typed_graphs import TypedGraphs
 from engine.export.variant_folder import ENCODER_BATCH, read_max_rows
+from engine.runtime.batching.scheduler import MOST_ROWS
 from engine.runtime.sessions.caches import LENGTH_STEP, padded
 from engine.runtime.sessions.tensorrt.library import (
     TensorRT,
@@ -43,9 +44,6 @@ USUAL_ROWS, USUAL_POSITIONS = 8, 32
 
 ENCODER_ROWS = 64
 """Sources that are encoded at once: more are encoded one after the other, in less memory."""
-
-MOST_ROWS = 1024
-"""Rows that run at once: more gain nothing, and each bucket of them has its graphs."""
 
 
 @dataclass(frozen=True)

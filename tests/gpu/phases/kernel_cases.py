@@ -135,11 +135,6 @@ def _relative(table: Tensor, positions: Tensor, length: int) -> Tensor:
     return table[:, steps].transpose(0, 1)
 
 
-def _relative_bias(function: Any, draw: Draw) -> Iterator[Compared]:
-    table, positions = draw.normal(3, 15), draw.whole(0, 40, 7)
-    yield Compared(function(table, positions, 41), _relative(table, positions, 41), EXACT)
-
-
 def _write(function: Any, draw: Draw) -> Iterator[Compared]:
     for dtype, (rows, heads, width, length) in product(BOUNDS, ATTENTIONS):
         cache, _ = draw.caches(rows, heads, width, length, dtype)
@@ -223,22 +218,25 @@ def _select(function: Any, draw: Draw) -> Iterator[Compared]:
         yield Compared(totals, logits.double().logsumexp(dim=1), 1e-5)
 
 
-def _best_tokens(function: Any, draw: Draw) -> Iterator[Compared]:
-    for logits, count in product(_logits(draw), (1, 16)):
-        ids, found = function(logits, count)
-        yield Compared(found, logits.sort(dim=1, descending=True).values[:, :count], EXACT)
-        yield Compared(found, logits.gather(1, ids), EXACT)
+def _int8_product(function: Any, draw: Draw) -> Iterator[Compared]:
+    # Those types that models with INT8 weights are computed in.
+    for dtype, rows in product((torch.float32, torch.bfloat16), (1, 5, 37)):
+        x, inputs = draw.normal(rows, 200), draw.normal(200).abs() + 0.5
+        weight = draw.normal(72, 200).mul(40).clamp(-127, 127).to(torch.int8)
+        scales, bias = draw.normal(72).abs() / 100, draw.normal(72)
+        wanted = (x.double() * inputs) @ weight.double().t() * scales + bias
+        made = function(x, inputs, weight, scales, bias, dtype)
+        yield Compared(made, wanted, BOUNDS[dtype])
 
 
 CASES: dict[str, Case] = {
     "attend": _attend,
     "attend_own": _attend_own,
-    "best_tokens": _best_tokens,
     "choose": _choose,
     "copy_rows": _copy_rows,
+    "int8_product": _int8_product,
     "logits_into": _logits_into,
     "read": _read,
-    "relative_bias": _relative_bias,
     "residual": _residual,
     "select": _select,
     "weigh": _weigh,

@@ -10,7 +10,7 @@ import torch
 from triton.runtime import interpreter
 
 from engine.runtime.sessions.torch.kernels import plain
-from engine.runtime.sessions.torch.kernels.int8_product import int8_product
+from engine.runtime.sessions.torch.kernels.products import int8_product
 from tests.engine.runtime.torch_sessions.product_parts import random_parts
 
 

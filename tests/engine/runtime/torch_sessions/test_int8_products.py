@@ -73,7 +73,7 @@ def test_the_kernel_compiles(
 ) -> None:
     require_language()
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    from engine.runtime.sessions.torch.kernels import int8_product as module
+    from engine.runtime.sessions.torch.kernels import products as module
 
     made: list[Any] = []
     compiling = CompilingKernel(module.int8_kernel, capability, made)

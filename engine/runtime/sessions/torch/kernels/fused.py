@@ -1,9 +1,9 @@
 """The kernels in Triton's language, by the names of those in `plain` that they stand for."""
 
 from engine.runtime.sessions.torch.kernels.attention import attend, attend_own
-from engine.runtime.sessions.torch.kernels.int8_product import int8_product
 from engine.runtime.sessions.torch.kernels.moves import copy_rows
 from engine.runtime.sessions.torch.kernels.norm import residual
+from engine.runtime.sessions.torch.kernels.products import int8_product
 from engine.runtime.sessions.torch.kernels.selection import choose, select
 
 __all__ = [

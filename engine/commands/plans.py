@@ -9,8 +9,9 @@ from engine.commands import options as given
 from engine.commands.terminal import EXPECTED, console, failure, stage, stoppable
 from engine.contract.manifest import MANIFEST_FILE
 from engine.export.repository import RepositoryError
-from engine.export.tensorrt.plans import MOST_ROWS, build_plans
+from engine.export.tensorrt.plans import build_plans
 from engine.export.variant_folder import place_on_gpu
+from engine.runtime.batching.scheduler import MOST_ROWS
 
 MaxRows = Annotated[
     int,

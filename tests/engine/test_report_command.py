@@ -103,7 +103,7 @@ def test_a_page_tells_of_plans(
     place.mkdir(parents=True)
     (place / "encoder.plan").write_bytes(bytes(1_500_000))
     counts = {"encoder.plan": {"Int8": 25, "Half": 6}}
-    plan = PlanManifest("m", "int8", "tensorrt", "11.4", "8.9", {}, {}, 64, 128, 128, counts)
+    plan = PlanManifest("m", "int8", "tensorrt", "11.4", "8.9", {}, {}, 64, 64, 128, 128, counts)
     write_plan(plan, place)
     options = ("--checkpoint", checkpoints["marian"], "--test", pairs)
     page = tmp_path / "page.html"

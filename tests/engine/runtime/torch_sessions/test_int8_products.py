@@ -1,9 +1,7 @@
 """Products whose weights stay INT8: in plain torch, interpreted, compiled, and in a session."""
 
-import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,16 +18,12 @@ from engine.runtime.sessions.torch.products import TorchInt8Product
 from engine.runtime.sessions.torch.session import TorchSession
 from engine.runtime.sessions.torch.weights import load_model, weight_bytes
 from tests.engine.native.answers import decode, random_sources
-from tests.engine.native.conftest import require
 from tests.engine.native.models import KINDS, RandomVariant, write_variant
+from tests.engine.runtime.torch_sessions.kernels.conftest import interpreted, require_language
 from tests.engine.runtime.torch_sessions.product_parts import random_parts
 
 CHECKS = Path(__file__).with_name("interpreted_products.py")
 CPU = torch.device("cpu")
-
-
-def require_language() -> None:
-    require(find_spec("triton") is not None, "Triton's language is not installed")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -57,7 +51,7 @@ def test_the_kernel_equals_plain_torch() -> None:
             "--noconftest",
             CHECKS,
         ],
-        env=os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
+        env=interpreted(),
         cwd=CHECKS.parents[4],
         capture_output=True,
         text=True,

@@ -1,11 +1,10 @@
 """Kernels compute what plain torch does: those in Triton's language without a GPU, by hand."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.engine.runtime.torch_sessions.kernels.conftest import require_language
+from tests.engine.runtime.torch_sessions.kernels.conftest import interpreted, require_language
 
 CHECKS = Path(__file__).with_name("interpreted_kernels.py")
 
@@ -14,7 +13,7 @@ def test_kernels_equal_plain_torch() -> None:
     require_language()
     found = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", CHECKS],
-        env=os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
+        env=interpreted(),
         cwd=CHECKS.parents[5],
         capture_output=True,
         text=True,

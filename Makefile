@@ -250,7 +250,7 @@ client: .venv/.installed ## Generate the Python client for threads from the one 
 	@touch $@
 
 # PyTorch for CUDA brings Triton's language, in a version of its own; the build for processors does
-# not.  Kernels are tested without a GPU.  Not among the packages: PyTorch would load it, 300 MB.
+# not.  Kernels are tested without a GPU.  Not among the packages: PyTorch would load it, 170 MB.
 .venv/.language: .venv/.torch
 	@$(BIN)/python -c 'import triton' 2>/dev/null || \
 		$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --target .venv/language $(LANGUAGE) || \

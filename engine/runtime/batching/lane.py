@@ -88,7 +88,6 @@ class Lane:
         self.open_slots = 0
         self._limits = limits
         self._session = session
-        self._on_lost = on_lost
         self._token_bytes = token_bytes
         self._quality_model = session.manifest.quality_model
         self._running = RunningBatch(session, limits.max_rows)
@@ -101,7 +100,9 @@ class Lane:
         self._counting = threading.Lock()
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._interrupt = Interrupt()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        # An argument and no attribute: what it holds, most likely the engine, holds this lane, and
+        # the two would keep the session's memory until garbage is collected.
+        self._thread = threading.Thread(target=self._run, args=(on_lost,), name=name, daemon=True)
         self._stopping = False
 
     def start(self) -> None:
@@ -140,7 +141,7 @@ class Lane:
 
     # Everything below runs in the lane's thread.
 
-    def _run(self) -> None:
+    def _run(self, on_lost: Callable[[DeviceLostError], None]) -> None:
         while True:
             try:
                 self._read_inbox()
@@ -149,6 +150,7 @@ class Lane:
                 self._step_or_fail()
             except DeviceLostError as error:
                 self._lose(error)
+                on_lost(error)
                 return
             self.gauges.running = len(self._running.rows)
             self._count_host_time()
@@ -315,7 +317,6 @@ class Lane:
             while True:
                 self._inbox.get_nowait()()
         self._close_lost(self._scheduler.drop_waiting(lambda _: True), error, began=False)
-        self._on_lost(error)
 
     def _close_lost(self, rows: list[Row], error: DeviceLostError, *, began: bool) -> None:
         """As if the engine were stopped: callers may ask another process."""

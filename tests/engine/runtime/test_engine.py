@@ -1,8 +1,10 @@
+import gc
 import queue
 import random
 import shutil
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,6 +108,21 @@ def test_a_text_that_is_too_long_is_refused_and_its_neighbours_run(engine: Engin
 def test_only_too_long_texts_close_the_request(engine: Engine) -> None:
     events = Caller(engine).send(["word " * 200]).finish()
     assert [type(event) for event in events] == [TooLong]
+
+
+def test_a_stopped_engine_gives_up_its_memory_at_once(folder: Path) -> None:
+    """An import opens several; keys, values and weights of one can't wait for a collection."""
+    engine = Engine(folder, Settings(2))
+    engine.start()
+    Caller(engine).send(_texts(2)).finish()
+    sessions = [weakref.ref(one._session) for one in engine.lanes]
+    gc.disable()
+    try:
+        engine.stop()
+        del engine
+        assert [session() for session in sessions] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_a_probe_is_answered(engine: Engine) -> None:

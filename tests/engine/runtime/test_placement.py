@@ -81,16 +81,22 @@ def _open(repository: Path, device: int | None) -> Session:
     return open_session(files, read_manifest(files), threads=1, capacity=4, device=device)
 
 
+def _assert_on_processor(
+    session: Session | EncoderRunner, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert lanes_of(session) == usable_cores()
+    (said,) = [one.getMessage() for one in caplog.records if "GPU 0" in one.getMessage()]
+    assert said.startswith(f"{name} runs on the processor, not on GPU 0: ")
+    assert "is built without CUDA: install a build that has it." in said
+
+
 def test_without_a_gpu_that_works_the_processor_serves_and_it_is_said_why(
     repository: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.version, "cuda", None)
     session = _open(repository, GPU)
     assert isinstance(session, NativeSession | OnnxSession)
-    assert lanes_of(session) == usable_cores()
-    (said,) = [one.getMessage() for one in caplog.records if "GPU 0" in one.getMessage()]
-    assert said.startswith("pegasus_fp32 runs on the processor, not on GPU 0: ")
-    assert "is built without CUDA: install a build that has it." in said
+    _assert_on_processor(session, "pegasus_fp32", caplog)
 
 
 def test_a_driver_that_does_not_do_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,10 +230,7 @@ def test_an_encoder_without_a_gpu_that_works_runs_on_the_processor(
     monkeypatch.setattr(torch.version, "cuda", None)
     session = _open_encoder(encoder, GPU)
     assert isinstance(session, NativeEncoderSession | EncoderSession)
-    assert lanes_of(session) == usable_cores()
-    (said,) = [one.getMessage() for one in caplog.records if "GPU 0" in one.getMessage()]
-    assert said.startswith("random_fp32 runs on the processor, not on GPU 0: ")
-    assert "is built without CUDA: install a build that has it." in said
+    _assert_on_processor(session, "random_fp32", caplog)
 
 
 def test_an_encoder_that_pytorch_does_not_have_runs_on_the_processor(

@@ -1,7 +1,5 @@
 """Products whose weights stay INT8: in plain torch, interpreted, compiled, and in a session."""
 
-import subprocess
-import sys
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,10 +17,12 @@ from engine.runtime.sessions.torch.session import TorchSession
 from engine.runtime.sessions.torch.weights import load_model, weight_bytes
 from tests.engine.native.answers import decode, random_sources
 from tests.engine.native.models import KINDS, RandomVariant, write_variant
-from tests.engine.runtime.torch_sessions.kernels.conftest import interpreted, require_language
+from tests.engine.runtime.torch_sessions.kernels.conftest import (
+    assert_interpreted,
+    require_language,
+)
 from tests.engine.runtime.torch_sessions.product_parts import random_parts
 
-CHECKS = Path(__file__).with_name("interpreted_products.py")
 CPU = torch.device("cpu")
 
 
@@ -38,27 +38,7 @@ def test_a_product_is_that_of_the_matrix(dtype: torch.dtype) -> None:
 
 
 def test_the_kernel_equals_plain_torch() -> None:
-    require_language()
-    found = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:xdist",
-            "--noconftest",
-            CHECKS,
-        ],
-        env=interpreted(),
-        cwd=CHECKS.parents[4],
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
-    assert found.returncode == 0, found.stdout + found.stderr
-    assert "passed" in found.stdout
+    assert_interpreted(Path(__file__).with_name("interpreted_products.py"), "--noconftest")
 
 
 @pytest.mark.parametrize(("rows", "capability"), [(1, 80), (256, 80), (256, 90)])

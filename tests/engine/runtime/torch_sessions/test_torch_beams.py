@@ -13,7 +13,7 @@ from engine.runtime.sessions.torch.selection.choices import FEW, JOINED_WIDTHS, 
 from engine.runtime.sessions.torch.session import TorchSession
 from engine.runtime.sessions.torch.state import ExpectedBeams, LaneState
 from tests.engine.native.models import KINDS, write_variant
-from tests.engine.native.test_beams import CAPACITY, expected, fill
+from tests.engine.native.test_beams import CAPACITY, assert_same, expected, fill
 
 
 class Joined:
@@ -69,14 +69,7 @@ def test_beams_go_on_as_on_the_host(
         made = joined.join(beams, suppressed, renormalizes)
         outputs = {} if suppressed is None else {"suppressed_logits": suppressed}
         wanted = expected(slots, beams, outputs, renormalizes)
-        for name in ("slots", "tokens", "sources", "targets", "is_over"):
-            np.testing.assert_array_equal(getattr(made, name), getattr(wanted, name), name)
-        exact = 1e-6 if count else 0  # an exponential is rounded in another way
-        for name in ("log_probs", "scores"):
-            np.testing.assert_allclose(getattr(made, name), getattr(wanted, name), exact, exact)
-        assert [beam[:3] for beam in made.ended] == [beam[:3] for beam in wanted.ended]
-        values = [beam[3:] for beam in made.ended], [beam[3:] for beam in wanted.ended]
-        np.testing.assert_allclose(*values, exact, exact)
+        assert_same(made, wanted, exactly=not count)
         ended, copied = ended + len(made.ended), copied + made.sources.size
         over += int(made.is_over.sum())
     assert ended and copied and over

@@ -1,7 +1,7 @@
 """Encoders with the torch session on the processor: as the checkpoint, and as its graph."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,18 +23,12 @@ from tests.engine.model.encoder_checkpoints import LONGEST
 from tests.engine.native.answers import random_windows
 from tests.engine.native.encoders import NATIVE, EncoderVariant, write_encoder
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LENGTHS = (5, 1, 40, 16, 17, LONGEST, 33, 2, 31, 64, 64)
 
 TOLERANCE = {"fp16": 0.01, "bf16": 0.1, "int8": 0.15}
 """Largest mean difference of logits, relative to their size."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 # Each family, with the head that it has last, and the others of two.

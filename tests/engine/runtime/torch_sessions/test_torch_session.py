@@ -33,6 +33,8 @@ from tests.engine.native.models import (
 )
 from tests.engine.runtime.torch_sessions.mixed_rows import Wish, decode_rows, new_row
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LENGTHS = (5, 1, 40, 16, 17, LONGEST)
 LIMITS = (20, 50, 40, 3, LONGEST, 33)
 FEW = (20, 30, 12, 3, 18, 15)
@@ -41,14 +43,6 @@ BUNCH = 5
 
 TOLERANCE = {"fp16": 0.02, "bf16": 0.15, "int8": 0.15}
 """Largest mean difference of log-probabilities, in nats, as of the gates."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module", params=KINDS)

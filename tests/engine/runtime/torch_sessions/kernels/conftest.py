@@ -5,6 +5,7 @@ takes 170 MB more for that.
 """
 
 import os
+import subprocess
 import sys
 from importlib import invalidate_caches
 from importlib.util import find_spec
@@ -12,7 +13,8 @@ from pathlib import Path
 
 from tests.engine.native.conftest import require
 
-LANGUAGE = str(Path(__file__).parents[5] / ".venv" / "language")
+ROOT = Path(__file__).parents[5]
+LANGUAGE = str(ROOT / ".venv" / "language")
 
 
 def require_language() -> None:
@@ -23,7 +25,18 @@ def require_language() -> None:
     require(find_spec("triton"), "Triton's language is not installed: run `make setup`")
 
 
-def interpreted() -> dict[str, str]:
-    """The environment of a process in which its interpreter runs kernels."""
+def assert_interpreted(checks: Path, *options: str) -> None:
+    """Has Triton's interpreter run the kernels of tests, in a process of its own."""
+    require_language()
     path = os.pathsep.join([os.environ.get("PYTHONPATH", ""), LANGUAGE]).lstrip(os.pathsep)
-    return os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    quiet = ("-p", "no:cacheprovider", "-p", "no:xdist")
+    found = subprocess.run(
+        [sys.executable, "-m", "pytest", *quiet, *options, checks],
+        env=os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": path},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "passed" in found.stdout

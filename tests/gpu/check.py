@@ -80,6 +80,8 @@ class Check:
         if self._asked.variant is None and self._asked.carried.exists():
             unpack(self._asked.carried, self._scratch)
         if not (self._variant / "model.json").exists():
+            if named := self._asked.variant:
+                return f"{named} holds no variant: run `python -m tests.gpu.variant {named}`."
             hint = "run `python -m tests.gpu.bundle` where ONNX is installed, and carry the file."
             return f"{self._asked.carried} holds no variant: {hint}"
         return missing(self._path)

@@ -1,0 +1,1 @@
+"""Several devices for one variant: groups of ranks side by side, a model or a text in parts."""

@@ -9,7 +9,12 @@ from typing import Any
 from torch import Tensor
 
 from engine.model.encoders.config import EncoderConfig, HeadKind
-from engine.model.families.encoder_layout import Layout, block, read_activation, refuse_decoders
+from engine.model.families.encoder_layout import (
+    EncoderLayout,
+    block,
+    read_activation,
+    refuse_decoders,
+)
 
 MODEL_TYPES = ("albert",)
 
@@ -67,7 +72,7 @@ def map_weights(
     """Our state dict from theirs."""
     embeddings, groups = "albert.embeddings", "albert.encoder.albert_layer_groups"
     inner = 1 + max((int(match[1]) for name in state if (match := _PLACE.search(name))), default=0)
-    layout = Layout(
+    layout = EncoderLayout(
         modules={
             "embedding": f"{embeddings}.word_embeddings",
             "positions": f"{embeddings}.position_embeddings",

@@ -7,7 +7,7 @@ from torch import Tensor
 from engine.model.encoders.config import EncoderConfig, HeadKind
 from engine.model.families.encoder_layout import (
     LAYER,
-    Layout,
+    EncoderLayout,
     block,
     read_activation,
     refuse_decoders,
@@ -41,7 +41,7 @@ def map_weights(
 ) -> dict[str, Tensor]:
     """Our state dict from theirs."""
     embeddings = "bert.embeddings"
-    layout = Layout(
+    layout = EncoderLayout(
         modules={
             "embedding": f"{embeddings}.word_embeddings",
             "positions": f"{embeddings}.position_embeddings",

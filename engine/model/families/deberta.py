@@ -8,7 +8,13 @@ from typing import Any
 from torch import Tensor
 
 from engine.model.encoders.config import Disentangled, EncoderConfig, HeadKind
-from engine.model.families.encoder_layout import LAYER, Layout, block, read_activation, refuse
+from engine.model.families.encoder_layout import (
+    LAYER,
+    EncoderLayout,
+    block,
+    read_activation,
+    refuse,
+)
 
 MODEL_TYPES = ("deberta-v2",)
 
@@ -100,7 +106,7 @@ def map_weights(
         layer["attention.sublayer.position_key"] = "attention.self.pos_key_proj"
     if relative.p2c and not relative.shared:
         layer["attention.sublayer.position_query"] = "attention.self.pos_query_proj"
-    layout = Layout(
+    layout = EncoderLayout(
         modules=modules,
         layers=tuple(f"deberta.encoder.layer.{number}" for number in range(config.blocks)),
         layer=layer,

@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from engine.model.encoders.config import EncoderConfig, HeadKind
-from engine.model.families.encoder_layout import Layout, block, read_activation
+from engine.model.families.encoder_layout import EncoderLayout, block, read_activation
 
 MODEL_TYPES = ("distilbert",)
 
@@ -50,7 +50,7 @@ def map_weights(
 ) -> dict[str, Tensor]:
     """Our state dict from theirs."""
     embeddings = "distilbert.embeddings"
-    layout = Layout(
+    layout = EncoderLayout(
         modules={
             "embedding": f"{embeddings}.word_embeddings",
             "positions": f"{embeddings}.position_embeddings",

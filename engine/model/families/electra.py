@@ -10,7 +10,7 @@ from torch import Tensor
 
 from engine.model.encoders.config import EncoderConfig, HeadKind
 from engine.model.families import bert
-from engine.model.families.encoder_layout import LAYER, Layout
+from engine.model.families.encoder_layout import LAYER, EncoderLayout
 
 MODEL_TYPES = ("electra",)
 
@@ -45,7 +45,7 @@ def map_weights(
     }
     if config.projection != "none":
         modules["projection"] = "electra.embeddings_project"
-    layout = Layout(
+    layout = EncoderLayout(
         modules=modules,
         layers=tuple(f"electra.encoder.layer.{number}" for number in range(config.blocks)),
         layer=LAYER,

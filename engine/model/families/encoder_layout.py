@@ -106,7 +106,7 @@ def block(hf: Mapping[str, Any], activation: Activation, **choices: Any) -> Bloc
 
 
 @dataclass(frozen=True)
-class Layout:
+class EncoderLayout:
     """Where a family keeps the parameters: our names of modules to theirs.
 
     `modules` are those outside the layers; `layers[n]` is the prefix of layer n, and `layer` names

@@ -11,7 +11,7 @@ from engine.model.encoders.config import EncoderConfig, HeadKind, TokenDropout
 from engine.model.encoders.positions import rotary_frequencies
 from engine.model.families.encoder_layout import (
     LAYER,
-    Layout,
+    EncoderLayout,
     block,
     padding_before_positions,
     refuse,
@@ -76,7 +76,7 @@ def map_weights(
         modules["positions"] = "esm.embeddings.position_embeddings"
     if config.embedding_norm != "none":
         modules["embedding_norm"] = "esm.embeddings.layer_norm"
-    layout = Layout(
+    layout = EncoderLayout(
         modules=modules,
         layers=tuple(f"esm.encoder.layer.{number}" for number in range(config.blocks)),
         layer=_LAYER,

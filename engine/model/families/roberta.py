@@ -11,7 +11,7 @@ from torch import Tensor
 from engine.model.encoders.config import EncoderConfig, HeadKind
 from engine.model.families.encoder_layout import (
     LAYER,
-    Layout,
+    EncoderLayout,
     block,
     padding_before_positions,
     read_activation,
@@ -53,7 +53,7 @@ def map_weights(
     state: dict[str, Tensor], config: EncoderConfig, head: HeadKind
 ) -> dict[str, Tensor]:
     """Our state dict from theirs."""
-    layout = Layout(
+    layout = EncoderLayout(
         modules=EMBEDDINGS | {"embedding_norm": "roberta.embeddings.LayerNorm"},
         layers=tuple(f"roberta.encoder.layer.{number}" for number in range(config.blocks)),
         layer=LAYER,

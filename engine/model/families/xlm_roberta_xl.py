@@ -10,7 +10,7 @@ from torch import Tensor
 
 from engine.model.encoders.config import EncoderConfig, HeadKind
 from engine.model.families import roberta
-from engine.model.families.encoder_layout import LAYER, Layout
+from engine.model.families.encoder_layout import LAYER, EncoderLayout
 
 MODEL_TYPES = ("xlm-roberta-xl",)
 
@@ -32,7 +32,7 @@ def map_weights(
     state: dict[str, Tensor], config: EncoderConfig, head: HeadKind
 ) -> dict[str, Tensor]:
     """Our state dict from theirs."""
-    layout = Layout(
+    layout = EncoderLayout(
         modules=roberta.EMBEDDINGS | {"final_norm": "roberta.encoder.LayerNorm"},
         layers=tuple(f"roberta.encoder.layer.{number}" for number in range(config.blocks)),
         layer=_LAYER,

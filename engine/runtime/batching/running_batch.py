@@ -35,6 +35,8 @@ class RunningBatch:
         self.streaming: list[Row] = []
         self.tokens = 0
         self._choosing: list[Row] = []
+        self._needs = frozenset[str]()
+        self._single: list[Row] = []
         self._batches: list[BeamBatch] | None = None
         self._session = session
         self._slots = session.slots(capacity)
@@ -68,8 +70,9 @@ class RunningBatch:
                 self._owners.append(row)
         self.rows += group
         self.streaming += [row for row in group if row.options.stream]
-        self._choosing += [row for row in group if row.plan.needs]
-        self._batches = None
+        if choosing := [row for row in group if row.plan.needs]:
+            self._choosing += choosing
+            self._regroup()
 
     def step(
         self, most: int = 1, seconds: float = 0.0, interrupt: Interrupt | None = None
@@ -85,22 +88,23 @@ class RunningBatch:
             The rows that are done, which keep their slots, and how many steps were made.
 
         """
-        slots, session, choosing = self._slots, self._session, self._choosing
-        if not choosing:
+        slots, session = self._slots, self._session
+        if not self._choosing:
             before = int(slots.positions[: slots.rows].sum())
             with self.session_clock:
                 advance = session.run(slots, most, seconds, interrupt or Interrupt())
             self.tokens += int(slots.positions[: slots.rows].sum()) - before
             return list(self._ended(advance, [], self._failed())), advance.steps
-        needs = frozenset[str]().union(*{row.plan.needs for row in choosing})
         batches = self._beam_batches()
         for batch in batches:
             if not batch.constrained:
                 session.expect_beams(batch.slots, batch.renormalizes)
         with self.session_clock:
-            session.step(slots, needs)
+            session.step(slots, self._needs)
         failed = self._failed()
-        self._choose([row for row in choosing if row not in failed] if failed else choosing)
+        for row in self._single:
+            if row not in failed:
+                self._choose(row)
         if failed:
             batches = [rest for batch in batches if (rest := batch.without(failed)).rows]
         complete = [row for batch in batches for row in self._search(batch)]
@@ -153,22 +157,28 @@ class RunningBatch:
             self._batches = batches
         return self._batches
 
-    def _choose(self, rows: list[Row]) -> None:
-        """Lets strategies of one slot choose the next tokens, and notes alignments."""
+    def _regroup(self) -> None:
+        """Notes what all rows together need that choose, and which are looked at one by one."""
+        self._batches = None
+        choosing = self._choosing
+        self._needs = frozenset[str]().union(*{row.plan.needs for row in choosing})
+        self._single = [row for row in choosing if row.options.alignment or not row.strategy.search]
+
+    def _choose(self, row: Row) -> None:
+        """Notes the alignment of a row, and lets a strategy of one slot choose its next token."""
         slots, step = self._slots, self._view
-        for row in rows:
-            if row.options.alignment:
-                outputs, textual = step.outputs(), row.plan.textual
-                weights = mean_attention(outputs, self._alignment, row.slots, textual)
-                slots.align(row.slots, weights)
-            if row.strategy.search:
-                continue
-            slot = row.slots[0]
-            forced = row.plan.forced
-            if forced and int(slots.positions[slot]) in forced:
-                continue
-            if chosen := row.strategy.choose(step, slot):
-                slots.next_ids[slot], slots.log_probs[slot] = chosen
+        if row.options.alignment:
+            outputs, textual = step.outputs(), row.plan.textual
+            weights = mean_attention(outputs, self._alignment, row.slots, textual)
+            slots.align(row.slots, weights)
+        if row.strategy.search:
+            return
+        slot = row.slots[0]
+        forced = row.plan.forced
+        if forced and int(slots.positions[slot]) in forced:
+            return
+        if chosen := row.strategy.choose(step, slot):
+            slots.next_ids[slot], slots.log_probs[slot] = chosen
 
     def _search(self, batch: BeamBatch) -> list[Row]:
         """Takes a step of beams; returns the rows whose search is complete."""
@@ -227,7 +237,6 @@ class RunningBatch:
 
     def _free(self, row: Row) -> None:
         """Gives back the slots of a row."""
-        self._batches = None
         for slot in sorted(row.slots, reverse=True):
             last = self._slots.retire(slot)
             moved = self._owners.pop()
@@ -238,3 +247,4 @@ class RunningBatch:
             if row in rows:
                 rows.remove(row)
         row.slots.clear()
+        self._regroup()

@@ -16,8 +16,8 @@ class SlotMemory(Protocol):
         """Gives slot `first + i` the source `rows[i]` of what the encoder gave."""
         ...
 
-    def fit(self, rows: int, length: int, /) -> None:
-        """Makes room for `length` own positions of the first `rows` slots."""
+    def fit(self, positions: Ints, /) -> None:
+        """Makes room for what the first slots write next, at `positions`."""
         ...
 
     def copy(self, sources: Ints, targets: Ints, lengths: Ints, /) -> None:
@@ -55,10 +55,11 @@ class ArrayMemory:
             self.geometry += self.cross.resize(first, width)
         self.cross.store(first, encoded, np.array(rows))
 
-    def fit(self, rows: int, length: int) -> None:
+    def fit(self, positions: Ints) -> None:
         """See `SlotMemory`."""
+        length = int(positions.max(initial=0)) + 1
         if length > self.caches.length:
-            self.geometry += self.caches.resize(rows, padded(length))
+            self.geometry += self.caches.resize(positions.size, padded(length))
 
     def copy(self, sources: Ints, targets: Ints, lengths: Ints) -> None:
         """See `SlotMemory`."""

@@ -11,7 +11,6 @@ from engine.contract.manifest import Manifest
 from engine.native import library as native
 from engine.native.model import NativeLane, NativeModel, when_dropped
 from engine.runtime.decoding.beam_step import NextBeams
-from engine.runtime.decoding.repetition import LOOP, MAX_CYCLE
 from engine.runtime.decoding.selection import Floats, Ints
 from engine.runtime.sessions.interrupt import Interrupt
 from engine.runtime.sessions.native_beams import NativeBeamStep
@@ -48,7 +47,7 @@ class NativeMemory:
         for slot, row in enumerate(rows, first):
             self._put(slot, encoded[row])
 
-    def fit(self, _rows: int, _length: int) -> None:
+    def fit(self, _positions: Ints) -> None:
         """See `SlotMemory`."""
 
     def copy(self, sources: Ints, targets: Ints, lengths: Ints) -> None:
@@ -94,7 +93,6 @@ class NativeSession(Session):
         self._model = model
         self._lane = NativeLane(model, 0)
         self._memory: dict[str, Floats] = {}
-        self._loops = LOOP.astype(np.int32)
 
     def sibling(self) -> "NativeSession":
         """See `Session`: the same weights, a lane of its own."""
@@ -113,8 +111,8 @@ class NativeSession(Session):
         """See `Session`."""
         self._lane = NativeLane(self._model, capacity)
         slots = Slots(self.manifest, capacity, NativeMemory(self._lane.pointer, capacity))
-        self._ended = np.zeros((2, capacity), np.uint8)
-        self._step, self._state = self._pointers(slots)
+        assert slots.native is not None, "native code is there"
+        self._step, self._rows = self._pointers(slots), slots.native
         self._beams = NativeBeamStep(slots, self._model.suppressed.size)
         return slots
 
@@ -131,8 +129,8 @@ class NativeSession(Session):
 
     def step(self, slots: Slots, extra: frozenset[str] = frozenset()) -> None:
         """See `Session`."""
-        call, rows = self._step, slots.rows
-        self._size(rows)
+        call = self._step
+        call.rows = slots.rows
         weights = self._ask_for(call, extra, slots)
         native.check(native.library().seqway_step(self._lane.pointer, ctypes.byref(call)))
         del weights  # until here it was read
@@ -150,35 +148,21 @@ class NativeSession(Session):
         """See `Session`."""
         return self._beams.join(beams, self.extra.get("suppressed_logits"), renormalizes)
 
-    def advance(self, slots: Slots) -> Advance:
-        """See `Session`."""
-        self._size(slots.rows)
-        pointers = ctypes.byref(self._step), ctypes.byref(self._state)
-        native.check(native.library().seqway_advance(self._lane.pointer, *pointers))
-        return self._advance(slots.rows, 1)
-
     def run(self, slots: Slots, most: int, seconds: float, interrupt: Interrupt) -> Advance:
         """See `Session`."""
-        self._size(slots.rows)
+        self._step.rows = self._rows.state.rows = slots.rows
         self._ask_for(self._step, frozenset(), slots)
-        pointers = ctypes.byref(self._step), ctypes.byref(self._state)
+        pointers = ctypes.byref(self._step), ctypes.byref(self._rows.state)
         run, flag = native.library().seqway_run, interrupt.flag.ctypes.data
         steps: int = run(self._lane.pointer, *pointers, most, seconds, flag)
         native.check(min(steps, 0))
-        return self._advance(slots.rows, steps)
+        return Advance(*self._rows.done(), steps)
 
-    def _size(self, rows: int) -> None:
-        self._step.rows = self._state.rows = rows
-
-    def _advance(self, rows: int, steps: int) -> Advance:
-        ended, looping = self._ended[:, :rows]
-        return Advance(ended.nonzero()[0].tolist(), looping.nonzero()[0].tolist(), steps)
-
-    def _pointers(self, slots: Slots) -> tuple[native.NativeStep, native.NativeState]:
+    def _pointers(self, slots: Slots) -> native.NativeStep:
         """What the library is told of the slots, whose arrays stay where they are."""
         memory, data = slots.memory, native.address
         assert isinstance(memory, NativeMemory)
-        step = native.NativeStep(
+        return native.NativeStep(
             ids=data(slots.ids),
             positions=data(slots.positions),
             slots=data(memory.caches),
@@ -190,23 +174,6 @@ class NativeSession(Session):
             candidate_ids=data(slots.candidate_ids),
             candidate_logits=data(slots.candidate_logits),
         )
-        state = native.NativeState(
-            longest=self.manifest.max_target_tokens,
-            cycles=MAX_CYCLE,
-            end=self.manifest.eos_id,
-            ids=data(slots.ids),
-            positions=data(slots.positions),
-            limits=data(slots.limits),
-            forced=data(slots.forced),
-            history=data(slots.history),
-            log_probs=data(slots.token_log_probs),
-            runs=data(slots.runs),
-            loops=data(self._loops),
-            watched=data(slots.watched),
-            ended=data(self._ended[0]),
-            looping=data(self._ended[1]),
-        )
-        return step, state
 
     def _ask_for(self, call: native.NativeStep, extra: frozenset[str], slots: Slots) -> Any:
         """Has a step give `extra`; the result must live until it has."""

@@ -54,7 +54,7 @@ class DeviceMemory:
         self.widen(first, encoded.width)
         self.cross.store(first, encoded, np.array(rows))
 
-    def fit(self, _rows: int, _length: int) -> None:
+    def fit(self, _positions: Ints) -> None:
         """See `SlotMemory`: there is room, and the next step widens what is read."""
 
     def copy(self, sources: Ints, targets: Ints, lengths: Ints) -> None:

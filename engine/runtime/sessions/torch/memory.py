@@ -73,7 +73,7 @@ class TorchMemory:
             if self.allowed is not None and encoded.allowed is not None:
                 self.allowed[first:last] = encoded.allowed[picked]
 
-    def fit(self, _rows: int, _length: int) -> None:
+    def fit(self, _positions: Ints) -> None:
         """See `SlotMemory`: there is room."""
 
     def copy(self, sources: Ints, targets: Ints, lengths: Ints) -> None:
@@ -83,9 +83,7 @@ class TorchMemory:
         length = self.own.shape[3] if self._recurrent else int(lengths.max())
         with self._device.use():
             self.settle()
-            # As memory that is not pinned it is read before this returns.
-            host = torch.from_numpy(np.concatenate([sources, targets]))
-            both = host.to(self.own.device, non_blocking=True)
+            both = self._device.upload(np.concatenate([sources, targets]))
             kernels.copy_rows(self.own, both[: sources.size], both[sources.size :], length)
 
     def move(self, source: int, target: int, _length: int, _source_length: int) -> None:
@@ -108,7 +106,7 @@ class TorchMemory:
         """See `SlotMemory`: graphs hold the addresses."""
 
     def _indices(self, slots: Iterable[int]) -> Tensor:
-        return torch.tensor(list(slots), dtype=torch.int64, device=self.own.device)
+        return self._device.upload(np.fromiter(slots, np.int64))
 
 
 _STATES = 2

@@ -50,6 +50,11 @@ def of_16_bits(out: Tensor, x: Tensor, head: Any) -> None:
     out.copy_(out.half())
 
 
+def without_scores(*args: Any) -> None:
+    *others, table, eos_id = args
+    plain.join_beams(*others, table._replace(scores=torch.zeros_like(table.scores)), eos_id)
+
+
 @pytest.mark.parametrize(
     ("name", "function"),
     [
@@ -58,6 +63,7 @@ def of_16_bits(out: Tensor, x: Tensor, head: Any) -> None:
         ("choose", last_of_equal),
         ("choose", never_broken),
         ("copy_rows", one_more),
+        ("join_beams", without_scores),
         ("logits_into", of_16_bits),
     ],
 )

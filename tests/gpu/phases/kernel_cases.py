@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from engine.runtime.sessions.torch.model import TorchNorm, TorchProduct
+from engine.runtime.sessions.torch.selection.beams import join_beams
+from tests.engine.runtime.torch_sessions.kernels.drawn_beams import EOS_ID, drawn_beams, on
 
 BOUNDS = {torch.float32: 1e-5, torch.float16: 3e-3, torch.bfloat16: 2e-2}
 """The relative error that results of a type may have."""
@@ -218,6 +220,17 @@ def _select(function: Any, draw: Draw) -> Iterator[Compared]:
         yield Compared(totals, logits.double().logsumexp(dim=1), 1e-5)
 
 
+def _join_beams(function: Any, draw: Draw) -> Iterator[Compared]:
+    for texts, width, suppressed in ((16, 4, 0), (5, 3, 2), (7, 8, 70), (64, 2, 0)):
+        given = drawn_beams(texts, width, 40, suppressed)
+        wanted = torch.zeros(texts * width, 7).long(), torch.zeros(texts * width, 4)
+        made = [one.clone().to(draw.device) for one in wanted]
+        join_beams(*wanted, *given, EOS_ID)
+        function(*made, *on(given, draw.device), EOS_ID)
+        yield Compared(made[0], wanted[0].to(draw.device), EXACT)
+        yield Compared(made[1], wanted[1].to(draw.device), 1e-5)
+
+
 def _int8_product(function: Any, draw: Draw) -> Iterator[Compared]:
     # Those types that models with INT8 weights are computed in.
     for dtype, rows in product((torch.float32, torch.bfloat16), (1, 5, 37)):
@@ -235,6 +248,7 @@ CASES: dict[str, Case] = {
     "choose": _choose,
     "copy_rows": _copy_rows,
     "int8_product": _int8_product,
+    "join_beams": _join_beams,
     "logits_into": _logits_into,
     "read": _read,
     "residual": _residual,

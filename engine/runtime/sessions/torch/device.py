@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
+from engine.runtime.decoding.selection import Ints
 from engine.runtime.sessions.session import DeviceLostError
 from engine.runtime.sessions.torch.errors import TorchMemoryError, TorchMissingError
 
@@ -63,6 +65,29 @@ class TorchDevice:
         if self.is_cuda:
             with self._watched():
                 self.stream.synchronize()
+
+    def mark(self) -> "torch.cuda.Event | None":
+        """What `wait_for` waits for: all that was begun before this."""
+        return self.stream.record_event() if self.is_cuda else None
+
+    def wait_for(self, mark: "torch.cuda.Event | None") -> None:
+        """Returns when all that was begun before `mark` is done; what was begun since goes on.
+
+        Raises:
+            DeviceLostError: as of `use`.
+
+        """
+        if mark is not None:
+            with self._watched():
+                mark.synchronize()
+
+    def pinned(self, tensor: Tensor) -> Tensor:
+        """The same on the host, where a GPU reads and writes it while the host does other work."""
+        return tensor.pin_memory() if self.is_cuda else tensor
+
+    def upload(self, array: Ints) -> Tensor:
+        """A copy on the device, for which nothing is waited: `array` may be changed at once."""
+        return self.pinned(torch.from_numpy(array)).to(self.device, non_blocking=True, copy=True)
 
     @contextmanager
     def _watched(self) -> Iterator[None]:

@@ -2,18 +2,21 @@
 
 from itertools import product
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from engine.contract.manifest import Manifest
 from engine.runtime.sessions.caches import padded
+from engine.runtime.sessions.slots import Slots
 from engine.runtime.sessions.torch.decoder import DecoderStep
 from engine.runtime.sessions.torch.device import TorchDevice
+from engine.runtime.sessions.torch.errors import TorchInputError
 from engine.runtime.sessions.torch.graphs import Work, WorkGraphs, row_sizes, width_sizes
 from engine.runtime.sessions.torch.memory import TorchMemory, memory_bytes
 from engine.runtime.sessions.torch.model import TorchModel
 from engine.runtime.sessions.torch.selection.choices import COUNTS, JOINED_WIDTHS, LaneChoices
-from engine.runtime.sessions.torch.state import LaneState
+from engine.runtime.sessions.torch.state import ExpectedBeams, LaneState
 
 
 class TorchLane:
@@ -36,7 +39,7 @@ class TorchLane:
     ) -> None:
         what = f"{manifest.name} with {capacity} slots"
         device.require(memory_bytes(model, manifest, capacity), what)
-        self.capacity = capacity
+        self.capacity, self.recurrent = capacity, model.recurrent
         self._model, self._device, self._eos_id = model, device, manifest.eos_id
         with device.use():
             self.memory = TorchMemory(model, manifest, capacity, device)
@@ -63,6 +66,27 @@ class TorchLane:
         self.select = WorkGraphs(self.choices.select, product(rows, COUNTS), *common)
         self.join = WorkGraphs(self.choices.join, joined, *common)
 
+    def make(
+        self,
+        slots: Slots,
+        steps: int,
+        *,
+        seen: list[Tensor] | None = None,
+        beams: ExpectedBeams | None = None,
+        after: int = 0,
+    ) -> None:
+        """Begins so many steps of the live slots, see `LaneState.upload`; `seen` as in `step`.
+
+        Raises:
+            TorchInputError: the model does not take what a slot says.
+
+        """
+        position, source = self._checked(slots)
+        self.memory.settle()
+        self.state.upload(slots, steps, beams, after)
+        for step in range(steps):
+            self.step(slots.rows, max(position + after + step + 1, source), seen)
+
     def step(self, rows: int, width: int, seen: list[Tensor] | None = None) -> None:
         """A step of the first rows, none of which has more than `width` positions, or attends so.
 
@@ -72,6 +96,20 @@ class TorchLane:
             self._step(rows, width)
         else:
             self._work(rows, width, seen)
+
+    def _checked(self, slots: Slots) -> tuple[int, int]:
+        """The largest position and source's length.
+
+        What reads beyond a table ends the process on a GPU, so it is found here.
+        """
+        # Negative numbers are the largest ones without a sign.
+        largest = slots.inputs[:3, : slots.rows].view(np.uint64).max(axis=1)
+        token, position, source = largest.tolist()
+        if token >= self._model.vocabulary:
+            raise TorchInputError("a slot goes on from a token that does not exist")
+        if position >= slots.forced.shape[1]:
+            raise TorchInputError("an answer is longer than the model's positions")
+        return position, source
 
     def _work(self, rows: int, width: int, seen: list[Tensor] | None = None) -> None:
         memory, state, width = self.memory, self.state, min(padded(width), self._longest)

@@ -1,6 +1,5 @@
 """Runs a variant with PyTorch."""
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from engine.runtime.decoding.selection import Floats, Ints
 from engine.runtime.sessions.interrupt import Interrupt
 from engine.runtime.sessions.session import Session
 from engine.runtime.sessions.slots import Advance, Slots
+from engine.runtime.sessions.torch.bunches import Bunches
 from engine.runtime.sessions.torch.device import TorchDevice
 from engine.runtime.sessions.torch.encoder import encode
 from engine.runtime.sessions.torch.errors import TorchInputError
@@ -25,8 +25,11 @@ from engine.runtime.sessions.torch.selection.choices import COUNTS, JOINED_WIDTH
 from engine.runtime.sessions.torch.state import ExpectedBeams
 from engine.runtime.sessions.torch.weights import computing_type, load_model, weight_bytes
 
-STEPS = 8
-"""Steps that a GPU makes before the host looks: it would wait for the host else."""
+STEPS = 2
+"""Steps that a GPU makes before the host looks: who has ended or has come waits for twice as many.
+
+The next ones are begun by then, so these have to take as long as the host needs for their tokens.
+"""
 _ENCODED_TOGETHER = 1 << 15
 """Tokens; what an encoder holds on its way is some 30 KB for each."""
 
@@ -81,14 +84,12 @@ class TorchSession(Session):
         capacity: int,
     ) -> None:
         self.manifest = manifest
-        self.extra: Mapping[str, Floats] = {}
         self._model, self._device = model, device
         self._steps = steps or (STEPS if device.is_cuda else 1)
-        self._stepped = 0
-        self._expected: ExpectedBeams | None = None
-        self._joined: ExpectedBeams | None = None
+        self._begin_anew()
         self._capacity = capacity
         self._lane: TorchLane | None = None
+        self._bunches: Bunches | None = None
         if device.is_cuda:
             self._make_lane(capacity)
 
@@ -98,10 +99,17 @@ class TorchSession(Session):
         return TorchSession.over(*parts)
 
     def _make_lane(self, capacity: int) -> TorchLane:
-        self._lane = None  # gives up its memory first
+        self._lane = self._bunches = None  # gives up its memory first
         lane = TorchLane(self._model, self.manifest, capacity, self._steps, self._device)
-        self._lane = lane
+        self._lane, self._bunches = lane, Bunches(lane, self._steps)
         return lane
+
+    def _begin_anew(self) -> None:
+        """Nothing of the step before is asked for any more."""
+        self.extra: Mapping[str, Floats] = {}
+        self._stepped = 0
+        self._expected: ExpectedBeams | None = None
+        self._joined: ExpectedBeams | None = None
 
     @property
     def outputs(self) -> frozenset[str]:
@@ -113,11 +121,11 @@ class TorchSession(Session):
 
     def slots(self, capacity: int) -> Slots:
         """See `Session`; memory, and graphs, of so many slots are used again."""
-        self._stepped = 0
-        self._expected = self._joined = None
+        self._begin_anew()
         lane = self._lane
         if lane is None or lane.capacity != capacity:
             lane = self._make_lane(capacity)
+        self._used_bunches.forget()
         lane.memory.reset()
         return Slots(self.manifest, capacity, lane.memory)
 
@@ -137,7 +145,7 @@ class TorchSession(Session):
         lengths = np.array([len(source) for source in sources])
         together = max(1, _ENCODED_TOGETHER // width)
         with self._device.use():
-            tokens, sizes = (torch.from_numpy(array).to(model.device) for array in (ids, lengths))
+            tokens, sizes = self._device.upload(ids), self._device.upload(lengths)
             parts = zip(tokens.split(together), sizes.split(together), strict=True)
             cross = [encode(model, *part).to(model.dtype) for part in parts]
             shortlist = model.shortlist
@@ -151,8 +159,10 @@ class TorchSession(Session):
             seen = []
         count = int(slots.wanted[: slots.rows].max()) if "candidates" in extra else 0
         if not count:
-            made, log_probs = self._launch(slots, 1, seen)
-            rows = slots.rows
+            lane, rows = self._used, slots.rows
+            with self._device.use():
+                self._make(slots, seen)
+                made, log_probs = lane.state.download(1).wait()
             slots.next_ids[:rows], slots.log_probs[:rows] = made[0, :rows], log_probs[0, :rows]
             self.extra = self._outputs(slots, extra - {"candidates"}, seen or [])
             return
@@ -183,33 +193,29 @@ class TorchSession(Session):
         return self._to_host(self._used.state.logits[slot])
 
     def run(self, slots: Slots, most: int, seconds: float, interrupt: Interrupt) -> Advance:
-        """See `Session`; where it makes several steps at once a row that ends waits for the others.
-
-        What a row would make behind its end, or behind the token that makes a loop, is dropped.
-        """
-        end, steps = time.monotonic() + seconds, 0
-        self.extra = {}
-        while True:
-            left = int((slots.limits - slots.positions)[: slots.rows].max())
-            bunch = max(1, min(self._steps, most - steps, left))
-            advance = self._take(slots, *self._launch(slots, bunch))
-            steps += advance.steps
-            stops = advance.ended or advance.looping or steps >= most
-            if stops or interrupt.flag[0] or time.monotonic() >= end:
-                return advance._replace(steps=steps)
+        """See `Session`; steps that are begun before `most` or `interrupt` says stop are made."""
+        self._begin_anew()
+        with self._device.use():
+            return self._used_bunches.run(slots, most, seconds, interrupt)
 
     @property
     def _used(self) -> TorchLane:
         assert self._lane is not None, "slots come first"
         return self._lane
 
-    def _launch(
-        self, slots: Slots, steps: int, seen: list[Tensor] | None = None
-    ) -> tuple[Ints, Floats]:
-        """Makes steps, each with the tokens of the one before: tokens, log-probs `[steps,N]`."""
-        with self._device.use():
-            self._begin(slots, steps, seen)
-            return self._used.state.download(steps)
+    @property
+    def _used_bunches(self) -> Bunches:
+        assert self._bunches is not None, "slots come first"
+        return self._bunches
+
+    def _make(
+        self, slots: Slots, seen: list[Tensor] | None, expected: ExpectedBeams | None = None
+    ) -> None:
+        """Begins a step of what the slots say."""
+        self._used_bunches.forget()
+        self._begin_anew()
+        self._used.make(slots, 1, seen=seen, beams=expected)
+        self._stepped = slots.rows
 
     def _choose(self, slots: Slots, count: int, seen: list[Tensor] | None) -> Floats:
         """Makes a step with so many candidates, and joins the beams that are expected.
@@ -221,7 +227,7 @@ class TorchSession(Session):
         lane = self._used
         expected = self._expected
         with self._device.use():
-            self._begin(slots, 1, seen, expected)
+            self._make(slots, seen, expected)
             lane.select(slots.rows, count)
             if expected is not None:
                 texts, width = expected.slots.shape
@@ -229,39 +235,6 @@ class TorchSession(Session):
             suppressed = lane.choices.download(slots, count)
         self._joined = expected
         return suppressed
-
-    def _begin(
-        self,
-        slots: Slots,
-        steps: int,
-        seen: list[Tensor] | None,
-        expected: ExpectedBeams | None = None,
-    ) -> None:
-        """Starts so many steps, which nobody waits for yet."""
-        lane, rows = self._used, slots.rows
-        self._expected = self._joined = None
-        position, source = self._check_slots(slots)
-        lane.memory.settle()
-        lane.state.upload(slots, steps, expected)
-        for step in range(steps):
-            lane.step(rows, max(position + step + 1, source), seen)
-        self._stepped = rows
-
-    def _take(self, slots: Slots, made: Ints, log_probs: Floats) -> Advance:
-        """Takes the tokens `[steps,N]` of a bunch, as far as rows go on."""
-        live = np.arange(slots.rows)
-        ended: list[int] = []
-        looping: list[int] = []
-        for tokens, values in zip(made, log_probs, strict=True):
-            slots.next_ids[live], slots.log_probs[live] = tokens[live], values[live]
-            advance = slots.advance_some(live)
-            failed = live[~np.isfinite(values[live])].tolist()
-            ended += dict.fromkeys([*advance.ended, *failed])
-            looping += advance.looping
-            live = np.setdiff1d(live, [*ended, *looping], assume_unique=False)
-            if not live.size:
-                break
-        return Advance(sorted(ended), sorted(looping), len(made))
 
     def _outputs(
         self, slots: Slots, names: frozenset[str], seen: list[Tensor]
@@ -284,7 +257,9 @@ class TorchSession(Session):
         for row, source in zip(allowed, sources, strict=True):
             row[shortlist.likely(source)] = True
         allowed[:, self._model.suppressed.cpu().numpy()] = False
-        return torch.from_numpy(allowed).to(self._model.device)
+        return self._device.pinned(torch.from_numpy(allowed)).to(
+            self._model.device, non_blocking=True
+        )
 
     def _check_sources(self, sources: list[list[int]]) -> None:
         """What reads beyond a table ends the process on a GPU, so it is found here."""
@@ -296,14 +271,3 @@ class TorchSession(Session):
                 raise TorchInputError("a source is longer than the model's positions")
             if not 0 <= min(source) <= max(source) < self._model.source_vocabulary:
                 raise TorchInputError("a source holds a token that does not exist")
-
-    def _check_slots(self, slots: Slots) -> tuple[int, int]:
-        """Likewise of a step's inputs; returns the largest position and source's length."""
-        # Negative numbers are the largest ones without a sign.
-        largest = slots.inputs[:3, : slots.rows].view(np.uint64).max(axis=1)
-        token, position, source = largest.tolist()
-        if token >= self._model.vocabulary:
-            raise TorchInputError("a slot goes on from a token that does not exist")
-        if position >= slots.forced.shape[1]:
-            raise TorchInputError("an answer is longer than the model's positions")
-        return position, source

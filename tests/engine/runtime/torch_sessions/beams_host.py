@@ -31,7 +31,7 @@ class Replay:
     """A lane whose device did the same steps before: what it told the host is given again."""
 
     def __init__(self, lane: TorchLane) -> None:
-        self._bytes, self._join = lane.choices._few._bytes, lane.join
+        self._bytes, self._join = lane.choices._few.bytes, lane.join
         self._told: list[Tensor] = []
         self._next = 0
         self.seconds = 0.0

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.runtime.sessions.torch import products
+from engine.runtime.sessions.torch.weights import products
 from engine.runtime.sessions.torch.kernels import plain
 from engine.runtime.sessions.torch.model import TorchModel, TorchProduct, TorchSublayer
-from engine.runtime.sessions.torch.products import TorchInt8Product
+from engine.runtime.sessions.torch.weights.products import TorchInt8Product
 from engine.runtime.sessions.torch.session import TorchSession
 from engine.runtime.sessions.torch.weights import load_model, weight_bytes
 from tests.engine.native.answers import decode, random_sources

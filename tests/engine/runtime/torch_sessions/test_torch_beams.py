@@ -38,8 +38,9 @@ class Joined:
                 few["suppressed"].copy_(torch.from_numpy(suppressed))
             self.state.upload(slots, 1, ExpectedBeams(beams, renormalizes))
             self.choices.join(width, CAPACITY // width)
-            few.download(CAPACITY)
-        logits, totals = few.told["logits"][:, 0], few.told["totals"][:, 0]
+            told = self.choices._told[0]
+            told.download(CAPACITY)
+        logits, totals = told["logits"][:, 0], told["totals"][:, 0]
         slots.log_probs[:] = logits - totals
         return self.choices.next_beams(texts, width)
 

@@ -27,6 +27,7 @@ __all__ = [
     "choose",
     "copy_rows",
     "int8_product",
+    "join_beams",
     "logits_into",
     "read",
     "residual",
@@ -80,5 +81,6 @@ attend_own = _picked(plain.attend_own)
 residual = _picked(plain.residual)
 select = _picked(plain.select)
 choose = _picked(plain.choose)
+join_beams = _picked(plain.join_beams)
 copy_rows = _picked(plain.copy_rows)
 int8_product = _picked(plain.int8_product)

@@ -10,6 +10,22 @@ import torch
 from torch import Tensor
 
 from engine.runtime.sessions.torch.model import TorchNorm, TorchProduct
+from engine.runtime.sessions.torch.selection.beams import join_beams
+
+__all__ = [
+    "attend",
+    "attend_own",
+    "choose",
+    "copy_rows",
+    "int8_product",
+    "join_beams",
+    "logits_into",
+    "read",
+    "residual",
+    "select",
+    "weigh",
+    "write",
+]
 
 
 def write(cache: Tensor, positions: Tensor, values: Tensor) -> None:

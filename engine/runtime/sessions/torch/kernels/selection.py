@@ -16,21 +16,22 @@ MOST = 16
 """How many tokens are found here: each takes a pass over registers."""
 BLOCK = 4096
 _WARPS = 8
-_LOWEST = tl.constexpr(-(2**63))
-_LAST = tl.constexpr(2**31 - 1)
+LOWEST = tl.constexpr(-(2**63))
+LAST = tl.constexpr(2**31 - 1)
 
 
 @triton.jit
-def _keys(logits: tl.tensor, ids: tl.tensor) -> tl.tensor:
+def ordered_keys(logits: tl.tensor, ids: tl.tensor) -> tl.tensor:
+    """In whose order the largest logit comes last, and of equal ones the first id."""
     bits = tl.where(logits == 0, 0.0, logits).to(tl.int32, bitcast=True)  # 0 and -0 are equal
-    ordered = tl.where(bits < 0, bits ^ _LAST, bits)
-    return (ordered.to(tl.int64) << 32) + (_LAST - ids)
+    ordered = tl.where(bits < 0, bits ^ LAST, bits)
+    return (ordered.to(tl.int64) << 32) + (LAST - ids)
 
 
 @triton.jit
 def _logits(keys: tl.tensor) -> tl.tensor:
     ordered = (keys >> 32).to(tl.int32)
-    return tl.where(ordered < 0, ordered ^ _LAST, ordered).to(tl.float32, bitcast=True)
+    return tl.where(ordered < 0, ordered ^ LAST, ordered).to(tl.float32, bitcast=True)
 
 
 @triton.jit
@@ -54,13 +55,13 @@ def chunk_kernel(
     ids = chunk * block + tl.arange(0, block)
     exists = ids < vocabulary
     x = tl.load(logits + row * row_stride + ids, mask=exists, other=float("-inf"))
-    left = tl.where(exists, _keys(x, ids), _LOWEST)
+    left = tl.where(exists, ordered_keys(x, ids), LOWEST)
     best = tl.max(left, axis=0)
     part = row * tl.num_programs(1) + chunk
     tl.store(sums + part, tl.sum(tl.exp(x - _finite(_logits(best))), axis=0))
     tl.store(keys + part * count, best)
     for place in range(1, count):
-        left = tl.where(left == best, _LOWEST, left)
+        left = tl.where(left == best, LOWEST, left)
         best = tl.max(left, axis=0)
         tl.store(keys + part * count + place, best)
 
@@ -80,20 +81,18 @@ def row_kernel(
     row = tl.program_id(0).to(tl.int64)
     parts = tl.arange(0, padded)
     exists = parts < chunks
-    firsts = tl.load(keys + (row * chunks + parts) * count, mask=exists, other=_LOWEST)
+    firsts = tl.load(keys + (row * chunks + parts) * count, mask=exists, other=LOWEST)
     best = tl.max(firsts, axis=0)
     top = _finite(_logits(best))
     shares = tl.load(sums + row * chunks + parts, mask=exists, other=0.0)
     shares = tl.where(exists, shares * tl.exp(_logits(firsts) - top), 0.0)
     tl.store(totals + row, top + tl.log(tl.sum(shares, axis=0)))
     places = tl.arange(0, padded * count)
-    left = tl.load(
-        keys + row * chunks * count + places, mask=places < chunks * count, other=_LOWEST
-    )
+    left = tl.load(keys + row * chunks * count + places, mask=places < chunks * count, other=LOWEST)
     for place in range(count):
-        tl.store(ids + row * count + place, _LAST - (best & _LAST))
+        tl.store(ids + row * count + place, LAST - (best & LAST))
         tl.store(values + row * count + place, _logits(best))
-        left = tl.where(left == best, _LOWEST, left)
+        left = tl.where(left == best, LOWEST, left)
         best = tl.max(left, axis=0)
 
 

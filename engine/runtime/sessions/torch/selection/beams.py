@@ -15,8 +15,8 @@ class BeamTable(NamedTuple):
     """What is known of beams before a step.
 
     Their `slots` and `scores [n,k]`, best first; the tokens `forced [n]` that texts must make, or
-    `FREE`, and whether this is their last one.  Where the model `renormalizes [1]`, the tokens that
-    it suppresses have no share in scores.
+    `FREE`, and `is_last [n]`, not 0 where this is their last one.  Where the model
+    `renormalizes [1]`, which is not 0 then, the tokens that it suppresses have no share in scores.
     """
 
     slots: Tensor
@@ -26,38 +26,36 @@ class BeamTable(NamedTuple):
     renormalizes: Tensor
 
 
-class JoinedBeams(NamedTuple):
-    """The next beams `[n,k]`, best first, and the first k continuations, of which some end.
+INTS = ("slots", "parents", "tokens", "ended_slots", "ended_tokens", "ends", "is_over")
+FLOATS = ("log_probs", "scores", "ended_scores", "ended_log_probs")
+"""What is told of each of the k next beams, best first, and of the first k continuations.
 
-    A beam goes on from slot `parents` in slot `slots`, one of the text's, with `tokens`,
-    `log_probs` and `scores`.  Where one of the first k `ends`, slot `ended_slots` makes
-    `ended_tokens` with `ended_log_probs` and `ended_scores`; `is_over [n]` where all 2k do.
-    """
-
-    slots: Tensor
-    parents: Tensor
-    tokens: Tensor
-    log_probs: Tensor
-    scores: Tensor
-    ends: Tensor
-    ended_slots: Tensor
-    ended_tokens: Tensor
-    ended_log_probs: Tensor
-    ended_scores: Tensor
-    is_over: Tensor
+A beam goes on from slot `parents` in slot `slots`, one of the text's, with `tokens`, `log_probs`
+and `scores`.  Where one of the first k continuations `ends`, slot `ended_slots` makes
+`ended_tokens` with `ended_log_probs` and `ended_scores`; `is_over` where all 2k of the text do.
+"""
 
 
-def join(
-    table: BeamTable, ids: Tensor, logits: Tensor, totals: Tensor, suppressed: Tensor, eos_id: int
-) -> JoinedBeams:
-    """The next beams.
+def join_beams(
+    made_ints: Tensor,
+    made_floats: Tensor,
+    ids: Tensor,
+    logits: Tensor,
+    totals: Tensor,
+    suppressed: Tensor,
+    table: BeamTable,
+    eos_id: int,
+) -> None:
+    """Finds the next beams.
 
     Args:
-        table: the beams, one a slot.
+        made_ints: `[n*k,7]`, where the numbers of `INTS` are written.
+        made_floats: `[n*k,4]`, where those of `FLOATS` are.
         ids: each slot's 2k best tokens `[N,2k]`, best first; -1 behind the end of a vocabulary.
         logits: theirs.
         totals: log-sum-exps of all logits `[N]`.
         suppressed: the logits `[N,...]` of tokens that have no share in `totals`.
+        table: the beams, one a slot.
         eos_id: the token that ends an answer.
 
     """
@@ -73,7 +71,8 @@ def join(
         left_out = suppressed.index_select(0, flat).view(texts, width, -1)
         every = found + (left_out - found[..., None]).exp().sum(dim=-1).log1p()
     log_probs = logits - every[..., None]
-    scores = logits - torch.where(table.renormalizes, found, every)[..., None]
+    scored_by = torch.where(table.renormalizes != 0, found, every)
+    scores = logits - scored_by[..., None]
     is_forced, is_first = forced != FREE, torch.arange(2 * width, device=ids.device) == 0
     ids = torch.where(is_forced & is_first, forced, ids.masked_fill(is_forced, -1))
     log_probs, scores = log_probs.masked_fill(is_forced, 0), scores.masked_fill(is_forced, 0)
@@ -84,18 +83,18 @@ def join(
     looked_at = (one.flatten(1).gather(1, first) for one in (ids, scores, log_probs))
     tokens, ranks, values = looked_at
     missing = tokens < 0
-    ends = (tokens == eos_id) | missing | table.is_last[:, None]
+    ends = (tokens == eos_id) | missing | (table.is_last != 0)[:, None]
     opened = ranks + ends * float(NEVER)
     chosen = _ranked(opened, missing)[:, :width]
     going = parents.gather(1, chosen)
     made = (one.gather(1, chosen) for one in (tokens, values, opened))
-    ended = (
-        slots.gather(1, parents[:, :width]),
-        *(one[:, :width] for one in (tokens, values, ranks)),
-    )
-    placed = _placed(slots, going)
-    ending = ends[:, :width], *ended, ends.all(dim=1)
-    return JoinedBeams(placed, slots.gather(1, going), *made, *ending)
+    next_tokens, next_values, next_scores = made
+    is_over = ends.all(dim=1, keepdim=True).expand(texts, width)
+    firsts = slots.gather(1, parents[:, :width]), tokens[:, :width], ends[:, :width], is_over
+    ints = _placed(slots, going), slots.gather(1, going), next_tokens, *firsts
+    floats = next_values, next_scores, ranks[:, :width], values[:, :width]
+    made_ints.copy_(torch.stack([one.long() for one in ints], dim=-1).flatten(0, 1))
+    made_floats.copy_(torch.stack(floats, dim=-1).flatten(0, 1))
 
 
 def _ranked(scores: Tensor, missing: Tensor) -> Tensor:

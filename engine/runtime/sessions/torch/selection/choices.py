@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from engine.runtime.decoding.beam_search import EndedBeam
 from engine.runtime.decoding.beam_step import NextBeams
@@ -11,8 +10,8 @@ from engine.runtime.decoding.selection import Floats
 from engine.runtime.sessions.slots import Slots
 from engine.runtime.sessions.torch import kernels
 from engine.runtime.sessions.torch.device import TorchDevice
-from engine.runtime.sessions.torch.selection.beams import join
-from engine.runtime.sessions.torch.selection.records import Records
+from engine.runtime.sessions.torch.selection.beams import FLOATS, INTS
+from engine.runtime.sessions.torch.selection.records import Records, ToldRecords
 from engine.runtime.sessions.torch.state import LaneState
 
 FEW, MANY = 16, MOST_CANDIDATES
@@ -20,9 +19,6 @@ COUNTS = (FEW, MANY)
 """How many tokens a slot may be told of: all slots get what the most demanding one wants."""
 JOINED_WIDTHS = (2, 3, 4, 5, 6, 8)
 """How many beams of a text the device joins: the usual ones, of which twice as many are `FEW`."""
-
-_BEAM_INTS = ("slots", "parents", "tokens", "ended_slots", "ended_tokens", "ends", "is_over")
-_BEAM_FLOATS = ("log_probs", "scores", "ended_scores", "ended_log_probs")
 
 
 class LaneChoices:
@@ -35,14 +31,15 @@ class LaneChoices:
         self._state, self._eos_id, self._device = state, eos_id, device
         fields = {
             "ids": (torch.int64, FEW),
-            "beams": (torch.int64, len(_BEAM_INTS)),
+            "beams": (torch.int64, len(INTS)),
             "logits": (torch.float32, FEW),
             "totals": (torch.float32, 1),
             "suppressed": (torch.float32, state.suppressed.shape[1]),
-            "beam_values": (torch.float32, len(_BEAM_FLOATS)),
+            "beam_values": (torch.float32, len(FLOATS)),
         }
         more = {"ids": (torch.int64, MANY), "logits": (torch.float32, MANY)}
         self._few, self._many = (Records(each, capacity, device) for each in (fields, more))
+        self._told = [ToldRecords(records, device) for records in (self._few, self._many)]
         for records in (self._few, self._many):
             records["ids"].fill_(-1)  # where the vocabulary ends
             records["logits"].fill_(-torch.inf)
@@ -61,15 +58,12 @@ class LaneChoices:
 
     def join(self, width: int, texts: int) -> None:
         """Joins the beams that the state was told of, after tokens of each were found."""
-        records, size = self._few, texts * width
-        ids, logits = (records[name][:, : 2 * width] for name in ("ids", "logits"))
-        table, suppressed = self._state.beams(texts, width), records["suppressed"]
-        made = join(table, ids, logits, records["totals"][:, 0], suppressed, self._eos_id)
-        made = made._replace(is_over=made.is_over[:, None].expand(texts, width))
-        for array, names in (("beams", _BEAM_INTS), ("beam_values", _BEAM_FLOATS)):
-            dtype = records[array].dtype
-            parts: list[Tensor] = [getattr(made, name).to(dtype) for name in names]
-            records[array][:size] = torch.stack(parts, dim=-1).view(size, -1)
+        few, size = self._few, texts * width
+        ids, logits = (few[name][:, : 2 * width] for name in ("ids", "logits"))
+        kernels.join_beams(
+            *(few["beams"][:size], few["beam_values"][:size], ids, logits, few["totals"][:, 0]),
+            *(few["suppressed"], self._state.beams(texts, width), self._eos_id),
+        )
 
     def download(self, slots: Slots, count: int) -> Floats:
         """Waits for the device, and fills the best tokens, next ones and log-probabilities.
@@ -78,22 +72,21 @@ class LaneChoices:
             The logits of suppressed tokens `[rows,n]`, good until the next call.
 
         """
-        rows, few = slots.rows, self._few
-        best = few if count == FEW else self._many
-        for records in (few, self._many)[: 1 + (count > FEW)]:
+        rows, few = slots.rows, self._told[0]
+        told = self._told[: 1 + (count > FEW)]
+        for records in told:
             records.download(rows)
         self._device.wait()
-        slots.candidate_ids[:rows, :count] = best.told["ids"][:rows]
-        slots.candidate_logits[:rows, :count] = best.told["logits"][:rows]
-        slots.next_ids[:rows] = few.told["ids"][:rows, 0]
-        best_logits, totals = few.told["logits"][:rows, 0], few.told["totals"][:rows, 0]
-        np.subtract(best_logits, totals, out=slots.log_probs[:rows])
-        suppressed: Floats = few.told["suppressed"][:rows]
+        slots.candidate_ids[:rows, :count] = told[-1]["ids"][:rows]
+        slots.candidate_logits[:rows, :count] = told[-1]["logits"][:rows]
+        slots.next_ids[:rows] = few["ids"][:rows, 0]
+        np.subtract(few["logits"][:rows, 0], few["totals"][:rows, 0], out=slots.log_probs[:rows])
+        suppressed: Floats = few["suppressed"][:rows]
         return suppressed
 
     def next_beams(self, texts: int, width: int) -> NextBeams:
         """Those that were joined, once they are downloaded."""
-        told, shape = self._few.told, (texts, width)
+        told, shape = self._told[0], (texts, width)
         ints, floats = (told[name][: texts * width].T.copy() for name in ("beams", "beam_values"))
         slots, parents, tokens, *ended_ints, ends, is_over = ints.reshape(-1, *shape)
         log_probs, scores, *ended_values = floats.reshape(-1, *shape)

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from engine.native.layout import padded, unpack_bytes, unpack_floats
 from engine.native.weights import MODEL_FILE, WeightsError, read_weights
-from engine.runtime.sessions.torch import products
 from engine.runtime.sessions.torch.model import (
     Product,
     TorchEmbedding,
@@ -19,7 +18,8 @@ from engine.runtime.sessions.torch.model import (
     TorchProduct,
     TorchSublayer,
 )
-from engine.runtime.sessions.torch.products import TorchInt8Product
+from engine.runtime.sessions.torch.weights import products
+from engine.runtime.sessions.torch.weights.products import TorchInt8Product
 
 Stored = NDArray[Any]
 Made = TypeVar("Made")

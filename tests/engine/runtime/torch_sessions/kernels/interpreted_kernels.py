@@ -19,6 +19,7 @@ from engine.runtime.sessions.torch.model import TorchNorm
 from engine.runtime.sessions.torch.session import TorchSession
 from tests.engine.native.answers import Trail, decode, random_sources
 from tests.engine.native.models import KINDS, write_variant
+from tests.engine.runtime.torch_sessions.kernels.drawn_beams import EOS_ID, drawn_beams
 
 TYPES = [torch.float32, torch.float16, torch.bfloat16]
 CLOSE = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
@@ -217,6 +218,22 @@ def test_rows_are_copied_up_to_a_length(length: int, dtype: torch.dtype) -> None
     nobody = torch.tensor([], dtype=torch.int64)
     fused.copy_rows(whole, nobody, nobody, length)
     torch.testing.assert_close(whole, expected, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("texts", "width", "vocabulary", "suppressed"),
+    [(8, 4, 40, 0), (7, 2, 40, 70), (6, 3, 5, 1), (4, 5, 40, 2), (3, 8, 40, 0)],
+)
+def test_beams_are_joined(texts: int, width: int, vocabulary: int, suppressed: int) -> None:
+    given = drawn_beams(texts, width, vocabulary, suppressed)
+    size = texts * width
+    made = [(torch.full((size, 7), -9), torch.full((size, 4), -torch.inf)) for _ in range(2)]
+    fused.join_beams(*made[0], *given, EOS_ID)
+    plain.join_beams(*made[1], *given, EOS_ID)
+    torch.testing.assert_close(made[0][0], made[1][0], rtol=0, atol=0)
+    assert_close(made[0][1], made[1][1])
+    ends, is_over = made[1][0][:, 5], made[1][0][:, 6]
+    assert ends.any() and not is_over.all()
 
 
 @pytest.mark.parametrize("name", ["bart", "flan_t5"])

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.runtime.sessions.torch.model import TorchNorm
+from engine.runtime.sessions.torch.selection.beams import BeamTable
 from tests.engine.runtime.torch_sessions.kernels.conftest import require_language
 
 CAPABILITIES = [80, 90, 120]
@@ -60,18 +61,26 @@ def launch_all() -> None:
         fused.residual(x, x.to(dtype), norm, pre_norm=width == 1024, dtype=dtype)
     for count in (1, 16):
         fused.select(torch.zeros(3, 250_112), count)
+    for width in (8, 3, 4):
+        ids, logits = torch.zeros(9, 16, dtype=torch.int64), torch.zeros(9, 16)
+        beams = torch.zeros(7, 2 * width, dtype=torch.int64)
+        first = beams.view(7, 2, width)[:, :, 0]
+        scores, slots = torch.zeros(2, width), beams[0].view(2, width)
+        table = BeamTable(slots, scores, *first[:2], first[2, :1])
+        made = torch.zeros(9, 7, dtype=torch.int64), torch.zeros(9, 4)
+        fused.join_beams(*made, ids, logits, logits[:, 0], torch.zeros(9, width - 3), table, 2)
 
 
 @pytest.fixture
 def launches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Launch]:
     require_language()
-    from engine.runtime.sessions.torch.kernels import attention, moves, norm, selection
+    from engine.runtime.sessions.torch.kernels import attention, beams, moves, norm, selection
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("TRITON_DUMP_PTXAS_LOG", "1")
     found: list[Launch] = []
     with monkeypatch.context() as patch:
-        for module in (attention, moves, norm, selection):
+        for module in (attention, beams, moves, norm, selection):
             for name in [name for name in vars(module) if name.endswith("_kernel")]:
                 recorder = LaunchRecorder(name, getattr(module, name), found)
                 patch.setattr(module, name, recorder)
@@ -109,7 +118,8 @@ def test_kernels_compile_without_spills(
 ) -> None:
     last = {launch[0]: launch for launch in launches}
     assert {*last} == {
-        *("attention_kernel", "chunk_kernel", "copy_kernel", "residual_kernel", "row_kernel"),
+        *("attention_kernel", "chunk_kernel", "copy_kernel", "join_kernel", "residual_kernel"),
+        "row_kernel",
     }
     for name, kernel, args, options in launches if capability == 90 else last.values():
         made = compiled(kernel, args, options, capability)

@@ -28,9 +28,11 @@ EXPORTED := $(VARIANTS:%=%/.exported)
 EXPORTERS := $(wildcard engine/export/*.py engine/export/*/*.py engine/model/*.py engine/model/*/*.py \
 	engine/native/*.py)
 
-# Those that start no stack, so that two can run at a time.
-UNIT_TESTS := tests/services tests/sdk tests/engine tests/examples tests/test_import_rules.py tests/test_patterns.py \
+# Those that start no stack, so that two processes run them: a file at a time, whose tests may share what
+# they need, and the folder with the longest tests first, so that none of these is left at the end.
+UNIT_TESTS := tests/engine tests/examples tests/services tests/sdk tests/test_import_rules.py tests/test_patterns.py \
 	tests/test_structure.py tests/test_documents.py
+TWO_PROCESSES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # Of these, what the Python version may matter to; the rest is torch's and ONNX Runtime's work, or
 # that of Triton's Python, which is the oldest.  What breaks with a version breaks in many tests: a
@@ -140,13 +142,19 @@ clean: ## Stop the stack; remove environments, exported models and caches
 ##@ Work on it
 
 .PHONY: test
-test: setup models $(if $(HAS_NODE),$(NODE_PACKAGES)) ## Run every test that needs no GPU and no root
-	$(call tests,$(BIN)/python,--numprocesses 2 $(UNIT_TESTS))
+test: unit-tests stack-tests ## Run every test that needs no GPU and no root
+
+.PHONY: unit-tests
+unit-tests: setup models ## Run the tests that start no stack
+	$(call tests,$(BIN)/python,$(TWO_PROCESSES) $(UNIT_TESTS))
+
+.PHONY: stack-tests
+stack-tests: setup models $(if $(HAS_NODE),$(NODE_PACKAGES)) ## Run the tests of the whole stack, except those of root
 	$(call tests,$(BIN)/python,-m "not root" tests $(UNIT_TESTS:%=--ignore=%))
 
 .PHONY: test-root
 test-root: setup models ## Run the tests that only root can: they mount file systems
-	$(call tests,$(BIN)/python,-m root tests/faults)
+	$(call tests,$(BIN)/python,-o cache_dir=.pytest_cache/root -m root tests/faults)
 
 test-%: setup models ## Run the tests of one folder, such as `make test-sdk`
 	$(BIN)/python -m pytest tests/$*
@@ -156,7 +164,7 @@ test-typescript: $(NODE_PACKAGES)
 .PHONY: test-newest
 test-newest: .newest/.installed ## Run a fifth of the unit tests on the newest Python that README names
 	.newest/bin/python $(BUILD_NATIVE)
-	$(call tests,.newest/bin/python,-o cache_dir=.newest/pytest --numprocesses 2 $(NEWEST_TESTS))
+	$(call tests,.newest/bin/python,-o cache_dir=.newest/pytest $(NEWEST_TESTS))
 
 .PHONY: test-faults
 test-faults: setup models ## Run every fault of batch jobs against the real servers (15 minutes)
@@ -215,8 +223,9 @@ bench-attacks: setup models ## Measure how long others wait while the gateway is
 	$(BIN)/python -m tests.benchmarks.attacks $(BENCH_OPTIONS)
 
 .PHONY: bench-short
-bench-short: ## Run every benchmark to its end in a short form, to see that it still does (7 minutes)
-	@$(MAKE) --no-print-directory BENCH_OPTIONS=--short bench bench-firefox bench-jobs bench-overload bench-attacks
+bench-short: ## Run every benchmark to its end in a short form, to see that it still does (8 minutes)
+	@$(MAKE) --no-print-directory BENCH_OPTIONS="--short --small" bench
+	@$(MAKE) --no-print-directory BENCH_OPTIONS=--short bench-firefox bench-jobs bench-overload bench-attacks
 
 .PHONY: protos
 protos: .venv/.installed $(NODE_PACKAGES) ## Generate the stubs of protos/ for Python and Node

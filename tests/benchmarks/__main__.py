@@ -27,7 +27,9 @@ from tests.benchmarks.speed.workload import BUILD, EXAMPLE, ROOT
 from tests.benchmarks.systems.system import THREADS
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
-CHECKPOINTS = {"en-fr": EXAMPLE, "marian-base": BUILD / "checkpoints" / "marian-base"}
+RANDOM = "marian-base"
+CHECKPOINTS = {"en-fr": EXAMPLE, RANDOM: BUILD / "checkpoints" / RANDOM}
+SMALL = BUILD / "checkpoints" / "marian-small"
 PARTS: dict[str, Callable[[Subject], PartResult]] = {
     "closed": measure_closed_loop,
     "open": measure_open_loop,
@@ -35,7 +37,7 @@ PARTS: dict[str, Callable[[Subject], PartResult]] = {
     "roofline": measure_roofline,
 }
 # What the short form leaves out, since the other checkpoint shows that it runs.
-LONG_PARTS = {"marian-base": ("open", "lengths")}
+LONG_PARTS = {RANDOM: ("open", "lengths")}
 
 
 def main() -> None:
@@ -48,6 +50,7 @@ def main() -> None:
         "--in-flight", type=positive, nargs="+", default=[], help="texts at once, of `closed`"
     )
     parser.add_argument("--short", action="store_true", help=SHORT_HELP)
+    parser.add_argument("--small", action="store_true", help=f"a small checkpoint for {RANDOM}")
     parser.add_argument(
         "--publish", action="store_true", help="write tables and plots to docs/benchmarks.md, too"
     )
@@ -60,13 +63,14 @@ def main() -> None:
     torch.set_num_threads(THREADS)
     console = Console()
     console.print(machine())
-    if not (CHECKPOINTS["marian-base"] / "model.safetensors").exists():
-        write_marian_base(EXAMPLE, CHECKPOINTS["marian-base"])
+    checkpoints = CHECKPOINTS | ({RANDOM: SMALL} if arguments.small else {})
+    if not (checkpoints[RANDOM] / "model.safetensors").exists():
+        write_marian_base(EXAMPLE, checkpoints[RANDOM], small=arguments.small)
     scale = Scale(
         1 if arguments.short else arguments.rounds, arguments.short, tuple(arguments.in_flight)
     )
     for name in names:
-        subject = prepare(name, CHECKPOINTS[name], scale, console)
+        subject = prepare(name, checkpoints[name], scale, console)
         for part in arguments.parts:
             if arguments.short and part in LONG_PARTS.get(name, ()):
                 console.print(f"{name}: {part} only in the long form")

@@ -26,7 +26,7 @@ from tests.benchmarks import SHORT_HELP
 
 BUILD = Path(__file__).parents[2] / "build" / "bench"
 QUIET_SECONDS = 10.0
-SHORT_SECONDS = 1.0
+SHORT_SECONDS, SHORT_ATTACKS = 1.0, 2  # `tests/attacks` makes every attack
 _SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -45,6 +45,8 @@ def main() -> None:
     if not chosen:
         names = ", ".join(attack.__name__ for attack in ATTACKS)
         parser.error(f"--only {arguments.only!r} is in no attack's name; there are: {names}")
+    if arguments.short:
+        chosen = chosen[:SHORT_ATTACKS]
     with fortress(StackSettings()) as built:
         quiet(built, pause)  # warms up
         before = quiet(built, pause)

@@ -12,8 +12,10 @@ MARIAN_VOCABULARY = 32001
 _NO_BAD_WORDS: dict[str, Any] = {"bad_words_ids": None}
 
 
-def write_marian_base(example: Path, folder: Path) -> None:
+def write_marian_base(example: Path, folder: Path, *, small: bool = False) -> None:
     """A random Marian checkpoint (6+6 layers, d 512, 61 M parameters) with the example's pieces.
+
+    A `small` one has 1+1 layers, d 128, and is soon computed.
 
     Its vocabulary is filled up with pieces that no text has. It never ends an answer, so every
     answer has the longest length.
@@ -36,15 +38,16 @@ def write_marian_base(example: Path, folder: Path) -> None:
     PreTrainedTokenizerFast(
         tokenizer_file=str(path), pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
     ).save_pretrained(folder)
+    layers, width = (1, 128) if small else (6, 512)
     config = MarianConfig(
         vocab_size=MARIAN_VOCABULARY,
-        d_model=512,
-        encoder_layers=6,
-        decoder_layers=6,
-        encoder_attention_heads=8,
-        decoder_attention_heads=8,
-        encoder_ffn_dim=2048,
-        decoder_ffn_dim=2048,
+        d_model=width,
+        encoder_layers=layers,
+        decoder_layers=layers,
+        encoder_attention_heads=width // 64,
+        decoder_attention_heads=width // 64,
+        encoder_ffn_dim=4 * width,
+        decoder_ffn_dim=4 * width,
         activation_function="relu",
         scale_embedding=True,
         max_position_embeddings=512,

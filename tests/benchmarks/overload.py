@@ -43,7 +43,7 @@ def main() -> None:
     arguments = parser.parse_args()
     exit_on_sigterm()
     if arguments.short:
-        arguments.seconds = 2 * BUCKET
+        arguments.seconds = BUCKET
     with running_stack(StackSettings()) as stack, Progress(transient=True) as progress:
         figures = asyncio.run(measure(stack, arguments, progress))
     BUILD.mkdir(parents=True, exist_ok=True)

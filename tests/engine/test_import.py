@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from engine.cli import app
 from engine.contract.manifest import Manifest, read_manifest
-from engine.export.precision.recipes import read_recipes
+from engine.export.precision.recipes import Precision, read_recipes
 from engine.export.report.answers import answer_texts, fits, generate, likeliest_labels
 from engine.export.report.oracle import transformers_answers
 from engine.export.report.variants import report_variant
@@ -844,7 +844,18 @@ def hangups() -> Iterator[None]:
     signal.signal(signal.SIGHUP, before)
 
 
-@pytest.mark.usefixtures("hangups")
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variants are written without being computed: what happens to their folders is tested."""
+
+    def write(_self: object, _names: object, folders: dict[Precision, Path]) -> None:
+        for folder in folders.values():
+            (folder / "config.pbtxt").write_text("the new one")
+
+    monkeypatch.setattr("engine.export.exporter._Export.write", write)
+
+
+@pytest.mark.usefixtures("hangups", "at_once")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 @pytest.mark.parametrize("moved", [0, 1, 2, 3])
 def test_a_signal_leaves_all_as_it_was(

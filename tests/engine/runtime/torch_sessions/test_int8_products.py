@@ -9,12 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.runtime.sessions.torch.weights import products
 from engine.runtime.sessions.torch.kernels import plain
 from engine.runtime.sessions.torch.model import TorchModel, TorchProduct, TorchSublayer
-from engine.runtime.sessions.torch.weights.products import TorchInt8Product
 from engine.runtime.sessions.torch.session import TorchSession
-from engine.runtime.sessions.torch.weights import load_model, weight_bytes
+from engine.runtime.sessions.torch.weights import load_model, products, weight_bytes
+from engine.runtime.sessions.torch.weights.products import TorchInt8Product
 from tests.engine.native.answers import decode, random_sources
 from tests.engine.native.models import KINDS, RandomVariant, write_variant
 from tests.engine.runtime.torch_sessions.kernels.conftest import (

@@ -11,7 +11,7 @@ _LENGTH = struct.Struct("<I")
 _READ_BYTES = 1 << 18
 
 
-class Channel:
+class RankChannel:
     """One end. Any thread may send, one thread at a time reads."""
 
     def __init__(self, connected: socket.socket) -> None:
@@ -70,7 +70,7 @@ class Sender:
     What can't be sent is dropped: whoever reads the channel finds that the other end is gone.
     """
 
-    def __init__(self, channel: Channel, name: str) -> None:
+    def __init__(self, channel: RankChannel, name: str) -> None:
         self._channel = channel
         self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)

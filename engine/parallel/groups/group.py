@@ -23,7 +23,7 @@ from engine.parallel.groups.messages import (
     StartRank,
     StopRank,
 )
-from engine.parallel.groups.places import Place, variables_of
+from engine.parallel.groups.places import GroupPlace, variables_of
 from engine.parallel.groups.process import RankProcess
 from engine.parallel.layout import Layout
 from engine.runtime.batching.lane import Gauges
@@ -59,7 +59,7 @@ class GroupPlan:
     folder: Path
     settings: Settings
     layout: Layout
-    place: Place
+    place: GroupPlace
 
 
 class Group:

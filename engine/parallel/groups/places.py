@@ -16,7 +16,7 @@ class LayoutError(ValueError):
 
 
 @dataclass(frozen=True)
-class Place:
+class GroupPlace:
     """Where a group runs: one GPU for each rank, or cores that its ranks share.
 
     `gpus` are numbers of CUDA, as this process counts.
@@ -26,7 +26,7 @@ class Place:
     gpus: tuple[int, ...] = ()
 
 
-def places_of(layout: Layout, cores: Sequence[int], gpus: int) -> list[Place]:
+def places_of(layout: Layout, cores: Sequence[int], gpus: int) -> list[GroupPlace]:
     """A place for each group: on GPUs where there are any, else on an equal share of the cores.
 
     Raises:
@@ -41,7 +41,7 @@ def places_of(layout: Layout, cores: Sequence[int], gpus: int) -> list[Place]:
             )
         size = layout.group
         return [
-            Place(gpus=tuple(range(group * size, (group + 1) * size)))
+            GroupPlace(gpus=tuple(range(group * size, (group + 1) * size)))
             for group in range(layout.data)
         ]
     if len(cores) < layout.data:
@@ -52,10 +52,10 @@ def places_of(layout: Layout, cores: Sequence[int], gpus: int) -> list[Place]:
     # Neighbours, which share caches and memory; the first groups have one more where some are left.
     share, more = divmod(len(cores), layout.data)
     starts = [group * share + min(group, more) for group in range(layout.data + 1)]
-    return [Place(cores=tuple(cores[start:end])) for start, end in pairwise(starts)]
+    return [GroupPlace(cores=tuple(cores[start:end])) for start, end in pairwise(starts)]
 
 
-def variables_of(place: Place, rank: int, layout: Layout) -> dict[str, str]:
+def variables_of(place: GroupPlace, rank: int, layout: Layout) -> dict[str, str]:
     """What the environment of a rank's process says of its place.
 
     A rank sees its own GPU alone, as number 0, so that no library takes memory of another one.

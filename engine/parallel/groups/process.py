@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import engine
-from engine.parallel.groups.channel import Channel, Sender
+from engine.parallel.groups.channel import RankChannel, Sender
 from engine.parallel.groups.interpreter import find_interpreter
 from engine.parallel.groups.messages import Message, StartRank
 
@@ -33,7 +33,7 @@ class RankProcess:
                 env={**os.environ, **variables, "PYTHONPATH": _path()},
             )
         self.rank = start.rank
-        self.channel = Channel(ours)
+        self.channel = RankChannel(ours)
         self._sender = Sender(self.channel, f"seqway-rank-{start.rank}-sender")
         self.heard = self.rounded = time.monotonic()
         self.rounds = 0

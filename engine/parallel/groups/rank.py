@@ -21,7 +21,7 @@ from engine.backend import logs
 from engine.contract.events import Event
 from engine.contract.manifest import Manifest, read_manifest
 from engine.contract.options import Options, parse_options
-from engine.parallel.groups.channel import Channel
+from engine.parallel.groups.channel import RankChannel
 from engine.parallel.groups.messages import (
     AskRound,
     CancelRows,
@@ -55,7 +55,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    channel = Channel(socket.socket(fileno=int(sys.argv[1])))
+    channel = RankChannel(socket.socket(fileno=int(sys.argv[1])))
     commands = _receive(channel)
     start, *others = commands
     assert isinstance(start, StartRank)
@@ -74,7 +74,7 @@ def main() -> None:
     os._exit(0)
 
 
-def _follow(channel: Channel, start: StartRank, manifest: Manifest) -> None:
+def _follow(channel: RankChannel, start: StartRank, manifest: Manifest) -> None:
     """Does what the first rank of the group has it do, until that ends."""
     threading.Thread(target=_leave_with_front, args=(channel,), daemon=True).start()
     beat = threading.Thread(target=_beat_alone, args=(channel, start.beat), daemon=True)
@@ -92,12 +92,12 @@ def _shared(name: str, start: StartRank, manifest: Manifest) -> Any:
     return part(folder, manifest, capacity, start.layout, start.rank, Path(start.store))
 
 
-def _leave_with_front(channel: Channel) -> None:
+def _leave_with_front(channel: RankChannel) -> None:
     while True:
         _receive(channel)
 
 
-def _beat_alone(channel: Channel, seconds: float) -> None:
+def _beat_alone(channel: RankChannel, seconds: float) -> None:
     """The beats of a rank without lanes: what its peers wait for, theirs show."""
     rounds, never = 0, threading.Event()
     while not never.wait(seconds):
@@ -108,7 +108,7 @@ def _beat_alone(channel: Channel, seconds: float) -> None:
 class Server:
     """The engine of a group, and what the front is told of it."""
 
-    def __init__(self, channel: Channel, start: StartRank, manifest: Manifest) -> None:
+    def __init__(self, channel: RankChannel, start: StartRank, manifest: Manifest) -> None:
         self._channel = channel
         self._beat_seconds = start.beat
         self._rounds = 0
@@ -183,7 +183,7 @@ class Server:
         _end(self._channel, str(error))
 
 
-def _receive(channel: Channel) -> list[Command]:
+def _receive(channel: RankChannel) -> list[Command]:
     """The front's next commands; without a front there is nothing to do any more."""
     while True:
         try:
@@ -194,7 +194,7 @@ def _receive(channel: Channel) -> list[Command]:
             return [message for message in messages if isinstance(message, Command)]
 
 
-def _end(channel: Channel, reason: str) -> None:
+def _end(channel: RankChannel, reason: str) -> None:
     """Ends without waiting for anything: what would be waited for may be the GPU."""
     try:
         channel.send(RankLost(reason))

@@ -10,9 +10,9 @@ import pytest
 from engine.contract.options import Options
 from engine.parallel.groups import interpreter
 from engine.parallel.groups.bounds import Bounds
-from engine.parallel.groups.channel import Channel, Sender
+from engine.parallel.groups.channel import RankChannel, Sender
 from engine.parallel.groups.messages import CancelRows, RowsSaid, StartRank, TakeRows
-from engine.parallel.groups.places import VISIBLE, LayoutError, Place, places_of, variables_of
+from engine.parallel.groups.places import VISIBLE, GroupPlace, LayoutError, places_of, variables_of
 from engine.parallel.groups.probes import Probes
 from engine.parallel.layout import Layout
 from engine.runtime.engine import Settings
@@ -32,7 +32,7 @@ def test_each_rank_sees_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(VISIBLE, raising=False)
     layout = Layout(tensor=2, data=2)
     places = places_of(layout, [0, 1], gpus=5)
-    assert places == [Place(gpus=(0, 1)), Place(gpus=(2, 3))]
+    assert places == [GroupPlace(gpus=(0, 1)), GroupPlace(gpus=(2, 3))]
     assert variables_of(places[1], 1, layout) == {VISIBLE: "3"}
     monkeypatch.setenv(VISIBLE, "GPU-a, GPU-b,GPU-c,GPU-d,GPU-e")
     assert variables_of(places[1], 0, layout) == {VISIBLE: "GPU-c"}
@@ -42,7 +42,7 @@ def test_each_rank_sees_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_messages_arrive_whole_and_in_order() -> None:
     ours, theirs = socket.socketpair()
-    one, other = Channel(ours), Channel(theirs)
+    one, other = RankChannel(ours), RankChannel(theirs)
     plan = RowPlan([1, 2], 9, 0.5, key=(2**64 - 1, 3), forced={0: 4}, needs=frozenset({"logits"}))
     long = TakeRows(1, Options(stream=True).as_dict(), [(7, plan)] * 20_000)
     start = StartRank("a", Settings(lanes=2), Layout(data=2), 1, "store", (0, 3), 0.5)
@@ -63,7 +63,7 @@ def test_messages_arrive_whole_and_in_order() -> None:
 
 def test_a_rank_that_reads_nothing_holds_up_nobody() -> None:
     ours, theirs = socket.socketpair()
-    sender = Sender(Channel(ours), "test")
+    sender = Sender(RankChannel(ours), "test")
     plan = RowPlan([1] * 1000, 9, 0.5)
     for number in range(1000):
         sender.post(TakeRows(number, {}, [(0, plan)]))

@@ -16,7 +16,7 @@ from engine.export.variant_folder import Serving, write_manifest
 from engine.parallel.layout import Layout
 from tests.faults.load import Load
 from tests.faults.stack import wait_until
-from tests.stack.conftest import examples_exported, models_exported, triton_installed  # noqa: F401
+from tests.stack.conftest import models_exported, triton_installed  # noqa: F401
 
 _MODEL = "en-fr_int8"
 _RANK = "engine.parallel.groups.rank"
@@ -50,7 +50,7 @@ def _ancestors(process: psutil.Process) -> list[str]:
 
 @pytest.fixture(scope="module")
 def grouped(
-    examples_exported: None,  # noqa: F811
+    models_exported: None,  # noqa: F811
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[GroupedStack]:
     repository = tmp_path_factory.mktemp("grouped")

@@ -32,7 +32,7 @@ from engine.contract.options import (
     take_traceparents,
 )
 from engine.parallel.groups.engine import GroupedEngine
-from engine.parallel.groups.places import count_gpus
+from engine.parallel.places import count_gpus
 from engine.runtime.engine import Engine
 from engine.runtime.request import Request
 from engine.runtime.sessions.session import DeviceLostError

@@ -1,7 +1,8 @@
 """The engine of a variant on several devices: one front for callers, groups of ranks behind it.
 
 It has the interface of `engine.runtime.engine.Engine`. Callers' threads plan rows and hand them
-over; each group's thread relays what its ranks say; the watch ends what no group will end.
+over; each group's thread relays what its ranks say; the watch looks for rows that no group will
+end.
 """
 
 import os
@@ -11,29 +12,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from engine.contract.events import Delta, End, Event, FinishReason
 from engine.contract.manifest import read_manifest
 from engine.parallel.groups.bounds import Bounds
 from engine.parallel.groups.group import Answer, Group, GroupPlan
 from engine.parallel.groups.interpreter import find_interpreter
-from engine.parallel.groups.ledger import GroupLoad, Ledger, Share
-from engine.parallel.groups.messages import (
-    AskRound,
-    CancelRows,
-    RankLoaded,
-    RoundMade,
-    RowsSaid,
-    TakeRows,
-)
-from engine.parallel.groups.places import count_gpus, places_of
-from engine.parallel.groups.probes import Probes, answer
-from engine.parallel.groups.routed_row import RoutedRow
+from engine.parallel.groups.ledger import GroupLoad, Ledger
+from engine.parallel.groups.messages import AskRound, Message, RankLoaded, RoundMade
+from engine.parallel.groups.probes import Probes, tell_ready
+from engine.parallel.groups.relay import Relay, tell
 from engine.parallel.layout import Layout
+from engine.parallel.places import count_gpus, places_of
 from engine.runtime.batching.lane import Gauges
 from engine.runtime.engine import Settings, total
 from engine.runtime.intake import Intake
 from engine.runtime.planner import Planner
-from engine.runtime.request import Request, Row
+from engine.runtime.request import Request
 from engine.runtime.sessions.session import DeviceLostError
 from engine.runtime.text.vocabulary import load_vocabulary
 
@@ -66,7 +59,6 @@ class GroupedEngine:
     ) -> None:
         self.settings = settings
         self.manifest = read_manifest(folder)
-        self.rerun_rows = 0
         self._bounds = bounds or Bounds()
         self._vocabulary = load_vocabulary(folder, self.manifest)
         self._on_lost = on_lost
@@ -84,6 +76,7 @@ class GroupedEngine:
         ]
         self._lock = threading.Lock()
         self._ledger = Ledger(self._bounds)
+        self._relay = Relay(self._ledger, self._lock, self._post)
         self._probes = Probes()
         self._loaded: dict[int, RankLoaded] = {}
         self._intake: Intake | None = None
@@ -107,6 +100,11 @@ class GroupedEngine:
     def restarts(self) -> int:
         """How often a group was started anew."""
         return sum(group.restarts for group in self._groups)
+
+    @property
+    def rerun_rows(self) -> int:
+        """Rows that were run again, because their group had ended."""
+        return self._relay.rerun_rows
 
     @property
     def slots(self) -> int:
@@ -169,7 +167,7 @@ class GroupedEngine:
         self._stop_groups()
         if self._watcher.is_alive():
             self._watcher.join()
-        self._end_all("the engine was stopped")
+        self._relay.end_all(len(self._groups), "the engine was stopped")
 
     def submit(self, request: Request) -> None:
         """Takes a request; everything that becomes of it reaches its sink."""
@@ -181,12 +179,7 @@ class GroupedEngine:
 
     def cancel(self, request_id: str) -> None:
         """Ends the rows of a request before the next step; an unknown id is ignored."""
-        with self._lock:
-            waiting, shares = self._ledger.cancel(request_id)
-            self._ledger.drop(waiting)
-            for share in shares:
-                self._groups[share.group].post(CancelRows(share.number))
-        _close(waiting, FinishReason.CANCELLED)
+        self._relay.cancel(request_id)
 
     @property
     def _is_complete(self) -> bool:
@@ -200,21 +193,11 @@ class GroupedEngine:
             Planner(self.manifest, self._vocabulary, outputs, limits.max_rows),
             sum(each.slots for each in loaded) + limits.max_waiting,
             lambda: self._ledger.open_rows,
-            self._route,
+            self._relay.route,
         )
 
-    def _route(self, rows: list[Row]) -> None:
-        """Gives new rows to groups."""
-        with self._lock:
-            self._post(self._ledger.add([RoutedRow(row) for row in rows]))
-
-    def _post(self, shares: list[Share]) -> None:
-        """Sends groups what the ledger gave them; under the lock, so that a cancel comes later."""
-        for share in shares:
-            # The plans hold what was made of these.
-            options = replace(share.request.options, target_prefix="", seed=None)
-            rows = [(index, routed.row.plan) for index, routed in share.rows.items()]
-            self._groups[share.group].post(TakeRows(share.number, options.as_dict(), rows))
+    def _post(self, group: int, message: Message) -> None:
+        self._groups[group].post(message)
 
     def _probe(self, request: Request) -> None:
         """Answers `Ready` once every group that lives has come round, and one does live."""
@@ -225,7 +208,7 @@ class GroupedEngine:
                 return
             number = self._probes.ask(request, live)
             for group in live:
-                self._groups[group].post(AskRound(number))
+                self._post(group, AskRound(number))
 
     # What groups tell, in their threads.
 
@@ -234,107 +217,43 @@ class GroupedEngine:
         with self._started:
             self._loaded[group.index] = loaded
             self._ledger.loads[group.index] = GroupLoad(loaded.token_budget)
-            self._post(self._ledger.place())
+            self._relay.place_waiting()
             probing, self._probes.unasked = self._probes.unasked, []
             self._started.notify_all()
         for request in probing:
             self._probe(request)
 
-    def group_said(self, group: Group, answer_: Answer) -> None:
+    def group_said(self, group: Group, answer: Answer) -> None:
         """Passes it on."""
-        if isinstance(answer_, RoundMade):
-            with self._lock:
-                ready = self._probes.note_round(group.index, answer_.number)
-            answer(ready)
+        if not isinstance(answer, RoundMade):
+            self._relay.note(answer)
             return
-        share = self._ledger.shares.get(answer_.number)
-        if share is None:
-            return
-        if isinstance(answer_, RowsSaid):
-            self._relay(share, answer_.events)
-        elif answer_.index in share.rows:
-            share.rows[answer_.index].begun = True
+        with self._lock:
+            ready = self._probes.note_round(group.index, answer.number)
+        tell_ready(ready)
 
     def group_down(self, group: Group, reason: str) -> None:
         """Has its rows run again."""
-        now, again, ends = time.monotonic(), [], []
         with self._started:
             if self._intake is None:
                 self._failure = self._failure or reason
                 self._started.notify_all()
-            if len(self._ledger.loads) == 1 and group.index in self._ledger.loads:
-                self._none_since = now
-            for routed in self._ledger.lose(group.index):
-                routed.deaths += routed.begun
-                end = self._end_of(routed, now)
-                if end is None:
-                    routed.restart()
-                    again.append(routed)
-                else:
-                    ends.append((routed, end))
-            self.rerun_rows += len(again)
-            self._ledger.drop([routed for routed, _ in ends])
-            self._ledger.waiting = again + self._ledger.waiting
-            self._post(self._ledger.place())
+            if set(self._ledger.loads) == {group.index}:
+                self._none_since = time.monotonic()
+            ended = self._relay.lose(group.index)
             ready = self._probes.lose(group.index, has_groups=bool(self._ledger.loads))
-        answer(ready)
-        for routed, end in ends:
-            routed.row.request.emit([end], ended=1)
-
-    def _end_of(self, routed: RoutedRow, now: float) -> End | None:
-        """The end of a row whose group has died; None: it is to be run again."""
-        if routed.cancelled or now >= routed.row.plan.deadline:
-            return routed.closed(FinishReason.CANCELLED)
-        if routed.deaths >= self._bounds.most_deaths:
-            return routed.closed(
-                FinishReason.ERROR,
-                f"{routed.deaths} processes ended while they ran this text, which may be why: use "
-                "another variant for it",
-            )
-        return None
-
-    def _relay(self, share: Share, events: list[Event]) -> None:
-        """Tells callers what they don't have yet."""
-        told: list[Event] = []
-        ended = []
-        now = time.monotonic()
-        for event in events:
-            assert isinstance(event, Delta | End), "rows say nothing else"
-            routed = share.rows.get(event.index)
-            if routed is None or event.index in ended:
-                continue
-            if isinstance(event, End) and self._is_group_lost(routed, event, now):
-                continue
-            relayed = routed.relay(event)
-            if relayed is not None:
-                told.append(relayed)
-            if isinstance(relayed, End):
-                ended.append(event.index)
-        if ended:
-            with self._lock:
-                if share.number not in self._ledger.shares:
-                    return  # the front has ended them
-                for index in ended:
-                    self._ledger.close(share, index)
-                self._post(self._ledger.place())
-        if told:
-            share.request.emit(told, len(ended))
-
-    def _is_group_lost(self, routed: RoutedRow, end: End, now: float) -> bool:
-        """Whether a group gives up a row because it dies itself: the row is run again then."""
-        return not self._stopping.is_set() and routed.is_unasked(end, now)
+        tell(ended)
+        tell_ready(ready)
 
     # The watch, in a thread of its own.
 
     def _watch(self) -> None:
         while not self._stopping.wait(_WATCH_SECONDS):
-            now = time.monotonic()
+            self._relay.end_late()
             with self._lock:
-                late = [one for one in self._ledger.waiting if one.row.plan.deadline <= now]
-                self._ledger.drop(late)
-                is_alone = not self._ledger.loads
-            _close(late, FinishReason.CANCELLED, "the deadline passed in the waiting line")
-            if is_alone and now > self._none_since + self._bounds.comeback:
+                last = self._none_since + self._bounds.comeback
+                is_over = not self._ledger.loads and time.monotonic() > last
+            if is_over:
                 self._give_up()
                 return
 
@@ -344,27 +263,13 @@ class GroupedEngine:
             f"no group of {self.manifest.name} has lived for {self._bounds.comeback:g} s: see the "
             "log for why each of them ended."
         )
-        self._end_all(str(error))
+        self._relay.end_all(len(self._groups), str(error))
         self._on_lost(error)
-
-    def _end_all(self, message: str) -> None:
-        """Ends all rows as CANCELLED; one that a group had begun may be what ends groups."""
-        with self._lock:
-            rows = list(self._ledger.waiting)
-            for group in self._groups:
-                rows += self._ledger.lose(group.index)
-            self._ledger.drop(rows)
-        _close(rows, FinishReason.CANCELLED, message)
 
     def _stop_groups(self) -> None:
         self._stopping.set()
+        self._relay.is_stopping = True
         for group in self._groups:
             group.stop()
         for group in self._groups:
             group.join()
-
-
-def _close(rows: list[RoutedRow], reason: FinishReason, message: str = "") -> None:
-    for routed in rows:
-        end = routed.closed(reason, message, lost=routed.deaths > 0)
-        routed.row.request.emit([end], ended=1)

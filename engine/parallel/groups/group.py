@@ -23,9 +23,9 @@ from engine.parallel.groups.messages import (
     StartRank,
     StopRank,
 )
-from engine.parallel.groups.places import GroupPlace, variables_of
 from engine.parallel.groups.process import RankProcess
 from engine.parallel.layout import Layout
+from engine.parallel.places import GroupPlace, variables_of
 from engine.runtime.batching.lane import Gauges
 from engine.runtime.engine import Settings, total
 

@@ -53,7 +53,7 @@ class Probes:
         return []
 
 
-def answer(requests: list[Request]) -> None:
+def tell_ready(requests: list[Request]) -> None:
     """Tells those who asked."""
     for request in requests:
         request.emit([Ready()])

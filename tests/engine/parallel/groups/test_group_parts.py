@@ -12,9 +12,9 @@ from engine.parallel.groups import interpreter
 from engine.parallel.groups.bounds import Bounds
 from engine.parallel.groups.channel import RankChannel, Sender
 from engine.parallel.groups.messages import CancelRows, RowsSaid, StartRank, TakeRows
-from engine.parallel.groups.places import VISIBLE, GroupPlace, LayoutError, places_of, variables_of
 from engine.parallel.groups.probes import Probes
 from engine.parallel.layout import Layout
+from engine.parallel.places import VISIBLE, GroupPlace, LayoutError, places_of, variables_of
 from engine.runtime.engine import Settings
 from engine.runtime.request import Request, RowPlan
 

@@ -2,7 +2,9 @@
 
 `python -m tests.benchmarks.groups [FOLDER]` measures the saturated throughput of each number of
 groups, and what becomes of the rows when a group is killed at work. The front and its caller are in
-one more process, which may run on any core, as in service.
+one more process, which may run on any core, as in service. "busy" is the share of the time in which
+the groups' processes ran: where it is not about 100 %, something else wanted their cores, and
+tokens/s say less than the tokens of a second of a core.
 """
 
 import argparse
@@ -17,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -44,7 +47,6 @@ class GroupLoadCaller:
     accepted: int = 0
     ends: Counter[tuple[int, int]] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
-    tokens: int = 0
     _stopped: threading.Event = field(default_factory=threading.Event)
     _free: threading.Semaphore = field(init=False)
 
@@ -83,7 +85,6 @@ class GroupLoadCaller:
                 if isinstance(event, End):
                     self.ends[number, event.index] += 1
                     self.reasons[event.finish_reason] += 1
-                    self.tokens += event.output_tokens
             if last:
                 self._free.release()
 
@@ -106,15 +107,31 @@ def groups_on_cores(folder: Path, count: int) -> Iterator[GroupedEngine]:
         engine.stop()
 
 
-def throughput(folder: Path, count: int, seconds: float) -> float:
-    """Tokens of answers a second with so many groups."""
+@dataclass(frozen=True)
+class GroupSpeed:
+    """Tokens a second, and processor seconds of the groups and of the front in each second."""
+
+    tokens: float
+    groups: float
+    front: float
+
+
+def throughput(folder: Path, count: int, seconds: float) -> GroupSpeed:
+    """What so many groups do when all slots have rows."""
     with groups_on_cores(folder, count) as engine:
+        ranks = [psutil.Process(pid) for group in engine.groups for pid in group.pids]
         caller = GroupLoadCaller(engine, in_flight_of(engine))
         with caller.calling():
             time.sleep(_WARM_SECONDS)
-            before, began = caller.tokens, time.monotonic()
+            began, before = time.monotonic(), _counts(engine, ranks)
             time.sleep(seconds)
-            return (caller.tokens - before) / (time.monotonic() - began)
+            after, passed = _counts(engine, ranks), time.monotonic() - began
+    return GroupSpeed(*((a - b) / passed for a, b in zip(after, before, strict=True)))
+
+
+def _counts(engine: GroupedEngine, ranks: list[psutil.Process]) -> tuple[float, float, float]:
+    times = [sum(rank.cpu_times()[:2]) for rank in ranks]
+    return engine.gauges.tokens, sum(times), time.process_time()
 
 
 def in_flight_of(engine: GroupedEngine) -> int:
@@ -151,6 +168,14 @@ def kill_one(folder: Path, count: int, seconds: float) -> KillFigures:
         )
 
 
+def _row(speeds: list[GroupSpeed], ones: list[GroupSpeed], count: int) -> list[str]:
+    speed, one = (statistics.median(each.tokens for each in some) for some in (speeds, ones))
+    of_core = statistics.median(each.tokens / each.groups for each in speeds)
+    busy = statistics.median(each.groups for each in speeds) / count
+    front = statistics.median(each.front for each in speeds)
+    return [f"{speed:,.0f}", f"{speed / one:.2f}", f"{of_core:,.0f}", f"{busy:.0%}", f"{front:.0%}"]
+
+
 def main() -> None:
     """Prints a table and what the kill has shown."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.groups", description=__doc__)
@@ -160,14 +185,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1, help="in turns; medians are printed (1)")
     given = parser.parse_args()
     counts = range(1, given.groups + 1)
-    found: dict[int, list[float]] = {count: [] for count in counts}
+    found: dict[int, list[GroupSpeed]] = {count: [] for count in counts}
     for _ in range(given.rounds):
         for count in counts:
             found[count].append(throughput(given.folder, count, given.seconds))
-    medians = {count: statistics.median(values) for count, values in found.items()}
-    table = Table("groups", "tokens/s", "of one")
-    for count, median in medians.items():
-        table.add_row(str(count), f"{median:,.0f}", f"{median / medians[1]:.2f}")
+    table = Table("groups", "tokens/s", "of one", "tokens of a core's second", "busy", "front")
+    for count in counts:
+        table.add_row(str(count), *_row(found[count], found[1], count))
     console = Console()
     console.print(table)
     if given.groups > 1:

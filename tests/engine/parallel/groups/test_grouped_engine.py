@@ -79,19 +79,15 @@ def test_what_can_not_be_run_is_refused_as_ever(pair: Crew) -> None:
     assert pair.engine.refused_rows == before + 100
 
 
-@pytest.mark.parametrize("stream", [True, False])
-def test_no_answer_is_lost_or_doubled_when_a_group_is_killed(
-    pair: Crew, single: Engine, stream: bool
-) -> None:
+def test_no_answer_is_lost_or_doubled_when_a_group_is_killed(pair: Crew, single: Engine) -> None:
     pair.order("slow")
     restarts, rerun = pair.engine.restarts, pair.engine.rerun_rows
-    caller = pair.send(texts(40), stream=stream)
-    if stream:
-        caller.next()  # some have been told the beginning
-    else:
-        wait_until(lambda: pair.engine.gauges.running >= 10)
+    streamed = pair.send(texts(20), "streamed", stream=True)
+    whole = pair.send(texts(40)[20:], "whole", stream=False)
+    streamed.next()  # some have been told the beginning
     pair.hurt(0)
-    assert answers(caller.finish()) == expected(single, texts(40), stream=stream)
+    assert answers(streamed.finish()) == expected(single, texts(20), stream=True)
+    assert answers(whole.finish()) == expected(single, texts(40)[20:], stream=False)
     assert pair.engine.restarts == restarts + 1
     assert pair.engine.rerun_rows > rerun
     pair.wait_for_restarts(restarts + 1)

@@ -124,7 +124,7 @@ class GroupedEngine:
     @property
     def steps(self) -> int:
         """The decoder steps of all groups, at their last beats."""
-        return self.gauges.steps
+        return sum(group.steps for group in self._groups)
 
     @property
     def refused_rows(self) -> int:

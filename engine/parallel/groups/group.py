@@ -91,6 +91,11 @@ class Group:
         """What it and those before it have counted, at the last beat."""
         return total((self._past, self._present))
 
+    @property
+    def steps(self) -> int:
+        """Those of `gauges`, at less cost."""
+        return self._past.steps + self._present.steps
+
     def start(self) -> None:
         """Starts the thread, which starts the processes."""
         self._thread.start()

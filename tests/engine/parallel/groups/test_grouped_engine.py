@@ -117,6 +117,22 @@ def test_a_lane_that_hangs_is_found(pair: Crew, single: Engine) -> None:
     assert answers(caller.finish()) == expected(single, texts(20), stream=False)
 
 
+def test_a_front_that_was_stopped_itself_blames_no_group(
+    pair: Crew, single: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restarts, said = pair.engine.restarts, pair.engine.group_said
+
+    def hold(*arguments: Any) -> None:
+        monkeypatch.undo()
+        time.sleep(BOUNDS.silence + 0.5)
+        said(*arguments)
+
+    monkeypatch.setattr(pair.engine, "group_said", hold)
+    caller = pair.send(texts(8), stream=False)
+    assert answers(caller.finish()) == expected(single, texts(8), stream=False)
+    assert pair.engine.restarts == restarts
+
+
 def test_rows_of_a_group_that_lost_its_device_run_elsewhere(pair: Crew, single: Engine) -> None:
     pair.order("lose")
     restarts = pair.engine.restarts

@@ -81,12 +81,7 @@ class Engine:
             for index in range(count)
         ]
         self.planner = Planner(self.manifest, vocabulary, session.outputs, limits.max_rows)
-        self._intake = Intake(
-            self.planner,
-            count * limits.max_rows + limits.max_waiting,
-            lambda: self._open_rows,
-            self._spread,
-        )
+        self._intake = Intake(self.planner, count * limits.max_rows + limits.max_waiting)
 
     @property
     def slots(self) -> int:
@@ -141,7 +136,7 @@ class Engine:
         if not request.texts:
             self._probe(request)
             return
-        self._intake.take(request)
+        self._intake.take(request, lambda: self._open_rows, self._spread)
 
     def run(self, request: Request, rows: list[Row]) -> None:
         """Takes the rows of a request that was planned, and found to have room, elsewhere."""

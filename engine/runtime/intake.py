@@ -15,18 +15,21 @@ from engine.runtime.request import Request, Row
 class Intake:
     """Plans requests. At most `most_rows` rows run and wait at once; `refused` counts the others.
 
-    `open_rows` says how many do, and `run` takes more.
+    It holds nothing of the engine that it works for, whose memory goes when that goes.
     """
 
     planner: Planner
     most_rows: int
-    open_rows: Callable[[], int]
-    run: Callable[[list[Row]], None]
     refused: int = 0
     _taking: threading.Lock = field(default_factory=threading.Lock)
 
-    def take(self, request: Request) -> None:
-        """Has a request's rows run, but for those that are too long; or refuses all of it."""
+    def take(
+        self, request: Request, count: Callable[[], int], run: Callable[[list[Row]], None]
+    ) -> None:
+        """Has a request's rows run, but for those that are too long; or refuses all of it.
+
+        `count` says how many run and wait, and `run` takes more; one request at a time.
+        """
         try:
             planned = self.planner.plan(request, time.monotonic())
         except InvalidOptionsError as error:
@@ -37,7 +40,7 @@ class Intake:
         long = [row for row in planned if row.length > limit]
         early: list[Event] = [TooLong(row.index, row.length, limit) for row in long]
         with self._taking:
-            open_rows = self.open_rows()
+            open_rows = count()
             if open_rows + len(rows) > self.most_rows:
                 reason = f"{open_rows} texts run or wait, and at most {self.most_rows} may"
                 self.refused += len(rows)
@@ -46,4 +49,4 @@ class Intake:
             request.open_rows = len(rows)
             if early:
                 request.emit(early)
-            self.run(rows)
+            run(rows)

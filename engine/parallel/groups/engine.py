@@ -175,7 +175,7 @@ class GroupedEngine:
             self._probe(request)
         else:
             assert self._intake, "it was not started"
-            self._intake.take(request)
+            self._intake.take(request, lambda: self._ledger.open_rows, self._relay.route)
 
     def cancel(self, request_id: str) -> None:
         """Ends the rows of a request before the next step; an unknown id is ignored."""
@@ -192,8 +192,6 @@ class GroupedEngine:
         self._intake = Intake(
             Planner(self.manifest, self._vocabulary, outputs, limits.max_rows),
             sum(each.slots for each in loaded) + limits.max_waiting,
-            lambda: self._ledger.open_rows,
-            self._relay.route,
         )
 
     def _post(self, group: int, message: Message) -> None:

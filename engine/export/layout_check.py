@@ -23,16 +23,22 @@ def check_layout(layout: Layout, checkpoint: Checkpoint, *, plans: bool) -> None
             f"no TensorRT plan is built for parts of a model, as in --parallel {layout}: leave "
             "--tensorrt out, or give dp alone."
         )
-    if checkpoint.is_recurrent:
-        raise CheckpointError(
-            f"a recurrent decoder can't be split, as in --parallel {layout}: give dp alone."
-        )
+    whole = {
+        "a recurrent decoder": checkpoint.is_recurrent,
+        "a lexical shortlist": checkpoint.shortlist is not None,
+    }
+    for name, is_there in whole.items():
+        if is_there and layout.tensor > 1:
+            raise CheckpointError(
+                f"a model with {name} is whole on each device, unlike in --parallel {layout}: "
+                "leave tp out."
+            )
     config = checkpoint.config
     sizes = {
         "attention heads of the encoder": config.encoder_heads,
         "attention heads of the decoder": config.decoder_heads,
-        "feed-forward columns of the encoder": config.encoder_ffn,
-        "feed-forward columns of the decoder": config.decoder_ffn,
+        "feed-forward units of the encoder": _padded(config.encoder_ffn),
+        "feed-forward units of the decoder": _padded(config.decoder_ffn),
     }
     for name, size in sizes.items():
         if size % layout.tensor:
@@ -40,3 +46,8 @@ def check_layout(layout: Layout, checkpoint: Checkpoint, *, plans: bool) -> None
                 f"tp={layout.tensor} of --parallel {layout} does not divide the {size} {name}: "
                 "give a tp that does."
             )
+
+
+def _padded(units: int) -> int:
+    """As many as a variant's weights have, see `engine.native.layout`."""
+    return -(-units // 16) * 16

@@ -1,6 +1,7 @@
 """Whether a checkpoint can run on the devices that `--parallel` asks for."""
 
 from engine.model.checkpoint import Checkpoint, CheckpointError
+from engine.native.layout import padded
 from engine.parallel.layout import Layout
 
 
@@ -37,8 +38,8 @@ def check_layout(layout: Layout, checkpoint: Checkpoint, *, plans: bool) -> None
     sizes = {
         "attention heads of the encoder": config.encoder_heads,
         "attention heads of the decoder": config.decoder_heads,
-        "feed-forward units of the encoder": _padded(config.encoder_ffn),
-        "feed-forward units of the decoder": _padded(config.decoder_ffn),
+        "feed-forward units of the encoder": padded(config.encoder_ffn),
+        "feed-forward units of the decoder": padded(config.decoder_ffn),
     }
     for name, size in sizes.items():
         if size % layout.tensor:
@@ -46,8 +47,3 @@ def check_layout(layout: Layout, checkpoint: Checkpoint, *, plans: bool) -> None
                 f"tp={layout.tensor} of --parallel {layout} does not divide the {size} {name}: "
                 "give a tp that does."
             )
-
-
-def _padded(units: int) -> int:
-    """As many as a variant's weights have, see `engine.native.layout`."""
-    return -(-units // 16) * 16

@@ -1,9 +1,11 @@
 """Messages over a pair of connected sockets: four bytes of length, then the content."""
 
 import queue
+import select
 import socket
 import struct
 import threading
+from contextlib import suppress
 
 from engine.parallel.groups.messages import Message, decode_message, encode_message
 
@@ -22,6 +24,18 @@ class RankChannel:
     def fileno(self) -> int:
         """For selectors."""
         return self._socket.fileno()
+
+    def has_more(self, seconds: float) -> bool:
+        """Whether `receive` would not wait, within so many seconds."""
+        return bool(select.select([self._socket], [], [], seconds)[0])
+
+    def shut(self) -> None:
+        """Has whoever sends or reads find that this is over, whether the other end is gone or not.
+
+        A process that a dead rank has forked may still hold the other end.
+        """
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Tells the other end that nothing follows."""

@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -32,6 +33,7 @@ from engine.runtime.engine import Settings, total
 logger = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.1
+_DRAIN_SECONDS = 0.5
 _ABSENT_SECONDS = 1.0
 """So much later than it wanted to, a front was stopped itself, and has not listened."""
 
@@ -174,12 +176,10 @@ class Group:
         self._past = total((self._past, present))
 
     def _drain(self, process: RankProcess) -> None:
-        try:
-            while True:
+        with suppress(EOFError):
+            while process.channel.has_more(_DRAIN_SECONDS):
                 for message in process.channel.receive():
                     self._note(process, message, process.heard)
-        except EOFError:
-            return
 
     def _listen(self) -> str:
         """Reads what the ranks say until one of them fails; why."""
@@ -245,7 +245,9 @@ class Group:
         return ""
 
 
-def _described(status: int) -> str:
+def _described(status: int | None) -> str:
+    if status is None:
+        return "it can't be killed"
     if status >= 0:
         return f"status {status}"
     try:

@@ -15,6 +15,8 @@ from engine.parallel.groups.messages import Message, StartRank
 MODULE = "engine.parallel.groups.rank"
 """What the interpreter runs."""
 
+_KILL_SECONDS = 5.0
+
 
 class RankProcess:
     """Starts the process; it ends with the thread that has started it, should that be killed.
@@ -58,13 +60,20 @@ class RankProcess:
         self.heard += seconds
         self.rounded += seconds
 
-    def kill(self) -> int:
-        """Ends it, stopped or not; its exit status. What it said can still be read."""
+    def kill(self) -> int | None:
+        """Ends it, stopped or not; its exit status. What it said can still be read.
+
+        None: it is still there, as one may be that waits for a driver. It is left to itself.
+        """
         self._process.kill()
-        return self._process.wait()
+        try:
+            return self._process.wait(_KILL_SECONDS)
+        except subprocess.TimeoutExpired:
+            return None
 
     def close(self) -> None:
-        """Once it has ended."""
+        """Once it was killed."""
+        self.channel.shut()
         self._sender.close()
         self.channel.close()
 

@@ -55,7 +55,9 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    channel = RankChannel(socket.socket(fileno=int(sys.argv[1])))
+    connected = int(sys.argv[1])
+    os.set_inheritable(connected, False)
+    channel = RankChannel(socket.socket(fileno=connected))
     commands = _receive(channel)
     start, *others = commands
     assert isinstance(start, StartRank)

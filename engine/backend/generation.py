@@ -31,6 +31,8 @@ from engine.contract.options import (
     parse_options,
     take_traceparents,
 )
+from engine.parallel.groups.engine import GroupedEngine
+from engine.parallel.places import count_gpus
 from engine.runtime.engine import Engine
 from engine.runtime.request import Request
 from engine.runtime.sessions.session import DeviceLostError
@@ -52,10 +54,8 @@ class GenerationVariant:
     """One instance of one variant that makes text; takes what Triton gives to `initialize`."""
 
     def __init__(self, args: dict[str, str]) -> None:
-        config = json.loads(args["model_config"])
-        folder = Path(args["model_repository"]) / args["model_version"]
-        self._engine = Engine(folder, Parameters(config).settings(device_of(args)), self._leave)
-        self._metrics = EngineMetrics(args["model_name"], args["model_instance_name"])
+        self._engine = self._open_engine(args)
+        self._metrics = EngineMetrics(args["model_name"], args["model_instance_name"], self._engine)
         self._spans = open_spans(args["model_name"])
         self._traced: dict[str, TracedRequest] = {}
         self._senders: dict[str, Any] = {}
@@ -101,6 +101,16 @@ class GenerationVariant:
             thread.join()
         if self._spans is not None:
             self._spans.close()
+
+    def _open_engine(self, args: dict[str, str]) -> Engine | GroupedEngine:
+        """One for the device of this instance, or the front of groups, which finds theirs."""
+        parameters = Parameters(json.loads(args["model_config"]))
+        folder = Path(args["model_repository"]) / args["model_version"]
+        layout = parameters.layout()
+        if layout.ranks == 1:
+            return Engine(folder, parameters.settings(device_of(args)), self._leave)
+        settings = parameters.settings(0 if count_gpus() else None)
+        return GroupedEngine(folder, settings, layout, self._leave)
 
     def _leave(self, error: DeviceLostError) -> None:
         """Ends the process, with nothing half sent: Triton shares the memory of what is sent."""
@@ -164,7 +174,7 @@ class GenerationVariant:
                     turns.popleft()
                 if turns and self._has_left(key := turns.popleft()):
                     self._engine.cancel(key)
-            self._metrics.update(self._engine, time.monotonic())
+            self._metrics.update(time.monotonic())
             quick = WATCH_SECONDS if self._senders else IDLE_WATCH_SECONDS
             pause = max(quick, WATCH_REST * (time.monotonic() - began))
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from engine.parallel.layout import Layout
 from engine.runtime.batching.scheduler import MOST_ROWS, MOST_TOKENS, Limits
 from engine.runtime.engine import Settings
 from engine.runtime.sessions.placement import usable_cores
@@ -21,7 +22,11 @@ class Parameters:
         self._values = {
             name: item["string_value"] for name, item in dict(config["parameters"]).items()
         }
-        self._instances = sum(int(group["count"]) for group in config["instance_group"])
+        groups = config["instance_group"]
+        self._instances = sum(int(group["count"]) for group in groups)
+        self._processes = sum(
+            int(group["count"]) * max(1, len(group.get("gpus", ()))) for group in groups
+        )
 
     def whole(self, name: str, usual: int, least: int, most: int) -> int:
         """A whole number from `least` to `most`, `usual` where it is not set.
@@ -43,12 +48,31 @@ class Parameters:
     def lanes(self, device: int | None) -> int:
         """How many lanes an instance has; 0: as many as suit what runs the variant.
 
-        Instances share the cores that the process may use.
+        Instances, or the groups of the one instance, share the cores that the process may use.
         """
         lanes = self.whole("lanes", 0, 0, _MOST_THREADS)
         if device is None and not lanes:
-            return max(1, usable_cores() // self._instances)
+            return max(1, usable_cores() // (self._instances * self.layout().data))
         return lanes
+
+    def layout(self) -> Layout:
+        """How many devices a generating variant runs on; one where it is not set.
+
+        Raises:
+            ParameterError: it is no layout, or there are several instances to run it.
+
+        """
+        try:
+            layout = Layout.parse(self._values.get("parallel", str(Layout())))
+        except ValueError as error:
+            raise ParameterError(f"the parameter parallel in config.pbtxt: {error}") from error
+        if layout.ranks > 1 and self._processes != 1:
+            raise ParameterError(
+                f"the parameter parallel in config.pbtxt is {layout}, which one instance is the "
+                f"front of, and instance_group makes {self._processes}: have it say "
+                "[ { kind: KIND_MODEL, count: 1 } ]."
+            )
+        return layout
 
     def threads(self) -> int:
         """The size of ONNX Runtime's pools of threads."""

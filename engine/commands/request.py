@@ -15,6 +15,7 @@ from engine.export.importer import ImportRequest, ImportRequestError, ShortlistM
 from engine.export.precision.recipes import PRECISIONS, Precision
 from engine.export.tensorrt.plans import PlanWish
 from engine.export.variant_folder import Serving
+from engine.parallel.layout import Layout
 from engine.runtime.batching.scheduler import MOST_ROWS, MOST_TOKENS, TOKEN_BUDGET, Limits
 
 
@@ -120,6 +121,13 @@ def read_request(
             help=f"Tokens of those at once; 0: {TOKEN_BUDGET}, on a GPU what its memory holds.",
         ),
     ] = 0,
+    parallel: Annotated[
+        str,
+        typer.Option(
+            help="Devices for a model that generates, such as tp=2,sp=1,dp=2: how many share the "
+            "weights (tp) and each source (sp), and how many such groups serve side by side (dp)."
+        ),
+    ] = "",
 ) -> ImportRequest:
     """What the command line asks for.
 
@@ -151,6 +159,7 @@ def read_request(
             threads=threads,
             max_rows=max_rows,
             token_budget=token_budget,
+            parallel=_read_layout(parallel, instances, lanes),
         ),
     )
 
@@ -169,6 +178,24 @@ def _read_shortlist(text: str) -> ShortlistMode | None:
     if text and text not in modes:
         raise ImportRequestError(f"--shortlist {text} is not one of {', '.join(modes)}.")
     return next((mode for mode in modes if mode == text), None)
+
+
+def _read_layout(text: str, instances: int, lanes: int) -> Layout:
+    try:
+        layout = Layout.parse(text) if text else Layout()
+    except ValueError as error:
+        raise ImportRequestError(f"--parallel: {error}") from error
+    if layout.ranks > 1 and instances > 1:
+        raise ImportRequestError(
+            f"--parallel {layout} has one instance, which is the front of all devices: leave "
+            "--instances out."
+        )
+    if layout.group > 1 and lanes > 1:
+        raise ImportRequestError(
+            f"a group of --parallel {layout} has one lane, whose ranks work together: leave "
+            "--lanes out."
+        )
+    return layout
 
 
 def _read_plans(tensorrt: bool, capabilities: str, max_rows: int) -> PlanWish | None:

@@ -17,6 +17,7 @@ from engine.export.exporter import (
     announce,
     export,
 )
+from engine.export.layout_check import check_layout
 from engine.export.precision.recipes import Precision
 from engine.export.repository import refuse_standing, stands
 from engine.export.source_plan import guess_generation_task, named_pair
@@ -126,6 +127,7 @@ def import_checkpoint(request: ImportRequest, stage: Stage = announce) -> list[P
     found = locate(request.checkpoint, request.revision, request.allow_pickle)
     with as_checkpoint(found, shortlist=request.shortlist == "file") as folder:
         checkpoint, task = _load(request, folder, stage)
+        check_layout(request.serving.parallel, checkpoint, plans=request.plans is not None)
         if checkpoint.kind == "encoder" and (request.source or request.target or request.template):
             raise ImportRequestError(
                 f"an encoder reads a text as it is: for {task}, leave --source, --target and "

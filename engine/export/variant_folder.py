@@ -11,7 +11,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
@@ -19,6 +19,7 @@ import onnx
 from engine.contract.manifest import MANIFEST_FILE, Manifest
 from engine.export.graphs.builder import save_model
 from engine.native.weights import NATIVE_FILES
+from engine.parallel.layout import Layout
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.text.vocabulary import TOKENIZER_FILES
 
@@ -30,7 +31,8 @@ class Serving:
     """How Triton runs a variant: processes, lanes of each (0: share the cores), threads.
 
     `max_rows` bounds the slots of a lane, `token_budget` the tokens in them; 0 is what suits what
-    runs the variant.  There are `instances` on each GPU, or on the processor where there is none.
+    runs the variant.  There are `instances` on each GPU, or on the processor where there is none,
+    but a single one for the `parallel` layout of several devices.
     """
 
     instances: int = 1
@@ -39,6 +41,12 @@ class Serving:
     max_rows: int = Limits.max_rows
     token_budget: int = Limits.token_budget
     max_waiting: int = Limits.max_waiting
+    parallel: Layout = field(default_factory=Layout)
+
+    @property
+    def kind(self) -> str:
+        """Where Triton makes instances: of several devices only the front knows all."""
+        return "KIND_AUTO" if self.parallel.ranks == 1 else "KIND_MODEL"
 
 
 _GENERATING = """\
@@ -52,6 +60,7 @@ output [ {{ name: "EVENTS", data_type: TYPE_STRING, dims: [ 1 ] }} ]
 parameters {{ key: "max_rows", value: {{ string_value: "{max_rows}" }} }}
 parameters {{ key: "token_budget", value: {{ string_value: "{token_budget}" }} }}
 parameters {{ key: "max_waiting", value: {{ string_value: "{max_waiting}" }} }}
+parameters {{ key: "parallel", value: {{ string_value: "{parallel}" }} }}
 """
 
 _CLASSIFYING = """\
@@ -72,7 +81,7 @@ _QUESTION = """
 _COMMON = """\
 name: {name}
 backend: "seqway"
-instance_group [ {{ kind: KIND_AUTO, count: {instances} }} ]
+instance_group [ {{ kind: {kind}, count: {instances} }} ]
 parameters {{ key: "manifest", value: {{ string_value: {manifest} }} }}
 parameters {{ key: "lanes", value: {{ string_value: "{lanes}" }} }}
 parameters {{ key: "threads", value: {{ string_value: "{threads}" }} }}
@@ -133,7 +142,7 @@ def tokenizer_sha256(folder: Path) -> str:
 
 def _config(manifest: Manifest, serving: Serving) -> str:
     values = {"name": _quoted(manifest.name), "manifest": _quoted(manifest.to_json())}
-    common = _COMMON.format(**values, **vars(serving))
+    common = _COMMON.format(**values, **vars(serving), kind=serving.kind)
     if manifest.kind == "encoder":
         question = _QUESTION if manifest.head == "spans" else ""
         return common + _CLASSIFYING.format(batch=ENCODER_BATCH, question=question)

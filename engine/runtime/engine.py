@@ -6,20 +6,19 @@ wait for each other after every small product; CTranslate2's `inter_threads` is 
 """
 
 import threading
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from engine.contract.events import Event, Ready, RefusalReason, Refused, TooLong
+from engine.contract.events import Event, Ready
 from engine.contract.manifest import read_manifest
-from engine.contract.options import InvalidOptionsError
 from engine.runtime.batching.lane import Gauges, Lane
-from engine.runtime.batching.scheduler import Limits
+from engine.runtime.batching.scheduler import TOKEN_BUDGET, Limits
+from engine.runtime.intake import Intake
 from engine.runtime.planner import Planner
 from engine.runtime.request import Request, Row
 from engine.runtime.sessions.placement import lanes_of, limits_of, open_session
-from engine.runtime.sessions.session import DeviceLostError
+from engine.runtime.sessions.session import DeviceLostError, Session
 from engine.runtime.text.vocabulary import load_vocabulary
 
 LOSS_SECONDS = 2.0
@@ -47,7 +46,8 @@ class Settings:
 class Engine:
     """Serves the variant in `folder`; start it, and stop it when done.
 
-    `on_lost` is called from a lane's thread when that has lost its GPU, and has ended its rows.
+    `on_lost` is called from a lane's thread when that has lost its GPU, and has ended its rows. A
+    `session` that is given is run in place of the one that suits the variant and its device.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Engine:
         folder: Path,
         settings: Settings | None = None,
         on_lost: Callable[[DeviceLostError], None] = lambda _: None,
+        session: Session | None = None,
     ) -> None:
         self.settings = settings or Settings()
         self.manifest = read_manifest(folder)
@@ -62,10 +63,10 @@ class Engine:
         self._on_lost = on_lost
         self._losing = threading.Lock()
         device, limits = self.settings.device, self.settings.limits
-        session = open_session(
+        session = session or open_session(
             folder, self.manifest, self.settings.threads, limits.max_rows, device
         )
-        limits = limits_of(session, limits)
+        self._limits = limits = limits_of(session, limits)
         count = self.settings.lanes or lanes_of(session)
         rate = self.settings.stream_rate / count
         self.lanes = [
@@ -79,15 +80,23 @@ class Engine:
             )
             for index in range(count)
         ]
-        self._planner = Planner(self.manifest, vocabulary, session.outputs, limits.max_rows)
-        self._most_rows = count * limits.max_rows + limits.max_waiting
-        self._submitting = threading.Lock()
-        self.refused_rows = 0
+        self.planner = Planner(self.manifest, vocabulary, session.outputs, limits.max_rows)
+        self._intake = Intake(self.planner, count * limits.max_rows + limits.max_waiting)
 
     @property
     def slots(self) -> int:
         """The slots of all lanes."""
         return len(self.lanes) * self.settings.limits.max_rows
+
+    @property
+    def token_budget(self) -> int:
+        """The tokens that all lanes hold at once."""
+        return len(self.lanes) * (self._limits.token_budget or TOKEN_BUDGET)
+
+    @property
+    def refused_rows(self) -> int:
+        """Rows that were refused because too many waited."""
+        return self._intake.refused
 
     @property
     def gauges(self) -> Gauges:
@@ -127,26 +136,12 @@ class Engine:
         if not request.texts:
             self._probe(request)
             return
-        try:
-            planned = self._planner.plan(request, time.monotonic())
-        except InvalidOptionsError as error:
-            request.emit([Refused(RefusalReason.INVALID_OPTIONS, str(error), error.option)])
-            return
-        limit = self.manifest.max_source_tokens
-        rows = [row for row in planned if row.length <= limit]
-        long = [row for row in planned if row.length > limit]
-        early: list[Event] = [TooLong(row.index, row.length, limit) for row in long]
-        with self._submitting:
-            open_rows = self._open_rows
-            if open_rows + len(rows) > self._most_rows:
-                reason = f"{open_rows} texts run or wait, and at most {self._most_rows} may"
-                self.refused_rows += len(rows)
-                request.emit([Refused(RefusalReason.QUEUE_FULL, reason)])
-                return
-            request.open_rows = len(rows)
-            if early:
-                request.emit(early)
-            self._spread(rows)
+        self._intake.take(request, lambda: self._open_rows, self._spread)
+
+    def run(self, request: Request, rows: list[Row]) -> None:
+        """Takes the rows of a request that was planned, and found to have room, elsewhere."""
+        request.open_rows = len(rows)
+        self._spread(rows)
 
     def cancel(self, request_id: str) -> None:
         """Ends the rows of a request before the next step; an unknown id is ignored."""

@@ -65,6 +65,13 @@ class Planner:
         rows = enumerate(zip(sources, forced, keys, strict=True))
         return [self._row(request, index, decoding, *row, now) for index, row in rows]
 
+    def row(self, request: Request, index: int, plan: RowPlan) -> Row:
+        """The row that another process planned for a request with these options."""
+        decoding = resolve(request.options, self.manifest)
+        strategy = self._strategy(decoding, plan.prompt, plan.limit, plan.key)
+        progress = RowProgress(Detokenizer(self.vocabulary.token_bytes))
+        return Row(request, index, plan, strategy, progress)
+
     def _row(
         self,
         request: Request,
@@ -86,6 +93,7 @@ class Planner:
             deadline=now + options.deadline_ms / 1000 if options.deadline_ms else np.inf,
             start_id=decoding.start_id,
             prompt=prompt,
+            key=key,
             hypotheses=decoding.num_hypotheses,
             forced=decoding.forced(prefix, limit),
             needs=self._needs(options, strategy),

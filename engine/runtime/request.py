@@ -23,12 +23,16 @@ Sink = Callable[[list[Event], bool], None]
 
 @dataclass(eq=False)
 class Request:
-    """Some texts, one row each. `sink` is called from the lanes' threads, one at a time."""
+    """Some texts, one row each. `sink` is called from the lanes' threads, one at a time.
+
+    `begun` is called with the index of a text before an encoder reads it.
+    """
 
     id: str
     texts: Sequence[str]
     options: Options
     sink: Sink
+    begun: Callable[[int], None] = lambda _: None
     open_rows: int = field(default=0, init=False)
     last_flush: float = field(default=0.0, init=False)
     _emitting: threading.Lock = field(default_factory=threading.Lock, init=False)
@@ -45,7 +49,8 @@ class RowPlan:
     """What is to be done, as the planner found it; times are of the monotonic clock, in seconds.
 
     The answer has at most `limit` tokens, of which the first `prompt` are forced by the caller, and
-    says `hypotheses` answers at most. `forced` are tokens by their position. `needs` are the
+    says `hypotheses` answers at most. `forced` are tokens by their position, `key` makes the random
+    numbers of a row that is sampled: the seed, and the index of its text. `needs` are the
     outputs of a step, beyond its own, that strategy and alignment look at. `spans` says which code
     points of the text each token of `source` stands for; empty unless alignment is wanted.
     """
@@ -56,6 +61,7 @@ class RowPlan:
     deadline: float = np.inf
     start_id: int = 0
     prompt: int = 0
+    key: tuple[int, int] = (0, 0)
     hypotheses: int = 1
     forced: Mapping[int, int] = field(default_factory=dict)
     needs: frozenset[str] = frozenset()

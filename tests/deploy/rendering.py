@@ -14,7 +14,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
-OVERLAYS = ("dev", "gpu-l4", "gpu-a100", "gpu-h100")
+OVERLAYS = ("dev", "gpu-l4", "gpu-a100", "gpu-h100", "gpu-h100-x4")
 # In the order in which docs/kubernetes.md asks to name them.
 COMPONENTS = ("keda", "prometheus", "s3", "ipv6", "mtls")
 CHOICES: tuple[tuple[str, ...], ...] = ((), *((one,) for one in COMPONENTS), COMPONENTS)

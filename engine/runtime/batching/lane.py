@@ -236,6 +236,8 @@ class Lane:
 
     def _start_rows(self, group: list[Row]) -> None:
         now = time.monotonic()
+        for row in group:
+            row.request.begun(row.index)
         self._running.start(group)
         encoded = time.monotonic()
         self._scheduler.note_encoded(group, encoded, encoded - now)

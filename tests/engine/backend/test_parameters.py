@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from engine.backend.parameters import ParameterError, Parameters
+from engine.parallel.layout import Layout
 from engine.runtime.batching.scheduler import Limits
 from engine.runtime.sessions.placement import usable_cores
 
@@ -46,8 +47,28 @@ def test_limits_are_those_that_are_set() -> None:
         ("tenant_rows", "0", "from 1 to 1024"),
         ("lanes", "", "from 0 to 1024"),
         ("threads", "0", "from 1 to 1024"),
+        ("parallel", "2", "such as"),
+        ("parallel", "dp=65", "at most 64"),
     ],
 )
 def test_a_wrong_value_is_told_in_a_sentence(name: str, value: str, wanted: str) -> None:
-    with pytest.raises(ParameterError, match=f'{name} in config.pbtxt is "{value}".*{wanted}'):
+    with pytest.raises(ParameterError, match=f"{name} in config.pbtxt.*{value}.*{wanted}"):
         read({name: value}).settings(None)
+
+
+def test_groups_share_the_cores() -> None:
+    grouped = {"parallel": f"dp={usable_cores()}"}
+    assert read(grouped).layout() == Layout(data=usable_cores())
+    assert read(grouped).settings(None).lanes == 1
+    assert read().layout() == Layout()
+
+
+def test_groups_have_one_front() -> None:
+    with pytest.raises(ParameterError, match=r"instance_group makes 2: .*KIND_MODEL, count: 1"):
+        read({"parallel": "dp=2"}, instances=2).layout()
+    on_gpus = {
+        "parameters": {"parallel": {"string_value": "dp=2"}},
+        "instance_group": [{"kind": "KIND_GPU", "count": 1, "gpus": [0, 1, 2]}],
+    }
+    with pytest.raises(ParameterError, match="instance_group makes 3"):
+        Parameters(on_gpus).layout()

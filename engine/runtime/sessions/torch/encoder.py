@@ -6,12 +6,16 @@ B sources, S positions, D the model's width, H heads, K a head's width.
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from engine.model.layers import ACTIVATIONS
+from engine.model.shortlist import Shortlist
 from engine.runtime.sessions.torch import kernels
+from engine.runtime.sessions.torch.device import TorchDevice
+from engine.runtime.sessions.torch.memory import TorchSources
 from engine.runtime.sessions.torch.model import (
     Arrangement,
     TorchModel,
@@ -20,12 +24,61 @@ from engine.runtime.sessions.torch.model import (
     TorchSublayer,
 )
 
+_ENCODED_TOGETHER = 1 << 15
+"""Tokens; what an encoder holds on its way is some 30 KB for each."""
+
+Encoder = Callable[[TorchModel, Tensor, Tensor], Tensor]
+"""Makes cross keys and values of ids and lengths. See `encode`."""
+
+
+def encode_sources(
+    model: TorchModel,
+    device: TorchDevice,
+    sources: list[list[int]],
+    encoder: Encoder | None = None,
+) -> TorchSources:
+    """Encodes sources of one token or more, by `encode` if no other encoder is given.
+
+    The caller has the model's `device` in use.
+    """
+    width, make = max(map(len, sources)), encoder or encode
+    ids = np.zeros((len(sources), width), np.int64)
+    for row, source in enumerate(sources):
+        ids[row, : len(source)] = source
+    lengths = np.array([len(source) for source in sources])
+    together = max(1, _ENCODED_TOGETHER // width)
+    tokens, sizes = device.upload(ids), device.upload(lengths)
+    parts = zip(tokens.split(together), sizes.split(together), strict=True)
+    cross = [make(model, *part).to(model.dtype) for part in parts]
+    shortlist = model.shortlist
+    allowed = None if shortlist is None else _allowed(model, device, shortlist, sources)
+    return TorchSources(torch.cat(cross, dim=1), allowed)
+
+
+def _allowed(
+    model: TorchModel, device: TorchDevice, shortlist: Shortlist, sources: list[list[int]]
+) -> Tensor:
+    """Which tokens each answer may hold, `[B,V]`."""
+    allowed = np.zeros((len(sources), model.vocabulary), np.bool_)
+    for row, source in zip(allowed, sources, strict=True):
+        row[shortlist.likely(source)] = True
+    allowed[:, model.suppressed.cpu().numpy()] = False
+    return device.pinned(torch.from_numpy(allowed)).to(model.device, non_blocking=True)
+
 
 def encode(model: TorchModel, ids: Tensor, lengths: Tensor) -> Tensor:
     """Cross keys and values of sources: key 0, value 0, key 1, ... `[2*layers,B,H,S,K]`.
 
     `ids [B,S]` are padded with any token behind `lengths [B]`.
     """
+    count, width = ids.shape
+    both = model.encoder.last(encoder_states(model, ids, lengths))
+    heads = model.decoder.heads, model.decoder.head
+    return both.view(count, width, -1, *heads).permute(2, 0, 3, 1, 4)
+
+
+def encoder_states(model: TorchModel, ids: Tensor, lengths: Tensor) -> Tensor:
+    """What the decoder attends to, `[B*S,D]`. See `encode`."""
     stack, (count, width) = model.encoder, ids.shape
     places = torch.arange(width, device=ids.device)
     mask = length_mask(lengths, width)
@@ -34,9 +87,7 @@ def encode(model: TorchModel, ids: Tensor, lengths: Tensor) -> Tensor:
         distances = (places - places[:, None]).clamp(-furthest, furthest) + furthest
         mask = mask + stack.relative[:, distances]
     x = embed(model, stack, ids.flatten(), places.repeat(count))
-    both = stack.last(run_layers(model, stack, x, mask))
-    heads = model.decoder.heads, model.decoder.head
-    return both.view(count, width, -1, *heads).permute(2, 0, 3, 1, 4)
+    return run_layers(model, stack, x, mask)
 
 
 def length_mask(lengths: Tensor, width: int) -> Tensor:
@@ -76,7 +127,7 @@ Block = tuple[TorchSublayer, Callable[[Tensor], Tensor]]
 
 
 def run_blocks(model: Arrangement, stack: TorchStack, x: Tensor, blocks: Sequence[Block]) -> Tensor:
-    """FP32 `x [n,D]` through blocks, each in a residual sum with its norm, and the final norm.
+    """`x [n,D]`, FP32 or wider, through blocks, each in a residual sum with its norm, and the last.
 
     A sum is made with the norm that follows it: its own, or before the next block that one's.
     """
@@ -85,7 +136,7 @@ def run_blocks(model: Arrangement, stack: TorchStack, x: Tensor, blocks: Sequenc
     if model.pre_norm:
         assert stack.final_norm is not None
         operand, norms = norms[0](x), [*norms[1:], stack.final_norm]
-    types = [*(one.entry.dtype for one in sublayers[1:]), torch.float32]
+    types = [*(one.entry.dtype for one in sublayers[1:]), x.dtype]
     for (_, compute), norm, dtype in zip(blocks, norms, types, strict=True):
         update, before = compute(operand), model.pre_norm
         x, operand = kernels.residual(x, update, norm, pre_norm=before, dtype=dtype)

@@ -1,5 +1,7 @@
 """What a session has on the device for one lane: memory, state, and the work over both."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -19,6 +21,19 @@ from engine.runtime.sessions.torch.selection.choices import COUNTS, JOINED_WIDTH
 from engine.runtime.sessions.torch.state import ExpectedBeams, LaneState
 
 
+@dataclass(frozen=True)
+class LaneParts:
+    """What a lane is made of; each is called as the class that it stands for."""
+
+    memory: Callable[[TorchModel, Manifest, int, TorchDevice], TorchMemory] = TorchMemory
+    state: Callable[[TorchModel, int, int, TorchDevice], LaneState] = LaneState
+    step: Callable[[TorchModel, Tensor, Tensor, list[Tensor] | None], DecoderStep] = DecoderStep
+
+
+PARTS = LaneParts()
+"""Those of a process that has the whole model."""
+
+
 class TorchLane:
     """Room for `capacity` slots, and for `steps` steps that are made without the host.
 
@@ -36,14 +51,16 @@ class TorchLane:
         capacity: int,
         steps: int,
         device: TorchDevice,
+        parts: LaneParts = PARTS,
     ) -> None:
         what = f"{manifest.name} with {capacity} slots"
         device.require(memory_bytes(model, manifest, capacity), what)
         self.capacity, self.recurrent = capacity, model.recurrent
         self._model, self._device, self._eos_id = model, device, manifest.eos_id
+        self._parts = parts
         with device.use():
-            self.memory = TorchMemory(model, manifest, capacity, device)
-            self.state = LaneState(model, capacity, steps, device)
+            self.memory = parts.memory(model, manifest, capacity, device)
+            self.state = parts.state(model, capacity, steps, device)
             self.choices = LaneChoices(self.state, capacity, manifest.eos_id, device)
             self._longest = max(self.memory.own.shape[3], self.memory.cross.shape[3])
             self._step: Work = self._work
@@ -113,7 +130,8 @@ class TorchLane:
 
     def _work(self, rows: int, width: int, seen: list[Tensor] | None = None) -> None:
         memory, state, width = self.memory, self.state, min(padded(width), self._longest)
-        own, cross = (array[:, :rows, :, :width] for array in (memory.own, memory.cross))
-        step = DecoderStep(self._model, own, cross, seen)
+        source = padded(-(-width // self._model.source_parts))
+        own, cross = memory.own[:, :rows, :, :width], memory.cross[:, :rows, :, :source]
+        step = self._parts.step(self._model, own, cross, seen)
         x = step.run(*state.inputs(rows))
         state.take(x, rows, memory.allowed, self._eos_id)

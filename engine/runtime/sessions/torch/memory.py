@@ -136,4 +136,5 @@ def _shapes(
     )
     if model.recurrent:
         own = layers, capacity, 1, _STATES, model.width
-    return own, (2 * layers, capacity, heads, padded(manifest.max_source_tokens), width)
+    source = padded(-(-manifest.max_source_tokens // model.source_parts))
+    return own, (2 * layers, capacity, heads, source, width)

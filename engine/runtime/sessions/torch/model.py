@@ -68,9 +68,20 @@ class TorchNorm:
         return F.layer_norm(x, shape, self.weight, self.bias, self.epsilon)
 
 
+class Embedding(Protocol):
+    """What tokens and their positions are turned into."""
+
+    def __call__(self, ids: Tensor, positions: Tensor, placed: Tensor | None) -> Tensor:
+        """The vectors `[n,width]`, FP32 or wider, of `ids [n]` at `positions [n]`.
+
+        Where `placed [n]` is given and false, a token has no position.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class TorchEmbedding:
-    """A vocabulary's vectors `rows [tokens,width]`, each times `scales [width]` if there are any.
+    """An `Embedding` of `rows [tokens,width]`, each times `scales [width]` if there are any.
 
     Positions are FP32 `[positions,width]`, or None where they are relative.
     """
@@ -80,11 +91,12 @@ class TorchEmbedding:
     positions: Tensor | None
 
     def __call__(self, ids: Tensor, positions: Tensor, placed: Tensor | None) -> Tensor:
-        """The FP32 vectors `[n,width]` of `ids [n]` at `positions [n]`.
+        """See `Embedding`."""
+        x = widened(F.embedding(ids, self.rows))
+        return self.place(x, positions, placed)
 
-        Where `placed [n]` is given and false, a token has no position.
-        """
-        x = F.embedding(ids, self.rows).float()
+    def place(self, x: Tensor, positions: Tensor, placed: Tensor | None) -> Tensor:
+        """The same of tokens' own vectors `x [n,width]`."""
         if self.scales is not None:
             x = x * self.scales
         if self.positions is None:
@@ -115,7 +127,7 @@ class TorchStack:
 
     heads: int
     head: int
-    embedding: TorchEmbedding
+    embedding: Embedding
     relative: Tensor | None
     embedding_norm: TorchNorm | None
     final_norm: TorchNorm | None
@@ -149,3 +161,10 @@ class TorchModel(Arrangement):
     """The token that has no position, if there is one."""
     suppressed: Tensor
     shortlist: Shortlist | None
+    source_parts: int = 1
+    """Of each source this process keeps one part in so many."""
+
+
+def widened(x: Tensor) -> Tensor:
+    """`x` in FP32, or in FP64 if it is: what sums and norms are made in."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from engine.contract.manifest import Manifest
-from engine.model.shortlist import Shortlist
 from engine.runtime.decoding.beam_step import NextBeams
 from engine.runtime.decoding.selection import Floats, Ints
 from engine.runtime.sessions.interrupt import Interrupt
@@ -16,7 +14,7 @@ from engine.runtime.sessions.session import Session
 from engine.runtime.sessions.slots import Advance, Slots
 from engine.runtime.sessions.torch.bunches import Bunches
 from engine.runtime.sessions.torch.device import TorchDevice
-from engine.runtime.sessions.torch.encoder import encode
+from engine.runtime.sessions.torch.encoder import encode_sources
 from engine.runtime.sessions.torch.errors import TorchInputError
 from engine.runtime.sessions.torch.lane import TorchLane
 from engine.runtime.sessions.torch.memory import TorchSources
@@ -30,8 +28,6 @@ STEPS = 2
 
 The next ones are begun by then, so these have to take as long as the host needs for their tokens.
 """
-_ENCODED_TOGETHER = 1 << 15
-"""Tokens; what an encoder holds on its way is some 30 KB for each."""
 
 
 class TorchSession(Session):
@@ -138,19 +134,8 @@ class TorchSession(Session):
         """
         self._check_sources(sources)
         self._stepped = 0
-        width, model = max(map(len, sources)), self._model
-        ids = np.zeros((len(sources), width), np.int64)
-        for row, source in enumerate(sources):
-            ids[row, : len(source)] = source
-        lengths = np.array([len(source) for source in sources])
-        together = max(1, _ENCODED_TOGETHER // width)
         with self._device.use():
-            tokens, sizes = self._device.upload(ids), self._device.upload(lengths)
-            parts = zip(tokens.split(together), sizes.split(together), strict=True)
-            cross = [encode(model, *part).to(model.dtype) for part in parts]
-            shortlist = model.shortlist
-            allowed = None if shortlist is None else self._allowed(shortlist, sources)
-            return TorchSources(torch.cat(cross, dim=1), allowed)
+            return self._encode(sources)
 
     def step(self, slots: Slots, extra: frozenset[str] = frozenset()) -> None:
         """See `Session`."""
@@ -198,6 +183,9 @@ class TorchSession(Session):
         with self._device.use():
             return self._used_bunches.run(slots, most, seconds, interrupt)
 
+    def _encode(self, sources: list[list[int]]) -> TorchSources:
+        return encode_sources(self._model, self._device, sources)
+
     @property
     def _used(self) -> TorchLane:
         assert self._lane is not None, "slots come first"
@@ -228,13 +216,16 @@ class TorchSession(Session):
         expected = self._expected
         with self._device.use():
             self._make(slots, seen, expected)
-            lane.select(slots.rows, count)
+            self._select(slots.rows, count)
             if expected is not None:
                 texts, width = expected.slots.shape
                 lane.join(width, texts)
             suppressed = lane.choices.download(slots, count)
         self._joined = expected
         return suppressed
+
+    def _select(self, rows: int, count: int) -> None:
+        self._used.select(rows, count)
 
     def _outputs(
         self, slots: Slots, names: frozenset[str], seen: list[Tensor]
@@ -250,16 +241,6 @@ class TorchSession(Session):
         with self._device.use():
             copy: Floats = tensor.to("cpu", copy=True).numpy()
             return copy
-
-    def _allowed(self, shortlist: Shortlist, sources: list[list[int]]) -> Tensor:
-        """Which tokens each answer may hold, `[B,V]`."""
-        allowed = np.zeros((len(sources), self._model.vocabulary), np.bool_)
-        for row, source in zip(allowed, sources, strict=True):
-            row[shortlist.likely(source)] = True
-        allowed[:, self._model.suppressed.cpu().numpy()] = False
-        return self._device.pinned(torch.from_numpy(allowed)).to(
-            self._model.device, non_blocking=True
-        )
 
     def _check_sources(self, sources: list[list[int]]) -> None:
         """What reads beyond a table ends the process on a GPU, so it is found here."""

@@ -46,6 +46,7 @@ class LaneState:
 
     def __init__(self, model: TorchModel, capacity: int, steps: int, device: TorchDevice) -> None:
         self._model, self._device = model, device
+        self.vocabulary = model.vocabulary
         place = model.device
         shape, self._turn = (_FORCED + steps, capacity), 0
         self._hosts = [device.pinned(torch.zeros(shape, dtype=torch.int64)) for _ in range(_TURNS)]
@@ -57,7 +58,7 @@ class LaneState:
         fields = {"tokens": (torch.int64, capacity), "log_probs": (torch.float32, capacity)}
         self.made = Records(fields, steps, device)
         self._told = [ToldRecords(self.made, device) for _ in range(_TURNS)]
-        self.logits = torch.zeros(capacity, model.vocabulary, device=place)
+        self.logits = torch.zeros(capacity, model.decoder.last.width, device=place)
         self.suppressed = torch.zeros(capacity, model.suppressed.numel(), device=place)
 
     def inputs(self, rows: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -124,10 +125,23 @@ class LaneState:
         if allowed is not None:
             logits.masked_fill_(~allowed[:rows], -torch.inf)
         if model.suppressed.numel():
-            self.suppressed[:rows] = logits.index_select(1, model.suppressed)
-            logits.index_fill_(1, model.suppressed, -torch.inf)
-        best, log_probs = kernels.choose(logits)
+            self.suppress(rows)
+        best, log_probs = self.choose(rows)
         self._feed(best, log_probs, rows, eos_id)
+
+    def suppress(self, rows: int) -> None:
+        """Has suppressed tokens never be made, and notes what their logits were."""
+        logits, suppressed = self.logits[:rows], self._model.suppressed
+        self.suppressed[:rows] = logits.index_select(1, suppressed)
+        logits.index_fill_(1, suppressed, -torch.inf)
+
+    def choose(self, rows: int) -> tuple[Tensor, Tensor]:
+        """See `kernels.choose`."""
+        return kernels.choose(self.logits[:rows])
+
+    def select(self, rows: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """See `kernels.select`; `count` is at most `vocabulary`."""
+        return kernels.select(self.logits[:rows], count)
 
     def _feed(self, best: Tensor, log_probs: Tensor, rows: int, eos_id: int) -> None:
         ints = self._ints[:, :rows]

@@ -9,7 +9,7 @@ N rows, D the model's width, H heads, K a head's width, L positions of a cache, 
 import torch
 from torch import Tensor
 
-from engine.runtime.sessions.torch.model import TorchNorm, TorchProduct
+from engine.runtime.sessions.torch.model import TorchNorm, TorchProduct, widened
 from engine.runtime.sessions.torch.selection.beams import join_beams
 
 __all__ = [
@@ -91,7 +91,7 @@ def weigh(query: Tensor, keys: Tensor, lengths: Tensor, bias: Tensor | None = No
 
     `bias [N,H,L]` FP32 is added to scores.
     """
-    scores = (keys @ query.to(keys.dtype)[..., None])[..., 0].float()
+    scores = widened((keys @ query.to(keys.dtype)[..., None])[..., 0])
     if bias is not None:
         scores = scores + bias
     places = torch.arange(keys.shape[2], device=keys.device)

@@ -47,8 +47,8 @@ class LaneChoices:
     def select(self, rows: int, count: int) -> None:
         """Finds so many tokens, one of `COUNTS`, of each of the first rows."""
         state, few = self._state, self._few
-        some = min(count, state.logits.shape[1])
-        ids, logits, totals = kernels.select(state.logits[:rows], some)
+        some = min(count, state.vocabulary)
+        ids, logits, totals = state.select(rows, some)
         for records, most in ((few, FEW), (self._many, MANY))[: 1 + (count > FEW)]:
             records["ids"][:rows, :some] = ids[:, :most]
             records["logits"][:rows, :some] = logits[:, :most]

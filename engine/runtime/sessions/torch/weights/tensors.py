@@ -44,6 +44,11 @@ def weight_bytes(folder: Path, dtype: torch.dtype) -> int:
 
     """
     _, tensors = read_weights(folder)
+    return stored_bytes(tensors, dtype)
+
+
+def stored_bytes(tensors: Mapping[str, Stored], dtype: torch.dtype) -> int:
+    """See `weight_bytes`."""
     large = is_large(tensors)
 
     def item(name: str, array: Stored) -> int:

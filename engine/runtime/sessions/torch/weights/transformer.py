@@ -19,15 +19,16 @@ def load_model(folder: Path, device: torch.device, dtype: torch.dtype) -> TorchM
         WeightsError: a file is missing, damaged or of another version.
 
     """
-    return loaded(folder, partial(_model, device, dtype))
+    return loaded(folder, partial(make_model, device, dtype))
 
 
-def _model(
+def make_model(
     device: torch.device,
     dtype: torch.dtype,
     described: Mapping[str, Any],
     tensors: Mapping[str, Stored],
 ) -> TorchModel:
+    """A model of what `model.json` says and of the tensors of a variant. See `loaded`."""
     parts = TensorReader(described, tensors, device, dtype)
     width, vocabulary = parts.width, int(described["vocabulary"])
     inner = described["decoder_heads"] * described["decoder_head"]

@@ -1,0 +1,1 @@
+"""A model whose weights, and whose sources, are split over the ranks of a group."""

@@ -5,7 +5,6 @@ session. None outlives the front.
 """
 
 import ctypes
-import importlib
 import logging
 import os
 import signal
@@ -43,7 +42,6 @@ from engine.runtime.sessions.session import DeviceLostError
 
 logger = logging.getLogger(__name__)
 
-_TOGETHER = "engine.parallel.group_session"
 _PR_SET_PDEATHSIG = 1
 _LOST_STATUS = 75
 """EX_TEMPFAIL, as that of a model's process (`engine.backend.loss`)."""
@@ -89,7 +87,9 @@ def _follow(channel: RankChannel, start: StartRank, manifest: Manifest) -> None:
 
 def _shared(name: str, start: StartRank, manifest: Manifest) -> Any:
     """Calls what ranks do together, which needs PyTorch."""
-    part = getattr(importlib.import_module(_TOGETHER), name)
+    from engine.parallel import group_session
+
+    part = getattr(group_session, name)
     folder, capacity = Path(start.folder), start.settings.limits.max_rows
     return part(folder, manifest, capacity, start.layout, start.rank, Path(start.store))
 

@@ -1,0 +1,1 @@
+"""The simulator beside measured runs of one and of two groups."""

@@ -15,8 +15,8 @@ from engine.model.config import ModelConfig
 from engine.parallel.processor.reference import Stored
 from engine.parallel.processor.stopwatch import Stopwatch, stopwatch
 
-ROWS = (1, 2, 4, 8, 16, 32, 64)
-LAYERS: Mapping[Stored, tuple[int, ...]] = {"int8": (1, 6, 24), "fp32": (1, 4, 12)}
+ROWS = (1, 4, 16, 64)
+LAYERS: Mapping[Stored, tuple[int, ...]] = {"int8": (1, 6, 18), "fp32": (1, 4, 10)}
 """Of reference decoders, so that their weights lie in the second cache, the third, and memory."""
 WEIGHT_BYTES: Mapping[Stored, int] = {"int8": 1, "fp32": 4}
 

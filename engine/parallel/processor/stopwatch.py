@@ -11,11 +11,11 @@ from engine.parallel.processor.reference import Stored, write_reference
 from engine.runtime.sessions.interrupt import Interrupt
 from engine.runtime.sessions.native_session import NativeSession
 
-TIMINGS = 4
+TIMINGS = 3
 """Of which the least counts."""
-STEPS = 8
+STEPS = 4
 """That are made in a call, as the engine makes several."""
-_SECONDS, _FOREVER = 0.004, 600.0
+_SECONDS, _FOREVER = 0.002, 600.0
 
 
 class Stopwatch:

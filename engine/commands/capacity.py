@@ -21,11 +21,11 @@ from engine.parallel.capacity.accelerators import (
 from engine.parallel.capacity.choice import Choice, best
 from engine.parallel.capacity.dimensions import read_dimensions
 from engine.parallel.capacity.errors import CapacityError
-from engine.parallel.capacity.layouts import LayoutForecast, Wish, forecast, forecasts
+from engine.parallel.capacity.layouts import LayoutForecast, CapacityGoal, forecast, forecasts
 from engine.parallel.capacity.lengths import read_lengths
 from engine.parallel.capacity.roofline import PassTimes, RooflineTimes
 from engine.parallel.layout import Layout
-from engine.parallel.processor.crowding import measure_crowding
+from engine.parallel.processor.contention import measure_contention
 from engine.parallel.processor.figures import measure_core
 from engine.parallel.processor.reference import Stored
 from engine.parallel.processor.times import ProcessorTimes
@@ -76,20 +76,20 @@ def plan_command(
 ) -> None:
     """Say which layout of devices suits a model, how fast it would be, and what memory it takes."""
     try:
-        wish = read_wish(checkpoint, gpu, rate, lengths, precision)
-        found = _forecasts(wish, gpu, count)
+        goal = read_goal(checkpoint, gpu, rate, lengths, precision)
+        found = _forecasts(goal, gpu, count)
     except EXPECTED as error:
         raise failure(error) from error
     choice = best(found, rate)
     if as_json:
         console.print_json(json.dumps(_fields(found, choice)))
         return
-    console.print(_table(found, choice, gpu, wish))
+    console.print(_table(found, choice, gpu, goal))
     console.print(f"{choice.forecast.layout} is best: {choice.reason}", soft_wrap=True)
     console.print(_basis(gpu), soft_wrap=True)
 
 
-def read_wish(checkpoint: str, gpu: str, rate: float, lengths: str, precision: str) -> Wish:
+def read_goal(checkpoint: str, gpu: str, rate: float, lengths: str, precision: str) -> CapacityGoal:
     """What the options ask for.
 
     Raises:
@@ -107,7 +107,7 @@ def read_wish(checkpoint: str, gpu: str, rate: float, lengths: str, precision: s
         accelerator_named(gpu)
     distribution = read_lengths(lengths)
     config = read_dimensions(checkpoint)
-    return Wish(config, chosen, distribution.limited(config.max_positions), rate)
+    return CapacityGoal(config, chosen, distribution.limited(config.max_positions), rate)
 
 
 @dataclass(frozen=True)
@@ -117,15 +117,15 @@ class Hardware:
     device: Accelerator | None
     processor: ProcessorTimes | None = None
 
-    def times(self, wish: Wish, layout: Layout) -> PassTimes:
+    def times(self, goal: CapacityGoal, layout: Layout) -> PassTimes:
         """Of one of its groups."""
         if self.device is None:
             assert self.processor is not None
             return self.processor
-        return RooflineTimes(wish.config, wish.precision, self.device, layout)
+        return RooflineTimes(goal.config, goal.precision, self.device, layout)
 
 
-def hardware_of(gpu: str, wish: Wish, cores: int) -> Hardware:
+def hardware_of(gpu: str, goal: CapacityGoal, cores: int) -> Hardware:
     """The GPU of that name, or this processor, measured while so many of its cores work.
 
     Raises:
@@ -137,11 +137,11 @@ def hardware_of(gpu: str, wish: Wish, cores: int) -> Hardware:
         return Hardware(accelerator_named(gpu))
     if not 1 <= cores <= usable_cores():
         raise CapacityError(f"--count {cores}: this machine has {usable_cores()} cores to measure.")
-    stored = _stored(wish.precision)
+    stored = _stored(goal.precision)
     with console.status("measuring this processor"):
         figures = measure_core(stored)
-        crowding = measure_crowding(stored, cores)
-    return Hardware(None, ProcessorTimes(wish.config, stored, figures, crowding))
+        contention = measure_contention(stored, cores)
+    return Hardware(None, ProcessorTimes(goal.config, stored, figures, contention))
 
 
 def _stored(precision: Precision) -> Stored:
@@ -152,23 +152,23 @@ def _stored(precision: Precision) -> Stored:
     return found
 
 
-def _forecasts(wish: Wish, gpu: str, count: int) -> list[LayoutForecast]:
+def _forecasts(goal: CapacityGoal, gpu: str, count: int) -> list[LayoutForecast]:
     """Of all layouts; on a processor groups are single cores, for which no split pays."""
-    hardware = hardware_of(gpu, wish, count)
+    hardware = hardware_of(gpu, goal, count)
     if hardware.device is not None:
-        return forecasts(wish, hardware.device, count)
+        return forecasts(goal, hardware.device, count)
     assert hardware.processor is not None
-    alone = dataclasses.replace(hardware.processor, crowding=1.0)
+    alone = dataclasses.replace(hardware.processor, contention=1.0)
     layouts = {Layout(): alone, Layout(data=count): hardware.processor}
     return [
-        forecast(wish, layout, times, Limits.max_rows, None) for layout, times in layouts.items()
+        forecast(goal, layout, times, Limits.max_rows, None) for layout, times in layouts.items()
     ][::-1]
 
 
-def _table(found: list[LayoutForecast], choice: Choice, gpu: str, wish: Wish) -> Table:
+def _table(found: list[LayoutForecast], choice: Choice, gpu: str, goal: CapacityGoal) -> Table:
     columns = ["layout", "rows", "texts/s", "tokens/s", "a text alone, ms"]
-    columns += ["at the rate, ms"] * bool(wish.rate) + ["GB each"]
-    table = Table(*columns, title_justify="left", title=f"{gpu}, {wish.precision}, {_means(wish)}")
+    columns += ["at the rate, ms"] * bool(goal.rate) + ["GB each"]
+    table = Table(*columns, title_justify="left", title=f"{gpu}, {goal.precision}, {_means(goal)}")
     shown = found[:MOST_SHOWN]
     if choice.forecast not in shown:
         shown[-1] = choice.forecast
@@ -177,7 +177,7 @@ def _table(found: list[LayoutForecast], choice: Choice, gpu: str, wish: Wish) ->
             *(str(one.layout), str(one.rows), f"{one.texts_per_second:,.4g}"),
             *(f"{one.tokens_per_second:,.4g}", _milliseconds(one.latency)),
         ]
-        cells += [_milliseconds(one.loaded_latency)] * bool(wish.rate)
+        cells += [_milliseconds(one.loaded_latency)] * bool(goal.rate)
         cells.append("" if one.need is None else f"{one.need.total / GIGA:.1f}")
         table.add_row(*cells, style="bold" if one is choice.forecast else "")
     if len(found) > len(shown):
@@ -185,8 +185,8 @@ def _table(found: list[LayoutForecast], choice: Choice, gpu: str, wish: Wish) ->
     return table
 
 
-def _means(wish: Wish) -> str:
-    return f"{wish.lengths.source:.0f} tokens in, {wish.lengths.target:.0f} out"
+def _means(goal: CapacityGoal) -> str:
+    return f"{goal.lengths.source:.0f} tokens in, {goal.lengths.target:.0f} out"
 
 
 def _milliseconds(seconds: float) -> str:

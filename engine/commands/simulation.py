@@ -17,12 +17,12 @@ from engine.commands.capacity import (
     PrecisionName,
     Rate,
     hardware_of,
-    read_wish,
+    read_goal,
 )
 from engine.commands.terminal import EXPECTED, console, failure
 from engine.parallel.capacity.accelerators import PROCESSOR
 from engine.parallel.capacity.errors import CapacityError
-from engine.parallel.capacity.layouts import Wish, most_rows, split_problem
+from engine.parallel.capacity.layouts import CapacityGoal, most_rows, split_problem
 from engine.parallel.capacity.load import GroupLoad
 from engine.parallel.layout import Layout
 from engine.parallel.simulation.arrivals import read_moments
@@ -63,8 +63,8 @@ def simulate_command(
 ) -> None:
     """Simulate the whole service under a load: latencies, and what of it breaks first."""
     try:
-        wish = read_wish(checkpoint, gpu, rate, lengths, precision)
-        service = _service(wish, gpu, _layout(layout, pods), pods, gateways)
+        goal = read_goal(checkpoint, gpu, rate, lengths, precision)
+        service = _service(goal, gpu, _layout(layout, pods), pods, gateways)
         moments = tuple(read_moments(arrivals).tolist()) if arrivals else ()
         if not moments and not rate:
             raise CapacityError("--rate has to be more than 0 where --arrivals is not given.")
@@ -98,19 +98,21 @@ def _layout(text: str, pods: int) -> Layout:
     return layout
 
 
-def _service(wish: Wish, gpu: str, layout: Layout, pods: int, gateways: int) -> SimulatedService:
+def _service(
+    goal: CapacityGoal, gpu: str, layout: Layout, pods: int, gateways: int
+) -> SimulatedService:
     if gpu == PROCESSOR and layout.group > 1:
         raise CapacityError(f"--layout {layout}: on processors a group is one core.")
-    if problem := split_problem(wish.config, layout.tensor):
+    if problem := split_problem(goal.config, layout.tensor):
         raise CapacityError(f"--layout {layout}: {problem}.")
-    hardware = hardware_of(gpu, wish, layout.data)
+    hardware = hardware_of(gpu, goal, layout.data)
     rows = Limits.max_rows
     if hardware.device is not None:
-        rows = most_rows(wish, hardware.device, layout)
+        rows = most_rows(goal, hardware.device, layout)
     if not rows:
         raise CapacityError(f"the model does not fit on {gpu} with {layout}.")
-    load = GroupLoad(hardware.times(wish, layout), rows, wish.lengths)
-    return SimulatedService(GroupTimes.of(load), wish.lengths, pods, layout.data, gateways)
+    load = GroupLoad(hardware.times(goal, layout), rows, goal.lengths)
+    return SimulatedService(GroupTimes.of(load), goal.lengths, pods, layout.data, gateways)
 
 
 def _others(

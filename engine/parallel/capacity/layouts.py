@@ -33,7 +33,7 @@ class LayoutForecast:
 
 
 @dataclass(frozen=True)
-class Wish:
+class CapacityGoal:
     """What is planned for: texts a second (0: as many as there can be), and how long they are."""
 
     config: ModelConfig
@@ -76,7 +76,7 @@ def split_problem(config: ModelConfig, tensor: int) -> str:
     return ""
 
 
-def forecasts(wish: Wish, device: Accelerator, count: int) -> list[LayoutForecast]:
+def forecasts(goal: CapacityGoal, device: Accelerator, count: int) -> list[LayoutForecast]:
     """Of all layouts that fit, the one of the most texts a second first.
 
     Raises:
@@ -84,54 +84,54 @@ def forecasts(wish: Wish, device: Accelerator, count: int) -> list[LayoutForecas
 
     """
     found: list[LayoutForecast] = []
-    for layout in divisions(wish.config, count):
-        rows = most_rows(wish, device, layout)
+    for layout in divisions(goal.config, count):
+        rows = most_rows(goal, device, layout)
         if rows:
-            times = RooflineTimes(wish.config, wish.precision, device, layout)
-            need = memory_need(wish.config, wish.precision, rows, layout)
-            found.append(forecast(wish, layout, times, rows, need))
+            times = RooflineTimes(goal.config, goal.precision, device, layout)
+            need = memory_need(goal.config, goal.precision, rows, layout)
+            found.append(forecast(goal, layout, times, rows, need))
     if not found:
-        raise CapacityError(_no_room(wish, device, count))
+        raise CapacityError(_no_room(goal, device, count))
     return sorted(found, key=lambda one: (-one.texts_per_second, one.layout.group))
 
 
-def most_rows(wish: Wish, device: Accelerator, layout: Layout) -> int:
+def most_rows(goal: CapacityGoal, device: Accelerator, layout: Layout) -> int:
     """The rows that a rank's memory has room for, a power of two; 0 where it has none for one."""
     rows = MOST_ROWS
-    while rows and memory_need(wish.config, wish.precision, rows, layout).total > device.memory:
+    while rows and memory_need(goal.config, goal.precision, rows, layout).total > device.memory:
         rows //= 2
     return rows
 
 
 def forecast(
-    wish: Wish, layout: Layout, times: PassTimes, rows: int, need: MemoryNeed | None
+    goal: CapacityGoal, layout: Layout, times: PassTimes, rows: int, need: MemoryNeed | None
 ) -> LayoutForecast:
     """Of groups that have room for so many rows and take such times."""
-    load = GroupLoad(times, rows, wish.lengths)
+    load = GroupLoad(times, rows, goal.lengths)
     texts = layout.data * load.texts_per_second
     return LayoutForecast(
         layout,
         rows,
         need,
         texts,
-        texts * wish.lengths.target,
+        texts * goal.lengths.target,
         load.latency(),
-        load.latency(wish.rate / layout.data),
+        load.latency(goal.rate / layout.data),
     )
 
 
-def _no_room(wish: Wish, device: Accelerator, count: int) -> str:
+def _no_room(goal: CapacityGoal, device: Accelerator, count: int) -> str:
     """What is missing, and the least tp that would do, also of more devices than there are."""
-    need = memory_need(wish.config, wish.precision, 1, Layout()).total
+    need = memory_need(goal.config, goal.precision, 1, Layout()).total
     devices = "one" if count == 1 else str(count)
     said = (
-        f"the model does not fit on {devices} {device.name.upper()} in {wish.precision}: "
+        f"the model does not fit on {devices} {device.name.upper()} in {goal.precision}: "
         f"{need / GIGA:.0f} GB of {device.memory / GIGA:.0f} GB"
     )
     for tensor in range(2, MOST_RANKS + 1):
         layout = Layout(tensor)
-        if not split_problem(wish.config, tensor) and most_rows(wish, device, layout):
+        if not split_problem(goal.config, tensor) and most_rows(goal, device, layout):
             return f"{said}; tp={tensor} would."
-    if most_rows(replace(wish, precision="bf16"), device, Layout()):
+    if most_rows(replace(goal, precision="bf16"), device, Layout()):
         return f"{said}; bf16 would."
     return f"{said}, and no split would."

@@ -39,7 +39,7 @@ _BASE = ModelConfig(
 
 @dataclass(frozen=True)
 class Curve:
-    """Values at numbers of rows, between which they are interpolated over the logarithm of rows."""
+    """Values at numbers of rows, between which they grow evenly."""
 
     rows: tuple[int, ...]
     values: tuple[float, ...]
@@ -49,7 +49,7 @@ class Curve:
         most = self.rows[-1]
         if rows > most:
             return self.values[-1] * rows / most
-        return float(np.interp(math.log(max(rows, 1.0)), np.log(self.rows), self.values))
+        return float(np.interp(rows, self.rows, self.values))
 
 
 @dataclass(frozen=True)

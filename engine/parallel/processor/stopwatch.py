@@ -11,11 +11,9 @@ from engine.parallel.processor.reference import Stored, write_reference
 from engine.runtime.sessions.interrupt import Interrupt
 from engine.runtime.sessions.native_session import NativeSession
 
-TIMINGS = 3
-"""Of which the least counts."""
 STEPS = 4
 """That are made in a call, as the engine makes several."""
-_SECONDS, _FOREVER = 0.002, 600.0
+_LEAST_TIMINGS, _SECONDS, _FOREVER = 3, 0.04, 600.0
 
 
 class Stopwatch:
@@ -69,19 +67,17 @@ def stopwatch(config: ModelConfig, stored: Stored) -> Iterator[Stopwatch]:
 
 
 def _least(call: Callable[[], object]) -> float:
-    """The seconds of a call: the least of several timings, each of as many calls as it needs.
+    """The seconds of a call: the least of as many as there is time for, and of three at least.
 
     They are the thread's own: what others take of a core is not the core's speed.
     """
-    best, calls = float("inf"), 1
-    for _ in range(TIMINGS + 1):  # the first one warms up
+    call()  # memory is taken, and weights are read
+    timings: list[float] = []
+    while len(timings) < _LEAST_TIMINGS or sum(timings) < _SECONDS:
         began = time.thread_time()
-        for _ in range(calls):
-            call()
-        seconds = (time.thread_time() - began) / calls
-        best = min(best, seconds)
-        calls = max(1, int(_SECONDS / seconds))
-    return best
+        call()
+        timings.append(time.thread_time() - began)
+    return min(timings)
 
 
 def _source(length: int) -> list[int]:

@@ -18,12 +18,12 @@ _ENCODED_TOGETHER = 256
 
 @dataclass(frozen=True)
 class ProcessorTimes:
-    """See `PassTimes`: of a group that is one core, beside others that slow it by `crowding`."""
+    """See `PassTimes`: of a group that is one core, beside others that slow it by `contention`."""
 
     config: ModelConfig
     stored: Stored
     figures: CoreFigures
-    crowding: float = 1.0
+    contention: float = 1.0
 
     def encoder_seconds(self, texts: float, source: float) -> float:
         """See `PassTimes`."""
@@ -36,7 +36,7 @@ class ProcessorTimes:
         # Fewer tokens read the weights as often as many.
         few = max(1.0, 16 / tokens)
         seconds = tokens * (weights * figures.encoded * few + scored) + calls * figures.began
-        return self.crowding * seconds
+        return self.contention * seconds
 
     def step_seconds(self, rows: float, source: float, position: float) -> float:
         """See `PassTimes`."""
@@ -50,4 +50,4 @@ class ProcessorTimes:
         seconds = weights * figures.weight_seconds(rows, read)
         seconds += layers * (attended + figures.layer.at(rows) * wide)
         seconds += config.vocab_size * figures.token.at(rows) + figures.step.at(rows)
-        return self.crowding * seconds
+        return self.contention * seconds

@@ -21,7 +21,7 @@ from engine.model.config import ModelConfig
 from engine.parallel.capacity.dimensions import read_dimensions
 from engine.parallel.capacity.lengths import LengthDistribution
 from engine.parallel.capacity.load import GroupLoad
-from engine.parallel.processor.crowding import measure_crowding
+from engine.parallel.processor.contention import measure_contention
 from engine.parallel.processor.figures import CoreFigures, measure_core
 from engine.parallel.processor.host import HostedTimes, HostFigures, measure_host
 from engine.parallel.processor.reference import write_reference
@@ -78,19 +78,19 @@ class Measured:
     config: ModelConfig
     core: CoreFigures
     host: HostFigures
-    crowding: float
+    contention: float
 
     @classmethod
     def here(cls, config: ModelConfig) -> "Measured":
         """Measures it."""
         cores = min(2, len(os.sched_getaffinity(0)))
-        return cls(config, measure_core(STORED), measure_host(), measure_crowding(STORED, cores))
+        return cls(config, measure_core(STORED), measure_host(), measure_contention(STORED, cores))
 
     def simulate(self, run: RecordedRun) -> SimulationReport:
         """The same texts at the same moments."""
         lengths = LengthDistribution.of_pairs(list(zip(run.sources, run.targets, strict=True)))
-        crowding = self.crowding if run.groups > 1 else 1.0
-        times = ProcessorTimes(self.config, STORED, self.core, crowding)
+        contention = self.contention if run.groups > 1 else 1.0
+        times = ProcessorTimes(self.config, STORED, self.core, contention)
         hosted = HostedTimes(times, self.host, lengths.target)
         group = GroupTimes.of(GroupLoad(hosted, Limits.max_rows, lengths))
         service = SimulatedService(group, lengths, 1, run.groups, 1, _FREE)

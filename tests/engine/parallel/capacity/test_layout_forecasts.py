@@ -10,7 +10,7 @@ from engine.model.config import ModelConfig
 from engine.parallel.capacity.accelerators import ACCELERATORS, ASSUMED, accelerator_named
 from engine.parallel.capacity.choice import ROOM, best
 from engine.parallel.capacity.errors import CapacityError
-from engine.parallel.capacity.layouts import Wish, divisions, forecasts, split_problem
+from engine.parallel.capacity.layouts import CapacityGoal, divisions, forecasts, split_problem
 from engine.parallel.capacity.lengths import LengthDistribution
 from engine.parallel.capacity.load import GroupLoad
 from engine.parallel.capacity.passes import Exchange
@@ -27,7 +27,7 @@ HUGE = ModelConfig(
 """T5-11B."""
 H100 = ACCELERATORS["h100"]
 MEANS = LengthDistribution.around(32, 32)
-WISH = Wish(BASE, "bf16", MEANS)
+GOAL = CapacityGoal(BASE, "bf16", MEANS)
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,13 @@ def test_a_split_is_refused_with_its_reason(
 
 
 def test_a_model_that_does_not_fit_is_refused_in_one_sentence() -> None:
-    wish = Wish(HUGE, "fp32", MEANS)
+    goal = CapacityGoal(HUGE, "fp32", MEANS)
     with pytest.raises(CapacityError, match=r"not fit on one L4 in fp32: \d+ GB of 24 GB; tp=\d+"):
-        forecasts(wish, ACCELERATORS["l4"], 1)
+        forecasts(goal, ACCELERATORS["l4"], 1)
 
 
 def test_what_does_not_fit_alone_fits_in_parts() -> None:
-    found = forecasts(Wish(HUGE, "fp32", MEANS), ACCELERATORS["l40s"], 8)
+    found = forecasts(CapacityGoal(HUGE, "fp32", MEANS), ACCELERATORS["l40s"], 8)
     assert found and all(one.layout.tensor > 1 for one in found)
     assert all(one.need is not None and one.need.total <= 48e9 for one in found)
 
@@ -84,7 +84,7 @@ def test_what_does_not_fit_alone_fits_in_parts() -> None:
 @pytest.mark.parametrize("name", ACCELERATORS)
 def test_more_devices_answer_more(name: str) -> None:
     device = accelerator_named(name)
-    rates = [forecasts(WISH, device, count)[0].texts_per_second for count in (1, 2, 4, 8)]
+    rates = [forecasts(GOAL, device, count)[0].texts_per_second for count in (1, 2, 4, 8)]
     assert rates == sorted(rates)
     assert rates[-1] == pytest.approx(8 * rates[0])  # a small model: groups side by side
 
@@ -156,23 +156,23 @@ def test_encoding_takes_its_share_of_the_time() -> None:
 
 
 def test_without_a_rate_the_most_texts_are_best() -> None:
-    found = forecasts(WISH, H100, 8)
+    found = forecasts(GOAL, H100, 8)
     choice = best(found, 0)
     assert choice.forecast.layout == Layout(data=8)
     assert "most of all layouts" in choice.reason
 
 
 def test_of_layouts_that_carry_a_rate_the_quickest_is_best() -> None:
-    wish = replace(WISH, rate=1000.0)
-    found = forecasts(wish, H100, 8)
-    chosen = best(found, wish.rate).forecast
-    assert wish.rate <= ROOM * chosen.texts_per_second
-    enough = [one for one in found if wish.rate <= ROOM * one.texts_per_second]
+    goal = replace(GOAL, rate=1000.0)
+    found = forecasts(goal, H100, 8)
+    chosen = best(found, goal.rate).forecast
+    assert goal.rate <= ROOM * chosen.texts_per_second
+    enough = [one for one in found if goal.rate <= ROOM * one.texts_per_second]
     assert chosen.loaded_latency <= 1.1 * min(one.loaded_latency for one in enough)
 
 
 def test_a_rate_that_none_carries_says_how_many_devices_would() -> None:
-    found = forecasts(replace(WISH, rate=1e6), H100, 2)
+    found = forecasts(replace(GOAL, rate=1e6), H100, 2)
     most = found[0].texts_per_second
     reason = best(found, 1e6).reason
     assert f"{math.ceil(1e6 / most / ROOM)} times as many devices" in reason

@@ -13,7 +13,7 @@ from engine.parallel.processor.stopwatch import stopwatch
 _ROWS, _POSITION, _SECONDS, _ROUNDS = 16, 16, 0.1, 3
 
 
-def measure_crowding(stored: Stored, cores: int) -> float:
+def measure_contention(stored: Stored, cores: int) -> float:
     """How much longer a step takes while so many cores make steps, as a factor of 1 or more.
 
     Of the reference model whose weights lie in the third cache, where all cores read the same.

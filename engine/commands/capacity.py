@@ -21,7 +21,7 @@ from engine.parallel.capacity.accelerators import (
 from engine.parallel.capacity.choice import Choice, best
 from engine.parallel.capacity.dimensions import read_dimensions
 from engine.parallel.capacity.errors import CapacityError
-from engine.parallel.capacity.layouts import LayoutForecast, CapacityGoal, forecast, forecasts
+from engine.parallel.capacity.layouts import CapacityGoal, LayoutForecast, forecast, forecasts
 from engine.parallel.capacity.lengths import read_lengths
 from engine.parallel.capacity.roofline import PassTimes, RooflineTimes
 from engine.parallel.layout import Layout

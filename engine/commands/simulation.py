@@ -39,7 +39,7 @@ SHARES = (0.2, 0.4, 0.6, 0.8, 0.95, 1.1)
 
 def simulate_command(
     checkpoint: CheckpointName,
-    rate: Rate,
+    rate: Rate = 0.0,
     gpu: Gpu = "h100",
     layout: Annotated[
         str, typer.Option(help="Of each pod, such as tp=1,sp=1,dp=8.")

@@ -24,7 +24,7 @@ def measure_contention(stored: Stored, cores: int) -> float:
     """
     if cores < 2:
         return 1.0
-    config = reference_sizes(layers=LAYERS[stored][1], hidden=WIDE)
+    config = reference_sizes(layers=LAYERS[stored][2], hidden=WIDE)
     # A model of its own is timed alone: lanes that do nothing would help one of theirs.
     with stopwatch(config, stored) as single, stopwatch(config, stored) as shared:
         alone = single.bunch(_ROWS, _POSITION, _POSITION)

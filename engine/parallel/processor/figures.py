@@ -16,12 +16,12 @@ from engine.parallel.processor.reference import Stored
 from engine.parallel.processor.stopwatch import Stopwatch, stopwatch
 
 ROWS = (1, 4, 16, 64)
-LAYERS: Mapping[Stored, tuple[int, ...]] = {"int8": (1, 6, 18), "fp32": (1, 4, 10)}
+LAYERS: Mapping[Stored, tuple[int, ...]] = {"int8": (1, 2, 6, 18), "fp32": (1, 2, 4, 10)}
 """Of reference decoders, so that their weights lie in the second cache, the third, and memory."""
 WEIGHT_BYTES: Mapping[Stored, int] = {"int8": 1, "fp32": 4}
 
 _WIDTH, _HEADS, _NARROW, WIDE = 512, 8, 64, 2048
-_FEW, _MANY = 1024, 16384  # tokens of a vocabulary
+_FEW, _MANY = 1024, 4096  # tokens of a vocabulary
 _SHORT, _LONG, _POSITIONS = 8, 200, 256
 _ATTENTION_ROWS, _TEXTS, _SOURCE = 16, 8, 32
 _BASE = ModelConfig(

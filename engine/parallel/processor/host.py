@@ -34,6 +34,7 @@ _TINY = ModelConfig(
     decoder_ffn=16,
     max_positions=64,
 )
+_TOKENS = [b"x"] * _TINY.vocab_size
 _SOURCE, _TARGET, _TOGETHER, _TIMINGS, _WAIT = 8, 16, 64, 7, 60.0
 
 
@@ -74,9 +75,9 @@ def measure_host() -> HostFigures:
     with tempfile.TemporaryDirectory(prefix="seqway-reference-") as name:
         folder = Path(name)
         manifest = write_reference(folder, _TINY, "fp32")
-        tokens = [b"x"] * _TINY.vocab_size
+
         session = NativeSession(folder, manifest)
-        lane = Lane(session, tokens, Limits(), 500.0, "seqway-reference", lambda _: None)
+        lane = Lane(session, _TOKENS, Limits(), 500.0, "seqway-reference", lambda _: None)
         lane.start()
         try:
             one = min(_answered(lane, manifest.eos_id, 1) for _ in range(_TIMINGS))
@@ -104,7 +105,7 @@ def _answered(lane: Lane, end: int, count: int) -> float:
             index,
             RowPlan([2] * _SOURCE, _TARGET, arrived=began),
             GreedySearch(end),
-            RowProgress(Detokenizer([])),
+            RowProgress(Detokenizer(_TOKENS)),
         )
         for index in range(count)
     ]

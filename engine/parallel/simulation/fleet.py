@@ -188,7 +188,8 @@ class Fleet:
         return started + lines
 
     def _lengths(self, started: Counts) -> Counts:
-        return self._chance.integers(0, KINDS, int(started.sum()))
+        lengths: Counts = self._chance.integers(0, KINDS, int(started.sum()))
+        return lengths
 
     def _waited(self, started: Counts) -> Floats:
         """The mean seconds behind those who start, first come first served, `[G]`."""
@@ -245,4 +246,5 @@ def _zeros(size: int) -> Counts:
 def _quantiles(lengths: LengthDistribution) -> Floats:
     """The mean of each of `KINDS` quantiles of the answers' lengths, ascending."""
     ordered = np.sort(np.repeat(lengths.targets, KINDS))
-    return ordered.reshape(KINDS, -1).mean(axis=1)
+    means: Floats = ordered.reshape(KINDS, -1).mean(axis=1)
+    return means

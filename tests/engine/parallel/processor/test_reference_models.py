@@ -1,6 +1,5 @@
 """Reference models run in the native session, for as long as they are asked to."""
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import numpy as np
 import pytest
 
 from engine.model.config import ModelConfig
-from engine.parallel.processor.host import HostedTimes, HostFigures, measure_host
 from engine.parallel.processor.reference import Stored, write_reference
 from engine.parallel.processor.stopwatch import stopwatch
 from engine.runtime.sessions.interrupt import Interrupt
@@ -50,23 +48,3 @@ def test_lanes_of_a_model_are_timed() -> None:
         assert len(lanes) == 2
         assert all(lane.step_seconds(2, 5, position) > 0 for lane in lanes for position in (1, 20))
         assert timed.encoder_seconds(2, 5) > 0
-
-
-def test_a_lane_costs_what_it_does_beside_its_model() -> None:
-    host = measure_host()
-    assert 0 <= host.text < 0.1 and 0 <= host.call < 0.1
-
-
-def test_a_step_is_a_call_where_rows_end_in_each() -> None:
-    times = HostedTimes(FixedTimes(), HostFigures(call=3.0, text=5.0), target=20.0)
-    assert times.step_seconds(10_000, 8, 8) == pytest.approx(1e-4 + 3)
-    assert times.step_seconds(1, 8, 8) == pytest.approx(1e-4 + 3 * (1 - math.exp(-1 / 20)))
-    assert times.encoder_seconds(4, 8) == pytest.approx(4e-4 + 4 * 5)
-
-
-class FixedTimes:
-    def encoder_seconds(self, texts: float, source: float) -> float:
-        return 1e-4 * texts
-
-    def step_seconds(self, rows: float, source: float, position: float) -> float:
-        return 1e-4

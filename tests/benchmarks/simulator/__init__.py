@@ -1,1 +1,0 @@
-"""The simulator beside measured runs of one and of two groups."""

@@ -185,7 +185,8 @@ class Fleet:
         self.bulk_waiting -= lines
         self.running += lines
         self.bulk_running += lines
-        return started + lines
+        both: Counts = started + lines
+        return both
 
     def _lengths(self, started: Counts) -> Counts:
         lengths: Counts = self._chance.integers(0, KINDS, int(started.sum()))
@@ -206,7 +207,8 @@ class Fleet:
             self._front[groups] += passed
             self._taken[groups[passed]] = 0
             groups, left = groups[left > 0], left[left > 0]
-        return waited / np.maximum(started, 1)
+        waited /= np.maximum(started, 1)
+        return waited
 
     def _note_first(self, started: Counts, delays: Floats) -> None:
         some = started > 0

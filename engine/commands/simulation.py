@@ -23,7 +23,7 @@ from engine.commands.terminal import EXPECTED, console, failure
 from engine.parallel.capacity.accelerators import PROCESSOR
 from engine.parallel.capacity.errors import CapacityError
 from engine.parallel.capacity.layouts import CapacityGoal, most_rows, split_problem
-from engine.parallel.capacity.load import GroupLoad
+from engine.parallel.capacity.load import SteadyGroup
 from engine.parallel.layout import Layout
 from engine.parallel.simulation.arrivals import read_moments
 from engine.parallel.simulation.fleet import GroupTimes
@@ -111,7 +111,7 @@ def _service(
         rows = most_rows(goal, hardware.device, layout)
     if not rows:
         raise CapacityError(f"the model does not fit on {gpu} with {layout}.")
-    load = GroupLoad(hardware.times(goal, layout), rows, goal.lengths)
+    load = SteadyGroup(hardware.times(goal, layout), rows, goal.lengths)
     return SimulatedService(GroupTimes.of(load), goal.lengths, pods, layout.data, gateways)
 
 

@@ -8,7 +8,7 @@ from engine.model.config import ModelConfig
 from engine.parallel.capacity.accelerators import GIGA, Accelerator
 from engine.parallel.capacity.errors import CapacityError
 from engine.parallel.capacity.lengths import LengthDistribution
-from engine.parallel.capacity.load import GroupLoad
+from engine.parallel.capacity.load import SteadyGroup
 from engine.parallel.capacity.memory import MemoryNeed, memory_need
 from engine.parallel.capacity.roofline import PassTimes, RooflineTimes
 from engine.parallel.layout import MOST_RANKS, Layout
@@ -107,7 +107,7 @@ def forecast(
     goal: CapacityGoal, layout: Layout, times: PassTimes, rows: int, need: MemoryNeed | None
 ) -> LayoutForecast:
     """Of groups that have room for so many rows and take such times."""
-    load = GroupLoad(times, rows, goal.lengths)
+    load = SteadyGroup(times, rows, goal.lengths)
     texts = layout.data * load.texts_per_second
     return LayoutForecast(
         layout,

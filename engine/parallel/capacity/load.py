@@ -17,7 +17,7 @@ ENCODED_TOGETHER = 2048
 
 
 @dataclass(frozen=True)
-class GroupLoad:
+class SteadyGroup:
     """A group with at most `rows` rows, whose texts have `lengths`."""
 
     times: PassTimes

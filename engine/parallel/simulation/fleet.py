@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.parallel.capacity.lengths import LengthDistribution
-from engine.parallel.capacity.load import GroupLoad
+from engine.parallel.capacity.load import SteadyGroup
 from engine.parallel.simulation.distribution import SecondsDistribution
 from engine.parallel.simulation.stage import Counts, Floats
 
@@ -28,7 +28,7 @@ class GroupTimes:
     encoder: float
 
     @classmethod
-    def of(cls, load: GroupLoad) -> "GroupTimes":
+    def of(cls, load: SteadyGroup) -> "GroupTimes":
         """Of the group whose load it is."""
         rows = np.arange(1, load.rows + 1)
         some = np.unique(np.geomspace(1, load.rows, 48).round()).astype(int)

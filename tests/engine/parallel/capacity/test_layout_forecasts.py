@@ -12,7 +12,7 @@ from engine.parallel.capacity.choice import ROOM, best
 from engine.parallel.capacity.errors import CapacityError
 from engine.parallel.capacity.layouts import CapacityGoal, divisions, forecasts, split_problem
 from engine.parallel.capacity.lengths import LengthDistribution
-from engine.parallel.capacity.load import GroupLoad
+from engine.parallel.capacity.load import SteadyGroup
 from engine.parallel.capacity.passes import Exchange
 from engine.parallel.capacity.roofline import RooflineTimes, exchange_seconds
 from engine.parallel.layout import Layout
@@ -140,7 +140,7 @@ def test_sequence_parallel_pays_for_long_sources_only() -> None:
 
 def test_capacity_and_running_rows_follow_littles_law() -> None:
     lengths = LengthDistribution(np.array([10.0]), np.array([100.0]))
-    load = GroupLoad(Steady(1e-3, 0.0), 64, lengths)
+    load = SteadyGroup(Steady(1e-3, 0.0), 64, lengths)
     assert load.texts_per_second == pytest.approx(64 / 0.1)
     assert load.running(320) == pytest.approx(32)
     assert load.latency() == pytest.approx(0.1)
@@ -149,7 +149,7 @@ def test_capacity_and_running_rows_follow_littles_law() -> None:
 
 def test_encoding_takes_its_share_of_the_time() -> None:
     lengths = LengthDistribution(np.array([10.0]), np.array([100.0]))
-    load = GroupLoad(Steady(1e-3, 1e-3), 64, lengths)
+    load = SteadyGroup(Steady(1e-3, 1e-3), 64, lengths)
     assert load.texts_per_second == pytest.approx(64 / (0.1 + 0.064))
     assert load.running(320) == pytest.approx(32 / (1 - 0.32))
     assert math.isinf(load.running(1000))

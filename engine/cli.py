@@ -9,10 +9,12 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
+from engine.commands.capacity import plan_command
 from engine.commands.checkpoints import export_command, import_command
 from engine.commands.plans import build_command
 from engine.commands.report import list_command, report_command
 from engine.commands.server import serve_command
+from engine.commands.simulation import simulate_command
 from engine.commands.terminal import console, failure
 from engine.export.exporter import ExportJob, export
 from engine.export.report.measurement import measure_variant
@@ -76,3 +78,5 @@ app.command(name="export")(export_command)
 app.command(name="build")(build_command)
 app.command(name="report")(report_command)
 app.command(name="list")(list_command)
+app.command(name="plan")(plan_command)
+app.command(name="simulate")(simulate_command)

@@ -18,6 +18,7 @@ from engine.export.text_files import TextFileError
 from engine.model.checkpoint import CheckpointError
 from engine.native.library import NativeError
 from engine.native.weights import WeightsError
+from engine.parallel.capacity.errors import CapacityError
 from engine.runtime.batch import EngineError
 from engine.runtime.sessions.onnx_graphs import GraphError
 from engine.runtime.sessions.tensorrt.plan import PlanError
@@ -25,6 +26,7 @@ from engine.runtime.sessions.tensorrt.plan import PlanError
 console = Console()
 
 EXPECTED = (
+    CapacityError,
     CheckpointError,
     EngineError,
     GateError,

@@ -1,0 +1,1 @@
+"""The whole service, simulated: gateways, pods with groups of devices, Redis and the store."""

@@ -198,12 +198,14 @@ class RunningBatch:
         slots.scores[made.slots] = made.scores
         batch.slots = made.slots.copy()  # the session's may change
         lists = made.slots.tolist(), made.scores[:, 0].tolist(), made.is_over.tolist()
+        complete = []
         for row, search, beams, open_score, is_over in zip(
             batch.rows, searches, *lists, strict=True
         ):
             row.slots[:] = beams
-            search.go_on(open_score, is_over=is_over)
-        return [row for row, search in zip(batch.rows, searches, strict=True) if search.is_complete]
+            if search.go_on(open_score, is_over=is_over):
+                complete.append(row)
+        return complete
 
     def _failed(self) -> list[Row]:
         """The rows of which the session's last step made no probabilities."""

@@ -110,14 +110,20 @@ class BeamSearch:
         self._hypotheses.sort(key=lambda hypothesis: -hypothesis.score)
         del self._hypotheses[self.width :]
 
-    def go_on(self, open_score: float, *, is_over: bool) -> None:
-        """Takes the score of the best of the next beams; where it `is_over`, nothing follows."""
+    def go_on(self, open_score: float, *, is_over: bool) -> bool:
+        """Takes the score of the best of the next beams; where it `is_over`, nothing follows.
+
+        Returns:
+            Whether the search is complete.
+
+        """
         self._length += 1
         self._open_score = open_score
         self.is_complete = is_over or (
             len(self._hypotheses) == self.width
             and (self._decoding.early_stopping is True or not self._can_improve())
         )
+        return self.is_complete
 
     def finish_reason(self, _last: int | None, is_looping: bool) -> FinishReason | None:
         """See `DecodingStrategy`; a search ends later than its first slot may."""

@@ -1,6 +1,7 @@
 """Runs a variant with PyTorch."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from engine.runtime.sessions.torch.errors import TorchInputError
 from engine.runtime.sessions.torch.lane import TorchLane
 from engine.runtime.sessions.torch.memory import TorchSources
 from engine.runtime.sessions.torch.model import TorchModel
-from engine.runtime.sessions.torch.selection.choices import COUNTS, JOINED_WIDTHS
+from engine.runtime.sessions.torch.selection.choices import FEW, JOINED_WIDTHS, MANY
 from engine.runtime.sessions.torch.state import ExpectedBeams
 from engine.runtime.sessions.torch.weights import computing_type, load_model, weight_bytes
 
@@ -28,6 +29,12 @@ STEPS = 2
 
 The next ones are begun by then, so these have to take as long as the host needs for their tokens.
 """
+
+
+@cache
+def _asks_weights(extra: frozenset[str]) -> bool:
+    """Whether cross-attention is among the outputs."""
+    return any(name.startswith("cross_weights_") for name in extra)
 
 
 class TorchSession(Session):
@@ -139,9 +146,7 @@ class TorchSession(Session):
 
     def step(self, slots: Slots, extra: frozenset[str] = frozenset()) -> None:
         """See `Session`."""
-        seen: list[Tensor] | None = None
-        if any(name.startswith("cross_weights_") for name in extra):
-            seen = []
+        seen: list[Tensor] | None = [] if _asks_weights(extra) else None
         count = int(slots.wanted[: slots.rows].max()) if "candidates" in extra else 0
         if not count:
             lane, rows = self._used, slots.rows
@@ -151,7 +156,7 @@ class TorchSession(Session):
             slots.next_ids[:rows], slots.log_probs[:rows] = made[0, :rows], log_probs[0, :rows]
             self.extra = self._outputs(slots, extra - {"candidates"}, seen or [])
             return
-        suppressed = self._choose(slots, next(one for one in COUNTS if one >= count), seen)
+        suppressed = self._choose(slots, FEW if count <= FEW else MANY, seen)
         known = {"suppressed_logits": suppressed} if "suppressed_logits" in extra else {}
         if others := extra - {"candidates", "suppressed_logits"}:
             known |= self._outputs(slots, others, seen or [])

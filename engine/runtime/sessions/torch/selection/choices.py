@@ -85,17 +85,19 @@ class LaneChoices:
         return suppressed
 
     def next_beams(self, texts: int, width: int) -> NextBeams:
-        """Those that were joined, once they are downloaded."""
-        told, shape = self._told[0], (texts, width)
-        ints, floats = (told[name][: texts * width].T.copy() for name in ("beams", "beam_values"))
-        slots, parents, tokens, *ended_ints, ends, is_over = ints.reshape(-1, *shape)
-        log_probs, scores, *ended_values = floats.reshape(-1, *shape)
+        """Those that were joined, once they are downloaded; good until the next step."""
+        told, size, shape = self._told[0], texts * width, (texts, width)
+        ints = told["beams"][:size].T.reshape(-1, *shape)
+        floats = told["beam_values"][:size].T.reshape(-1, *shape)
+        slots, parents, tokens, ended_slots, ended_tokens, ends, is_over = ints
+        log_probs, scores, ended_scores, ended_log_probs = floats
         ended: list[EndedBeam] = []
-        if ends.any():
-            places = ends.nonzero()
-            columns = places[0], *(one[places] for one in (*ended_ints, *ended_values))
+        places = ends.nonzero()
+        if places[0].size:
+            values = ended_slots, ended_tokens, ended_scores, ended_log_probs
+            columns = places[0], *(one[places] for one in values)
             beams = zip(*(one.tolist() for one in columns), strict=True)
             ended = [EndedBeam(*beam) for beam in beams]
-        is_moved = slots != parents
+        is_moved = (slots != parents).nonzero()
         copies = parents[is_moved], slots[is_moved]
         return NextBeams(slots, tokens, log_probs, scores, *copies, ended, is_over[:, 0] != 0)

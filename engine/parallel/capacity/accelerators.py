@@ -53,7 +53,7 @@ class Efficiency:
 
     `memory` and `products` are shares of the data sheet's peaks: a step of Marian base on an H100
     then takes what `tests/gpu/shapes.py` has as targets.  `kernel` are seconds from one kernel of a
-    CUDA graph to the next, `step` seconds of the host a step, when it makes eight at a time.
+    CUDA graph to the next, `step` seconds of the host a step that the device waits for.
     `decoder_kernels` and `encoder_kernels` are launched a layer.
     """
 

@@ -23,6 +23,7 @@ from engine.parallel.capacity.dimensions import read_dimensions
 from engine.parallel.capacity.errors import CapacityError
 from engine.parallel.capacity.layouts import CapacityGoal, LayoutForecast, forecast, forecasts
 from engine.parallel.capacity.lengths import read_lengths
+from engine.parallel.capacity.numerals import digits
 from engine.parallel.capacity.roofline import PassTimes, RooflineTimes
 from engine.parallel.layout import Layout
 from engine.parallel.processor.contention import measure_contention
@@ -169,13 +170,15 @@ def _table(found: list[LayoutForecast], choice: Choice, gpu: str, goal: Capacity
     columns = ["layout", "rows", "texts/s", "tokens/s", "a text alone, ms"]
     columns += ["at the rate, ms"] * bool(goal.rate) + ["GB each"]
     table = Table(*columns, title_justify="left", title=f"{gpu}, {goal.precision}, {_means(goal)}")
+    table.columns[0].no_wrap = True
+    table.columns[0].min_width = max(len(str(one.layout)) for one in found)
     shown = found[:MOST_SHOWN]
     if choice.forecast not in shown:
         shown[-1] = choice.forecast
     for one in shown:
         cells = [
-            *(str(one.layout), str(one.rows), f"{one.texts_per_second:,.4g}"),
-            *(f"{one.tokens_per_second:,.4g}", _milliseconds(one.latency)),
+            *(str(one.layout), str(one.rows), digits(one.texts_per_second)),
+            *(digits(one.tokens_per_second), _milliseconds(one.latency)),
         ]
         cells += [_milliseconds(one.loaded_latency)] * bool(goal.rate)
         cells.append("" if one.need is None else f"{one.need.total / GIGA:.1f}")
@@ -190,7 +193,7 @@ def _means(goal: CapacityGoal) -> str:
 
 
 def _milliseconds(seconds: float) -> str:
-    return "too many" if math.isinf(seconds) else f"{1000 * seconds:,.4g}"
+    return "too many" if math.isinf(seconds) else digits(1000 * seconds)
 
 
 def _basis(gpu: str) -> str:

@@ -24,6 +24,7 @@ from engine.parallel.capacity.accelerators import PROCESSOR
 from engine.parallel.capacity.errors import CapacityError
 from engine.parallel.capacity.layouts import CapacityGoal, most_rows, split_problem
 from engine.parallel.capacity.load import SteadyGroup
+from engine.parallel.capacity.numerals import digits
 from engine.parallel.layout import Layout
 from engine.parallel.simulation.arrivals import read_moments
 from engine.parallel.simulation.fleet import GroupTimes
@@ -126,8 +127,8 @@ def _others(
 
 def _show(report: SimulationReport) -> None:
     console.print(
-        f"{report.offered:,.4g} texts/s come, {report.answered:,.4g} are answered "
-        f"({report.tokens:,.4g} tokens/s), {report.lines:,.4g} of them of batch jobs.",
+        f"{digits(report.offered)} texts/s come, {digits(report.answered)} are answered "
+        f"({digits(report.tokens)} tokens/s), {digits(report.lines)} of them of batch jobs.",
         soft_wrap=True,
     )
     times = Table("interactive texts", "p50, ms", "p95, ms")
@@ -136,18 +137,19 @@ def _show(report: SimulationReport) -> None:
     console.print(times)
     table = Table("part", "carries, texts/s", "busy", "waiting at the end")
     for stage in sorted(report.stages, key=lambda stage: stage.texts_per_second):
-        most, waiting = f"{stage.texts_per_second:,.4g}", f"{stage.waiting:,}"
+        most, waiting = digits(stage.texts_per_second), f"{stage.waiting:,}"
         table.add_row(stage.name, most, f"{stage.busy:.0%}", waiting)
     console.print(table)
     first = report.narrowest
     verb = "breaks" if report.offered > first.texts_per_second else "would break"
     console.print(
-        f"First {verb}: {first.name}, at {first.texts_per_second:,.4g} texts/s.", soft_wrap=True
+        f"First {verb}: {first.name}, at {digits(first.texts_per_second)} texts/s.",
+        soft_wrap=True,
     )
 
 
 def _row(*seconds: float) -> list[str]:
-    return ["–" if math.isnan(one) else f"{1000 * one:,.4g}" for one in seconds]
+    return ["–" if math.isnan(one) else digits(1000 * one) for one in seconds]
 
 
 def _finite(fields: dict[str, object]) -> dict[str, object]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.parallel.capacity.layouts import LayoutForecast
+from engine.parallel.capacity.numerals import digits
 
 ROOM = 0.8
 """Of its most texts a second that a layout may be asked for, so that queues stay short."""
@@ -37,22 +38,22 @@ def best(forecasts: Sequence[LayoutForecast], rate: float) -> Choice:
         share = rate / fastest.texts_per_second
         return Choice(
             fastest,
-            f"no layout carries {rate:,.4g} texts/s with a fifth to spare: {_texts(fastest)} is "
-            f"the most, and {math.ceil(share / ROOM)} times as many devices would do.",
+            f"no layout carries {digits(rate)} texts/s with a fifth to spare: {_texts(fastest)} "
+            f"is the most, and {math.ceil(share / ROOM)} times as many devices would do.",
         )
     least = min(one.loaded_latency for one in enough)
     alike = [one for one in enough if one.loaded_latency <= ALIKE * least]
     chosen = min(alike, key=lambda one: (one.layout.group, -one.texts_per_second))
     return Choice(
         chosen,
-        f"of the {len(enough)} layouts that carry {rate:,.4g} texts/s with a fifth to spare it has "
-        f"the least latency, {1000 * chosen.loaded_latency:,.3g} ms a text, with the fewest ranks "
-        f"a group; it is busy to {rate / chosen.texts_per_second:.0%}.",
+        f"of the {len(enough)} layouts that carry {digits(rate)} texts/s with a fifth to spare it "
+        f"has the least latency, {1000 * chosen.loaded_latency:,.3g} ms a text, with the fewest "
+        f"ranks a group; it is busy to {rate / chosen.texts_per_second:.0%}.",
     )
 
 
 def _texts(one: LayoutForecast) -> str:
-    return f"{one.texts_per_second:,.4g} texts/s with {one.layout}"
+    return f"{digits(one.texts_per_second)} texts/s with {one.layout}"
 
 
 def _quickest(forecasts: Sequence[LayoutForecast]) -> str:

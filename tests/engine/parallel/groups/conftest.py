@@ -33,7 +33,7 @@ def orders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running(served: Path, orders: Path) -> Iterator[Crew]:
     crew = open_crew(served, orders, "dp=2")
     yield crew

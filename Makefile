@@ -214,6 +214,14 @@ bench-firefox: setup firefox-models build/bench/models/en-pt-shortlist_int8/.exp
 bench-jobs: setup models ## Measure batch jobs beside a direct client, and their neighbours (12 minutes)
 	$(BIN)/python -m tests.benchmarks.jobs $(BENCH_OPTIONS)
 
+.PHONY: bench-groups
+bench-groups: setup models ## Measure one and two groups of processes, and a kill at work (a minute)
+	$(BIN)/python -m tests.benchmarks.groups $(BENCH_OPTIONS)
+
+.PHONY: bench-plan
+bench-plan: setup ## Compare the steps that plans count with measured ones (3 minutes)
+	$(BIN)/python -m tests.benchmarks.step_time $(BENCH_OPTIONS)
+
 .PHONY: bench-overload
 bench-overload: setup models ## Measure 10 minutes at 120 % of what the stack can do (12 minutes)
 	$(BIN)/python -m tests.benchmarks.overload $(BENCH_OPTIONS)
@@ -225,7 +233,8 @@ bench-attacks: setup models ## Measure how long others wait while the gateway is
 .PHONY: bench-short
 bench-short: ## Run every benchmark to its end in a short form, to see that it still does (8 minutes)
 	@$(MAKE) --no-print-directory BENCH_OPTIONS="--short --small" bench
-	@$(MAKE) --no-print-directory BENCH_OPTIONS=--short bench-firefox bench-jobs bench-overload bench-attacks
+	@$(MAKE) --no-print-directory BENCH_OPTIONS=--short bench-firefox bench-jobs bench-groups bench-plan \
+		bench-overload bench-attacks
 
 .PHONY: protos
 protos: .venv/.installed $(NODE_PACKAGES) ## Generate the stubs of protos/ for Python and Node

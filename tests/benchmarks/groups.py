@@ -1,6 +1,6 @@
 """Data-parallel groups on this processor: one, then two and more, each on a core of its own.
 
-`python -m tests.benchmarks.groups [FOLDER]` measures the saturated throughput of each number of
+`make bench-groups` measures the saturated throughput of each number of
 groups, and what becomes of the rows when a group is killed at work. The front and its caller are in
 one more process, which may run on any core, as in service. "busy" is the share of the time in which
 the groups' processes ran: where it is not about 100 %, something else wanted their cores, and
@@ -29,13 +29,14 @@ from engine.parallel.groups.engine import GroupedEngine
 from engine.parallel.layout import Layout
 from engine.runtime.engine import Settings
 from engine.runtime.request import Request, Sink
+from tests.benchmarks import SHORT_HELP
 from tests.benchmarks.speed.workload import ROOT, descriptions
 
 _VARIANT = ROOT / "model_repository" / "en-fr_int8" / "1"
 _TEXTS = 16
 _IN_FLIGHT = 2
 """Requests of a lane's slots at once, so that no slot waits for its caller."""
-_WARM_SECONDS = 2.0
+_WARM_SECONDS, _SHORT_SECONDS = 2.0, 1.0
 
 
 @dataclass
@@ -178,12 +179,15 @@ def _row(speeds: list[GroupSpeed], ones: list[GroupSpeed], count: int) -> list[s
 
 def main() -> None:
     """Prints a table and what the kill has shown."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.groups", description=__doc__)
+    parser = argparse.ArgumentParser(prog="make bench-groups", description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", default=_VARIANT, help="of a variant")
     parser.add_argument("--groups", type=int, default=2, help="how many at most (2)")
     parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement (5)")
     parser.add_argument("--rounds", type=int, default=1, help="in turns; medians are printed (1)")
+    parser.add_argument("--short", action="store_true", help=SHORT_HELP)
     given = parser.parse_args()
+    if given.short:
+        given.seconds = _SHORT_SECONDS
     counts = range(1, given.groups + 1)
     found: dict[int, list[GroupSpeed]] = {count: [] for count in counts}
     for _ in range(given.rounds):

@@ -165,4 +165,5 @@ class _Steps:
             session._device.wait()
 
     def _rewind(self) -> None:
+        self._session._used_bunches.forget()  # steps made ahead are of other positions
         self._slots.positions[:] = self._tokens // 2

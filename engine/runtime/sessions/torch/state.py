@@ -118,6 +118,11 @@ class LaneState:
             self._ints[_SOURCES] = 1
             self._ints[_DONE] = 1
 
+    def restart(self) -> None:
+        """Makes the next step the first one again, of rows that are as they are."""
+        with self._device.use():
+            self._step.zero_()
+
     def take(self, x: Tensor, rows: int, allowed: Tensor | None, eos_id: int) -> None:
         """Makes logits of what the head reads, `x [rows,D]`, and inputs of the best tokens."""
         model, logits = self._model, self.logits[:rows]

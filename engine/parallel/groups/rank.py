@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.backend import logs
+from engine.backend.loss import EXIT_CODE
 from engine.contract.events import Event
 from engine.contract.manifest import Manifest, read_manifest
 from engine.contract.options import Options, parse_options
@@ -43,8 +44,6 @@ from engine.runtime.sessions.session import DeviceLostError
 logger = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
-_LOST_STATUS = 75
-"""EX_TEMPFAIL, as that of a model's process (`engine.backend.loss`)."""
 
 
 def main() -> None:
@@ -201,7 +200,7 @@ def _end(channel: RankChannel, reason: str) -> None:
     try:
         channel.send(RankLost(reason))
     finally:
-        os._exit(_LOST_STATUS)
+        os._exit(EXIT_CODE)
 
 
 if __name__ == "__main__":

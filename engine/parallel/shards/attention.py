@@ -15,12 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from engine.parallel.shards.model import HALF
 from engine.parallel.shards.parts import SourceParts
 from engine.parallel.shards.ranks import RankGroup
 from engine.runtime.sessions.torch.model import widened
-
-_HALF = 2
-"""Bytes."""
 
 _BLOCK_BYTES = {"cpu": 1 << 20, "cuda": 1 << 28}
 """What the scores of a block of queries may take: a processor's cache, a GPU's spare memory."""
@@ -52,7 +50,7 @@ def scores_of(query: Tensor, keys: Tensor) -> Tensor:
 
 def _product(left: Tensor, right: Tensor) -> Tensor:
     """Products of matrices `[B,H,...]`; those of 16 bits have sums and results of FP32."""
-    if left.dtype.itemsize > _HALF:
+    if left.dtype.itemsize > HALF:
         return left @ right
     if left.is_cuda:
         pairs = left.flatten(0, 1), right.flatten(0, 1)

@@ -20,7 +20,7 @@ from engine.runtime.sessions.torch.model import (
 
 _NONE = Portion(0, 0)
 
-_HALF = 2
+HALF = 2
 """Bytes."""
 
 MOST_GATHERED = 1 << 30
@@ -53,7 +53,7 @@ class RowProduct:
     def __call__(self, x: Tensor) -> Tensor:
         """See `Product`; `x [n,in]` is of this rank's inputs."""
         part = self.part
-        if not isinstance(part, TorchProduct) or part.dtype.itemsize > _HALF:
+        if not isinstance(part, TorchProduct) or part.dtype.itemsize > HALF:
             return self.group.all_reduce(part(x))
         made = x.new_empty(x.shape[0], part.width, dtype=torch.float32)
         kernels.logits_into(made, x, part)

@@ -18,7 +18,6 @@ from engine.parallel.shards.state import ShardedState
 from engine.runtime.decoding.selection import Floats, Ints
 from engine.runtime.sessions.interrupt import Interrupt
 from engine.runtime.sessions.slots import Advance, Slots
-from engine.runtime.sessions.torch.bunches import Bunches
 from engine.runtime.sessions.torch.device import TorchDevice
 from engine.runtime.sessions.torch.encoder import encode_sources
 from engine.runtime.sessions.torch.errors import TorchInputError
@@ -83,13 +82,10 @@ class ShardedSession(TorchSession):
             logits: Floats = self._whole_logits(self._stepped)[slot]
             return logits
 
-    def _make_lane(self, capacity: int) -> TorchLane:
-        self._lane = self._bunches = None  # gives up its memory first
+    def _new_lane(self, capacity: int) -> TorchLane:
         self._channel.send(OpenLane(capacity))
         parts = self._model, self.manifest, capacity, self._steps, self._device
-        lane = LeadingLane(*parts, self._channel)
-        self._lane, self._bunches = lane, Bunches(lane, self._steps)
-        return lane
+        return LeadingLane(*parts, self._channel)
 
     def _encode(self, sources: list[list[int]]) -> TorchSources:
         self._channel.send(EncodeSources(sources))

@@ -21,7 +21,7 @@ class Bunches:
     """
 
     def __init__(self, lane: TorchLane, steps: int) -> None:
-        self._lane, self._steps = lane, steps
+        self.lane, self._steps = lane, steps
         self._looks_ahead = steps > 1 and not lane.recurrent
         self._ahead: MadeTokens | None = None
 
@@ -70,8 +70,8 @@ class Bunches:
         if left <= 0:
             return None
         steps = min(most, left)
-        self._lane.make(slots, steps, after=after)
-        return self._lane.state.download(steps)
+        self.lane.make(slots, steps, after=after)
+        return self.lane.state.download(steps)
 
 
 def _take(

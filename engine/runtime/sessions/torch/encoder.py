@@ -71,9 +71,13 @@ def encode(model: TorchModel, ids: Tensor, lengths: Tensor) -> Tensor:
 
     `ids [B,S]` are padded with any token behind `lengths [B]`.
     """
-    count, width = ids.shape
-    both = model.encoder.last(encoder_states(model, ids, lengths))
-    heads = model.decoder.heads, model.decoder.head
+    return cross_of(model, encoder_states(model, ids, lengths), ids.shape[0])
+
+
+def cross_of(model: TorchModel, states: Tensor, count: int) -> Tensor:
+    """The cross keys and values of what so many sources' states `[B*S,D]` are. See `encode`."""
+    width, heads = states.shape[0] // count, (model.decoder.heads, model.decoder.head)
+    both = model.encoder.last(states)
     return both.view(count, width, -1, *heads).permute(2, 0, 3, 1, 4)
 
 
@@ -87,7 +91,7 @@ def encoder_states(model: TorchModel, ids: Tensor, lengths: Tensor) -> Tensor:
         distances = (places - places[:, None]).clamp(-furthest, furthest) + furthest
         mask = mask + stack.relative[:, distances]
     x = embed(model, stack, ids.flatten(), places.repeat(count))
-    return run_layers(model, stack, x, mask)
+    return run_layers(model, stack, x, count, masked(mask))
 
 
 def length_mask(lengths: Tensor, width: int) -> Tensor:
@@ -97,15 +101,28 @@ def length_mask(lengths: Tensor, width: int) -> Tensor:
     return mask.masked_fill_((places >= lengths[:, None])[:, None, None], -torch.inf)
 
 
-def run_layers(model: Arrangement, stack: TorchStack, x: Tensor, mask: Tensor) -> Tensor:
-    """What an encoder's layers make of `x [B*S,D]`, through the final norm if there is one.
+Attention = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Contexts of scaled queries, keys and values, all `[B,H,S,K]`."""
 
-    `mask [B,1|H,1|S,S]` is added to scores.
-    """
+
+def masked(mask: Tensor) -> Attention:
+    """Attention of whole sources: `mask [B,1|H,1|S,S]` is added to scores."""
+
+    def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        bias = mask.to(query.dtype)
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=1.0)
+
+    return attention
+
+
+def run_layers(
+    model: Arrangement, stack: TorchStack, x: Tensor, count: int, attention: Attention
+) -> Tensor:
+    """What an encoder's layers make of `count` sources `x [B*S,D]`, and the final norm if any."""
     blocks: list[Block] = []
-    for attention, ffn in stack.layers:
+    for own, ffn in stack.layers:
         blocks += [
-            (attention, partial(_attend, stack, attention, mask)),
+            (own, partial(_attend, stack, own, count, attention)),
             (ffn, partial(feed_forward, model, ffn)),
         ]
     return run_blocks(model, stack, x, blocks)
@@ -153,12 +170,11 @@ def feed_forward(model: Arrangement, sublayer: TorchSublayer, x: Tensor) -> Tens
     return sublayer.exit(activation(gate) * up)
 
 
-def _attend(stack: TorchStack, sublayer: TorchSublayer, mask: Tensor, x: Tensor) -> Tensor:
+def _attend(
+    stack: TorchStack, sublayer: TorchSublayer, count: int, attention: Attention, x: Tensor
+) -> Tensor:
     """Self-attention of sources that lie one behind the other, `[B*S,D] -> [B*S,D]`."""
     assert sublayer.exit is not None
-    qkv = sublayer.entry(x).view(mask.shape[0], -1, 3, stack.heads, stack.head)
-    query, key, value = qkv.permute(2, 0, 3, 1, 4)
-    context = F.scaled_dot_product_attention(
-        query, key, value, attn_mask=mask.to(query.dtype), scale=1.0
-    )
+    qkv = sublayer.entry(x).view(count, -1, 3, stack.heads, stack.head)
+    context = attention(*qkv.permute(2, 0, 3, 1, 4))
     return sublayer.exit(context.transpose(1, 2).reshape(x.shape[0], -1))

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from engine.model.config import Activation
 from engine.model.layers import ACTIVATIONS
 from engine.runtime.sessions.torch import kernels
-from engine.runtime.sessions.torch.encoder import length_mask, normed, run_layers
+from engine.runtime.sessions.torch.encoder import length_mask, masked, normed, run_layers
 from engine.runtime.sessions.torch.model import Arrangement, TorchProduct, TorchStack
 
 
@@ -40,7 +40,8 @@ class TorchReader(Arrangement):
         more.
         """
         count, width = ids.shape
-        x = run_layers(self, self.stack, self._embed(ids, types), length_mask(lengths, width))
+        attention = masked(length_mask(lengths, width))
+        x = run_layers(self, self.stack, self._embed(ids, types), count, attention)
         if self.dense is None:
             return self._logits(x).view(count, width, -1)
         first = self.dense(x.view(count, width, -1)[:, 0])

@@ -91,7 +91,6 @@ class TorchSession(Session):
         self._steps = steps or (STEPS if device.is_cuda else 1)
         self._begin_anew()
         self._capacity = capacity
-        self._lane: TorchLane | None = None
         self._bunches: Bunches | None = None
         if device.is_cuda:
             self._make_lane(capacity)
@@ -101,11 +100,12 @@ class TorchSession(Session):
         parts = self._model, self.manifest, self._capacity, self._device.sibling(), self._steps
         return TorchSession.over(*parts)
 
-    def _make_lane(self, capacity: int) -> TorchLane:
-        self._lane = self._bunches = None  # gives up its memory first
-        lane = TorchLane(self._model, self.manifest, capacity, self._steps, self._device)
-        self._lane, self._bunches = lane, Bunches(lane, self._steps)
-        return lane
+    def _make_lane(self, capacity: int) -> None:
+        self._bunches = None  # gives up its memory first
+        self._bunches = Bunches(self._new_lane(capacity), self._steps)
+
+    def _new_lane(self, capacity: int) -> TorchLane:
+        return TorchLane(self._model, self.manifest, capacity, self._steps, self._device)
 
     def _begin_anew(self) -> None:
         """Nothing of the step before is asked for any more."""
@@ -125,10 +125,10 @@ class TorchSession(Session):
     def slots(self, capacity: int) -> Slots:
         """See `Session`; memory, and graphs, of so many slots are used again."""
         self._begin_anew()
-        lane = self._lane
-        if lane is None or lane.capacity != capacity:
-            lane = self._make_lane(capacity)
+        if self._bunches is None or self._used.capacity != capacity:
+            self._make_lane(capacity)
         self._used_bunches.forget()
+        lane = self._used
         lane.memory.reset()
         return Slots(self.manifest, capacity, lane.memory)
 
@@ -193,8 +193,7 @@ class TorchSession(Session):
 
     @property
     def _used(self) -> TorchLane:
-        assert self._lane is not None, "slots come first"
-        return self._lane
+        return self._used_bunches.lane
 
     @property
     def _used_bunches(self) -> Bunches:

@@ -10,22 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.runtime.sessions.torch.model import TorchNorm, TorchProduct, widened
-from engine.runtime.sessions.torch.selection.beams import join_beams
-
-__all__ = [
-    "attend",
-    "attend_own",
-    "choose",
-    "copy_rows",
-    "int8_product",
-    "join_beams",
-    "logits_into",
-    "read",
-    "residual",
-    "select",
-    "weigh",
-    "write",
-]
+from engine.runtime.sessions.torch.selection.beams import join_beams as join_beams
 
 
 def write(cache: Tensor, positions: Tensor, values: Tensor) -> None:

@@ -39,6 +39,7 @@ from engine.parallel.groups.messages import (
 from engine.runtime.batching.lane import Gauges
 from engine.runtime.engine import Engine
 from engine.runtime.request import Request
+from engine.runtime.sessions.placement import importing_torch
 from engine.runtime.sessions.session import DeviceLostError
 
 logger = logging.getLogger(__name__)
@@ -86,10 +87,10 @@ def _follow(channel: RankChannel, start: StartRank, manifest: Manifest) -> None:
 
 def _shared(name: str, start: StartRank, manifest: Manifest) -> Any:
     """Calls what ranks do together, which needs PyTorch."""
-    from engine.parallel import group_session
-
-    part = getattr(group_session, name)
     folder, capacity = Path(start.folder), start.settings.limits.max_rows
+    with importing_torch(folder):
+        from engine.parallel import group_session
+    part = getattr(group_session, name)
     return part(folder, manifest, capacity, start.layout, start.rank, Path(start.store))
 
 

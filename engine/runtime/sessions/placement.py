@@ -161,7 +161,7 @@ def open_torch_session(
         WeightsError: the variant's weights are damaged.
 
     """
-    with _importing_torch(folder):
+    with importing_torch(folder):
         from engine.runtime.sessions.torch.session import TorchSession
     return TorchSession(folder, manifest, capacity, device)
 
@@ -174,13 +174,13 @@ def open_tensorrt_encoder(folder: Path, manifest: Manifest, device: int) -> Enco
 
 def open_torch_encoder(folder: Path, manifest: Manifest, device: int | None) -> EncoderRunner:
     """As `open_torch_session`, of an encoder variant."""
-    with _importing_torch(folder):
+    with importing_torch(folder):
         from engine.runtime.encoders.torch_session import TorchEncoderSession
     return TorchEncoderSession(folder, manifest, device)
 
 
 @contextmanager
-def _importing_torch(folder: Path) -> Iterator[None]:
+def importing_torch(folder: Path) -> Iterator[None]:
     """Surrounds the import of a session of PyTorch, which has to have something to read."""
     if not have_weights(folder):
         raise TorchMissingError(f"{folder} has no weights for PyTorch: export the variant again.")

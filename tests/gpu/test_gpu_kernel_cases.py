@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from engine.runtime.sessions.torch.kernels import plain
+from engine.runtime.sessions.torch.selection.beams import BeamTable
 from tests.gpu.phases.kernel_cases import CASES, Draw
 
 
@@ -51,8 +52,13 @@ def of_16_bits(out: Tensor, x: Tensor, head: Any) -> None:
 
 
 def without_scores(*args: Any) -> None:
-    *others, table, eos_id = args
-    plain.join_beams(*others, table._replace(scores=torch.zeros_like(table.scores)), eos_id)
+    plain.join_beams(*(_without_scores(one) for one in args))
+
+
+def _without_scores(given: Any) -> Any:
+    if isinstance(given, BeamTable):
+        return given._replace(scores=torch.zeros_like(given.scores))
+    return given
 
 
 @pytest.mark.parametrize(

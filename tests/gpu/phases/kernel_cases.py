@@ -225,7 +225,7 @@ def _join_beams(function: Any, draw: Draw) -> Iterator[Compared]:
         given = drawn_beams(texts, width, 40, suppressed)
         wanted = torch.zeros(texts * width, 7).long(), torch.zeros(texts * width, 4)
         made = [one.clone().to(draw.device) for one in wanted]
-        join_beams(*wanted, *given, EOS_ID)
+        join_beams(wanted[0], wanted[1], *given, EOS_ID)
         function(*made, *on(given, draw.device), EOS_ID)
         yield Compared(made[0], wanted[0].to(draw.device), EXACT)
         yield Compared(made[1], wanted[1].to(draw.device), 1e-5)

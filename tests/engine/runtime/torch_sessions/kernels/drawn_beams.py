@@ -29,7 +29,7 @@ def drawn_beams(texts: int, width: int, vocabulary: int, suppressed: int) -> Giv
     numbers[0, 1::4] = 7
     numbers[1, 2::5] = 1
     logits[slots[-1, 0], 0] = torch.nan
-    table = BeamTable(slots, scores, *numbers[:, :, 0], torch.tensor([texts % 2]))
+    table = BeamTable(slots, scores, numbers[0, :, 0], numbers[1, :, 0], torch.tensor([texts % 2]))
     return ids[:, :count], logits[:, :count], totals, torch.randn(rows, suppressed), table
 
 

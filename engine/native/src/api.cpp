@@ -24,11 +24,24 @@ void require(bool holds, const char* rule) {
   if (!holds) throw std::runtime_error(rule);
 }
 
+// What a step may leave in the caches for the next one.
+constexpr int64_t kCachedBytes = int64_t{16} << 20;
+
+bool ends_with(const std::string& name, const std::string& end) {
+  return name.size() >= end.size() && name.compare(name.size() - end.size(), end.size(), end) == 0;
+}
+
 // Tensors by name, each of the size that is expected.
 class Tensors {
  public:
   Tensors(const SeqwayTensor* tensors, int count) {
-    for (int i = 0; i < count; ++i) found_[tensors[i].name] = &tensors[i];
+    for (int i = 0; i < count; ++i) {
+      const std::string name = tensors[i].name;
+      found_[name] = &tensors[i];
+      for (const char* kind : {".int8", ".float", ".half", ".brain"}) {
+        if (ends_with(name, kind)) weight_bytes_ += tensors[i].bytes;
+      }
+    }
   }
 
   template <typename T>
@@ -75,6 +88,7 @@ class Tensors {
     Product p;
     p.in = in;
     p.out = out;
+    p.is_far = weight_bytes_ > kCachedBytes;
     p.bias = get<float>(name + ".bias", out);
     p.int8_weights = find<int8_t>(name + ".int8", static_cast<int64_t>(out) * p.in_bytes());
     if (p.is_int8()) {
@@ -101,6 +115,7 @@ class Tensors {
 
  private:
   std::map<std::string, const SeqwayTensor*> found_;
+  int64_t weight_bytes_ = 0;  // of matrices
 };
 
 // What sub-layers of every kind have.

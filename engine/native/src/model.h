@@ -96,6 +96,7 @@ struct Product {
   const float* inputs = nullptr;           // [in_bytes]
   const float* bias = nullptr;             // [out]
   std::shared_ptr<Pairs> pairs;            // of the weights, where they are INT8
+  bool is_far = false;                     // whether weights come from memory, not from a cache
 
   bool is_int8() const { return int8_weights != nullptr; }
   int bytes_of_weight() const { return is_int8() ? 1 : weights.bytes_each(); }

@@ -17,6 +17,24 @@ struct Sink {
 };
 
 constexpr int kTileFloats = 16 * 4 * kLanes;
+constexpr int kPartGroups = 4;  // of a product: parts have whole tiles
+
+constexpr int kMostAskingRows = 16;  // more of them take longer than to read the weights
+
+// What is read next, and asked for while something else is multiplied: lines of 64 bytes of the
+// groups of a part, one of each in turn. Memory gives several streams up to twice what it gives
+// one, and a tile of AVX2 reads but one.
+struct Ahead {
+  const char* from = nullptr;  // null: nothing is asked for
+  int64_t group = 0;           // in bytes
+#if defined(SEQWAY_AVX2)
+  // A line of each group, the one at this byte.
+  void ask(int64_t byte) const {
+    const char* line = from + byte;
+    for (int i = 0; i < kPartGroups; ++i, line += group) _mm_prefetch(line, _MM_HINT_T1);
+  }
+#endif
+};
 
 // INT8 weights of some groups of columns: a group is `quads` times 4 rows of 16 columns.
 struct Columns {
@@ -24,6 +42,7 @@ struct Columns {
   const int32_t* sums = nullptr;   // as those of the product
   const uint8_t* fits = nullptr;   // see pairs.h; only AVX2 reads it
   int quads = 0;
+  Ahead ahead;
   int64_t group() const { return static_cast<int64_t>(quads) * 64; }
   // Those from a group on.
   Columns from(int first) const {
@@ -111,6 +130,20 @@ __attribute__((always_inline)) inline void add_quad(const uint8_t* a, int stride
   }
 }
 
+// Calls `step` for each of `quads` lines of weights, a multiple of four, while those are asked for
+// that `ahead` has from its line `first` on.
+template <typename Step>
+inline void each_quad(const Ahead& ahead, int first, int quads, Step step) {
+  if (ahead.from == nullptr) {
+    for (int q = 0; q < quads; ++q) step(q);
+    return;
+  }
+  for (int q = 0; q < quads; q += kPartGroups) {
+    ahead.ask(static_cast<int64_t>(first + q) / kPartGroups * 64);
+    for (int i = 0; i < kPartGroups; ++i) step(q + i);
+  }
+}
+
 template <int R, int G>
 inline void tile_int8(const uint8_t* a, int stride, const Columns& columns, int32_t* out) {
   const int quads = columns.quads;
@@ -124,19 +157,19 @@ inline void tile_int8(const uint8_t* a, int stride, const Columns& columns, int3
         lo[r] = _mm256_loadu_si256(sums);
         hi[r] = _mm256_loadu_si256(sums + 1);
       }
-      for (int q = 0; q < quads; ++q) {
+      each_quad(columns.ahead, g * quads, quads, [&](int q) __attribute__((always_inline)) {
         add_quad<R, add_signed_products>(a + q * 4, stride, w + 2 * q, lo, hi);
-      }
+      });
     } else {
       const uint8_t* fits = columns.fits + static_cast<int64_t>(g) * quads;
       for (int r = 0; r < R; ++r) lo[r] = hi[r] = _mm256_setzero_si256();
-      for (int q = 0; q < quads; ++q) {
+      each_quad(columns.ahead, g * quads, quads, [&](int q) __attribute__((always_inline)) {
         if (__builtin_expect(fits[q] != 0, 1)) {
           add_quad<R, add_products>(a + q * 4, stride, w + 2 * q, lo, hi);
         } else {
           add_quad<R, add_single_products>(a + q * 4, stride, w + 2 * q, lo, hi);
         }
-      }
+      });
     }
     for (int r = 0; r < R; ++r) {
       __m256i* to = reinterpret_cast<__m256i*>(out + (r * G + g) * kLanes);
@@ -258,7 +291,6 @@ constexpr TileFloat<T> kFloatTiles[kTileRows][3] = SEQWAY_ALL_TILES(tile_float);
 #undef SEQWAY_ALL_TILES
 #undef SEQWAY_TILES
 
-constexpr int kPartGroups = 4;             // of a product: parts have whole tiles
 constexpr double kPartMicroseconds = 2.0;  // below that a part costs more to give away than to do
 
 // How many groups of columns the registers hold sums for, beside so many rows.
@@ -302,6 +334,14 @@ inline Columns columns_of(const Product& p) {
   columns.fits = p.pairs == nullptr ? nullptr : p.pairs->fit();
 #endif
   return columns;
+}
+
+// What is asked for beside the weights of a part's group, the one at `done`: the part behind.
+inline Ahead ahead_of(const Columns& columns, int done) {
+  const int64_t size = columns.group(), own = done % kPartGroups;
+  const int8_t* part = columns.weights + (kPartGroups - own) * size;
+  // The groups before it ask for the first lines.
+  return {reinterpret_cast<const char*>(part + own * size / kPartGroups), size};
 }
 
 inline V16 value_of(const Product& p, const int32_t* sums_of, int column) {
@@ -380,10 +420,13 @@ inline void multiply_part(const Product& p, const Rows& in, const Sink& sink, in
   }
   alignas(64) int32_t integers[kTileFloats];
   const Columns columns = columns_of(p);
+  const bool asks = p.is_far && in.count <= kMostAskingRows;
   cover(in.count, groups, [&](int64_t row, int rows, int done, int count) {
     const int at = first + done;
-    kInt8Tiles[rows - 1][index_of(count)](in.bytes + row * in.bytes_stride, in.bytes_stride,
-                                          columns.from(at), integers);
+    Columns some = columns.from(at);
+    if (asks && row == 0) some.ahead = ahead_of(some, done);
+    kInt8Tiles[rows - 1][index_of(count)](in.bytes + row * in.bytes_stride, in.bytes_stride, some,
+                                          integers);
     finish(p, integers, rows, count, row, at * kLanes, base * kLanes, sink);
   });
 }

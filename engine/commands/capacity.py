@@ -27,7 +27,7 @@ from engine.parallel.capacity.numerals import digits
 from engine.parallel.capacity.roofline import PassTimes, RooflineTimes
 from engine.parallel.layout import Layout
 from engine.parallel.processor.contention import measure_contention
-from engine.parallel.processor.figures import measure_core
+from engine.parallel.processor.probe import measure_core
 from engine.parallel.processor.reference import Stored
 from engine.parallel.processor.times import ProcessorTimes
 from engine.runtime.batching.scheduler import Limits

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from statistics import median
 from threading import Barrier
 
-from engine.parallel.processor.figures import LAYERS, WIDE, reference_sizes
+from engine.parallel.processor.probe import LAYERS, WIDE, reference_sizes
 from engine.parallel.processor.reference import Stored
 from engine.parallel.processor.stopwatch import stopwatch
 

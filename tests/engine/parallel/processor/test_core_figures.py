@@ -13,8 +13,9 @@ from engine.parallel.capacity.passes import (
     encoder_layer_weights,
     head_weights,
 )
-from engine.parallel.processor import figures as measured
-from engine.parallel.processor.figures import ROWS, WEIGHT_BYTES, Curve, measure_core
+from engine.parallel.processor import probe as measured
+from engine.parallel.processor.figures import WEIGHT_BYTES, Curve
+from engine.parallel.processor.probe import ROWS, measure_core
 from engine.parallel.processor.reference import Stored
 from engine.parallel.processor.times import ProcessorTimes
 

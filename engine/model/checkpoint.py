@@ -163,7 +163,7 @@ def _seq2seq(
         sha256=sha256,
         hf=hf,
         max_source_tokens=config.max_positions,
-        max_target_tokens=config.max_positions,
+        max_target_tokens=config.max_answer,
         languages=(source, target) if source and target else None,
         generation=generation,
         int8_scales=scales,

@@ -26,6 +26,7 @@ from tests.engine.parallel.shards.peak import TensorPeak
 
 RANKS, CAPACITY = 4, 12
 DTYPES = {"fp64": torch.float64, "fp32": torch.float32, "bf16": torch.bfloat16}
+KINDS_SENT = ("exchange", "all_reduce", "all_gather", "pass_on")
 
 CPU = torch.device("cpu")
 
@@ -40,9 +41,8 @@ T = TypeVar("T")
 class ShardedVariant:
     """A variant, how it is divided, and what is computed.
 
-    Without a `session` the states of `sources` are, once, or what they take is `measured`.
-    `poisoned` is a token whose vector is
-    NaN, -1 for none.
+    Without a `session` the states of `sources` are, once, or what they take is `measured`, or what
+    each rank sends for them is `counted`.  `poisoned` is a token whose vector is NaN, -1 for none.
     """
 
     folder: Path
@@ -52,6 +52,7 @@ class ShardedVariant:
     poisoned: int = -1
     session: bool = True
     measured: bool = False
+    counted: bool = False
     sources: tuple[tuple[int, ...], ...] = ()
 
 
@@ -115,7 +116,12 @@ class World:
                 with TensorPeak() as peak:
                     encode_part(model, *sources)
                 return model.ranks.sequence.all_gather(torch.tensor(peak.most))
+            sent = model.ranks.sequence.sent
+            sent.clear()
             made = part_states(model, *sources)
+            if case.counted:
+                counts = torch.tensor([sent[kind] for kind in KINDS_SENT])
+                return model.ranks.sequence.all_gather(counts)
             return model.ranks.sequence.all_gather(made.view(len(case.sources), -1, model.width))
 
     def follow(self) -> None:
@@ -144,6 +150,11 @@ class Leader(World):
         made = self.states(case)
         assert made is not None
         return made
+
+    def sent(self, case: ShardedVariant) -> list[dict[str, int]]:
+        """The bytes of parts of sources that each rank sent to encode them, by kind."""
+        told = self.encoded(replace(case, counted=True)).tolist()
+        return [dict(zip(KINDS_SENT, counts, strict=True)) for counts in told]
 
     def peak(self, case: ShardedVariant) -> int:
         """The most bytes that a rank held at once to encode the sources, without weights."""

@@ -27,6 +27,7 @@ from tests.engine.parallel.shards.shard_world import (
     led_world,
     padded_sources,
 )
+from tests.engine.runtime.torch_sessions.long_kinds import LONG_KINDS
 from tests.engine.runtime.torch_sessions.mixed_rows import Wish, decode_rows
 
 LENGTHS = (13, 1, 2, 3, 30, 7, 16)
@@ -53,7 +54,13 @@ MODELS = {
     "bart": replace(KINDS["bart"], config=replace(KINDS["bart"].config, decoder_heads=4)),
     "separate": KINDS["two_vocabularies"],
     "recurrent": KINDS["ssru"],
+    "local": LONG_KINDS["longt5_local"],
+    "global": LONG_KINDS["longt5_global"],
 }
+
+
+DIVIDED = ["marian", "t5", "bart", "local", "global"]
+"""Models that are divided in every way; radius and blocks of the last two are a few tokens."""
 
 
 @pytest.fixture(scope="module")
@@ -106,12 +113,12 @@ def expected_states(variant: RandomVariant, case: ShardedVariant) -> torch.Tenso
 
 @pytest.mark.parametrize(("precision", "layout"), CASES)
 @pytest.mark.parametrize("ring", [False, True])
-@pytest.mark.parametrize("model", ["marian", "t5", "bart"])
+@pytest.mark.parametrize("model", DIVIDED)
 def test_encoder_states_are_those_of_the_whole_model(
     world: Leader, variants: Variants, model: str, precision: str, ring: bool, layout: str
 ) -> None:
     ways = Layout.parse(layout).sequence
-    if ring and ways == 1:
+    if ring and (ways == 1 or MODELS[model].config.encoder_attention != "full"):
         return
     variant = variants(model, precision)
     sources = tuple(map(tuple, texts_of(variant)))
@@ -135,7 +142,7 @@ def allowed(values: np.ndarray, precision: str) -> float:
 @pytest.mark.parametrize(
     ("precision", "layout"), [("fp64", BOTH), *(("fp32", one) for one in (TENSOR, SEQUENCE, *FOUR))]
 )
-@pytest.mark.parametrize("model", ["marian", "t5", "bart"])
+@pytest.mark.parametrize("model", DIVIDED)
 def test_greedy_answers_are_those_of_the_whole_model(
     world: Leader, variants: Variants, model: str, precision: str, layout: str
 ) -> None:
@@ -174,7 +181,7 @@ def check_greedy(world: Leader, variant: RandomVariant, case: ShardedVariant) ->
 
 
 @pytest.mark.parametrize(("precision", "layout"), CASES)
-@pytest.mark.parametrize("model", ["marian", "t5", "bart"])
+@pytest.mark.parametrize("model", DIVIDED)
 def test_logits_are_those_of_the_whole_model(
     world: Leader, variants: Variants, model: str, precision: str, layout: str
 ) -> None:
@@ -211,7 +218,7 @@ def steps_of(session: TorchSession, texts: list[list[int]]) -> list[dict[str, np
     return [*told, {name: values.copy() for name, values in session.extra.items()}]
 
 
-@pytest.mark.parametrize("model", ["marian", "t5", "bart"])
+@pytest.mark.parametrize("model", DIVIDED)
 def test_rows_of_every_kind_run_together(world: Leader, variants: Variants, model: str) -> None:
     variant = variants(model, "fp32")
     beams = Decoding(140, num_beams=4, num_hypotheses=2)
@@ -303,3 +310,30 @@ def test_a_rank_keeps_its_part_of_long_sources_alone(world: Leader, tmp_path: Pa
     )
     assert half < 0.55 * whole
     assert quarter < 0.35 * whole
+
+
+@pytest.mark.parametrize("layout", [BOTH, "sp=4"])
+@pytest.mark.parametrize("model", ["local", "global"])
+@pytest.mark.parametrize("length", [6, 21, 140])
+def test_ranks_send_their_neighbours_no_more_than_these_need(
+    world: Leader, variants: Variants, model: str, length: int, layout: str
+) -> None:
+    """A part of 2 positions, which is less than the radius, goes to ranks further away, too."""
+    variant, divided, rows, item = variants(model, "fp32"), Layout.parse(layout), 3, 4
+    config, ranks = variant.kind.config, divided.sequence
+    sources = tuple(map(tuple, random_sources(variant.manifest, [length] * rows, seed=1)))
+    sent = world.sent(ShardedVariant(variant.folder, divided, sources=sources))
+    each, radius, padded_head = -(-length // ranks), config.local_radius, 16
+    vector = 2 * config.encoder_heads // divided.tensor * padded_head * item
+    blocks = length // config.global_block if config.has_globals else 0
+    sums = 2 * (ranks - 1) * rows * blocks * config.d_model * item // ranks
+    for rank, kinds in enumerate(sent):
+        positions = 0
+        for distance in range(1, ranks):
+            neighbours = (rank >= distance) + (rank + distance < ranks)
+            positions += neighbours * max(0, min(each, radius - (distance - 1) * each))
+        halo = config.encoder_layers * rows * positions * vector
+        assert kinds == {
+            **{"exchange": halo, "all_reduce": config.encoder_layers * sums},
+            **{"all_gather": 0, "pass_on": 0},
+        }

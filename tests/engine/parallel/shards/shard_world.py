@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -41,8 +41,8 @@ T = TypeVar("T")
 class ShardedVariant:
     """A variant, how it is divided, and what is computed.
 
-    Without a `session` the states of `sources` are, once, or what they take is `measured`, or what
-    each rank sends for them is `counted`.  `poisoned` is a token whose vector is NaN, -1 for none.
+    Without a `session` the states of `sources` are, once, or what they take is `measured`.
+    `poisoned` is a token whose vector is NaN, -1 for none.
     """
 
     folder: Path
@@ -52,7 +52,6 @@ class ShardedVariant:
     poisoned: int = -1
     session: bool = True
     measured: bool = False
-    counted: bool = False
     sources: tuple[tuple[int, ...], ...] = ()
 
 
@@ -76,6 +75,16 @@ def padded_sources(sources: tuple[tuple[int, ...], ...]) -> tuple[torch.Tensor, 
     longest = max(map(len, sources))
     ids = torch.tensor([[*one, *[0] * (longest - len(one))] for one in sources])
     return ids, torch.tensor([len(one) for one in sources])
+
+
+class RankCost(NamedTuple):
+    """The most bytes that a rank held at once, without weights, and those it sent, by kind.
+
+    It sent them to ranks that have other parts of the same sources.
+    """
+
+    peak: int
+    sent: dict[str, int]
 
 
 class World:
@@ -113,16 +122,18 @@ class World:
         sources = padded_sources(case.sources)
         with torch.inference_mode():
             if case.measured:
-                with TensorPeak() as peak:
-                    encode_part(model, *sources)
-                return model.ranks.sequence.all_gather(torch.tensor(peak.most))
-            sent = model.ranks.sequence.sent
-            sent.clear()
+                return self._cost(model, sources)
             made = part_states(model, *sources)
-            if case.counted:
-                counts = torch.tensor([sent[kind] for kind in KINDS_SENT])
-                return model.ranks.sequence.all_gather(counts)
             return model.ranks.sequence.all_gather(made.view(len(case.sources), -1, model.width))
+
+    @staticmethod
+    def _cost(model: ShardedModel, sources: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        """Of each rank, the most bytes that it held at once, and those it sent by `KINDS_SENT`."""
+        group = model.ranks.sequence
+        group.sent.clear()
+        with TensorPeak() as peak:
+            encode_part(model, *sources)
+        return group.all_gather(torch.tensor([peak.most, *(group.sent[one] for one in KINDS_SENT)]))
 
     def follow(self) -> None:
         """Does what `Leader` has all do, until that leaves."""
@@ -151,14 +162,14 @@ class Leader(World):
         assert made is not None
         return made
 
-    def sent(self, case: ShardedVariant) -> list[dict[str, int]]:
-        """The bytes of parts of sources that each rank sent to encode them, by kind."""
-        told = self.encoded(replace(case, counted=True)).tolist()
-        return [dict(zip(KINDS_SENT, counts, strict=True)) for counts in told]
+    def costs(self, case: ShardedVariant) -> list[RankCost]:
+        """What each of the ranks that share sources takes to encode these."""
+        made = self.encoded(replace(case, measured=True)).tolist()
+        return [RankCost(peak, dict(zip(KINDS_SENT, sent, strict=True))) for peak, *sent in made]
 
     def peak(self, case: ShardedVariant) -> int:
-        """The most bytes that a rank held at once to encode the sources, without weights."""
-        return int(self.encoded(replace(case, measured=True)).max())
+        """The most bytes that one of them held."""
+        return max(cost.peak for cost in self.costs(case))
 
     @contextmanager
     def session(self, case: ShardedVariant) -> Iterator[tuple[ShardedSession, ShardedModel]]:

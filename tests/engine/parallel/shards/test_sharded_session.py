@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.model.config import EncoderAttention
 from engine.parallel.layout import Layout
 from engine.runtime.decoding.settings import Decoding
 from engine.runtime.sessions.torch.device import TorchDevice
@@ -298,9 +299,12 @@ def test_ranks_send_as_many_bytes_as_the_formula_says(
         assert sequence == {"all_gather": steps * layers * rows * heads * (head + 1) * 4}
 
 
-def test_a_rank_keeps_its_part_of_long_sources_alone(world: Leader, tmp_path: Path) -> None:
+@pytest.mark.parametrize("attention", ["full", "transient_global"])
+def test_a_rank_keeps_its_part_of_long_sources_alone(
+    world: Leader, tmp_path: Path, attention: EncoderAttention
+) -> None:
     """See `long_input.py` for sources of 32,768 tokens."""
-    variant = write_variant(tmp_path / "long", long_kind(LONG), "fp32")
+    variant = write_variant(tmp_path / "long", long_kind(LONG, attention), "fp32")
     (source,) = map(tuple, random_sources(variant.manifest, [LONG], seed=1))
     whole, half, quarter = (
         world.peak(
@@ -322,18 +326,18 @@ def test_ranks_send_their_neighbours_no_more_than_these_need(
     variant, divided, rows, item = variants(model, "fp32"), Layout.parse(layout), 3, 4
     config, ranks = variant.kind.config, divided.sequence
     sources = tuple(map(tuple, random_sources(variant.manifest, [length] * rows, seed=1)))
-    sent = world.sent(ShardedVariant(variant.folder, divided, sources=sources))
+    costs = world.costs(ShardedVariant(variant.folder, divided, sources=sources))
     each, radius, padded_head = -(-length // ranks), config.local_radius, 16
     vector = 2 * config.encoder_heads // divided.tensor * padded_head * item
     blocks = length // config.global_block if config.has_globals else 0
     sums = 2 * (ranks - 1) * rows * blocks * config.d_model * item // ranks
-    for rank, kinds in enumerate(sent):
+    for rank, cost in enumerate(costs):
         positions = 0
         for distance in range(1, ranks):
             neighbours = (rank >= distance) + (rank + distance < ranks)
             positions += neighbours * max(0, min(each, radius - (distance - 1) * each))
         halo = config.encoder_layers * rows * positions * vector
-        assert kinds == {
+        assert cost.sent == {
             **{"exchange": halo, "all_reduce": config.encoder_layers * sums},
             **{"all_gather": 0, "pass_on": 0},
         }

@@ -60,11 +60,16 @@ def stored(
     folder.mkdir()
     write_native(folder, config, graphs, recipes, checkpoint.suppressed_ids)
     manifest = bare_manifest(
-        *("longt5",),
-        **{"longest": max(LENGTHS), "precision": "fp32", "vocab_size": config.vocab_size},
-        **{"pad_id": config.pad_id, "eos_id": config.eos_id},
-        **{"decoder_start_id": config.decoder_start_id, "decoder_layers": config.decoder_layers},
-        **{"decoder_heads": config.decoder_heads, "head_width": config.head_width},
+        "longt5",
+        longest=max(LENGTHS),
+        precision="fp32",
+        vocab_size=config.vocab_size,
+        pad_id=config.pad_id,
+        eos_id=config.eos_id,
+        decoder_start_id=config.decoder_start_id,
+        decoder_layers=config.decoder_layers,
+        decoder_heads=config.decoder_heads,
+        head_width=config.head_width,
     )
     return StoredCheckpoint(root / "checkpoint", folder, manifest)
 

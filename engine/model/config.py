@@ -70,7 +70,7 @@ class ModelConfig:
     Raises:
         ValueError: a size is not positive, `heads` does not divide `d_model`, a special token is
             outside of the answers' vocabulary, or an encoder that does not attend to all of a
-            source has positions that are not relative.
+            source has positions that are not relative, or is not pre-norm.
 
     """
 
@@ -136,10 +136,11 @@ class ModelConfig:
                 raise ValueError(f"{name} ({heads}) must divide d_model ({self.d_model}).")
         if self.positions == "relative":
             self._check_relative()
-        elif self.encoder_attention != "full":
+        is_full = self.encoder_attention == "full"
+        if not is_full and (self.positions != "relative" or self.norm != "pre"):
             raise ValueError(
-                f"encoder_attention {self.encoder_attention!r} takes relative positions, "
-                f"not {self.positions} ones."
+                f"encoder_attention {self.encoder_attention!r} takes relative positions and norms "
+                f"before sub-layers, not positions that are {self.positions}, and {self.norm}-norm."
             )
 
     def _check_relative(self) -> None:

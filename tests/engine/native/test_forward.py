@@ -297,7 +297,7 @@ def test_int8_is_close_to_the_graph(int8: RandomVariant) -> None:
     assert all_differences(int8, 40).mean() <= INT8_DIFFERENCE
 
 
-@pytest.mark.parametrize("name", ["bart", "flan_t5"])
+@pytest.mark.parametrize("name", ["bart", "flan_t5", "long_global"])
 def test_each_int8_product_is_that_of_the_graph(
     name: str, tmp_path: Path, backends: list[str]
 ) -> None:

@@ -28,7 +28,6 @@ from tests.engine.parallel.shards.shard_world import (
     led_world,
     padded_sources,
 )
-from tests.engine.runtime.torch_sessions.long_kinds import LONG_KINDS
 from tests.engine.runtime.torch_sessions.mixed_rows import Wish, decode_rows
 
 LENGTHS = (13, 1, 2, 3, 30, 7, 16)
@@ -55,8 +54,8 @@ MODELS = {
     "bart": replace(KINDS["bart"], config=replace(KINDS["bart"].config, decoder_heads=4)),
     "separate": KINDS["two_vocabularies"],
     "recurrent": KINDS["ssru"],
-    "local": LONG_KINDS["longt5_local"],
-    "global": LONG_KINDS["longt5_global"],
+    "local": KINDS["long_local"],
+    "global": KINDS["long_global"],
 }
 
 
@@ -247,11 +246,13 @@ def test_rows_of_every_kind_run_together(world: Leader, variants: Variants, mode
         )
 
 
-@pytest.mark.parametrize("layout", [TENSOR, SEQUENCE])
+@pytest.mark.parametrize(
+    ("model", "layout"), [("marian", TENSOR), ("marian", SEQUENCE), ("global", BOTH)]
+)
 def test_a_row_that_is_no_number_on_one_rank_fails_alone(
-    world: Leader, variants: Variants, layout: str
+    world: Leader, variants: Variants, model: str, layout: str
 ) -> None:
-    variant = variants("marian", "fp32")
+    variant = variants(model, "fp32")
     texts = [[5, 6, 7, 8, 1], [5, 60, 7, 8, 1], [9, 1]]
     case = ShardedVariant(variant.folder, Layout.parse(layout), poisoned=60)
     with world.session(case) as (session, _):

@@ -14,16 +14,16 @@ from engine.export.precision.float_graphs import ENCODER, STEP
 from engine.export.precision.recipes import Recipe
 from engine.model.checkpoint import load_checkpoint
 from engine.runtime.decoding.settings import Decoding
+from engine.runtime.sessions.torch.attention import local
 from engine.runtime.sessions.torch.encoder import encoder_states
 from engine.runtime.sessions.torch.session import TorchSession
 from engine.runtime.sessions.torch.weights import load_model
 from tests.engine.model.seq2seq_checkpoints import write_longt5_global, write_longt5_local
 from tests.engine.native.answers import random_sources
 from tests.engine.native.manifests import bare_manifest
-from tests.engine.native.models import write_variant
+from tests.engine.native.models import KINDS, write_variant
 from tests.engine.parallel.shards.peak import TensorPeak
 from tests.engine.runtime.oracle import Oracle
-from tests.engine.runtime.torch_sessions.long_kinds import LONG_KINDS
 from tests.engine.runtime.torch_sessions.mixed_rows import Wish, decode_rows
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -91,10 +91,11 @@ def test_answers_are_those_of_transformers(stored: StoredCheckpoint, beams: int)
             assert [score for _, score in made] == pytest.approx(scores, abs=1e-4)
 
 
-@pytest.mark.parametrize("name", LONG_KINDS)
+@pytest.mark.parametrize("name", ["long_local", "long_global"])
 def test_memory_grows_as_a_source_does(name: str, tmp_path: Path) -> None:
-    kind = LONG_KINDS[name]
-    config = replace(kind.config, max_positions=LONG, local_radius=127, global_block=16)
+    kind = KINDS[name]
+    sizes = {"encoder_layers": 1, "max_positions": LONG, "local_radius": 127, "global_block": 16}
+    config = replace(kind.config, **sizes)
     variant = write_variant(tmp_path / name, replace(kind, config=config), "fp32")
     model = load_model(variant.folder, torch.device("cpu"), torch.float32)
 
@@ -107,3 +108,22 @@ def test_memory_grows_as_a_source_does(name: str, tmp_path: Path) -> None:
     # Scores of all pairs would be 1 GiB for each head.
     whole, half = most(LONG), most(LONG // 2)
     assert whole < min(2**26, 2.1 * half)
+
+
+@pytest.mark.parametrize("name", ["long_local", "long_global"])
+def test_blocks_of_a_gpu_give_the_same(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variant = write_variant(tmp_path / name, KINDS[name], "fp32")
+    model = load_model(variant.folder, torch.device("cpu"), torch.float32)
+    lengths = torch.tensor(LENGTHS)
+    ids = torch.randint(variant.kind.config.vocab_size, (len(LENGTHS), max(LENGTHS)))
+    found = []
+    for radii in (local._RADII["cpu"], local._RADII["cuda"]):
+        monkeypatch.setitem(local._RADII, "cpu", radii)
+        with torch.inference_mode():
+            states = encoder_states(model, ids, lengths).view(*ids.shape, -1)
+        found.append(states)
+    real = torch.arange(max(LENGTHS)) < lengths[:, None]
+    assert torch.isfinite(found[0]).all() and torch.isfinite(found[1]).all()
+    torch.testing.assert_close(found[1][real], found[0][real], rtol=0, atol=1e-4)

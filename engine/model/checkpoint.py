@@ -80,6 +80,11 @@ class Checkpoint:
         return self.kind == "seq2seq" and self.config.is_recurrent
 
     @property
+    def has_windows(self) -> bool:
+        """Whether it has an encoder whose tokens do not attend to all of their source."""
+        return self.kind == "seq2seq" and self.config.encoder_attention != "full"
+
+    @property
     def vocab_size(self) -> int:
         """How many token ids the model has; those of answers, where sources have others."""
         return self.model.config.vocab_size

@@ -27,7 +27,7 @@ _ONE_VOCABULARY = 2
 """The format before, in which sources have the tokens of answers."""
 _NOT_BEFORE: tuple[dict[str, Any], ...] = (
     {"shortlist": 0, "screen": 0, "screen_error": 0.0, "screen_norm": 0.0},
-    {"encoder_attention": "full", "local_radius": 0, "global_block": 0},
+    {"encoder_attention": "full", "local_radius": 0, "global_block": 0, "max_target_positions": 0},
 )
 """What models do not have that earlier versions wrote; what came together is there together."""
 
@@ -128,11 +128,16 @@ def read_weights(folder: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     for added in _NOT_BEFORE:
         if isinstance(model, dict) and not model.keys() & added.keys():
             model |= added
-    if not isinstance(model, dict) or model.get("format") != FORMAT:
+    if not isinstance(model, dict) or model.get("format") != FORMAT or not _is_whole(model):
         raise WeightsError(
             f"{folder / MODEL_FILE} is of another version: export the variant again."
         )
     return model, tensors
+
+
+def _is_whole(model: dict[str, Any]) -> bool:
+    """Whether it has all of what versions added to it."""
+    return all(added.keys() <= model.keys() for added in _NOT_BEFORE)
 
 
 def _tensors(path: Path) -> Iterator[tuple[str, Array]]:

@@ -95,6 +95,7 @@ def _described(config: ModelConfig) -> dict[str, Any]:
         "max_positions": config.max_positions,
         "furthest": config.relative_distance if config.positions == "relative" else 0,
         **described_attention(config),
+        "max_target_positions": config.max_target_positions,
         "pad_id": config.pad_id,
         "encoder_layers": config.encoder_layers,
         "encoder_heads": encoder.heads,

@@ -71,8 +71,10 @@ def encoder_pass(config: ModelConfig, texts: float, source: float, layout: Layou
     block, layers = config.encoder_block, config.encoder_layers
     weights = layers * encoder_layer_weights(config) + cross_weights(config)
     tokens = texts * source / layout.sequence
-    attention = 4 * layers * tokens * source * _inner(block) / layout.tensor
-    flops = 2 * tokens * weights / layout.tensor + attention
+    keys, sums = _attended(config, source), texts * _sums(config, source) / layout.sequence
+    attention = 4 * layers * tokens * keys * _inner(block) / layout.tensor
+    of_sums = layers * 2 * block.width * _inner(block)  # their keys and values
+    flops = 2 * (tokens * weights + sums * of_sums) / layout.tensor + attention
     exchanges = [
         Exchange("all-reduce", layout.tensor, 2 * layers, 2 * layers * tokens * block.width),
         Exchange(
@@ -100,6 +102,21 @@ def decoder_step(
         Exchange("all-gather", layout.tensor, 1, rows * 4.0 * layout.tensor),
     ]
     return Pass(layers, flops, 2 * cached, weights / layout.tensor, cached, _needed(exchanges))
+
+
+def _attended(config: ModelConfig, source: float) -> float:
+    """How many keys a query of the encoder is compared with.
+
+    Sessions compute some more: they take queries in groups, whose windows are one.
+    """
+    if config.encoder_attention == "full":
+        return source
+    return min(source, 2 * config.local_radius + 1) + _sums(config, source)
+
+
+def _sums(config: ModelConfig, source: float) -> float:
+    """How many sums of blocks a source has."""
+    return source // config.global_block if config.has_globals else 0.0
 
 
 def _needed(exchanges: list[Exchange]) -> tuple[Exchange, ...]:

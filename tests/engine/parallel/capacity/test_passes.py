@@ -114,6 +114,16 @@ def test_what_ranks_send_follows_the_split() -> None:
     assert gathered == Exchange("all-gather", 2, 2, 2 * 2 * 20 * 2 * 64.0)
 
 
+def test_what_ranks_send_of_long_sources_is_a_halo_and_sums() -> None:
+    assert kinds(encoder_pass(LONG, 3, 4096, Layout(sequence=4))) == {
+        ("halo", 4, 2, 2 * 3 * 2 * 127 * 2.0 * 2 * 48),
+        ("all-reduce", 4, 2, 2 * 3 * (4096 // LONG.global_block) * 64.0),
+    }
+    local = replace(LONG, encoder_attention="local")
+    one, other = (encoder_pass(local, 1, size, Layout(sequence=4)) for size in (4096, 8192))
+    assert one.exchanges == other.exchanges
+
+
 def test_memory_is_that_of_the_session() -> None:
     """18.2 GiB of Marian base with 1,024 rows, of which docs/gpu/README.md has the parts."""
     base = ModelConfig(vocab_size=32_000)

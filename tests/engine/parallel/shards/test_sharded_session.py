@@ -16,7 +16,7 @@ from engine.runtime.sessions.torch.encoder import encoder_states
 from engine.runtime.sessions.torch.session import TorchSession
 from engine.runtime.sessions.torch.weights import load_model
 from tests.engine.native.answers import decode, random_sources
-from tests.engine.native.models import KINDS, RandomVariant, write_variant
+from tests.engine.native.models import KINDS, LONG_KINDS, RandomVariant, write_variant
 from tests.engine.parallel.shards.long_input import long_kind
 from tests.engine.parallel.shards.shard_world import (
     CAPACITY,
@@ -54,8 +54,8 @@ MODELS = {
     "bart": replace(KINDS["bart"], config=replace(KINDS["bart"].config, decoder_heads=4)),
     "separate": KINDS["two_vocabularies"],
     "recurrent": KINDS["ssru"],
-    "local": KINDS["long_local"],
-    "global": KINDS["long_global"],
+    "local": LONG_KINDS["long_local"],
+    "global": LONG_KINDS["long_global"],
 }
 
 

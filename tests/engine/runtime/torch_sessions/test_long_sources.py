@@ -21,7 +21,7 @@ from engine.runtime.sessions.torch.weights import load_model
 from tests.engine.model.seq2seq_checkpoints import write_longt5_global, write_longt5_local
 from tests.engine.native.answers import random_sources
 from tests.engine.native.manifests import bare_manifest
-from tests.engine.native.models import KINDS, write_variant
+from tests.engine.native.models import LONG_KINDS, write_variant
 from tests.engine.parallel.shards.peak import TensorPeak
 from tests.engine.runtime.oracle import Oracle
 from tests.engine.runtime.torch_sessions.mixed_rows import Wish, decode_rows
@@ -91,9 +91,9 @@ def test_answers_are_those_of_transformers(stored: StoredCheckpoint, beams: int)
             assert [score for _, score in made] == pytest.approx(scores, abs=1e-4)
 
 
-@pytest.mark.parametrize("name", ["long_local", "long_global"])
+@pytest.mark.parametrize("name", LONG_KINDS)
 def test_memory_grows_as_a_source_does(name: str, tmp_path: Path) -> None:
-    kind = KINDS[name]
+    kind = LONG_KINDS[name]
     sizes = {"encoder_layers": 1, "max_positions": LONG, "local_radius": 127, "global_block": 16}
     config = replace(kind.config, **sizes)
     variant = write_variant(tmp_path / name, replace(kind, config=config), "fp32")
@@ -110,11 +110,11 @@ def test_memory_grows_as_a_source_does(name: str, tmp_path: Path) -> None:
     assert whole < min(2**26, 2.1 * half)
 
 
-@pytest.mark.parametrize("name", ["long_local", "long_global"])
+@pytest.mark.parametrize("name", LONG_KINDS)
 def test_blocks_of_a_gpu_give_the_same(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    variant = write_variant(tmp_path / name, KINDS[name], "fp32")
+    variant = write_variant(tmp_path / name, LONG_KINDS[name], "fp32")
     model = load_model(variant.folder, torch.device("cpu"), torch.float32)
     lengths = torch.tensor(LENGTHS)
     ids = torch.randint(variant.kind.config.vocab_size, (len(LENGTHS), max(LENGTHS)))

@@ -63,7 +63,8 @@ class ModelConfig:
     `decoder_unit` is what a decoder's layer has before its cross-attention: self-attention, or a
     simpler simple recurrent unit (see `layers.SimpleRecurrentUnit`).
     `encoder_attention` says what a token of a source attends to: to all of it, to those at most
-    `local_radius` away, or also to a sum of each `global_block` tokens (see `long_attention`).
+    `local_radius` away, or also to a sum of each `global_block` tokens
+    (see `encoders.long_attention`).
     `embedding_norm` is a norm on each stack's input, `output_bias` a bias per token on the logits,
     whose weights are the embeddings if `tied_head`, times `d_model ** -0.5` if `scale_head`.
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.model.config import ModelConfig
+from engine.model.encoders.long_attention import LongAttention, LongMask
 from engine.model.layers import DecoderBlock, EncoderBlock, additive_mask, make_norm
-from engine.model.long_attention import LongAttention, LongMask
 from engine.model.positions import RelativeBias, position_table, sinusoidal_positions
 
 __all__ = ["DecoderLayer", "EncoderLayer", "Transformer", "additive_mask", "sinusoidal_positions"]

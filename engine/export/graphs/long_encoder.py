@@ -1,4 +1,4 @@
-"""The encoder graph of a Transformer with long attention, see `engine.model.long_attention`.
+"""The encoder graph of a Transformer with the attention of `engine.model.encoders.long_attention`.
 
 Queries are in N blocks of T = `local_radius` + 1, each with a window W = 3 T: its own block and
 those beside it.  G global positions are as many as the padded sources have; a row hides those
@@ -36,7 +36,7 @@ class LongEncoderBuilder(SourceEncoderBuilder):
         return self.call("Concat", bias, self._global_bias(), axis=3)
 
     def self_attention(self, x: str, prefix: str, mask: str) -> str:
-        """See `engine.model.long_attention`; sums stand behind the tokens, in one product."""
+        """Attention to windows and sums; these stand behind the tokens, in one product."""
         both = x
         if self.config.has_globals:
             both = self.call("Concat", x, self._sums(x, prefix), axis=1)

@@ -1,7 +1,7 @@
 """LongT5 (https://huggingface.co/docs/transformers/model_doc/longt5): T5 for long sources.
 
 Its encoder attends to a window of tokens, and with "transient-global" to sums of blocks of them
-(see `engine.model.long_attention`); all else is T5's.
+(see `engine.model.encoders.long_attention`); all else is T5's.
 """
 
 from typing import Any

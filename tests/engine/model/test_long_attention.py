@@ -11,7 +11,7 @@ from transformers import LongT5ForConditionalGeneration
 
 from engine.model.checkpoint import CheckpointError, load_checkpoint
 from engine.model.config import ModelConfig
-from engine.model.long_attention import global_sums
+from engine.model.encoders.long_attention import global_sums
 from engine.model.transformer import Transformer
 from tests.engine.model.seq2seq_checkpoints import write_longt5_global, write_longt5_local
 

@@ -22,9 +22,10 @@ from engine.commands.capacity import (
 from engine.commands.terminal import EXPECTED, console, failure
 from engine.parallel.capacity.accelerators import PROCESSOR
 from engine.parallel.capacity.errors import CapacityError
-from engine.parallel.capacity.layouts import CapacityGoal, most_rows, split_problem
+from engine.parallel.capacity.layouts import CapacityGoal, most_rows
 from engine.parallel.capacity.load import SteadyGroup
 from engine.parallel.capacity.numerals import digits
+from engine.parallel.division import DividedSizes
 from engine.parallel.layout import Layout
 from engine.parallel.simulation.arrivals import read_moments
 from engine.parallel.simulation.fleet import GroupTimes
@@ -104,7 +105,7 @@ def _service(
 ) -> SimulatedService:
     if gpu == PROCESSOR and layout.group > 1:
         raise CapacityError(f"--layout {layout}: on processors a group is one core.")
-    if problem := split_problem(goal.config, layout.tensor):
+    if problem := DividedSizes.of(goal.config).problem(layout.tensor):
         raise CapacityError(f"--layout {layout}: {problem}.")
     hardware = hardware_of(gpu, goal, layout.data)
     rows = Limits.max_rows

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -39,6 +39,12 @@ from engine.model.tasks import guess_task
 logger = logging.getLogger(__name__)
 
 ShortlistMode = Literal["file", "exact"]
+
+_WITHOUT_PLANS: dict[str, Callable[[Checkpoint], bool]] = {
+    "a recurrent decoder": lambda checkpoint: checkpoint.is_recurrent,
+    "attention to windows of a source": lambda checkpoint: checkpoint.has_windows,
+}
+"""What a checkpoint may have that no TensorRT plan is built for, and who has it."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
@@ -133,10 +139,11 @@ def import_checkpoint(request: ImportRequest, stage: Stage = announce) -> list[P
                 f"an encoder reads a text as it is: for {task}, leave --source, --target and "
                 "--template out."
             )
-        if request.plans and checkpoint.is_recurrent:
-            raise ImportRequestError(
-                "no TensorRT plan is built for a recurrent decoder: leave --tensorrt out."
-            )
+        for name, is_there in _WITHOUT_PLANS.items():
+            if request.plans and is_there(checkpoint):
+                raise ImportRequestError(
+                    f"no TensorRT plan is built for {name}: leave --tensorrt out."
+                )
         if request.shortlist == "exact" and (
             checkpoint.kind == "encoder" or "int8" not in request.variants
         ):

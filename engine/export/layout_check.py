@@ -1,7 +1,7 @@
 """Whether a checkpoint can run on the devices that `--parallel` asks for."""
 
 from engine.model.checkpoint import Checkpoint, CheckpointError
-from engine.native.layout import padded
+from engine.parallel.division import DividedSizes
 from engine.parallel.layout import Layout
 
 
@@ -24,26 +24,6 @@ def check_layout(layout: Layout, checkpoint: Checkpoint, *, plans: bool) -> None
             f"no TensorRT plan is built for parts of a model, as in --parallel {layout}: leave "
             "--tensorrt out, or give dp alone."
         )
-    whole = {
-        "a recurrent decoder": checkpoint.is_recurrent,
-        "a lexical shortlist": checkpoint.shortlist is not None,
-    }
-    for name, is_there in whole.items():
-        if is_there and layout.tensor > 1:
-            raise CheckpointError(
-                f"a model with {name} is whole on each device, unlike in --parallel {layout}: "
-                "leave tp out."
-            )
-    config = checkpoint.config
-    sizes = {
-        "attention heads of the encoder": config.encoder_heads,
-        "attention heads of the decoder": config.decoder_heads,
-        "feed-forward units of the encoder": padded(config.encoder_ffn),
-        "feed-forward units of the decoder": padded(config.decoder_ffn),
-    }
-    for name, size in sizes.items():
-        if size % layout.tensor:
-            raise CheckpointError(
-                f"tp={layout.tensor} of --parallel {layout} does not divide the {size} {name}: "
-                "give a tp that does."
-            )
+    sizes = DividedSizes.of(checkpoint.config, shortlist=checkpoint.shortlist is not None)
+    if problem := sizes.problem(layout.tensor):
+        raise CheckpointError(f"--parallel {layout}: {problem}.")

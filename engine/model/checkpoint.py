@@ -80,6 +80,11 @@ class Checkpoint:
         return self.kind == "seq2seq" and self.config.is_recurrent
 
     @property
+    def has_windows(self) -> bool:
+        """Whether it has an encoder whose tokens do not attend to all of their source."""
+        return self.kind == "seq2seq" and self.config.encoder_attention != "full"
+
+    @property
     def vocab_size(self) -> int:
         """How many token ids the model has; those of answers, where sources have others."""
         return self.model.config.vocab_size
@@ -163,7 +168,7 @@ def _seq2seq(
         sha256=sha256,
         hf=hf,
         max_source_tokens=config.max_positions,
-        max_target_tokens=config.max_positions,
+        max_target_tokens=config.max_answer,
         languages=(source, target) if source and target else None,
         generation=generation,
         int8_scales=scales,

@@ -8,6 +8,7 @@ NormPlacement = Literal["pre", "post"]
 NormKind = Literal["layer", "rms"]
 Positions = Literal["sinusoidal", "shifted_sinusoidal", "learned", "relative"]
 DecoderUnit = Literal["attention", "ssru"]
+EncoderAttention = Literal["full", "local", "transient_global"]
 
 
 def check_token(name: str, token_id: int, vocab_size: int) -> None:
@@ -58,14 +59,19 @@ class ModelConfig:
     frequencies, the first token at `position_offset`, none for padding), "learned" (a table for
     each stack) or "relative" (T5's bias on the scores, in `relative_buckets` up to
     `relative_distance`).
+    `max_target_positions` bounds answers where it is not 0, and `max_positions` sources alone.
     `decoder_unit` is what a decoder's layer has before its cross-attention: self-attention, or a
     simpler simple recurrent unit (see `layers.SimpleRecurrentUnit`).
+    `encoder_attention` says what a token of a source attends to: to all of it, to those at most
+    `local_radius` away, or also to a sum of each `global_block` tokens
+    (see `encoders.long_attention`).
     `embedding_norm` is a norm on each stack's input, `output_bias` a bias per token on the logits,
     whose weights are the embeddings if `tied_head`, times `d_model ** -0.5` if `scale_head`.
 
     Raises:
-        ValueError: a size is not positive, `heads` does not divide `d_model`, or a special token is
-            outside of the answers' vocabulary.
+        ValueError: a size is not positive, `heads` does not divide `d_model`, a special token is
+            outside of the answers' vocabulary, or an encoder that does not attend to all of a
+            source has positions that are not relative, or is not pre-norm.
 
     """
 
@@ -101,6 +107,10 @@ class ModelConfig:
     relative_distance: int = 128
     decoder_unit: DecoderUnit = "attention"
     source_vocab_size: int = 0
+    max_target_positions: int = 0
+    encoder_attention: EncoderAttention = "full"
+    local_radius: int = 127
+    global_block: int = 16
 
     def __post_init__(self) -> None:
         for name in (
@@ -111,11 +121,14 @@ class ModelConfig:
             "encoder_ffn",
             "decoder_ffn",
             "max_positions",
+            "local_radius",
+            "global_block",
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}.")
-        if self.source_vocab_size < 0:
-            raise ValueError(f"source_vocab_size must not be negative: {self.source_vocab_size}.")
+        for name in ("source_vocab_size", "max_target_positions"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative: {getattr(self, name)}.")
         for name in ("pad_id", "eos_id", "decoder_start_id"):
             check_token(name, getattr(self, name), self.vocab_size)
         for name in ("encoder_heads", "decoder_heads"):
@@ -124,6 +137,12 @@ class ModelConfig:
                 raise ValueError(f"{name} ({heads}) must divide d_model ({self.d_model}).")
         if self.positions == "relative":
             self._check_relative()
+        is_full = self.encoder_attention == "full"
+        if not is_full and (self.positions != "relative" or self.norm != "pre"):
+            raise ValueError(
+                f"encoder_attention {self.encoder_attention!r} takes relative positions and norms "
+                f"before sub-layers, not positions that are {self.positions}, and {self.norm}-norm."
+            )
 
     def _check_relative(self) -> None:
         if self.relative_buckets < 4 or self.relative_buckets % 2:
@@ -145,6 +164,16 @@ class ModelConfig:
     def source_pad_id(self) -> int:
         """What sources are padded with: any token will do, since no attention reaches it."""
         return min(self.pad_id, self.encoder_vocab_size - 1)
+
+    @property
+    def max_answer(self) -> int:
+        """How many positions the decoder has."""
+        return self.max_target_positions or self.max_positions
+
+    @property
+    def has_globals(self) -> bool:
+        """Whether the encoder's tokens attend to sums of blocks of tokens, too."""
+        return self.encoder_attention == "transient_global"
 
     @property
     def is_recurrent(self) -> bool:

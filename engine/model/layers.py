@@ -117,7 +117,7 @@ class Residual(nn.Module):
         self.pre = config.norm == "pre"
         self.dropout = config.dropout
 
-    def forward(self, x: Tensor, *context: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, *context: object) -> Tensor:
         """Applies the sub-layer; a `None` in `context` stands for its own (normed) input."""
         inner = self.norm(x) if self.pre else x
         arguments = [inner if item is None else item for item in context]
@@ -126,15 +126,15 @@ class Residual(nn.Module):
 
 
 class EncoderBlock(nn.Module):
-    """Self-attention and feed-forward."""
+    """Self-attention and feed-forward; `attention` is the former where it is not over all of S."""
 
-    def __init__(self, config: BlockConfig) -> None:
+    def __init__(self, config: BlockConfig, attention: nn.Module | None = None) -> None:
         super().__init__()
-        self.attention = Residual(Attention(config), config)
+        self.attention = Residual(attention or Attention(config), config)
         self.ffn = Residual(FeedForward(config), config)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Maps `[B,S,D]` to `[B,S,D]`."""
+    def forward(self, x: Tensor, mask: object) -> Tensor:
+        """Maps `[B,S,D]` to `[B,S,D]`; `mask` is what the attention takes for one."""
         return self.ffn(self.attention(x, None, mask))  # type: ignore[no-any-return]
 
 

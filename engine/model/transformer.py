@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.model.config import ModelConfig
+from engine.model.encoders.long_attention import LongAttention, LongMask
 from engine.model.layers import DecoderBlock, EncoderBlock, additive_mask, make_norm
 from engine.model.positions import RelativeBias, position_table, sinusoidal_positions
 
@@ -18,7 +19,8 @@ class EncoderLayer(EncoderBlock):
     """A layer of the encoder that a `ModelConfig` describes."""
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__(config.encoder_block)
+        is_long = config.encoder_attention != "full"
+        super().__init__(config.encoder_block, LongAttention(config) if is_long else None)
 
 
 class DecoderLayer(DecoderBlock):
@@ -70,6 +72,11 @@ class Transformer(nn.Module):
         if config.positions == "relative":
             self.encoder_bias = RelativeBias(config, config.encoder_heads, bidirectional=True)
             self.decoder_bias = RelativeBias(config, config.decoder_heads, bidirectional=False)
+        self.encoder_global_bias = (
+            RelativeBias(config, config.encoder_heads, bidirectional=True)
+            if config.has_globals
+            else None
+        )
 
     def initialise(self) -> None:
         """Xavier weights, zero biases, embeddings N(0, 1/D): these train, std 0.02 did not."""
@@ -100,13 +107,20 @@ class Transformer(nn.Module):
 
     def encode(self, input_ids: Tensor, mask: Tensor) -> Tensor:
         """Encodes `input_ids [B,S]`; `mask [B,S]` is true on real tokens. Returns `[B,S,D]`."""
+        x = self._embed(input_ids, decoder=False)
+        seen = self._source_mask(mask)
+        for layer in self.encoder:
+            x = layer(x, seen)
+        return self.encoder_norm(x)  # type: ignore[no-any-return]
+
+    def _source_mask(self, mask: Tensor) -> Tensor | LongMask:
+        """What the encoder's layers take for `mask [B,S]`."""
+        if self.config.encoder_attention != "full":
+            return LongMask(mask, self.encoder_bias, self.encoder_global_bias)
         additive = additive_mask(mask)
         if self.config.positions == "relative":
-            additive = additive + self.encoder_bias(input_ids.shape[1])
-        x = self._embed(input_ids, decoder=False)
-        for layer in self.encoder:
-            x = layer(x, additive)
-        return self.encoder_norm(x)  # type: ignore[no-any-return]
+            additive = additive + self.encoder_bias(mask.shape[1])
+        return additive
 
     def decode(self, target_ids: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         """Logits `[B,T,V]` for the token after each of `target_ids [B,T]`."""

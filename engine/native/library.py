@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LIBRARY = Path(__file__).parent / "libseqway.so"
-ABI = 8
+ABI = 9
 
 ACTIVATIONS = ("none", "relu", "gelu", "gelu_tanh", "silu", "tanh")
 """In the order of `Activation` in `src/model.h`."""
@@ -35,7 +35,7 @@ class NativeConfig(ctypes.Structure):
         *("encoder_layers", "encoder_heads", "encoder_head", "encoder_hidden"),
         *("decoder_layers", "decoder_heads", "decoder_head", "decoder_hidden"),
         *("pre_norm", "rms", "gated", "pads_have_no_position", "half_caches"),
-        *("recurrent", "shortlist", "screen"),
+        *("recurrent", "shortlist", "screen", "local_radius", "global_block"),
     )
     FLOATS = ("epsilon", "screen_error", "screen_norm")
     _fields_ = (

@@ -17,14 +17,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.model.config import ModelConfig
+
 MODEL_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
 NATIVE_FILES = (MODEL_FILE, WEIGHTS_FILE)
 FORMAT = 3
 _ONE_VOCABULARY = 2
 """The format before, in which sources have the tokens of answers."""
-_NOT_BEFORE = {"shortlist": 0, "screen": 0, "screen_error": 0.0, "screen_norm": 0.0}
-"""What models do not have that earlier versions wrote."""
+_NOT_BEFORE: tuple[dict[str, Any], ...] = (
+    {"shortlist": 0, "screen": 0, "screen_error": 0.0, "screen_norm": 0.0},
+    {"encoder_attention": "full", "local_radius": 0, "global_block": 0, "max_target_positions": 0},
+)
+"""What models do not have that earlier versions wrote; what came together is there together."""
 
 TYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
@@ -89,6 +94,16 @@ def write_weights(folder: Path, model: dict[str, Any], tensors: list[StoredTenso
             assert written == tensor.size, tensor.name
 
 
+def described_attention(config: ModelConfig) -> dict[str, Any]:
+    """What `model.json` says of the encoder's attention; sizes that it does not have are 0."""
+    kind = config.encoder_attention
+    return {
+        "encoder_attention": kind,
+        "local_radius": 0 if kind == "full" else config.local_radius,
+        "global_block": config.global_block if config.has_globals else 0,
+    }
+
+
 def have_weights(folder: Path) -> bool:
     """Whether a variant has what the native code reads."""
     return all((folder / name).exists() for name in NATIVE_FILES)
@@ -110,13 +125,19 @@ def read_weights(folder: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         ) from error
     if isinstance(model, dict) and model.get("format") == _ONE_VOCABULARY:
         model |= {"format": FORMAT, "source_vocabulary": 0}
-    if isinstance(model, dict) and not model.keys() & _NOT_BEFORE.keys():
-        model |= _NOT_BEFORE
-    if not isinstance(model, dict) or model.get("format") != FORMAT:
+    for added in _NOT_BEFORE:
+        if isinstance(model, dict) and not model.keys() & added.keys():
+            model |= added
+    if not isinstance(model, dict) or model.get("format") != FORMAT or not _is_whole(model):
         raise WeightsError(
             f"{folder / MODEL_FILE} is of another version: export the variant again."
         )
     return model, tensors
+
+
+def _is_whole(model: dict[str, Any]) -> bool:
+    """Whether it has all of what versions added to it."""
+    return all(added.keys() <= model.keys() for added in _NOT_BEFORE)
 
 
 def _tensors(path: Path) -> Iterator[tuple[str, Array]]:

@@ -70,7 +70,7 @@ class StackBuilder(BlockBuilder):
         scalar = self.call("Squeeze", length, self.integers(0))
         return self.call("Range", zero, scalar, one)
 
-    def relative_bias(self, distances: str, bias: RelativeBias) -> str:
+    def relative_bias(self, distances: str, bias: RelativeBias, name: str = "relative_bias") -> str:
         """The bias of each distance: `[*] -> [*,H]`, from a table that ends where buckets do."""
         furthest = bias.furthest
         with torch.no_grad():
@@ -79,4 +79,4 @@ class StackBuilder(BlockBuilder):
         high = self.constant("furthest", np.array(2 * furthest, np.int64))
         shifted = self.call("Add", distances, self.integers(furthest))
         rows = self.call("Clip", shifted, low, high)
-        return self.call("Gather", self.constant("relative_bias", as_array(table)), rows, axis=0)
+        return self.call("Gather", self.constant(name, as_array(table)), rows, axis=0)

@@ -25,6 +25,8 @@ import numpy as np
 import onnx
 
 from engine.export.graphs.builder import FLOAT, INT64, Array
+from engine.export.graphs.long_encoder import LongEncoderBuilder
+from engine.export.graphs.source_encoder import SourceEncoderBuilder
 from engine.export.graphs.stack import StackBuilder, as_array
 from engine.model.config import ModelConfig
 from engine.model.transformer import Transformer
@@ -45,56 +47,13 @@ class TransformerGraphs:
 
     def encoder(self) -> onnx.ModelProto:
         """The encoder graph."""
-        return _EncoderBuilder(self).encoder()
+        is_long = self.config.encoder_attention != "full"
+        builder = LongEncoderBuilder if is_long else SourceEncoderBuilder
+        return builder(self.model, self.weights).encoder()
 
     def decoder_step(self) -> onnx.ModelProto:
         """The decoder-step graph."""
         return _StepBuilder(self).decoder_step()
-
-
-class _EncoderBuilder(StackBuilder):
-    def __init__(self, graphs: TransformerGraphs) -> None:
-        super().__init__("encoder", graphs.model, graphs.weights, decoder=False)
-
-    def encoder(self) -> onnx.ModelProto:
-        ids = self.input("input_ids", INT64, ["B", "S"])
-        mask = self.input("mask", FLOAT, ["B", 1, 1, "S"])
-        length = self.dimension(ids, 1)
-        x = self.embed(ids)
-        table = self.position_table()
-        if table:
-            rows = self.call("Slice", table, self.integers(0), length, self.integers(0))
-            x = self.call("Add", x, rows, to=f"{self.stack}_embedding.placed")
-        else:
-            mask = self.call("Add", mask, self._bias(length))
-        x = self.embedding_norm(x)
-        for layer in range(self.config.encoder_layers):
-            x = self.encoder_block(x, f"encoder.{layer}", mask)
-        self._cross_projections(self.final_norm(x))
-        return self.build()
-
-    def _bias(self, length: str) -> str:
-        """`[1,H,S,S]`: how each position attends to each."""
-        position = self.range(length)
-        column = self.call("Unsqueeze", position, self.integers(1))
-        row = self.call("Unsqueeze", position, self.integers(0))
-        distances = self.call("Sub", row, column)
-        bias = self.relative_bias(distances, self.model.encoder_bias)
-        heads_first = self.call("Transpose", bias, perm=[2, 0, 1])
-        return self.call("Unsqueeze", heads_first, self.integers(0))
-
-    def _cross_projections(self, x: str) -> None:
-        """The cross keys and values of every decoder layer, from one product."""
-        self.block = self.config.decoder_block
-        heads, width = self.block.heads, self.block.head_width
-        prefixes = {
-            f"cross_{part}_{layer}": f"decoder.{layer}.cross_attention.sublayer.{part}"
-            for layer in range(self.config.decoder_layers)
-            for part in _KV
-        }
-        self.joined_heads(x, "cross_projections", list(prefixes.values()), to=list(prefixes))
-        for name in prefixes:
-            self.output(name, FLOAT, ["B", heads, "S", width])
 
 
 class _StepBuilder(StackBuilder):

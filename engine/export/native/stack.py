@@ -57,6 +57,7 @@ class NativeStack:
             entry = "qkv" if kind == "attention" else "query"
             to, here = f"{name}.{kind}", f"{source}.{kind}"
             yield from self.norm(f"{to}.norm", f"{here}.norm")
+            yield from self.norm(f"{to}.global_norm", f"{here}.sublayer.global_norm")
             yield from self.product(f"{to}.{entry}", f"{here}.sublayer.{entry}", head_out=head)
             yield from self.product(f"{to}.output", f"{here}.sublayer.output", head_in=head)
         to, here, up = f"{name}.ffn", f"{source}.ffn", "gate_up" if self.block.gated else "up"

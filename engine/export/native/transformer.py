@@ -17,7 +17,7 @@ from engine.export.precision.recipes import Recipe
 from engine.model.config import ModelConfig
 from engine.model.shortlist import Shortlist
 from engine.native.layout import DEPTH, column_sums, pack_bytes, pack_floats, pad, padded
-from engine.native.weights import StoredTensor, write_weights
+from engine.native.weights import StoredTensor, described_attention, write_weights
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +94,8 @@ def _described(config: ModelConfig) -> dict[str, Any]:
         "width": config.d_model,
         "max_positions": config.max_positions,
         "furthest": config.relative_distance if config.positions == "relative" else 0,
+        **described_attention(config),
+        "max_target_positions": config.max_target_positions,
         "pad_id": config.pad_id,
         "encoder_layers": config.encoder_layers,
         "encoder_heads": encoder.heads,
@@ -131,6 +133,8 @@ class _TransformerStack(NativeStack):
         elif name == "encoder" or separate:
             yield from self._embedding("embedding")
         yield self._places()
+        if name == "encoder" and config.has_globals:
+            yield whole("encoder.global_relative", self.served("global_relative_bias").T)
         if config.embedding_norm:
             yield from self.norm(f"{name}.embedding_norm", f"{name}_embedding_norm")
         if config.norm == "pre":

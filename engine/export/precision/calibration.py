@@ -129,8 +129,7 @@ class ValueObserver:
         made, seen = values[: len(self.outputs)], values[len(self.outputs) :]
         np.maximum(self._largest, seen.pop(), out=self._largest)
         for name, value in zip(self._inputs, seen, strict=True):
-            meant = rows is None or value.shape[: rows.ndim] != rows.shape
-            chosen = value.reshape(-1, value.shape[-1]) if meant else value[rows]
+            chosen = _meant(value, rows)
             if len(chosen):
                 self._rows[name].add(chosen, self._random)
         return dict(zip(self.outputs, made, strict=True))
@@ -139,6 +138,21 @@ class ValueObserver:
         """What was seen so far."""
         largest = zip(self._floats, self._largest.tolist(), strict=True)
         return Observation({name: rows.seen for name, rows in self._rows.items()}, dict(largest))
+
+
+def _meant(value: Array, rows: Array | None) -> Array:
+    """The rows `[n,K]` of a tensor `[...,K]` that count.
+
+    Behind the tokens of long attention stand sums, and zeros where a source has none.
+    """
+    if rows is not None and value.shape[: rows.ndim] == rows.shape:
+        return value[rows]
+    flat = value.reshape(-1, value.shape[-1])
+    if rows is None or rows.ndim < 2 or value.shape[1] <= rows.shape[1]:
+        return flat
+    length = rows.shape[1]
+    sums = value[:, length:]
+    return np.concatenate([value[:, :length][rows], sums[sums.any(axis=-1)]])
 
 
 _LARGEST = "observed_largest"

@@ -16,6 +16,7 @@ from engine.export.tensorrt.inspection import inspect
 from engine.export.tensorrt.targets import choose, gpu_here
 from engine.export.tensorrt.typed_graphs import TypedGraphs
 from engine.export.variant_folder import ENCODER_BATCH, read_max_rows
+from engine.native.weights import have_weights, read_weights
 from engine.runtime.batching.scheduler import MOST_ROWS
 from engine.runtime.sessions.caches import LENGTH_STEP, padded
 from engine.runtime.sessions.tensorrt.library import (
@@ -78,6 +79,11 @@ def build_plans(variant: Path, wish: PlanWish, stage: Stage) -> list[Path]:
         raise PlanError(
             f"{manifest.name} has a recurrent decoder, which no TensorRT plan is built for: it "
             "runs on processors."
+        )
+    if have_weights(files) and read_weights(files)[0].get("local_radius"):
+        raise PlanError(
+            f"{manifest.name} attends to windows of a source, which no TensorRT plan is built for: "
+            "it runs without plans."
         )
     built = []
     with tempfile.TemporaryDirectory() as temporary:

@@ -1,1 +1,1 @@
-"""Encoders with a classification or span head."""
+"""Encoders with a classification or span head, and attention over long sources."""

@@ -13,6 +13,7 @@ from engine.model.families import (
     distilbert,
     electra,
     esm,
+    longt5,
     m2m100,
     marian,
     marian_nmt,
@@ -28,7 +29,7 @@ def _register(*modules: ModuleType) -> dict[str, ModuleType]:
     return {model_type: module for module in modules for model_type in module.MODEL_TYPES}
 
 
-SEQ2SEQ_FAMILIES = _register(bart, m2m100, marian, marian_nmt, mbart, pegasus, t5)
+SEQ2SEQ_FAMILIES = _register(bart, longt5, m2m100, marian, marian_nmt, mbart, pegasus, t5)
 ENCODER_FAMILIES = _register(
     albert, bert, deberta, distilbert, electra, esm, roberta, xlm_roberta_xl
 )

@@ -28,6 +28,17 @@ def read_config(hf: dict[str, Any]) -> ModelConfig:
         ValueError: a field has a value that we do not support.
 
     """
+    return read_sizes(hf, max_positions=hf.get("n_positions") or _MAX_POSITIONS)
+
+
+def read_sizes(hf: dict[str, Any], **choices: Any) -> ModelConfig:
+    """What T5 and families made of it name alike, with a family's own `choices`.
+
+    Raises:
+        KeyError: a size is missing.
+        ValueError: a field has a value that we do not support.
+
+    """
     bart_layout.require(hf, is_encoder_decoder=True, quantization_config=None)
     multilingual = hf.get("model_type") == "mt5"
     form = hf.get("feed_forward_proj", "gated-gelu" if multilingual else "relu")
@@ -56,18 +67,20 @@ def read_config(hf: dict[str, Any]) -> ModelConfig:
         scale_attention=False,
         scale_embedding=False,
         positions="relative",
-        max_positions=hf.get("n_positions") or _MAX_POSITIONS,
         relative_buckets=hf.get("relative_attention_num_buckets", 32),
         relative_distance=hf.get("relative_attention_max_distance", 128),
         tied_head=False,
         scale_head=not multilingual and hf.get("scale_decoder_outputs", tied),
         dropout=hf.get("dropout_rate", 0.1),
         **ids,
+        **choices,
     )
 
 
-def map_weights(state: dict[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
-    """Our state dict from theirs.
+def map_weights(
+    state: dict[str, Tensor], config: ModelConfig, encoder_attention: str = "SelfAttention"
+) -> dict[str, Tensor]:
+    """Our state dict from theirs; `encoder_attention` is what they call that of the encoder.
 
     Raises:
         KeyError: a parameter is missing; the name is the one in the checkpoint.
@@ -81,18 +94,21 @@ def map_weights(state: dict[str, Tensor], config: ModelConfig) -> dict[str, Tens
     )
     head = state.get("lm_head.weight", shared)
     weights = {"embedding.weight": shared, "head.weight": head.float()}
-    for ours, theirs in _parameter_names(config).items():
+    for ours, theirs in _parameter_names(config, encoder_attention).items():
         weights[ours] = state[theirs].float()
     return weights
 
 
-def _parameter_names(config: ModelConfig) -> dict[str, str]:
+def _parameter_names(config: ModelConfig, encoder_attention: str) -> dict[str, str]:
     names = {}
-    for stack, layers in (("encoder", config.encoder_layers), ("decoder", config.decoder_layers)):
-        bias = f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
+    for stack, layers, own in (
+        ("encoder", config.encoder_layers, encoder_attention),
+        ("decoder", config.decoder_layers, "SelfAttention"),
+    ):
+        bias = f"{stack}.block.0.layer.0.{own}.relative_attention_bias.weight"
         names[f"{stack}_bias.bias.weight"] = bias
         names[f"{stack}_norm.weight"] = f"{stack}.final_layer_norm.weight"
-        modules = _layer_modules(stack, config.gated)
+        modules = _layer_modules(stack, config.gated, own)
         for layer in range(layers):
             for ours, theirs in modules.items():
                 names[f"{stack}.{layer}.{ours}.weight"] = (
@@ -101,8 +117,8 @@ def _parameter_names(config: ModelConfig) -> dict[str, str]:
     return names
 
 
-def _layer_modules(stack: str, gated: bool) -> dict[str, str]:
-    blocks = [("attention", "SelfAttention")]
+def _layer_modules(stack: str, gated: bool, own_attention: str) -> dict[str, str]:
+    blocks = [("attention", own_attention)]
     if stack == "decoder":
         blocks.append(("cross_attention", "EncDecAttention"))
     modules = {}

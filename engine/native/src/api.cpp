@@ -135,6 +135,9 @@ void add_attention(const Tensors& tensors, const Model& model, Stack& stack, Sub
   sublayer.entry = tensors.product(name + (crosses ? ".query" : ".qkv"), model.width,
                                    (crosses ? 1 : 3) * stack.inner());
   sublayer.exit = tensors.product(name + ".output", stack.inner(), model.stride);
+  if (stack.global_relative != nullptr) {
+    sublayer.global_norm = tensors.norm(name + ".global_norm", model.width, model.rms);
+  }
   stack.sublayers.push_back(sublayer);
 }
 
@@ -174,8 +177,11 @@ void read_layers(const Tensors& tensors, const Model& model, Stack& stack, const
 
 void read_stack(const Tensors& tensors, const Model& model, Stack& stack, const std::string& name,
                 int layers, bool decodes) {
-  stack.relative = tensors.find<float>(
-      name + ".relative", static_cast<int64_t>(stack.heads) * (2 * model.furthest + 1));
+  const int64_t distances = static_cast<int64_t>(stack.heads) * (2 * model.furthest + 1);
+  stack.relative = tensors.find<float>(name + ".relative", distances);
+  if (!decodes && model.global_block > 0) {
+    stack.global_relative = tensors.get<float>(name + ".global_relative", distances);
+  }
   if (stack.relative == nullptr) {
     stack.positions = tensors.table(name + ".positions", model.max_positions, model.stride);
   }
@@ -241,6 +247,13 @@ Screen read_screen(const Tensors& tensors, const Model& model, const SeqwayConfi
   return screen;
 }
 
+void check_attention(const SeqwayConfig& config) {
+  require(config.local_radius >= 0 && config.local_radius <= 1 << 24, "the model's window does not exist");
+  require(config.global_block >= 0 && config.global_block <= 1 << 24, "the model's blocks do not exist");
+  require(config.global_block == 0 || (config.local_radius > 0 && config.pre_norm != 0),
+          "the model's sums of blocks take windows, and norms before its sub-layers");
+}
+
 std::unique_ptr<Model> read_model(const SeqwayConfig& config, const Tensors& tensors) {
   check_stack(config.encoder_layers, config.encoder_heads, config.encoder_head, config.encoder_hidden);
   check_stack(config.decoder_layers, config.decoder_heads, config.decoder_head, config.decoder_hidden);
@@ -248,10 +261,13 @@ std::unique_ptr<Model> read_model(const SeqwayConfig& config, const Tensors& ten
   require(config.furthest >= 0 && config.furthest <= 1 << 24, "the model's distances do not exist");
   require(config.source_vocabulary >= 0 && config.source_vocabulary <= 1 << 24,
           "the model's vocabulary of sources does not exist");
+  check_attention(config);
   auto model = std::make_unique<Model>();
   model->vocabulary = config.vocabulary;
   model->width = config.width;
   model->stride = static_cast<int>(padded(config.width, kLanes));
+  model->local_radius = config.local_radius;
+  model->global_block = config.global_block;
   model->decoder_layers = config.decoder_layers;
   model->max_positions = config.max_positions;
   model->furthest = config.furthest;
@@ -276,6 +292,8 @@ std::unique_ptr<Model> read_model(const SeqwayConfig& config, const Tensors& ten
   model->decoder.head = config.decoder_head;
   model->decoder.hidden = config.decoder_hidden;
   read_stack(tensors, *model, model->encoder, "encoder", config.encoder_layers, false);
+  require(config.local_radius == 0 || model->encoder.relative != nullptr,
+          "the model's windows take positions that are relative");
   read_stack(tensors, *model, model->decoder, "decoder", config.decoder_layers, true);
   model->encoder.last = tensors.product("cross_projections", config.width,
                                         config.decoder_layers * 2 * model->decoder.inner());

@@ -8,16 +8,18 @@
 extern "C" {
 #endif
 
-#define SEQWAY_ABI 8
+#define SEQWAY_ABI 9
 
 // `source_vocabulary` is 0 where sources have the tokens of answers, `shortlist` is how many tokens
 // its lists have together, 0 where there is none, `screen` the depth of the estimates of the head,
-// likewise.
+// likewise. `local_radius` is 0 where tokens attend to all of their source, `global_block` where there
+// are no sums of blocks.
 typedef struct {
   int32_t vocabulary, source_vocabulary, width, max_positions, furthest, pad_id;
   int32_t encoder_layers, encoder_heads, encoder_head, encoder_hidden;
   int32_t decoder_layers, decoder_heads, decoder_head, decoder_hidden;
-  int32_t pre_norm, rms, gated, pads_have_no_position, half_caches, recurrent, shortlist, screen, activation;
+  int32_t pre_norm, rms, gated, pads_have_no_position, half_caches, recurrent, shortlist, screen;
+  int32_t local_radius, global_block, activation;
   float epsilon, screen_error, screen_norm;
 } SeqwayConfig;
 

@@ -87,6 +87,107 @@ inline void attend_source(const Model& model, Lane& lane, const float* qkv, int 
   }
 }
 
+constexpr int kQueriesTogether = 64;  // that have their windows in common; fixed, as a source's sums are
+
+// Room for one head of a source whose tokens attend to windows: sums come first, padded to a whole
+// vector, then the keys of a window.
+struct WindowRoom {
+  int sums = 0;
+  int before = 0;  // sums, padded
+  int depth = 0;   // and the longest window
+  float* keys = nullptr;
+  float* values = nullptr;  // [head/16][depth][16]
+  float* scores = nullptr;  // [kQueriesTogether][depth]
+};
+
+// Hides with `hidden` all but the sums and the keys from `first` to `end` of a window of `width`.
+inline void hide(const WindowRoom& room, int first, int end, int width, float hidden, float* row) {
+  std::fill(row + room.sums, row + room.before + first, hidden);
+  std::fill(row + room.before + end, row + room.before + width, hidden);
+}
+
+// The weights of what a token at `position` attends to, of its scores `row`; its window is that of
+// `width` keys from `low` on.
+inline void weigh_window(const Model& model, int h, const WindowRoom& room, int position, int low,
+                         int width, float* row) {
+  const int64_t bias = static_cast<int64_t>(h) * (2 * model.furthest + 1);
+  const int radius = model.local_radius, here = position - low;
+  const int first = here < radius ? 0 : here - radius;
+  const int end = width - here <= radius ? width : here + radius + 1;
+  hide(room, first, end, width, -INFINITY, row);
+  add_relative(model.encoder.relative + bias, model.furthest, here - first, end - first,
+               row + room.before + first);
+  if (room.sums > 0) {
+    const int block = position / model.global_block;
+    const int own = block < room.sums ? block : room.sums - 1;
+    add_relative(model.encoder.global_relative + bias, model.furthest, own, room.sums, row);
+  }
+  softmax(row, room.before + width);
+  // What is hidden is as good as 0 now, but slow to compute with.
+  hide(room, first, end, width, 0.0F, row);
+}
+
+// Self-attention of one head of a source, see `attend_windows`.
+inline void attend_windows_head(const Model& model, int h, const float* qkv, const float* of_sums,
+                                int length, const WindowRoom& room, float* context) {
+  const Stack& stack = model.encoder;
+  const int inner = stack.inner(), head = stack.head, stride = 3 * inner, radius = model.local_radius;
+  const int64_t group = static_cast<int64_t>(room.depth) * kLanes;
+  const float* of_head = qkv + h * head;
+  if (room.sums > 0) {
+    pack_columns(of_sums + h * head + inner, stride, room.sums, head, room.keys);
+    pack_rows(of_sums + h * head + 2 * inner, stride, room.sums, head, room.depth, room.values);
+    for (int g = 0; g < head / kLanes; ++g) {
+      float* values = room.values + g * group;
+      std::fill(values + room.sums * kLanes, values + room.before * kLanes, 0.0F);
+    }
+  }
+  for (int first = 0; first < length; first += kQueriesTogether) {
+    const int left = length - first, queries = left < kQueriesTogether ? left : kQueriesTogether;
+    const int low = first < radius ? 0 : first - radius;
+    const int high = left - queries < radius ? length : first + queries + radius;
+    const int width = high - low, end = room.before + static_cast<int>(padded(width, kLanes));
+    const float* window = of_head + static_cast<int64_t>(low) * stride;
+    pack_columns(window + inner, stride, width, head, room.keys + room.before * head);
+    pack_rows(window + 2 * inner, stride, width, head, room.depth, room.values + room.before * kLanes);
+    multiply_packed(of_head + static_cast<int64_t>(first) * stride, stride, queries, room.keys,
+                    end / kLanes, head * kLanes, head, room.scores, end);
+    for (int i = 0; i < queries; ++i) {
+      weigh_window(model, h, room, first + i, low, width, room.scores + static_cast<int64_t>(i) * end);
+    }
+    multiply_packed(room.scores, end, queries, room.values, head / kLanes, group, room.before + width,
+                    context + static_cast<int64_t>(first) * inner + h * head, inner);
+  }
+}
+
+// Self-attention of a source of `length` whose tokens attend to windows, and to the sums of its blocks,
+// which `of_sums` are queries, keys and values of; see `attend_source`.
+inline void attend_windows(const Model& model, Lane& lane, const float* qkv, const float* of_sums,
+                           int length, float* context) {
+  const Stack& stack = model.encoder;
+  const int64_t reach = kQueriesTogether + 2LL * model.local_radius;
+  const int widest = static_cast<int>(padded(reach < length ? reach : length, kLanes));
+  WindowRoom room;
+  room.sums = model.sums_of(length);
+  room.before = static_cast<int>(padded(room.sums, kLanes));
+  room.depth = room.before + widest;
+  const int64_t packed = static_cast<int64_t>(room.depth) * stack.head;
+  const int64_t scored = static_cast<int64_t>(room.depth) * kQueriesTogether;
+  float* keys = lane.packed_keys.take(stack.heads * packed);
+  float* values = lane.packed_values.take(stack.heads * packed);
+  float* scores = lane.scores.take(stack.heads * scored);
+  const double floats = 2.0 * stack.inner() * static_cast<double>(room.depth) * length;
+  divide(stack.heads, 1, floats / kFloatsPerMicrosecond, [&](int from, int count) {
+    for (int h = from; h < from + count; ++h) {
+      WindowRoom own = room;
+      own.keys = keys + h * packed;
+      own.values = values + h * packed;
+      own.scores = scores + h * scored;
+      attend_windows_head(model, h, qkv, of_sums, length, own, context);
+    }
+  });
+}
+
 // Scores of a query against the rows of a cache, of one head.
 template <typename T>
 inline void score_cached(const float* query, const T* keys, int stride, int count, int head,

@@ -1,6 +1,7 @@
 // The encoder and the decoder step. Included once for each instruction set.
 
 constexpr int kEncodedTogether = 256;  // tokens; more would not stay in the caches
+constexpr int kFedTogether = 1024;     // tokens of a long source: their hidden layers are wide
 constexpr int kHeadGroups = 32;        // of logits that are looked at together
 constexpr double kTokensPerMicrosecond = 2e3;  // whose logits a core looks at
 constexpr int kHeadRows = 32;          // times kHeadGroups are made at once, that helpers get large parts
@@ -61,6 +62,13 @@ inline Rows after(const Model& model, Lane& lane, const Stack& stack, size_t ind
     return normed(model, lane, stack.sublayers[index].norm, x, count, true, entry_after(stack, index));
   }
   return is_last ? normed(model, lane, stack.final_norm, x, count, false, stack.last) : Rows{};
+}
+
+inline Rows part_of(Rows rows, int64_t first, int count) {
+  rows.count = count;
+  if (rows.floats != nullptr) rows.floats += first * rows.stride;
+  if (rows.bytes != nullptr) rows.bytes += first * rows.bytes_stride;
+  return rows;
 }
 
 inline Sink into(float* floats, int stride) {
@@ -143,6 +151,27 @@ inline int encoded_together(const int32_t* lengths, int count, int& tokens) {
   return some;
 }
 
+// Self-attention over sources whose tokens attend to windows; see `run_encoder`.
+inline void attend_long(const Model& model, Lane& lane, const Sublayer& sublayer, const Rows& carried,
+                        const int32_t* lengths, int count, int tokens, float* x) {
+  const Stack& stack = model.encoder;
+  const int inner = stack.inner();
+  const Rows in = model.global_block == 0
+                      ? before(model, lane, sublayer, x, tokens, carried)
+                      : normed_with_sums(model, lane, sublayer, x, lengths, count, tokens);
+  float* qkv = lane.wide.take(static_cast<int64_t>(in.count) * 3 * inner);
+  float* context = lane.context.take(static_cast<int64_t>(tokens) * inner);
+  multiply(sublayer.entry, in, into(qkv, 3 * inner));
+  int64_t at = 0, sums = tokens;
+  for (int i = 0; i < count; ++i) {
+    attend_windows(model, lane, qkv + at * 3 * inner, qkv + sums * 3 * inner, lengths[i],
+                   context + at * inner);
+    at += lengths[i];
+    sums += model.sums_of(lengths[i]);
+  }
+  leave(model, lane, stack, sublayer, context, tokens, x);
+}
+
 // Runs the layers of the encoder over sources that lie one behind the other, without padding, from
 // their embeddings `x` [tokens][stride] on. Gives what the stack's last product reads, of all tokens
 // or, with `first_only`, of the first of each source: behind the last attention no other is made.
@@ -154,9 +183,17 @@ inline Rows run_encoder(const Model& model, Lane& lane, const int32_t* lengths, 
   Rows in = begin(model, lane, stack, x, rows);
   for (size_t index = 0; index < stack.sublayers.size(); ++index) {
     const Sublayer& sublayer = stack.sublayers[index];
+    if (model.local_radius > 0 && sublayer.kind == SublayerKind::attention) {
+      attend_long(model, lane, sublayer, in, lengths, count, tokens, x);
+      in = after(model, lane, stack, index, x, rows);
+      continue;
+    }
     in = before(model, lane, sublayer, x, rows, in);
     if (sublayer.kind == SublayerKind::feed_forward) {
-      feed_forward(model, lane, stack, sublayer, in, x);
+      for (int first = 0; first < rows; first += kFedTogether) {
+        const Rows some = part_of(in, first, std::min(kFedTogether, rows - first));
+        feed_forward(model, lane, stack, sublayer, some, x + static_cast<int64_t>(first) * model.stride);
+      }
     } else {
       const bool narrows = first_only && index + 2 == stack.sublayers.size();
       float* qkv = lane.wide.take(static_cast<int64_t>(tokens) * 3 * inner);
@@ -462,16 +499,9 @@ inline void for_logits(const Model& model, const Product& head, Lane& lane, cons
   }
 }
 
-inline Rows only(Rows rows, int64_t row) {
-  rows.count = 1;
-  if (rows.floats != nullptr) rows.floats += row * rows.stride;
-  if (rows.bytes != nullptr) rows.bytes += row * rows.bytes_stride;
-  return rows;
-}
-
 // The logits of the tokens that are likely for a row's text; [likely], with room up to a whole vector.
 inline float* likely_logits(const Rows& in, int64_t row, const Text& text, float* logits) {
-  multiply_part(text.head, only(in, row), into(logits, text.head.out), 0, 0, text.head.out / kLanes);
+  multiply_part(text.head, part_of(in, row, 1), into(logits, text.head.out), 0, 0, text.head.out / kLanes);
   return logits;
 }
 
@@ -607,7 +637,7 @@ inline std::vector<Best> choose_screened(const Model& model, Lane& lane, const R
     });
     found.tokens.erase(behind, found.tokens.end());
     if (found.tokens.empty() || found.tokens.size() > kMostScreened) {
-      for_logits(model, model.decoder.last, lane, only(in, row), see,
+      for_logits(model, model.decoder.last, lane, part_of(in, row, 1), see,
                  [&](int64_t, float* logits, int64_t id, int count) { take(best[row], logits, id, count); });
       continue;
     }
@@ -691,7 +721,7 @@ inline void logits_of(const Model& model, Lane& lane, int row, float* logits) {
     return;
   }
   const auto see = [](int64_t, int, float) {};
-  for_logits(model, model.decoder.last, lane, only(lane.heads, row), see,
+  for_logits(model, model.decoder.last, lane, part_of(lane.heads, row, 1), see,
              [&](int64_t, const float* made, int64_t id, int count) {
     std::memcpy(logits + id, made, count * sizeof(float));
   });

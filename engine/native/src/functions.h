@@ -147,6 +147,30 @@ inline void norm_row(const Model& model, const Norm& norm, const float* x, float
   }
 }
 
+// The norm of sources' tokens `x` [tokens][stride] and, behind them, of the sums of each source's blocks
+// of normed tokens, as the sub-layer's entry reads them. Tokens are added one by one.
+inline Rows normed_with_sums(const Model& model, Lane& lane, const Sublayer& sublayer, const float* x,
+                             const int32_t* lengths, int count, int tokens) {
+  const int64_t stride = model.stride;
+  int rows = tokens;
+  for (int i = 0; i < count; ++i) rows += model.sums_of(lengths[i]);
+  float* normed = lane.normed.take(rows * stride);
+  float* sum = normed + tokens * stride;
+  std::fill(sum, normed + rows * stride, 0.0F);
+  float* row = normed;
+  for (int i = 0; i < count; ++i) {
+    const int sums = model.sums_of(lengths[i]);
+    for (int p = 0; p < lengths[i]; ++p, x += stride, row += stride) {
+      norm_row(model, sublayer.norm, x, row);
+      if (sums == 0) continue;
+      float* to = sum + std::min(p / model.global_block, sums - 1) * stride;
+      for (int k = 0; k < stride; k += kLanes) store(to + k, load(to + k) + load(row + k));
+    }
+    for (int s = 0; s < sums; ++s, sum += stride) norm_row(model, sublayer.global_norm, sum, sum);
+  }
+  return as_input(normed, rows, model.stride, sublayer.entry, lane.bytes);
+}
+
 // The norm of `x` [count][stride], as `next` reads it; in place if the rows go on as their norm.
 inline Rows normed(const Model& model, Lane& lane, const Norm& norm, float* x, int count,
                    bool in_place, const Product& next) {

@@ -118,6 +118,7 @@ struct Sublayer {
   SublayerKind kind = SublayerKind::attention;
   int layer = 0;
   Norm norm;
+  Norm global_norm;  // of sums, where a model has them
   Product entry;
   Product exit;
 };
@@ -130,7 +131,8 @@ struct Embedding {
   const float* scales = nullptr;
 };
 
-// Heads are padded to `head` floats, `inner` is all of them; `relative` is [heads][2 furthest + 1].
+// Heads are padded to `head` floats, `inner` is all of them; `relative`, and `global_relative` for
+// sums, are [heads][2 furthest + 1].
 // Both stacks have the same embedding, or one each where sources have a vocabulary of their own.
 struct Stack {
   int heads = 0;
@@ -140,6 +142,7 @@ struct Stack {
   Embedding embedding;
   Numbers positions;  // [max_positions][stride]
   const float* relative = nullptr;
+  const float* global_relative = nullptr;
   Norm embedding_norm;
   Norm final_norm;
   std::vector<Sublayer> sublayers;
@@ -185,7 +188,9 @@ struct Screen {
   bool exists() const { return of_rest != nullptr; }
 };
 
-// `stride` is the padded width of the model, `vocabulary` counts the tokens of answers.
+// `stride` is the padded width of the model, `vocabulary` counts the tokens of answers. Tokens of a
+// source attend to those at most `local_radius` away, 0: to all, and with a `global_block` to the sums of
+// each so many tokens (LongT5, arXiv:2112.07916).
 struct Model {
   int vocabulary = 0;
   int width = 0;
@@ -193,6 +198,8 @@ struct Model {
   int decoder_layers = 0;
   int max_positions = 0;
   int furthest = 0;
+  int local_radius = 0;
+  int global_block = 0;
   int pad_id = 0;
   bool pre_norm = false;
   bool rms = false;
@@ -210,6 +217,8 @@ struct Model {
   Shortlist shortlist;
   Screen screen;
 
+  // How many sums a source has: one for each full block, which the last shares with what is behind it.
+  int sums_of(int length) const { return global_block == 0 ? 0 : length / global_block; }
   int64_t cached_bytes() const { return half_caches ? sizeof(Half) : sizeof(float); }
   // Bytes of a position of a cache, how many of these there are, and how many positions it has for
   // so many of an answer.

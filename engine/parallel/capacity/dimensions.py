@@ -44,6 +44,7 @@ def _of_variant(path: Path) -> ModelConfig:
             decoder_ffn=found["decoder_hidden"],
             gated=found["gated"],
             max_positions=found["max_positions"],
+            **_attention(found),
             norm="pre" if found["pre_norm"] else "post",
             norm_kind="rms" if found["rms"] else "layer",
             positions="relative" if found["furthest"] else "learned",
@@ -53,6 +54,20 @@ def _of_variant(path: Path) -> ModelConfig:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} describes no model: {in_one_line(error)}") from error
+
+
+def _attention(found: dict[str, Any]) -> dict[str, Any]:
+    """What of a source tokens attend to; earlier versions knew no other way than to all of it."""
+    kind = found.get("encoder_attention", "full")
+    sizes: dict[str, Any] = {
+        "encoder_attention": kind,
+        "max_target_positions": found.get("max_target_positions", 0),
+    }
+    if kind != "full":
+        sizes["local_radius"] = found["local_radius"]
+    if kind == "transient_global":
+        sizes["global_block"] = found["global_block"]
+    return sizes
 
 
 def _head_width(found: dict[str, Any]) -> int:

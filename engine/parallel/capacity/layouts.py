@@ -11,6 +11,7 @@ from engine.parallel.capacity.lengths import LengthDistribution
 from engine.parallel.capacity.load import SteadyGroup
 from engine.parallel.capacity.memory import MemoryNeed, memory_need
 from engine.parallel.capacity.roofline import PassTimes, RooflineTimes
+from engine.parallel.division import DividedSizes
 from engine.parallel.layout import MOST_RANKS, Layout
 from engine.runtime.batching.scheduler import MOST_ROWS
 
@@ -55,25 +56,10 @@ def divisions(config: ModelConfig, count: int) -> Iterator[Layout]:
             "most: plan for one machine, and `seqway-models simulate` many."
         )
     for tensor in range(1, count + 1):
-        if split_problem(config, tensor):
+        if DividedSizes.of(config).problem(tensor):
             continue
         for sequence in range(1, count // tensor + 1):
             yield Layout(tensor, sequence, count // (tensor * sequence))
-
-
-def split_problem(config: ModelConfig, tensor: int) -> str:
-    """Why so many ranks can't share the weights; "" where they can."""
-    for name, size in (
-        ("heads of the encoder", config.encoder_heads),
-        ("heads of the decoder", config.decoder_heads),
-        ("feed-forward columns of the encoder", config.encoder_ffn),
-        ("feed-forward columns of the decoder", config.decoder_ffn),
-    ):
-        if size % tensor:
-            return f"tp={tensor} does not divide the {size} {name}"
-    if tensor > 1 and config.is_recurrent:
-        return f"tp={tensor} can't split a recurrent decoder"
-    return ""
 
 
 def forecasts(goal: CapacityGoal, device: Accelerator, count: int) -> list[LayoutForecast]:
@@ -130,7 +116,8 @@ def _no_room(goal: CapacityGoal, device: Accelerator, count: int) -> str:
     )
     for tensor in range(2, MOST_RANKS + 1):
         layout = Layout(tensor)
-        if not split_problem(goal.config, tensor) and most_rows(goal, device, layout):
+        is_possible = not DividedSizes.of(goal.config).problem(tensor)
+        if is_possible and most_rows(goal, device, layout):
             return f"{said}; tp={tensor} would."
     if most_rows(replace(goal, precision="bf16"), device, Layout()):
         return f"{said}; bf16 would."

@@ -68,7 +68,7 @@ def memory_need(config: ModelConfig, precision: Precision, rows: int, layout: La
     """A rank of a GPU that runs `rows` rows, of the longest sources and answers."""
     block, value = config.decoder_block, value_bytes(precision)
     pair = config.decoder_layers * 2 * block.heads * block.head_width * value / layout.tensor
-    own: float = rows * config.max_positions * pair
+    own: float = rows * config.max_answer * pair
     if config.is_recurrent:
         own = rows * config.decoder_layers * 2 * config.d_model * 4
     cross = 2 * rows * config.max_positions * pair / layout.sequence

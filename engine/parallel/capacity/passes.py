@@ -18,7 +18,8 @@ ALONE = Layout()
 class Exchange:
     """Collectives that a rank takes part in: `times` of them, of so many `values` in all.
 
-    An all-reduce sums `values` that every rank has, an all-gather joins parts to `values`.
+    An all-reduce sums `values` that every rank has, an all-gather joins parts to `values`, and in a
+    halo a rank sends `values` to its two neighbours.
     """
 
     kind: str
@@ -71,14 +72,14 @@ def encoder_pass(config: ModelConfig, texts: float, source: float, layout: Layou
     block, layers = config.encoder_block, config.encoder_layers
     weights = layers * encoder_layer_weights(config) + cross_weights(config)
     tokens = texts * source / layout.sequence
-    attention = 4 * layers * tokens * source * _inner(block) / layout.tensor
-    flops = 2 * tokens * weights / layout.tensor + attention
+    # Each rank that has a part of the source makes keys and values of all of its sums.
+    keys, sums = _attended(config, source), texts * _sums(config, source)
+    attention = 4 * layers * tokens * keys * _inner(block) / layout.tensor
+    of_sums = layers * 2 * block.width * _inner(block)  # their keys and values
+    flops = 2 * (tokens * weights + sums * of_sums) / layout.tensor + attention
     exchanges = [
         Exchange("all-reduce", layout.tensor, 2 * layers, 2 * layers * tokens * block.width),
-        Exchange(
-            *("all-gather", layout.sequence, layers),
-            layers * texts * source * 2 * _inner(block) / layout.tensor,
-        ),
+        *_source_exchanges(config, layers * texts, source, layout),
     ]
     return Pass(layers, flops, attention, weights / layout.tensor, 0.0, _needed(exchanges))
 
@@ -100,6 +101,36 @@ def decoder_step(
         Exchange("all-gather", layout.tensor, 1, rows * 4.0 * layout.tensor),
     ]
     return Pass(layers, flops, 2 * cached, weights / layout.tensor, cached, _needed(exchanges))
+
+
+def _source_exchanges(
+    config: ModelConfig, sources: float, source: float, layout: Layout
+) -> list[Exchange]:
+    """What ranks that share sources send for so many of them, counted once for each layer."""
+    block, layers, ranks = config.encoder_block, config.encoder_layers, layout.sequence
+    pair = 2 * _inner(block) / layout.tensor
+    if config.encoder_attention == "full":
+        return [Exchange("all-gather", ranks, layers, sources * source * pair)]
+    found = [Exchange("halo", ranks, layers, sources * 2 * config.local_radius * pair)]
+    if config.has_globals:
+        sums = sources * _sums(config, source) * block.width
+        found.append(Exchange("all-reduce", ranks, layers, sums))
+    return found
+
+
+def _attended(config: ModelConfig, source: float) -> float:
+    """How many keys a query of the encoder is compared with.
+
+    Sessions compute some more: they take queries in groups, whose windows are one.
+    """
+    if config.encoder_attention == "full":
+        return source
+    return min(source, 2 * config.local_radius + 1) + _sums(config, source)
+
+
+def _sums(config: ModelConfig, source: float) -> float:
+    """How many sums of blocks a source has."""
+    return source // config.global_block if config.has_globals else 0.0
 
 
 def _needed(exchanges: list[Exchange]) -> tuple[Exchange, ...]:

@@ -38,6 +38,8 @@ class PassTimes(Protocol):
 def exchange_seconds(exchange: Exchange, link: Link, value: int) -> float:
     """The time of collectives whose values have `value` bytes each."""
     ranks = exchange.ranks
+    if exchange.kind == "halo":
+        return exchange.times * link.latency + exchange.values * value / link.bandwidth
     rounds = 2 if exchange.kind == "all-reduce" else 1
     sent = rounds * (ranks - 1) / ranks * exchange.values * value
     return exchange.times * (link.latency + (ranks - 2) * link.hop) + sent / link.bandwidth

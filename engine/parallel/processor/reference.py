@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from engine.contract.manifest import Manifest
 from engine.model.config import BlockConfig, ModelConfig
 from engine.native.layout import DEPTH, LANES, padded
-from engine.native.weights import StoredTensor, write_weights
+from engine.native.weights import StoredTensor, described_attention, write_weights
 
 Stored = Literal["int8", "fp32"]
 """How the weights of products are stored."""
@@ -36,6 +36,8 @@ def write_reference(folder: Path, config: ModelConfig, stored: Stored) -> Manife
         "width": config.d_model,
         "max_positions": config.max_positions,
         "furthest": config.relative_distance if config.positions == "relative" else 0,
+        **described_attention(config),
+        "max_target_positions": config.max_target_positions,
         "pad_id": config.pad_id,
         "pre_norm": config.norm == "pre",
         "rms": config.norm_kind == "rms",
@@ -67,7 +69,7 @@ def write_reference(folder: Path, config: ModelConfig, stored: Stored) -> Manife
         tokenizer_sha256="",
         precision=stored,
         max_source_tokens=config.max_positions,
-        max_target_tokens=config.max_positions,
+        max_target_tokens=config.max_answer,
         vocab_size=config.vocab_size,
         pad_id=config.pad_id,
         eos_id=config.eos_id,
@@ -100,11 +102,13 @@ class _ReferenceWeights:
         if config.source_vocab_size:
             yield self._floats("source_embedding", config.source_vocab_size, width)
         for name, block, layers in _stacks(config):
+            places = 2 * config.relative_distance + 1
             if config.positions == "relative":
-                places = 2 * config.relative_distance + 1
                 yield self._floats(f"{name}.relative", block.heads, places)
             else:
                 yield self._floats(f"{name}.positions", config.max_positions, width)
+            if name == "encoder" and config.has_globals:
+                yield self._floats("encoder.global_relative", block.heads, places)
             if config.embedding_norm:
                 yield from self._norm(f"{name}.embedding_norm")
             if config.norm == "pre":
@@ -123,6 +127,8 @@ class _ReferenceWeights:
             yield from self._attention(f"{name}.attention", "qkv", 3 * inner, inner)
         if decodes:
             yield from self._attention(f"{name}.cross_attention", "query", inner, inner)
+        elif self._config.has_globals:
+            yield from self._norm(f"{name}.attention.global_norm")
         up, times = ("gate_up", 2) if block.gated else ("up", 1)
         yield from self._norm(f"{name}.ffn.norm")
         yield from self._product(f"{name}.ffn.{up}", width, times * block.hidden)

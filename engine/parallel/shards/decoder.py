@@ -6,7 +6,7 @@ N rows, H this rank's heads, K their width, S the positions that it has of sourc
 import torch
 from torch import Tensor
 
-from engine.parallel.shards.attention import attend_part, merged, scores_of
+from engine.parallel.shards.attention.softmax import attend_part, merged, scores_of
 from engine.parallel.shards.model import ShardedModel
 from engine.parallel.shards.parts import SourceParts
 from engine.runtime.sessions.torch import kernels

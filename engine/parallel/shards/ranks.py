@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -72,6 +72,34 @@ class RankGroup:
         self.sent["all_gather"] += (self.size - 1) * _bytes(x)
         _watched(lambda: dist.all_gather(list(every.unbind()), x, group=self.handle))
         return every
+
+    def exchange(self, edges: Sequence[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
+        """Gives each of some `edges` to the ranks so far before and behind this one.
+
+        Edges are (for the rank before, for that behind), of the next ranks, of those after them,
+        and so on; every rank's are of the same shapes.
+
+        Returns:
+            What has come: (from the rank before, from that behind), zeros where there is none.
+
+        """
+        found, ends = [], []
+        for distance, (first, last) in enumerate(edges, 1):
+            came = torch.zeros_like(last), torch.zeros_like(first)
+            found.append(came)
+            for given, taken, other in zip(
+                (first, last), came, (self.rank - distance, self.rank + distance), strict=True
+            ):
+                if 0 <= other < self.size:
+                    self.sent["exchange"] += _bytes(given)
+                    member = self.members[other]
+                    ends += [
+                        dist.P2POp(dist.isend, given.contiguous(), member, self.handle),
+                        dist.P2POp(dist.irecv, taken, member, self.handle),
+                    ]
+        for work in _watched(lambda: dist.batch_isend_irecv(ends)) if ends else []:
+            _watched(work.wait)
+        return found
 
     def pass_on(self, x: Tensor) -> Callable[[], Tensor]:
         """Begins to give `x` to the next rank; the result waits for that of the one before."""

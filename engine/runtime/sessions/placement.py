@@ -18,7 +18,7 @@ from typing import TypeVar
 from engine.contract.manifest import Manifest
 from engine.native.library import NativeMissingError
 from engine.native.weights import have_weights
-from engine.runtime.batching.scheduler import Limits
+from engine.runtime.batching.scheduler import TOKEN_BUDGET, Limits
 from engine.runtime.encoders.native_session import NativeEncoderSession
 from engine.runtime.encoders.session import EncoderRunner, EncoderSession
 from engine.runtime.sessions.native_session import NativeSession
@@ -198,12 +198,14 @@ def lanes_of(session: Session | EncoderRunner) -> int:
 def limits_of(session: Session, limits: Limits) -> Limits:
     """`limits`, and where they leave it open what suits the session that runs a variant.
 
-    On a GPU all slots have memory for the longest rows from the start, which is checked before it
-    is taken: so any rows may fill them, and rows start as fast as others end.
+    On a processor the budget has room for one row of the longest source, which else would wait
+    until no other runs.  On a GPU all slots have memory for the longest rows from the start, which
+    is checked before it is taken: so any rows may fill them, and rows start as fast as others end.
     """
-    if isinstance(session, _ON_PROCESSORS):
-        return limits
     longest = session.manifest.max_source_tokens + session.manifest.max_target_tokens
+    if isinstance(session, _ON_PROCESSORS):
+        is_short = longest <= TOKEN_BUDGET or limits.token_budget
+        return limits if is_short else replace(limits, token_budget=longest)
     return replace(
         limits,
         token_budget=limits.token_budget or limits.max_rows * longest,

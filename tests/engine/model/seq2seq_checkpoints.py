@@ -380,6 +380,25 @@ def write_mt5(folder: Path, seed: int) -> None:
     _t5(folder, seed, kind="MT5", feed_forward_proj="gated-silu", layer_norm_epsilon=1e-3)
 
 
+def _longt5(folder: Path, seed: int, attention: str, **choices: Any) -> None:
+    """Sources of the tests are longer than a window, and than several blocks.
+
+    A block is a power of two: `transformers` counts those of other sizes in rounded numbers.
+    """
+    choices |= {"local_radius": 5, "global_block_size": 4, "encoder_attention_type": attention}
+    _t5(folder, seed, "LongT5", **choices)
+
+
+def write_longt5_local(folder: Path, seed: int) -> None:
+    _longt5(folder, seed, "local")
+
+
+def write_longt5_global(folder: Path, seed: int) -> None:
+    """As google/long-t5-tglobal-base is set up: a gated block, and no scale before the head."""
+    form = "gated-gelu"
+    _longt5(folder, seed, "transient-global", feed_forward_proj=form, tie_word_embeddings=False)
+
+
 MADLAD_CODES = ("<2en>", "<2fr>", "<2pt>", "<2zh_Hant>", "<2iw>", "<2translate>")
 
 
@@ -402,4 +421,6 @@ FAMILIES: dict[str, Callable[[Path, int], None]] = {
     "t5": write_t5,
     "flan-t5": write_flan_t5,
     "mt5": write_mt5,
+    "longt5-local": write_longt5_local,
+    "longt5-global": write_longt5_global,
 }

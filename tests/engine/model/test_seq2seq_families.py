@@ -19,14 +19,14 @@ from engine.export.precision.calibration import ValueObserver, open_model, quant
 from engine.export.precision.quantization import quantize
 from engine.export.precision.sensitivity import measure_products
 from engine.model.config import ModelConfig
-from engine.model.families import bart, m2m100, marian, mbart, pegasus, t5
+from engine.model.families import bart, longt5, m2m100, marian, mbart, pegasus, t5
 from engine.model.transformer import Transformer
 from engine.runtime.sessions.masks import MASKED
 from tests.engine.model.seq2seq_checkpoints import FAMILIES
 
 MODULES = {
     model_type: module
-    for module in (bart, m2m100, marian, mbart, pegasus, t5)
+    for module in (bart, longt5, m2m100, marian, mbart, pegasus, t5)
     for model_type in module.MODEL_TYPES
 }
 ROWS, STEPS, CACHE = 4, 30, 32

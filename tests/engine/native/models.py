@@ -134,6 +134,21 @@ KINDS = MappingProxyType(
     }
 )
 
+LONG_KINDS = MappingProxyType(
+    {
+        "long_local": Kind(replace(_T5, encoder_attention="local", local_radius=5)),
+        # Sources shorter than a block have no sum; others have tokens behind their last block.
+        "long_global": Kind(
+            replace(
+                _T5,
+                **{"encoder_attention": "transient_global", "local_radius": 9, "global_block": 3},
+                **{"scale_head": True, "d_model": 40, "vocab_size": 131},
+            )
+        ),
+    }
+)
+"""Kinds whose encoders attend to windows, and to sums of blocks."""
+
 
 WIDE = Kind(
     replace(

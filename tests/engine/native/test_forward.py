@@ -24,6 +24,7 @@ from tests.engine.native.answers import check_same, decode, random_sources
 from tests.engine.native.damage import change_model
 from tests.engine.native.models import (
     KINDS,
+    LONG_KINDS,
     LONGEST,
     REFUSED_SOURCES,
     RandomVariant,
@@ -47,7 +48,10 @@ HALF_CACHES_DIFFERENCE = 0.001
 """Likewise of keys and values in 16 bits beside ONNX's in 32."""
 
 
-@pytest.fixture(scope="module", params=KINDS)
+EVERY_KIND = {**KINDS, **LONG_KINDS}
+
+
+@pytest.fixture(scope="module", params=EVERY_KIND)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -60,7 +64,7 @@ def write(kind: str, backends: list[str], tmp_path_factory: pytest.TempPathFacto
     """Exports a precision of the kind, once."""
     folder = tmp_path_factory.mktemp(kind)
     return functools.cache(
-        lambda precision: write_variant(folder / precision, KINDS[kind], precision)
+        lambda precision: write_variant(folder / precision, EVERY_KIND[kind], precision)
     )
 
 
@@ -297,16 +301,16 @@ def test_int8_is_close_to_the_graph(int8: RandomVariant) -> None:
     assert all_differences(int8, 40).mean() <= INT8_DIFFERENCE
 
 
-@pytest.mark.parametrize("name", ["bart", "flan_t5"])
+@pytest.mark.parametrize("name", ["bart", "flan_t5", "long_global"])
 def test_each_int8_product_is_that_of_the_graph(
     name: str, tmp_path: Path, backends: list[str]
 ) -> None:
     """With divisors, too: but for rows in which a value on the edge of a rounding fell off it."""
-    products = int8_products(KINDS[name])
+    products = int8_products(EVERY_KIND[name])
     assert len(products) > 20
     for product in products:
         variant = write_variant(
-            tmp_path / product, KINDS[name], "int8", migrated=True, only=product
+            tmp_path / product, EVERY_KIND[name], "int8", migrated=True, only=product
         )
         # Keys and values as in the graph: 16 bits would change more than the products do.
         change_model(variant.folder, half_caches=False)

@@ -18,7 +18,13 @@ from engine.native import library
 from tests.engine.native.conftest import require
 from tests.engine.native.encoders import write_encoder
 from tests.engine.native.exercise import exercise
-from tests.engine.native.models import KINDS, SCREENED, random_shortlist, write_variant
+from tests.engine.native.models import (
+    KINDS,
+    LONG_KINDS,
+    SCREENED,
+    random_shortlist,
+    write_variant,
+)
 
 ROOT = Path(__file__).parents[3]
 SOURCES = library.LIBRARY.parent / "src"
@@ -92,6 +98,8 @@ def test_no_memory_is_read_or_written_that_should_not_be(
     ]
     kind, short = KINDS["bart"], tmp_path / "bart_short"
     folders.append(write_variant(short, kind, "int8", shortlist=random_shortlist(kind, 1)).folder)
+    long = tmp_path / "long_global"
+    folders.append(write_variant(long, LONG_KINDS["long_global"], "int8").folder)
     wide, screened = SCREENED["few"], tmp_path / "wide_screened"
     folders.append(write_variant(screened, wide, "int8", screened=True).folder)
     folders += [

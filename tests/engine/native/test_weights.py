@@ -26,7 +26,7 @@ from engine.native.weights import (
     write_weights,
 )
 from tests.engine.native.damage import Header, change_header, change_model, check_damage
-from tests.engine.native.models import KINDS, WIDE, RandomVariant, write_variant
+from tests.engine.native.models import KINDS, LONG_KINDS, WIDE, RandomVariant, write_variant
 
 ARRAYS: dict[str, np.ndarray] = {
     "floats": np.arange(48, dtype=np.float32).reshape(3, 16),
@@ -227,6 +227,15 @@ def test_files_of_the_version_before_are_read(copy: Path) -> None:
     NativeModel(copy)
 
 
+def test_models_of_a_version_before_attend_to_all_of_a_source(copy: Path) -> None:
+    added = ("encoder_attention", "local_radius", "global_block", "max_target_positions")
+    described = json.loads((copy / MODEL_FILE).read_text())
+    assert [described.pop(name) for name in added] == ["full", 0, 0, 0]
+    (copy / MODEL_FILE).write_text(json.dumps(described))
+    assert read_weights(copy)[0]["encoder_attention"] == "full"
+    NativeModel(copy)
+
+
 @pytest.mark.parametrize(
     "entries",
     [
@@ -269,6 +278,10 @@ def test_a_model_file_without_a_value_is_told(copy: Path) -> None:
         {"width": 0},
         {"max_positions": 0},
         {"furthest": -1},
+        {"local_radius": -1},
+        {"local_radius": 5, "global_block": -1},
+        {"global_block": 3},
+        {"local_radius": 5, "global_block": 3, "pre_norm": False},
         {"suppressed_ids": [997]},
         {"suppressed_ids": [-1]},
     ],
@@ -297,6 +310,16 @@ def test_every_tensor_is_needed_and_named_where_it_is_missing(copy: Path) -> Non
         with pytest.raises(NativeError, match=f"the tensor {named} is missing"):
             NativeModel(copy)
         (copy / WEIGHTS_FILE).write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "name", ["encoder.global_relative", "encoder.1.attention.global_norm.weight"]
+)
+def test_tensors_of_sums_are_needed(name: str, backends: list[str], tmp_path: Path) -> None:
+    folder = write_variant(tmp_path / "long", LONG_KINDS["long_global"], "fp32").folder
+    change_header(folder, lambda header: {k: v for k, v in header.items() if k != name})
+    with pytest.raises(NativeError, match=f"the tensor {name} is missing"):
+        NativeModel(folder)
 
 
 def test_every_tensor_in_16_bits_is_needed_and_looked_for_in_32(in_half: Path) -> None:

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -189,6 +190,15 @@ def test_on_a_gpu_limits_follow_the_slots(repository: Path) -> None:
 def test_on_a_processor_limits_stay_as_they_are(repository: Path) -> None:
     session = _open(repository, None)
     assert limits_of(session, Limits(max_rows=1024)) == Limits(max_rows=1024)
+
+
+def test_on_a_processor_one_row_of_the_longest_source_has_room(repository: Path) -> None:
+    session = _open(repository, None)
+    longest = {"max_source_tokens": 16_384, "max_target_tokens": 1024}
+    session.manifest = replace(session.manifest, **longest)
+    assert limits_of(session, Limits()) == Limits(token_budget=17_408)
+    asked = Limits(token_budget=5000)
+    assert limits_of(session, asked) == asked
 
 
 def test_a_variable_has_pytorch_run_on_the_processor(

@@ -53,7 +53,7 @@ class _Cut:
             own = table[1] == "source_embedding"
             rows = self._share(self._model["source_vocabulary" if own else "vocabulary"])
             return array[rows.first : rows.last]
-        if name.endswith(".relative"):
+        if name.endswith((".relative", ".global_relative")):
             heads = self._share(array.shape[0])
             return array[heads.first : heads.last]
         product = _PRODUCT.fullmatch(name)

@@ -9,11 +9,14 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from engine.model.layers import ACTIVATIONS
 from engine.model.shortlist import Shortlist
 from engine.runtime.sessions.torch import kernels
+from engine.runtime.sessions.torch.attention.distances import bias_line
+from engine.runtime.sessions.torch.attention.heads import Attention, LayerHeads, masked
+from engine.runtime.sessions.torch.attention.local import LocalAttention
+from engine.runtime.sessions.torch.attention.spans import SourceSpans
 from engine.runtime.sessions.torch.device import TorchDevice
 from engine.runtime.sessions.torch.memory import TorchSources
 from engine.runtime.sessions.torch.model import (
@@ -85,13 +88,21 @@ def encoder_states(model: TorchModel, ids: Tensor, lengths: Tensor) -> Tensor:
     """What the decoder attends to, `[B*S,D]`. See `encode`."""
     stack, (count, width) = model.encoder, ids.shape
     places = torch.arange(width, device=ids.device)
+    x = embed(model, stack, ids.flatten(), places.repeat(count))
+    return run_layers(model, stack, x, count, _attention(stack, lengths, width))
+
+
+def _attention(stack: TorchStack, lengths: Tensor, width: int) -> Attention:
+    """That of sources with `lengths [B]`, padded to `width`."""
+    if stack.reach is not None:
+        assert stack.relative is not None, "such encoders have relative positions"
+        spans = SourceSpans.whole(lengths, width)
+        return LocalAttention(stack.reach, stack.relative, spans)
     mask = length_mask(lengths, width)
     if stack.relative is not None:
-        furthest = stack.relative.shape[1] // 2
-        distances = (places - places[:, None]).clamp(-furthest, furthest) + furthest
-        mask = mask + stack.relative[:, distances]
-    x = embed(model, stack, ids.flatten(), places.repeat(count))
-    return run_layers(model, stack, x, count, masked(mask))
+        places = torch.arange(width, device=lengths.device)
+        mask = mask + bias_line(stack.relative, places - places[:, None])
+    return masked(mask)
 
 
 def length_mask(lengths: Tensor, width: int) -> Tensor:
@@ -99,20 +110,6 @@ def length_mask(lengths: Tensor, width: int) -> Tensor:
     places = torch.arange(width, device=lengths.device)
     mask = torch.zeros(lengths.shape[0], 1, 1, width, device=lengths.device)
     return mask.masked_fill_((places >= lengths[:, None])[:, None, None], -torch.inf)
-
-
-Attention = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Contexts of scaled queries, keys and values, all `[B,H,S,K]`."""
-
-
-def masked(mask: Tensor) -> Attention:
-    """Attention of whole sources: `mask [B,1|H,1|S,S]` is added to scores."""
-
-    def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        bias = mask.to(query.dtype)
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=1.0)
-
-    return attention
 
 
 def run_layers(
@@ -175,6 +172,5 @@ def _attend(
 ) -> Tensor:
     """Self-attention of sources that lie one behind the other, `[B*S,D] -> [B*S,D]`."""
     assert sublayer.exit is not None
-    qkv = sublayer.entry(x).view(count, -1, 3, stack.heads, stack.head)
-    context = attention(*qkv.permute(2, 0, 3, 1, 4))
+    context = attention(LayerHeads(stack, sublayer, count), x)
     return sublayer.exit(context.transpose(1, 2).reshape(x.shape[0], -1))

@@ -109,20 +109,42 @@ class TorchEmbedding:
 class TorchSublayer:
     """What stands in a residual sum, and its norm; a recurrence has no `exit`.
 
-    `kind` is "attention", "recurrence", "cross_attention" or "ffn".
+    `kind` is "attention", "recurrence", "cross_attention" or "ffn"; `global_norm` is that of sums,
+    where an encoder's attention has them (see `TorchReach`).
     """
 
     kind: str
     norm: TorchNorm
     entry: Product
     exit: Product | None
+    global_norm: TorchNorm | None = None
+
+
+@dataclass(frozen=True)
+class TorchBlocks:
+    """Blocks of `size` tokens, whose sums an encoder attends to.
+
+    `relative [H,2 furthest + 1]` is the bias of each distance, in blocks.
+    """
+
+    size: int
+    relative: Tensor
+
+
+@dataclass(frozen=True)
+class TorchReach:
+    """How far attention reaches: to positions at `radius` or less, and to sums of `blocks`."""
+
+    radius: int
+    blocks: TorchBlocks | None
 
 
 @dataclass(frozen=True)
 class TorchStack:
     """The encoder or the decoder; `last` gives cross keys and values, or logits.
 
-    `relative [H,2 furthest + 1]` is the bias of each distance, `head` the padded width of a head.
+    `relative [H,2 furthest + 1]` is the bias of each distance, `head` the padded width of a head,
+    and `reach` how far an encoder's attention reaches, if not to all of a source.
     """
 
     heads: int
@@ -133,6 +155,7 @@ class TorchStack:
     final_norm: TorchNorm | None
     layers: list[list[TorchSublayer]]
     last: TorchProduct
+    reach: TorchReach | None = None
 
 
 @dataclass(frozen=True)

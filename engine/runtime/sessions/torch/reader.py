@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from engine.model.config import Activation
 from engine.model.layers import ACTIVATIONS
 from engine.runtime.sessions.torch import kernels
-from engine.runtime.sessions.torch.encoder import length_mask, masked, normed, run_layers
+from engine.runtime.sessions.torch.attention.heads import masked
+from engine.runtime.sessions.torch.encoder import length_mask, normed, run_layers
 from engine.runtime.sessions.torch.model import Arrangement, TorchProduct, TorchStack
 
 

@@ -10,7 +10,7 @@ from engine.model.config import ModelConfig
 from engine.parallel.capacity.accelerators import ACCELERATORS, ASSUMED, accelerator_named
 from engine.parallel.capacity.choice import ROOM, best
 from engine.parallel.capacity.errors import CapacityError
-from engine.parallel.capacity.layouts import CapacityGoal, divisions, forecasts, split_problem
+from engine.parallel.capacity.layouts import CapacityGoal, divisions, forecasts
 from engine.parallel.capacity.lengths import LengthDistribution
 from engine.parallel.capacity.load import SteadyGroup
 from engine.parallel.capacity.passes import Exchange
@@ -49,24 +49,6 @@ def test_every_layout_divides_the_heads_and_uses_the_devices() -> None:
     assert "tp=4,sp=2,dp=1" in found and "tp=1,sp=3,dp=2" in found
     assert not any(one.startswith(("tp=8", "tp=3")) for one in found)
     assert all(one.group * one.data <= 8 for one in divisions(BASE, 8))
-
-
-@pytest.mark.parametrize(
-    ("change", "tensor", "said"),
-    [
-        ({"encoder_heads": 4}, 8, "4 heads of the encoder"),
-        ({"decoder_heads": 4}, 8, "4 heads of the decoder"),
-        ({"decoder_ffn": 2050}, 4, "2050 feed-forward columns of the decoder"),
-        ({"decoder_unit": "ssru"}, 2, "recurrent"),
-        ({}, 8, ""),
-    ],
-)
-def test_a_split_is_refused_with_its_reason(
-    change: dict[str, object], tensor: int, said: str
-) -> None:
-    problem = split_problem(replace(BASE, **change), tensor)  # type: ignore[arg-type]
-    assert said in problem
-    assert bool(problem) is bool(said)
 
 
 def test_a_model_that_does_not_fit_is_refused_in_one_sentence() -> None:

@@ -32,6 +32,9 @@ SHAPES = {
 }
 
 
+LONG = replace(SHAPES["t5"], encoder_attention="transient_global")
+
+
 def counted_flops(config: ModelConfig, rows: int, source: int) -> int:
     """Of encoding sources and making the first token of each answer."""
     model = Transformer(config).eval()
@@ -49,9 +52,21 @@ def test_flops_are_those_that_torch_counts(name: str, rows: int, source: int) ->
     assert both == counted_flops(config, rows, source)
 
 
-@pytest.mark.parametrize("name", SHAPES)
-def test_weights_are_as_many_as_a_file_has(name: str, tmp_path: Path) -> None:
-    config = SHAPES[name]
+@pytest.mark.parametrize(("rows", "source"), [(3, 16), (2, 112)])
+def test_flops_of_whole_blocks_are_those_that_torch_counts(rows: int, source: int) -> None:
+    both = encoder_pass(LONG, rows, source).flops + decoder_step(LONG, rows, source, 1).flops
+    assert both == counted_flops(LONG, rows, source)
+
+
+def test_a_token_of_a_long_source_attends_to_its_window_and_to_sums() -> None:
+    made = encoder_pass(LONG, 1, 16_384)
+    assert made.attention_flops == 4 * 2 * 16_384 * (255 + 1024) * 2 * 48
+    local = encoder_pass(replace(LONG, encoder_attention="local"), 1, 16_384)
+    assert local.attention_flops == 4 * 2 * 16_384 * 255 * 2 * 48
+
+
+@pytest.mark.parametrize("config", [*SHAPES.values(), LONG], ids=[*SHAPES, "long"])
+def test_weights_are_as_many_as_a_file_has(config: ModelConfig, tmp_path: Path) -> None:
     write_reference(tmp_path, config, "fp32")
     _, tensors = read_weights(tmp_path)
     matrices = sum(one.size for key, one in tensors.items() if key.endswith(".float"))
@@ -99,6 +114,16 @@ def test_what_ranks_send_follows_the_split() -> None:
     assert gathered == Exchange("all-gather", 2, 2, 2 * 2 * 20 * 2 * 64.0)
 
 
+def test_what_ranks_send_of_long_sources_is_a_halo_and_sums() -> None:
+    assert kinds(encoder_pass(LONG, 3, 4096, Layout(sequence=4))) == {
+        ("halo", 4, 2, 2 * 3 * 2 * 127 * 2.0 * 2 * 48),
+        ("all-reduce", 4, 2, 2 * 3 * (4096 // LONG.global_block) * 64.0),
+    }
+    local = replace(LONG, encoder_attention="local")
+    one, other = (encoder_pass(local, 1, size, Layout(sequence=4)) for size in (4096, 8192))
+    assert one.exchanges == other.exchanges
+
+
 def test_memory_is_that_of_the_session() -> None:
     """18.2 GiB of Marian base with 1,024 rows, of which docs/gpu/README.md has the parts."""
     base = ModelConfig(vocab_size=32_000)
@@ -118,8 +143,8 @@ def test_memory_falls_with_the_ranks_that_share_it() -> None:
     assert memory_need(MARIAN, "bf16", 64, Layout()).own == whole.own / 2
 
 
-def test_a_variant_has_the_sizes_of_its_checkpoint(tmp_path: Path) -> None:
-    config = SHAPES["marian"]
+@pytest.mark.parametrize("config", [MARIAN, LONG], ids=["marian", "long"])
+def test_a_variant_has_the_sizes_of_its_checkpoint(config: ModelConfig, tmp_path: Path) -> None:
     (tmp_path / "1").mkdir()
     manifest = write_reference(tmp_path / "1", config, "int8")
     (tmp_path / "1" / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")

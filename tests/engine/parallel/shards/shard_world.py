@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -26,6 +26,7 @@ from tests.engine.parallel.shards.peak import TensorPeak
 
 RANKS, CAPACITY = 4, 12
 DTYPES = {"fp64": torch.float64, "fp32": torch.float32, "bf16": torch.bfloat16}
+KINDS_SENT = ("exchange", "all_reduce", "all_gather", "pass_on")
 
 CPU = torch.device("cpu")
 
@@ -41,8 +42,7 @@ class ShardedVariant:
     """A variant, how it is divided, and what is computed.
 
     Without a `session` the states of `sources` are, once, or what they take is `measured`.
-    `poisoned` is a token whose vector is
-    NaN, -1 for none.
+    `poisoned` is a token whose vector is NaN, -1 for none.
     """
 
     folder: Path
@@ -75,6 +75,16 @@ def padded_sources(sources: tuple[tuple[int, ...], ...]) -> tuple[torch.Tensor, 
     longest = max(map(len, sources))
     ids = torch.tensor([[*one, *[0] * (longest - len(one))] for one in sources])
     return ids, torch.tensor([len(one) for one in sources])
+
+
+class RankCost(NamedTuple):
+    """The most bytes that a rank held at once, without weights, and those it sent, by kind.
+
+    It sent them to ranks that have other parts of the same sources.
+    """
+
+    peak: int
+    sent: dict[str, int]
 
 
 class World:
@@ -112,11 +122,18 @@ class World:
         sources = padded_sources(case.sources)
         with torch.inference_mode():
             if case.measured:
-                with TensorPeak() as peak:
-                    encode_part(model, *sources)
-                return model.ranks.sequence.all_gather(torch.tensor(peak.most))
+                return self._cost(model, sources)
             made = part_states(model, *sources)
             return model.ranks.sequence.all_gather(made.view(len(case.sources), -1, model.width))
+
+    @staticmethod
+    def _cost(model: ShardedModel, sources: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        """Of each rank, the most bytes that it held at once, and those it sent by `KINDS_SENT`."""
+        group = model.ranks.sequence
+        group.sent.clear()
+        with TensorPeak() as peak:
+            encode_part(model, *sources)
+        return group.all_gather(torch.tensor([peak.most, *(group.sent[one] for one in KINDS_SENT)]))
 
     def follow(self) -> None:
         """Does what `Leader` has all do, until that leaves."""
@@ -145,9 +162,14 @@ class Leader(World):
         assert made is not None
         return made
 
+    def costs(self, case: ShardedVariant) -> list[RankCost]:
+        """What each of the ranks that share sources takes to encode these."""
+        made = self.encoded(replace(case, measured=True)).tolist()
+        return [RankCost(peak, dict(zip(KINDS_SENT, sent, strict=True))) for peak, *sent in made]
+
     def peak(self, case: ShardedVariant) -> int:
-        """The most bytes that a rank held at once to encode the sources, without weights."""
-        return int(self.encoded(replace(case, measured=True)).max())
+        """The most bytes that one of them held."""
+        return max(cost.peak for cost in self.costs(case))
 
     @contextmanager
     def session(self, case: ShardedVariant) -> Iterator[tuple[ShardedSession, ShardedModel]]:

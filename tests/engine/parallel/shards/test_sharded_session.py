@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.model.config import EncoderAttention
 from engine.parallel.layout import Layout
 from engine.runtime.decoding.settings import Decoding
 from engine.runtime.sessions.torch.device import TorchDevice
@@ -15,7 +16,7 @@ from engine.runtime.sessions.torch.encoder import encoder_states
 from engine.runtime.sessions.torch.session import TorchSession
 from engine.runtime.sessions.torch.weights import load_model
 from tests.engine.native.answers import decode, random_sources
-from tests.engine.native.models import KINDS, RandomVariant, write_variant
+from tests.engine.native.models import KINDS, LONG_KINDS, RandomVariant, write_variant
 from tests.engine.parallel.shards.long_input import long_kind
 from tests.engine.parallel.shards.shard_world import (
     CAPACITY,
@@ -53,7 +54,13 @@ MODELS = {
     "bart": replace(KINDS["bart"], config=replace(KINDS["bart"].config, decoder_heads=4)),
     "separate": KINDS["two_vocabularies"],
     "recurrent": KINDS["ssru"],
+    "local": LONG_KINDS["long_local"],
+    "global": LONG_KINDS["long_global"],
 }
+
+
+DIVIDED = ["marian", "t5", "bart", "local", "global"]
+"""Models that are divided in every way; radius and blocks of the last two are a few tokens."""
 
 
 @pytest.fixture(scope="module")
@@ -106,12 +113,12 @@ def expected_states(variant: RandomVariant, case: ShardedVariant) -> torch.Tenso
 
 @pytest.mark.parametrize(("precision", "layout"), CASES)
 @pytest.mark.parametrize("ring", [False, True])
-@pytest.mark.parametrize("model", ["marian", "t5", "bart"])
+@pytest.mark.parametrize("model", DIVIDED)
 def test_encoder_states_are_those_of_the_whole_model(
     world: Leader, variants: Variants, model: str, precision: str, ring: bool, layout: str
 ) -> None:
     ways = Layout.parse(layout).sequence
-    if ring and ways == 1:
+    if ring and (ways == 1 or MODELS[model].config.encoder_attention != "full"):
         return
     variant = variants(model, precision)
     sources = tuple(map(tuple, texts_of(variant)))
@@ -135,7 +142,7 @@ def allowed(values: np.ndarray, precision: str) -> float:
 @pytest.mark.parametrize(
     ("precision", "layout"), [("fp64", BOTH), *(("fp32", one) for one in (TENSOR, SEQUENCE, *FOUR))]
 )
-@pytest.mark.parametrize("model", ["marian", "t5", "bart"])
+@pytest.mark.parametrize("model", DIVIDED)
 def test_greedy_answers_are_those_of_the_whole_model(
     world: Leader, variants: Variants, model: str, precision: str, layout: str
 ) -> None:
@@ -174,7 +181,7 @@ def check_greedy(world: Leader, variant: RandomVariant, case: ShardedVariant) ->
 
 
 @pytest.mark.parametrize(("precision", "layout"), CASES)
-@pytest.mark.parametrize("model", ["marian", "t5", "bart"])
+@pytest.mark.parametrize("model", DIVIDED)
 def test_logits_are_those_of_the_whole_model(
     world: Leader, variants: Variants, model: str, precision: str, layout: str
 ) -> None:
@@ -211,7 +218,7 @@ def steps_of(session: TorchSession, texts: list[list[int]]) -> list[dict[str, np
     return [*told, {name: values.copy() for name, values in session.extra.items()}]
 
 
-@pytest.mark.parametrize("model", ["marian", "t5", "bart"])
+@pytest.mark.parametrize("model", DIVIDED)
 def test_rows_of_every_kind_run_together(world: Leader, variants: Variants, model: str) -> None:
     variant = variants(model, "fp32")
     beams = Decoding(140, num_beams=4, num_hypotheses=2)
@@ -239,11 +246,13 @@ def test_rows_of_every_kind_run_together(world: Leader, variants: Variants, mode
         )
 
 
-@pytest.mark.parametrize("layout", [TENSOR, SEQUENCE])
+@pytest.mark.parametrize(
+    ("model", "layout"), [("marian", TENSOR), ("marian", SEQUENCE), ("global", BOTH)]
+)
 def test_a_row_that_is_no_number_on_one_rank_fails_alone(
-    world: Leader, variants: Variants, layout: str
+    world: Leader, variants: Variants, model: str, layout: str
 ) -> None:
-    variant = variants("marian", "fp32")
+    variant = variants(model, "fp32")
     texts = [[5, 6, 7, 8, 1], [5, 60, 7, 8, 1], [9, 1]]
     case = ShardedVariant(variant.folder, Layout.parse(layout), poisoned=60)
     with world.session(case) as (session, _):
@@ -291,9 +300,12 @@ def test_ranks_send_as_many_bytes_as_the_formula_says(
         assert sequence == {"all_gather": steps * layers * rows * heads * (head + 1) * 4}
 
 
-def test_a_rank_keeps_its_part_of_long_sources_alone(world: Leader, tmp_path: Path) -> None:
+@pytest.mark.parametrize("attention", ["full", "transient_global"])
+def test_a_rank_keeps_its_part_of_long_sources_alone(
+    world: Leader, tmp_path: Path, attention: EncoderAttention
+) -> None:
     """See `long_input.py` for sources of 32,768 tokens."""
-    variant = write_variant(tmp_path / "long", long_kind(LONG), "fp32")
+    variant = write_variant(tmp_path / "long", long_kind(LONG, attention), "fp32")
     (source,) = map(tuple, random_sources(variant.manifest, [LONG], seed=1))
     whole, half, quarter = (
         world.peak(
@@ -303,3 +315,30 @@ def test_a_rank_keeps_its_part_of_long_sources_alone(world: Leader, tmp_path: Pa
     )
     assert half < 0.55 * whole
     assert quarter < 0.35 * whole
+
+
+@pytest.mark.parametrize("layout", [BOTH, "sp=4"])
+@pytest.mark.parametrize("model", ["local", "global"])
+@pytest.mark.parametrize("length", [6, 21, 140])
+def test_ranks_send_their_neighbours_no_more_than_these_need(
+    world: Leader, variants: Variants, model: str, length: int, layout: str
+) -> None:
+    """A part of 2 positions, which is less than the radius, goes to ranks further away, too."""
+    variant, divided, rows, item = variants(model, "fp32"), Layout.parse(layout), 3, 4
+    config, ranks = variant.kind.config, divided.sequence
+    sources = tuple(map(tuple, random_sources(variant.manifest, [length] * rows, seed=1)))
+    costs = world.costs(ShardedVariant(variant.folder, divided, sources=sources))
+    each, radius, padded_head = -(-length // ranks), config.local_radius, 16
+    vector = 2 * config.encoder_heads // divided.tensor * padded_head * item
+    blocks = length // config.global_block if config.has_globals else 0
+    sums = 2 * (ranks - 1) * rows * blocks * config.d_model * item // ranks
+    for rank, cost in enumerate(costs):
+        positions = 0
+        for distance in range(1, ranks):
+            neighbours = (rank >= distance) + (rank + distance < ranks)
+            positions += neighbours * max(0, min(each, radius - (distance - 1) * each))
+        halo = config.encoder_layers * rows * positions * vector
+        assert cost.sent == {
+            **{"exchange": halo, "all_reduce": config.encoder_layers * sums},
+            **{"all_gather": 0, "pass_on": 0},
+        }

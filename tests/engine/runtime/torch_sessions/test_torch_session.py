@@ -24,6 +24,7 @@ from engine.runtime.sessions.torch.weights import tensors as stored_tensors
 from tests.engine.native.answers import decode, random_sources
 from tests.engine.native.models import (
     KINDS,
+    LONG_KINDS,
     LONGEST,
     REFUSED_SOURCES,
     RandomVariant,
@@ -35,6 +36,9 @@ from tests.engine.runtime.torch_sessions.mixed_rows import Wish, decode_rows, ne
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+EVERY_KIND = {**KINDS, **LONG_KINDS}
+INT8_KINDS = ("bart", "flan_t5", "ssru", "two_vocabularies", "long_global")
+
 LENGTHS = (5, 1, 40, 16, 17, LONGEST)
 LIMITS = (20, 50, 40, 3, LONGEST, 33)
 FEW = (20, 30, 12, 3, 18, 15)
@@ -45,14 +49,14 @@ TOLERANCE = {"fp16": 0.02, "bf16": 0.15, "int8": 0.15}
 """Largest mean difference of log-probabilities, in nats, as of the gates."""
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=EVERY_KIND)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
 def fp32(kind: str, tmp_path_factory: pytest.TempPathFactory) -> RandomVariant:
-    return write_variant(tmp_path_factory.mktemp(kind) / "fp32", KINDS[kind], "fp32")
+    return write_variant(tmp_path_factory.mktemp(kind) / "fp32", EVERY_KIND[kind], "fp32")
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +117,8 @@ def test_beams_are_those_of_the_graph(fp32: RandomVariant) -> None:
 
 
 ROUNDED = [
-    *((name, precision) for name in KINDS for precision in ("fp16", "bf16")),
-    *((name, "int8") for name in ("bart", "flan_t5", "ssru", "two_vocabularies")),
+    *((name, precision) for name in EVERY_KIND for precision in ("fp16", "bf16")),
+    *((name, "int8") for name in INT8_KINDS),
 ]
 
 
@@ -123,7 +127,7 @@ def test_other_precisions_are_as_close_as_the_gates_want(
     name: str, precision: Any, tmp_path: Path
 ) -> None:
     """INT8 as on a GPU: of 8 bits are its weights alone."""
-    variant = write_variant(tmp_path / precision, KINDS[name], precision)
+    variant = write_variant(tmp_path / precision, EVERY_KIND[name], precision)
     texts = sources(variant, (5, 1, 40))
     dtype = torch.bfloat16 if precision == "int8" else None
     session = TorchSession(variant.folder, variant.manifest, 8, None, dtype=dtype)

@@ -118,7 +118,8 @@ class TensorReader:
         own = kind == "attention"
         into, columns = ("qkv", 3 * inner) if own else ("query", inner)
         entry = self._layer_product(f"{name}.{into}", width, columns)
-        return TorchSublayer(kind, norm, entry, self._layer_product(f"{name}.output", inner, width))
+        output = self._layer_product(f"{name}.output", inner, width)
+        return TorchSublayer(kind, norm, entry, output, self.norm_of(f"{name}.global_norm"))
 
     def _layer_product(self, name: str, depth: int, width: int, parts: int = 1) -> Product:
         """As `product`; INT8 stays so in a large model."""

@@ -8,7 +8,13 @@ from typing import Any
 import torch
 
 from engine.model.shortlist import Shortlist
-from engine.runtime.sessions.torch.model import TorchModel, TorchProduct, TorchStack
+from engine.runtime.sessions.torch.model import (
+    TorchBlocks,
+    TorchModel,
+    TorchProduct,
+    TorchReach,
+    TorchStack,
+)
 from engine.runtime.sessions.torch.weights.tensors import Stored, TensorReader, loaded
 
 
@@ -85,4 +91,16 @@ def _stack(parts: TensorReader, name: str, kinds: list[str], last: TorchProduct)
             for layer in range(described[f"{name}_layers"])
         ],
         last=last,
+        reach=_reach(parts) if name == "encoder" else None,
     )
+
+
+def _reach(parts: TensorReader) -> TorchReach | None:
+    """How far the encoder's attention reaches."""
+    described = parts.described
+    if described["encoder_attention"] == "full":
+        return None
+    size, blocks = described["global_block"], None
+    if size:
+        blocks = TorchBlocks(size, parts.whole("encoder.global_relative"))
+    return TorchReach(described["local_radius"], blocks)

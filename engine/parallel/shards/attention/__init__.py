@@ -1,0 +1,1 @@
+"""Attention where each rank has a part of each source."""

@@ -147,12 +147,16 @@ def _meant(value: Array, rows: Array | None) -> Array:
     """
     if rows is not None and value.shape[: rows.ndim] == rows.shape:
         return value[rows]
-    flat = value.reshape(-1, value.shape[-1])
-    if rows is None or rows.ndim < 2 or value.shape[1] <= rows.shape[1]:
-        return flat
-    length = rows.shape[1]
-    sums = value[:, length:]
-    return np.concatenate([value[:, :length][rows], sums[sums.any(axis=-1)]])
+    if rows is not None and _has_sums(value, rows):
+        length = rows.shape[1]
+        sums = value[:, length:]
+        return np.concatenate([value[:, :length][rows], sums[sums.any(axis=-1)]])
+    return value.reshape(-1, value.shape[-1])
+
+
+def _has_sums(value: Array, rows: Array) -> bool:
+    is_alike = value.ndim == 3 and rows.ndim == 2 and len(value) == len(rows)
+    return is_alike and value.shape[1] > rows.shape[1]
 
 
 _LARGEST = "observed_largest"

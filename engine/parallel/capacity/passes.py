@@ -73,7 +73,7 @@ def encoder_pass(config: ModelConfig, texts: float, source: float, layout: Layou
     weights = layers * encoder_layer_weights(config) + cross_weights(config)
     tokens = texts * source / layout.sequence
     # Each rank that has a part of the source makes keys and values of all of its sums.
-    keys, sums = _attended(config, source), texts * _sums(config, source)
+    keys, sums = attended(config, source), texts * _sums(config, source)
     attention = 4 * layers * tokens * keys * _inner(block) / layout.tensor
     of_sums = layers * 2 * block.width * _inner(block)  # their keys and values
     flops = 2 * (tokens * weights + sums * of_sums) / layout.tensor + attention
@@ -118,7 +118,7 @@ def _source_exchanges(
     return found
 
 
-def _attended(config: ModelConfig, source: float) -> float:
+def attended(config: ModelConfig, source: float) -> float:
     """How many keys a query of the encoder is compared with.
 
     Sessions compute some more: they take queries in groups, whose windows are one.

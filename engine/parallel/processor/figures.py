@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.parallel.processor.reference import Stored
+from engine.parallel.processor.terms import StepTerms
 
 WEIGHT_BYTES: Mapping[Stored, int] = {"int8": 1, "fp32": 4}
 
@@ -28,33 +30,38 @@ class Curve:
 
 @dataclass(frozen=True)
 class CoreFigures:
-    """Seconds on one core, of one way to store weights; curves are over the rows of a step.
+    """Seconds on one core, of one way to store weights; curves are of all rows of a step.
 
-    `weight` has a curve of the time that all rows take for a weight of a product, for each number
-    of bytes that a step reads. `layer` is what a layer of `width` takes beside its products and
-    the positions it attends to, `token` what is looked at of a token's logits, `step` a step's
-    rest. `own` and `cross` are for a row, a position and a head's value, `encoded` for a token and
-    a weight, `scored` for two tokens and a head's value, `began` for a call of the encoder.
+    `weight` has a curve for a weight of a product, for each of some numbers of bytes that a step
+    reads; `layer`, `token`, `own` and `cross` are for one of the `StepTerms` of these names, `step`
+    is a step's rest. `encoded` is for a token and a weight, `scored` for two tokens and a head's
+    value, `began` for a call of the encoder. The models that were measured are as wide as `width`.
     """
 
     weight: tuple[tuple[float, Curve], ...]
     layer: Curve
     token: Curve
     step: Curve
-    own: float
-    cross: float
+    own: Curve
+    cross: Curve
     encoded: float
     scored: float
     began: float
     width: int
 
-    def weight_seconds(self, rows: float, read: float) -> float:
-        """For a weight, of a decoder with so many bytes of weights."""
-        return weight_seconds(self.weight, rows, read)
+    def step_seconds(self, terms: StepTerms, read: float, rows: float) -> float:
+        """For a step that reads so many bytes of weights."""
+        shares = shares_of(read, [size for size, _ in self.weight])
+        weight = float(shares @ [curve.at(rows) for _, curve in self.weight])
+        seconds = terms.weights * weight + self.step.at(rows)
+        seconds += terms.layers * self.layer.at(rows) + terms.tokens * self.token.at(rows)
+        return seconds + terms.own * self.own.at(rows) + terms.cross * self.cross.at(rows)
 
 
-def weight_seconds(curves: Sequence[tuple[float, Curve]], rows: float, read: float) -> float:
-    """See `CoreFigures`; between sizes it grows evenly on logarithmic scales."""
-    sizes = np.log([size for size, _ in curves])
-    values = np.log([curve.at(rows) for _, curve in curves])
-    return float(np.exp(np.interp(math.log(read), sizes, values)))
+def shares_of(read: float, sizes: Sequence[float]) -> NDArray[np.float64]:
+    """How much each of some `sizes` counts for a step that reads so many bytes, in all 1.
+
+    Between two sizes what is read grows evenly on a logarithmic scale.
+    """
+    known = np.log(sizes)
+    return np.array([np.interp(math.log(read), known, row) for row in np.eye(len(known))])

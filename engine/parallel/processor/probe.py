@@ -1,18 +1,23 @@
 """Measures what one core of this processor does, with reference models.
 
-No figure is of a shape that is planned: a difference between two reference models, which differ in
-one size, gives what that size costs.
+No figure is of a shape that is planned: steps of models that differ in their sizes give, by
+non-negative least squares (Lawson and Hanson 1974), what each size costs.
 """
 
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
 
 from engine.model.config import ModelConfig
-from engine.parallel.processor.figures import WEIGHT_BYTES, CoreFigures, Curve, weight_seconds
+from engine.parallel.processor.figures import WEIGHT_BYTES, CoreFigures, Curve, shares_of
 from engine.parallel.processor.reference import Stored
 from engine.parallel.processor.stopwatch import Stopwatch, stopwatch
+from engine.parallel.processor.terms import StepTerms, step_terms
 
 ROWS = (1, 4, 16, 64)
 LAYERS: Mapping[Stored, tuple[int, ...]] = {"int8": (1, 2, 6, 18), "fp32": (1, 2, 4, 10)}
@@ -20,8 +25,9 @@ LAYERS: Mapping[Stored, tuple[int, ...]] = {"int8": (1, 2, 6, 18), "fp32": (1, 2
 
 _WIDTH, _HEADS, _NARROW, WIDE = 512, 8, 64, 2048
 _FEW, _MANY = 1024, 4096  # tokens of a vocabulary
-_SHORT, _LONG, _POSITIONS = 8, 200, 256
-_ATTENTION_ROWS, _TEXTS, _SOURCE = 16, 8, 32
+_SHORT, _MIDDLE, _LONG, _POSITIONS = 8, 40, 200, 256
+_TEXTS, _SOURCE = 8, 32
+_SIZES = 4  # of what a step reads, for which a weight's seconds are found
 _BASE = ModelConfig(
     vocab_size=_FEW,
     encoder_layers=1,
@@ -85,67 +91,55 @@ class CoreProbe:
             NativeMissingError: the native library was not built.
 
         """
-        each = WEIGHT_BYTES[self._stored]
-        thin: dict[int, dict[int, float]] = {}
-        weight: list[tuple[float, Curve]] = []
-        products = _layer_weights(_NARROW)
-        for layers in LAYERS[self._stored]:
-            thin[layers] = self._steps(reference_sizes(layers=layers))
-            thick = self._steps(reference_sizes(layers=layers, hidden=WIDE))
-            more = layers * (_layer_weights(WIDE) - products)
-            read = each * (layers * _layer_weights(WIDE) + _WIDTH * _FEW)
-            values = [max(thick[rows] - thin[layers][rows], 1e-9) / more for rows in ROWS]
-            weight.append((float(read), Curve(ROWS, tuple(values))))
-        beside = self._beside_products()
-        few, many = LAYERS[self._stored][:2]
-        attended = (_SHORT + _SHORT) * _WIDTH
-
-        def product_seconds(rows: int, count: int, read: float) -> float:
-            return count * weight_seconds(weight, rows, read)
-
-        def read_by(layers: int, vocabulary: int = _FEW) -> float:
-            return float(each * (layers * products + _WIDTH * vocabulary))
-
-        layer, token, step = [], [], []
-        wide = self._steps(reference_sizes(layers=few, vocabulary=_MANY))
+        steps = self._steps()
+        terms = [_terms(one) for one in steps]
+        reads = [WEIGHT_BYTES[self._stored] * each.weights for each in terms]
+        sizes = np.geomspace(min(reads), max(reads), _SIZES).tolist()
+        counts = np.array(
+            [
+                [*(weights * shares_of(read, sizes)), *others, 1.0]
+                for (weights, *others), read in zip(terms, reads, strict=True)
+            ]
+        )
+        values = []
         for rows in ROWS:
-            attention = rows * attended * (beside.own + beside.cross) / 2
-            more = (many - few) * products
-            grown = thin[many][rows] - thin[few][rows] - product_seconds(rows, more, read_by(many))
-            layer.append(max(0.0, grown / (many - few) - attention))
-            head = product_seconds(rows, _WIDTH * (_MANY - _FEW), read_by(few, _MANY))
-            token.append(max(0.0, wide[rows] - thin[few][rows] - head) / (_MANY - _FEW))
-            rest = product_seconds(rows, few * products + _WIDTH * _FEW, read_by(few))
-            rest += few * (layer[-1] + attention) + _FEW * token[-1]
-            step.append(max(0.0, thin[few][rows] - rest))
+            seconds = [self._time(one._replace(rows=rows)) for one in steps]
+            values.append(_fitted(counts, seconds))
+        curves = [Curve(ROWS, tuple(curve)) for curve in np.transpose(values).tolist()]
+        layer, token, own, cross, step = curves[_SIZES:]
         return CoreFigures(
-            weight=tuple(weight),
-            layer=Curve(ROWS, tuple(layer)),
-            token=Curve(ROWS, tuple(token)),
-            step=Curve(ROWS, tuple(step)),
-            own=beside.own,
-            cross=beside.cross,
-            encoded=beside.encoded,
-            scored=beside.scored,
-            began=beside.began,
+            weight=tuple(zip(sizes, curves[:_SIZES], strict=True)),
+            layer=layer,
+            token=token,
+            step=step,
+            own=own,
+            cross=cross,
+            **self._encoder(),
             width=_WIDTH,
         )
 
-    def _beside_products(self) -> "_Beside":
-        rows, layers, more = _ATTENTION_ROWS, 2, _LONG - _SHORT
-        config = reference_sizes(layers=layers)
-        short = self._time(_Pass(config, rows, _SHORT, _SHORT))
-        values = rows * layers * more * _WIDTH
-        own = (self._time(_Pass(config, rows, _SHORT, _LONG)) - short) / values
-        cross = (self._time(_Pass(config, rows, _LONG, _SHORT)) - short) / values
+    def _steps(self) -> list[_Pass]:
+        """Of different sizes and positions, more than there are figures to find."""
+        layers = LAYERS[self._stored]
+        models = [
+            reference_sizes(layers=each, hidden=wide) for each in layers for wide in (_NARROW, WIDE)
+        ]
+        models += [reference_sizes(layers=each, vocabulary=_MANY) for each in layers[::2]]
+        steps = [_Pass(config, 1, _SHORT, _SHORT) for config in models]
+        places = [(_SHORT, _MIDDLE), (_MIDDLE, _SHORT), (_SHORT, _LONG), (_LONG, _SHORT)]
+        config = reference_sizes(layers=layers[1])
+        return steps + [_Pass(config, 1, source, position) for source, position in places]
+
+    def _encoder(self) -> "_EncoderFigures":
+        config = reference_sizes(layers=LAYERS[self._stored][1])
         began, thin = self._encoded(config)
         long = self._time(_Pass(config, 1, _LONG, None)) - began
-        _, thick = self._encoded(reference_sizes(layers=layers, encoder_hidden=WIDE))
+        _, thick = self._encoded(replace(config, encoder_ffn=WIDE))
         tokens = _TEXTS * _SOURCE
         encoded = (thick - thin) / (tokens * 2 * _WIDTH * (WIDE - _NARROW))
         # As many tokens in one text as in several: what is more is attention.
         scored = (long / _LONG - thin / tokens) / ((_LONG - _SOURCE) * _WIDTH)
-        return _Beside(max(own, 0.0), max(cross, 0.0), encoded, max(scored, 0.0), began)
+        return {"encoded": max(encoded, 0.0), "scored": max(scored, 0.0), "began": began}
 
     def _encoded(self, config: ModelConfig) -> tuple[float, float]:
         """Seconds that a call takes for no token, and those of all tokens of several texts."""
@@ -153,10 +147,6 @@ class CoreProbe:
         all_texts = self._time(_Pass(config, _TEXTS, _SOURCE, None))
         began = max(0.0, (_TEXTS * one - all_texts) / (_TEXTS - 1))
         return began, all_texts - began
-
-    def _steps(self, config: ModelConfig) -> dict[int, float]:
-        """The seconds of a step by rows."""
-        return {rows: self._time(_Pass(config, rows, _SHORT, _SHORT)) for rows in ROWS}
 
     def _time(self, one: _Pass) -> float:
         if one.config not in self._models:
@@ -167,14 +157,25 @@ class CoreProbe:
         return self._least[one]
 
 
-class _Beside(NamedTuple):
-    """What is not a step's products; see `CoreFigures`."""
+class _EncoderFigures(TypedDict):
+    """See `CoreFigures`."""
 
-    own: float
-    cross: float
     encoded: float
     scored: float
     began: float
+
+
+def _terms(one: _Pass) -> StepTerms:
+    assert one.position is not None
+    return step_terms(one.config, _WIDTH, one.source, one.position)
+
+
+def _fitted(counts: NDArray[np.float64], seconds: list[float]) -> NDArray[np.float64]:
+    """What each count takes, none of it below 0, so that shares of `seconds` are met best."""
+    shares = counts / np.array(seconds)[:, None]
+    largest = shares.max(axis=0)
+    found, _ = nnls(shares / largest, np.ones(len(seconds)))
+    return np.asarray(found / largest)
 
 
 def _seconds(timed: Stopwatch, one: _Pass) -> float:
@@ -187,7 +188,6 @@ def reference_sizes(
     layers: int,
     hidden: int = _NARROW,
     vocabulary: int = _FEW,
-    encoder_hidden: int = _NARROW,
 ) -> ModelConfig:
     """A reference model: the decoder has so many layers, each as wide as `hidden`."""
     return replace(
@@ -195,9 +195,4 @@ def reference_sizes(
         decoder_layers=layers,
         decoder_ffn=hidden,
         vocab_size=vocabulary,
-        encoder_ffn=encoder_hidden,
     )
-
-
-def _layer_weights(hidden: int) -> int:
-    return 6 * _WIDTH * _WIDTH + 2 * _WIDTH * hidden

@@ -3,14 +3,10 @@
 from dataclasses import dataclass
 
 from engine.model.config import ModelConfig
-from engine.parallel.capacity.passes import (
-    cross_weights,
-    decoder_layer_weights,
-    encoder_layer_weights,
-    head_weights,
-)
+from engine.parallel.capacity.passes import attended, cross_weights, encoder_layer_weights
 from engine.parallel.processor.figures import WEIGHT_BYTES, CoreFigures
 from engine.parallel.processor.reference import Stored
+from engine.parallel.processor.terms import step_terms
 
 _ENCODED_TOGETHER = 256
 """Tokens that native code encodes together (`kEncodedTogether` of `forward.h`)."""
@@ -30,7 +26,7 @@ class ProcessorTimes:
         config, figures = self.config, self.figures
         weights = config.encoder_layers * encoder_layer_weights(config) + cross_weights(config)
         inner = config.encoder_heads * config.encoder_block.head_width
-        scored = config.encoder_layers * source * inner * figures.scored
+        scored = config.encoder_layers * attended(config, source) * inner * figures.scored
         tokens = texts * source
         calls = max(1.0, tokens / _ENCODED_TOGETHER)
         # Fewer tokens read the weights as often as many.
@@ -40,14 +36,6 @@ class ProcessorTimes:
 
     def step_seconds(self, rows: float, source: float, position: float) -> float:
         """See `PassTimes`."""
-        config, figures = self.config, self.figures
-        layers, block = config.decoder_layers, config.decoder_block
-        weights = layers * decoder_layer_weights(config) + head_weights(config)
-        read = weights * WEIGHT_BYTES[self.stored]
-        own = 0.0 if config.is_recurrent else position * figures.own
-        attended = rows * block.heads * block.head_width * (own + source * figures.cross)
-        wide = block.width / figures.width
-        seconds = weights * figures.weight_seconds(rows, read)
-        seconds += layers * (attended + figures.layer.at(rows) * wide)
-        seconds += config.vocab_size * figures.token.at(rows) + figures.step.at(rows)
-        return self.contention * seconds
+        terms = step_terms(self.config, self.figures.width, source, position)
+        read = terms.weights * WEIGHT_BYTES[self.stored]
+        return self.contention * self.figures.step_seconds(terms, read, rows)

@@ -215,11 +215,11 @@ bench-jobs: setup models ## Measure batch jobs beside a direct client, and their
 	$(BIN)/python -m tests.benchmarks.jobs $(BENCH_OPTIONS)
 
 .PHONY: bench-groups
-bench-groups: setup models ## Measure one and two groups of processes, and a kill at work (a minute)
+bench-groups: setup models ## Compare one and two groups of processes, also simulated, and kill one (2 minutes)
 	$(BIN)/python -m tests.benchmarks.groups $(BENCH_OPTIONS)
 
 .PHONY: bench-plan
-bench-plan: setup ## Compare the steps that plans count with measured ones (3 minutes)
+bench-plan: setup ## Compare the steps that plans count with measured ones (8 minutes)
 	$(BIN)/python -m tests.benchmarks.step_time $(BENCH_OPTIONS)
 
 .PHONY: bench-overload

@@ -1,10 +1,12 @@
 """Data-parallel groups on this processor: one, then two and more, each on a core of its own.
 
-`make bench-groups` measures the saturated throughput of each number of
-groups, and what becomes of the rows when a group is killed at work. The front and its caller are in
-one more process, which may run on any core, as in service. "busy" is the share of the time in which
-the groups' processes ran: where it is not about 100 %, something else wanted their cores, and
-tokens/s say less than the tokens of a second of a core.
+`make bench-groups` measures the saturated throughput of each number of groups, and what becomes of
+the rows when a group is killed at work. The front and its caller are in one more process, which may
+run on any core, as in service. "busy" is the share of the time in which the groups' processes ran:
+where it is not about 100 %, something else wanted their cores, and tokens/s say less than the
+tokens of a second of a core. "simulated" is what the simulator says of the same lengths, from
+figures of this processor that are measured in turn with the groups, and how far that is from the
+best round: like these figures it has the least of what others do on the machine.
 """
 
 import argparse
@@ -18,18 +20,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 import psutil
 from rich.console import Console
 from rich.table import Table
 
 from engine.contract.events import End, Event
+from engine.contract.manifest import read_manifest
 from engine.contract.options import Options, Priority
 from engine.parallel.groups.engine import GroupedEngine
 from engine.parallel.layout import Layout
+from engine.parallel.processor.probe import CoreProbe
+from engine.parallel.processor.reference import Stored
 from engine.runtime.engine import Settings
 from engine.runtime.request import Request, Sink
 from tests.benchmarks import SHORT_HELP
+from tests.benchmarks.simulated_groups import simulated_tokens
 from tests.benchmarks.speed.workload import ROOT, descriptions
 
 _VARIANT = ROOT / "model_repository" / "en-fr_int8" / "1"
@@ -37,6 +44,7 @@ _TEXTS = 16
 _IN_FLIGHT = 2
 """Requests of a lane's slots at once, so that no slot waits for its caller."""
 _WARM_SECONDS, _SHORT_SECONDS = 2.0, 1.0
+BOUND = 0.15
 
 
 @dataclass
@@ -48,6 +56,7 @@ class GroupLoadCaller:
     accepted: int = 0
     ends: Counter[tuple[int, int]] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    lengths: list[tuple[int, int]] = field(default_factory=list)
     _stopped: threading.Event = field(default_factory=threading.Event)
     _free: threading.Semaphore = field(init=False)
 
@@ -86,6 +95,7 @@ class GroupLoadCaller:
                 if isinstance(event, End):
                     self.ends[number, event.index] += 1
                     self.reasons[event.finish_reason] += 1
+                    self.lengths.append((event.input_tokens, event.output_tokens))
             if last:
                 self._free.release()
 
@@ -110,11 +120,15 @@ def groups_on_cores(folder: Path, count: int) -> Iterator[GroupedEngine]:
 
 @dataclass(frozen=True)
 class GroupSpeed:
-    """Tokens a second, and processor seconds of the groups and of the front in each second."""
+    """Tokens a second, and processor seconds of the groups and of the front in each second.
+
+    `lengths` are the tokens of each row's source and answer.
+    """
 
     tokens: float
     groups: float
     front: float
+    lengths: list[tuple[int, int]]
 
 
 def throughput(folder: Path, count: int, seconds: float) -> GroupSpeed:
@@ -127,7 +141,8 @@ def throughput(folder: Path, count: int, seconds: float) -> GroupSpeed:
             began, before = time.monotonic(), _counts(engine, ranks)
             time.sleep(seconds)
             after, passed = _counts(engine, ranks), time.monotonic() - began
-    return GroupSpeed(*((a - b) / passed for a, b in zip(after, before, strict=True)))
+    tokens, groups, front = ((a - b) / passed for a, b in zip(after, before, strict=True))
+    return GroupSpeed(tokens, groups, front, caller.lengths)
 
 
 def _counts(engine: GroupedEngine, ranks: list[psutil.Process]) -> tuple[float, float, float]:
@@ -177,29 +192,48 @@ def _row(speeds: list[GroupSpeed], ones: list[GroupSpeed], count: int) -> list[s
     return [f"{speed:,.0f}", f"{speed / one:.2f}", f"{of_core:,.0f}", f"{busy:.0%}", f"{front:.0%}"]
 
 
+def _error(simulated: float, speeds: list[GroupSpeed]) -> float:
+    """By how much what was simulated is more than the best round."""
+    return simulated / max(each.tokens for each in speeds) - 1
+
+
 def main() -> None:
     """Prints a table and what the kill has shown."""
     parser = argparse.ArgumentParser(prog="make bench-groups", description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", default=_VARIANT, help="of a variant")
     parser.add_argument("--groups", type=int, default=2, help="how many at most (2)")
     parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement (5)")
-    parser.add_argument("--rounds", type=int, default=1, help="in turns; medians are printed (1)")
+    parser.add_argument("--rounds", type=int, default=3, help="in turns; medians are printed (3)")
     parser.add_argument("--short", action="store_true", help=SHORT_HELP)
     given = parser.parse_args()
     if given.short:
         given.seconds = _SHORT_SECONDS
+    precision = read_manifest(given.folder).precision
+    kinds: tuple[Stored, ...] = get_args(Stored)
+    stored = next((kind for kind in kinds if kind == precision), None)
+    if stored is None:
+        parser.error(f"{given.folder} is {precision}; give a variant of {' or '.join(kinds)}.")
     counts = range(1, given.groups + 1)
     found: dict[int, list[GroupSpeed]] = {count: [] for count in counts}
-    for _ in range(given.rounds):
-        for count in counts:
-            found[count].append(throughput(given.folder, count, given.seconds))
-    table = Table("groups", "tokens/s", "of one", "tokens of a core's second", "busy", "front")
-    for count in counts:
-        table.add_row(str(count), *_row(found[count], found[1], count))
+    simulated: dict[int, float] = {}
+    with CoreProbe(stored) as probe:
+        for _ in range(1 if given.short else given.rounds):
+            for count in counts:
+                found[count].append(throughput(given.folder, count, given.seconds))
+                lengths = found[count][-1].lengths
+                simulated[count] = simulated_tokens(given.folder, probe, count, lengths)
+    header = ["tokens/s", "of one", "tokens of a core's second", "busy", "front", "simulated"]
+    table = Table("groups", *header)
+    errors = {count: _error(simulated[count], found[count]) for count in counts}
+    for count, error in errors.items():
+        row = _row(found[count], found[1], count)
+        table.add_row(str(count), *row, f"{simulated[count]:,.0f} ({error:+.0%})")
     console = Console()
     console.print(table)
     if given.groups > 1:
         console.print(kill_one(given.folder, given.groups, given.seconds))
+    if not given.short and abs(errors[given.groups]) > BOUND:
+        raise SystemExit("the simulated run differs by more than 15 %")
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ class CoreProbe:
     """
 
     def __init__(self, stored: Stored) -> None:
-        self._stored = stored
+        self.stored = stored
         self._open = ExitStack()
         self._models: dict[ModelConfig, Stopwatch] = {}
         self._least: dict[_Pass, float] = {}
@@ -93,7 +93,7 @@ class CoreProbe:
         """
         steps = self._steps()
         terms = [_terms(one) for one in steps]
-        reads = [WEIGHT_BYTES[self._stored] * each.weights for each in terms]
+        reads = [WEIGHT_BYTES[self.stored] * each.weights for each in terms]
         sizes = np.geomspace(min(reads), max(reads), _SIZES).tolist()
         counts = np.array(
             [
@@ -120,7 +120,7 @@ class CoreProbe:
 
     def _steps(self) -> list[_Pass]:
         """Of different sizes and positions, more than there are figures to find."""
-        layers = LAYERS[self._stored]
+        layers = LAYERS[self.stored]
         models = [
             reference_sizes(layers=each, hidden=wide) for each in layers for wide in (_NARROW, WIDE)
         ]
@@ -131,7 +131,7 @@ class CoreProbe:
         return steps + [_Pass(config, 1, source, position) for source, position in places]
 
     def _encoder(self) -> "_EncoderFigures":
-        config = reference_sizes(layers=LAYERS[self._stored][1])
+        config = reference_sizes(layers=LAYERS[self.stored][1])
         began, thin = self._encoded(config)
         long = self._time(_Pass(config, 1, _LONG, None)) - began
         _, thick = self._encoded(replace(config, encoder_ffn=WIDE))
@@ -150,7 +150,7 @@ class CoreProbe:
 
     def _time(self, one: _Pass) -> float:
         if one.config not in self._models:
-            timed = self._open.enter_context(stopwatch(one.config, self._stored))
+            timed = self._open.enter_context(stopwatch(one.config, self.stored))
             self._models[one.config] = timed
         seconds = _seconds(self._models[one.config], one)
         self._least[one] = min(seconds, self._least.get(one, seconds))

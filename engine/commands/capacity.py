@@ -139,7 +139,7 @@ def hardware_of(gpu: str, goal: CapacityGoal, cores: int) -> Hardware:
     if not 1 <= cores <= usable_cores():
         raise CapacityError(f"--count {cores}: this machine has {usable_cores()} cores to measure.")
     stored = _stored(goal.precision)
-    with console.status("measuring this processor"):
+    with console.status("measuring this processor, for a minute"):
         figures = measure_core(stored)
         contention = measure_contention(stored, cores)
     return Hardware(None, ProcessorTimes(goal.config, stored, figures, contention))

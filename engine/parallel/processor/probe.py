@@ -43,7 +43,7 @@ _ROUNDS = 3
 
 
 def measure_core(stored: Stored) -> CoreFigures:
-    """The figures of one core, in some seconds.
+    """The figures of one core, in about a minute.
 
     Raises:
         NativeMissingError: the native library was not built.

@@ -204,8 +204,9 @@ def limits_of(session: Session, limits: Limits) -> Limits:
     """
     longest = session.manifest.max_source_tokens + session.manifest.max_target_tokens
     if isinstance(session, _ON_PROCESSORS):
-        is_short = longest <= TOKEN_BUDGET or limits.token_budget
-        return limits if is_short else replace(limits, token_budget=longest)
+        if limits.token_budget or longest <= TOKEN_BUDGET:
+            return limits
+        return replace(limits, token_budget=longest)
     return replace(
         limits,
         token_budget=limits.token_budget or limits.max_rows * longest,

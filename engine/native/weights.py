@@ -109,20 +109,17 @@ def have_weights(folder: Path) -> bool:
     return all((folder / name).exists() for name in NATIVE_FILES)
 
 
-def read_weights(folder: Path) -> tuple[dict[str, Any], dict[str, Array]]:
-    """What `model.json` says, and the tensors, mapped.
+def read_model(folder: Path) -> dict[str, Any]:
+    """What `model.json` says, and what models are that were written before it said so.
 
     Raises:
-        WeightsError: a file is missing or damaged, or of another version.
+        WeightsError: it is missing or damaged, or of another version.
 
     """
     try:
         model = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
-        tensors = dict(_tensors(folder / WEIGHTS_FILE))
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, struct.error) as error:
-        raise WeightsError(
-            f"{folder} holds no whole model ({error}): export the variant again."
-        ) from error
+    except (OSError, ValueError) as error:
+        raise _no_whole_model(folder, error) from error
     if isinstance(model, dict) and model.get("format") == _ONE_VOCABULARY:
         model |= {"format": FORMAT, "source_vocabulary": 0}
     for added in _NOT_BEFORE:
@@ -132,7 +129,25 @@ def read_weights(folder: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         raise WeightsError(
             f"{folder / MODEL_FILE} is of another version: export the variant again."
         )
-    return model, tensors
+    return model
+
+
+def read_weights(folder: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+    """What `model.json` says, and the tensors, mapped.
+
+    Raises:
+        WeightsError: a file is missing or damaged, or of another version.
+
+    """
+    model = read_model(folder)
+    try:
+        return model, dict(_tensors(folder / WEIGHTS_FILE))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, struct.error) as error:
+        raise _no_whole_model(folder, error) from error
+
+
+def _no_whole_model(folder: Path, error: Exception) -> WeightsError:
+    return WeightsError(f"{folder} holds no whole model ({error}): export the variant again.")
 
 
 def _is_whole(model: dict[str, Any]) -> bool:

@@ -1,12 +1,11 @@
 """The sizes of a checkpoint or of a variant, read without its weights."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from engine.model.config import ModelConfig
 from engine.model.errors import CheckpointError, in_one_line
-from engine.native.weights import MODEL_FILE
+from engine.native.weights import MODEL_FILE, WeightsError, read_model
 from engine.parallel.capacity.errors import CapacityError
 
 
@@ -21,16 +20,16 @@ def read_dimensions(checkpoint: str) -> ModelConfig:
     folder = Path(checkpoint)
     for variant in (folder, folder / "1"):
         if (variant / MODEL_FILE).is_file():
-            return _of_variant(variant / MODEL_FILE)
+            return _of_variant(variant)
     return _of_checkpoint(folder if folder.is_dir() else _downloaded(checkpoint))
 
 
-def _of_variant(path: Path) -> ModelConfig:
+def _of_variant(folder: Path) -> ModelConfig:
     """Of the sizes that native code reads, in which heads and hidden widths are padded to 16."""
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = read_model(folder)
         if "decoder_layers" not in found:
-            raise CapacityError(f"{path.parent} generates no text: only what does is planned.")
+            raise CapacityError(f"{folder} generates no text: only what does is planned.")
         return ModelConfig(
             vocab_size=found["vocabulary"],
             source_vocab_size=found["source_vocabulary"],
@@ -44,30 +43,26 @@ def _of_variant(path: Path) -> ModelConfig:
             decoder_ffn=found["decoder_hidden"],
             gated=found["gated"],
             max_positions=found["max_positions"],
+            max_target_positions=found["max_target_positions"],
             **_attention(found),
             norm="pre" if found["pre_norm"] else "post",
             norm_kind="rms" if found["rms"] else "layer",
             positions="relative" if found["furthest"] else "learned",
             decoder_unit="ssru" if found["recurrent"] else "attention",
         )
+    except WeightsError as error:
+        raise CheckpointError(str(error)) from error
     except CapacityError:
         raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} describes no model: {in_one_line(error)}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        place = folder / MODEL_FILE
+        raise CheckpointError(f"{place} describes no model: {in_one_line(error)}") from error
 
 
 def _attention(found: dict[str, Any]) -> dict[str, Any]:
-    """What of a source tokens attend to; earlier versions knew no other way than to all of it."""
-    kind = found.get("encoder_attention", "full")
-    sizes: dict[str, Any] = {
-        "encoder_attention": kind,
-        "max_target_positions": found.get("max_target_positions", 0),
-    }
-    if kind != "full":
-        sizes["local_radius"] = found["local_radius"]
-    if kind == "transient_global":
-        sizes["global_block"] = found["global_block"]
-    return sizes
+    """What of a source tokens attend to; sizes that it does not have are 0 in the file."""
+    sizes = {name: found[name] for name in ("local_radius", "global_block") if found[name]}
+    return {"encoder_attention": found["encoder_attention"], **sizes}
 
 
 def _head_width(found: dict[str, Any]) -> int:

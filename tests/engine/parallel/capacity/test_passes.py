@@ -1,5 +1,6 @@
 """The cost model's formulae beside what torch counts, and what a variant's file holds."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from engine.contract.manifest import MANIFEST_FILE
 from engine.model.config import ModelConfig
 from engine.model.transformer import Transformer
-from engine.native.weights import WEIGHTS_FILE, read_weights
+from engine.native.weights import MODEL_FILE, WEIGHTS_FILE, read_weights
 from engine.parallel.capacity.dimensions import read_dimensions
 from engine.parallel.capacity.memory import memory_need, product_weights, table_values
 from engine.parallel.capacity.passes import Exchange, Pass, decoder_step, encoder_pass
@@ -152,3 +153,15 @@ def test_a_variant_has_the_sizes_of_its_checkpoint(config: ModelConfig, tmp_path
         found = read_dimensions(str(folder))
         assert encoder_pass(found, 3, 9) == encoder_pass(config, 3, 9)
         assert decoder_step(found, 3, 9, 4) == decoder_step(config, 3, 9, 4)
+
+
+def test_a_variant_of_the_first_format_has_sizes_too(tmp_path: Path) -> None:
+    write_reference(tmp_path, MARIAN, "int8")
+    file = tmp_path / MODEL_FILE
+    model = json.loads(file.read_text())
+    later = ("source_vocabulary", "encoder_attention", "local_radius", "global_block")
+    for name in (*later, "max_target_positions"):
+        del model[name]
+    file.write_text(json.dumps(model | {"format": 2}))
+    found = read_dimensions(str(tmp_path))
+    assert decoder_step(found, 3, 9, 4) == decoder_step(MARIAN, 3, 9, 4)
